@@ -1,0 +1,28 @@
+"""retroprop: multilayer perceptrons trained by backpropagation derived by hand, where your arrays live."""
+
+from retroprop._version import __version__
+from retroprop.backends import get_backend, list_backends, use_backend
+from retroprop.functions import activations, initializers, losses, metrics, schedules
+from retroprop.network import Network, check_gradient
+from retroprop.persistence import load, save
+from retroprop.training import EarlyStopping, History, fit, optimizers
+
+__all__ = [
+    "EarlyStopping",
+    "History",
+    "Network",
+    "__version__",
+    "activations",
+    "check_gradient",
+    "fit",
+    "get_backend",
+    "initializers",
+    "list_backends",
+    "load",
+    "losses",
+    "metrics",
+    "optimizers",
+    "save",
+    "schedules",
+    "use_backend",
+]

@@ -1,0 +1,171 @@
+"""What a backend is: an array library and one of its devices, and what the rest of retroprop asks of them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, ClassVar
+
+from retroprop.backends import host
+from retroprop.core.operations import Operations
+from retroprop.functions.types import Array, Device, DType, Namespace
+
+
+class BackendUnavailableError(ImportError):
+    """A backend was asked for by name that this machine cannot give; the message says why and what to install."""
+
+
+class Backend:
+    """An array library on one device. This class serves any library that follows the Array API standard.
+
+    Parameters
+    ----------
+    xp : namespace
+        The library's namespace.
+    device : object
+        The library's own device object.
+    name : str, optional
+        Defaults to the name of the namespace.
+
+    Attributes
+    ----------
+    name : str
+        The library: "numpy", "cupy", "torch", "jax", "array_api_strict".
+    xp : namespace
+        Its functions, as the standard has them.
+    device : object
+        Where its arrays live, the library's own object.
+    """
+
+    library: ClassVar[str] = ""
+
+    def __init__(self, xp: Namespace, device: Device, name: str = "") -> None:
+        self.xp = xp
+        self.device = device
+        self.name = name or self.library or xp.__name__
+
+    # What there is ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, device: str | None) -> "Backend":
+        """Return the backend on `device` as a user spells it, or on the best there is for None.
+
+        Raises
+        ------
+        BackendUnavailableError
+            If the library or the device is not to be had.
+        """
+        raise BackendUnavailableError(f"{cls.__name__} cannot be opened by name (asked for device {device!r}).")
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """Return the devices as a user spells them, best first; empty where none answers."""
+        return ()
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the version of the library."""
+        return ""
+
+    def device_name(self) -> str:
+        """Return the device as a user spells it, empty where the library has only one."""
+        return str(self.device)
+
+    def __str__(self) -> str:
+        """Return what `get_backend` makes this backend of."""
+        return f"{self.name}:{self.device_name()}" if self.device_name() else self.name
+
+    def __repr__(self) -> str:
+        return f"<Backend {self}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Backend) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    # Arrays -------------------------------------------------------------------------------------------------
+
+    def dtype(self, name: str) -> DType:
+        """Return the library's dtype of that name."""
+        return getattr(self.xp, name)
+
+    def dtype_name(self, array: Array) -> str:
+        """Return the name of an array's dtype, the same on every backend."""
+        return str(array.dtype).rpartition(".")[2]
+
+    def asarray(self, x: Any, dtype: str | None = None, *, copy: bool | None = None) -> Array:
+        """Return `x`, from the host or of this backend already, as an array that lives here.
+
+        Parameters
+        ----------
+        x : array or nested sequence
+            Host data of a real dtype, or an array of this backend.
+        dtype : str, optional
+            The dtype to cast to.
+        copy : bool, optional
+            True always copies; None copies only where it must.
+        """
+        if not self.owns(x):
+            x = self._from_host(host.as_host(x, "x"), dtype, copy)
+        wanted = x.dtype if dtype is None else self.dtype(dtype)
+        return self.xp.astype(x, wanted, copy=bool(copy)) if x.dtype != wanted or copy else x
+
+    def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
+        """Move a NumPy array here; the cast is done on the host, so that no wider dtype has to exist here."""
+        x = x if dtype is None else x.astype(dtype, copy=False)
+        return self.xp.asarray(x, device=self.device, copy=copy)
+
+    def to_numpy(self, x: Array) -> Array:
+        """Return an array of this backend as a NumPy array, waiting for it where the device works apart."""
+        return host.xp.asarray(x)
+
+    def belongs(self, x: Any) -> bool:
+        """Return whether `x` is an array of this library, on whatever device."""
+        namespace = getattr(x, "__array_namespace__", None)
+        return namespace is not None and namespace() is self.xp
+
+    def owns(self, x: Any) -> bool:
+        """Return whether `x` is an array of this library on this device."""
+        return self.belongs(x) and bool(x.device == self.device)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all it was given."""
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Return a context for computing: the device is current, and the library neither warns nor records.
+
+        Overflow gives inf on every backend alike; training reads the cost and says so in its own words.
+        """
+        return nullcontext()
+
+    # Speed: each has a plain form that is right everywhere --------------------------------------------------
+
+    def operations(self) -> Operations:
+        """Return the steps of backpropagation as this backend does them."""
+        return Operations(self.xp, self.device)
+
+    def fuse(
+        self, formula: Callable[..., tuple[Array, ...]], *, donate: tuple[int, ...] = ()
+    ) -> Callable[..., tuple[Array, ...]]:
+        """Return a pointwise formula f(xp, *arrays) as a function of the arrays.
+
+        Parameters
+        ----------
+        formula : callable
+            An Array API expression over the namespace it is given first.
+        donate : tuple of int
+            The arrays an output may overwrite, output i the i-th of them; this plain form overwrites nothing.
+        """
+        return partial(formula, self.xp)
+
+    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """Return a step (state in, state out) as one unit, where the library can: here, the step itself.
+
+        Parameters
+        ----------
+        step : callable
+            A function of arrays and of nested tuples of arrays, whose results have the same form at each call.
+        donate : tuple of int
+            The arguments whose memory the results may take.
+        """
+        return step

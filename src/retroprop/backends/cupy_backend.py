@@ -1,0 +1,66 @@
+"""CuPy on an NVIDIA GPU."""
+
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import array_api_compat.cupy
+import cupy
+
+from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.functions.types import Array
+
+
+def _n_devices() -> int:
+    try:
+        return int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return 0
+
+
+class CupyBackend(Backend):
+    """CuPy on the GPU of a given number."""
+
+    library: ClassVar[str] = "cupy"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(array_api_compat.cupy, cupy.cuda.Device(number))
+
+    @classmethod
+    def open(cls, device: str | None) -> Backend:
+        found = cls.devices()
+        if not found:
+            raise BackendUnavailableError(
+                f"CuPy {cupy.__version__} is installed but finds no CUDA device (driver or GPU missing)."
+            )
+        number = (device or "0").removeprefix("cuda:")
+        if number not in found:
+            raise BackendUnavailableError(f"CuPy has no device {device!r}; it finds {', '.join(found)}.")
+        return cls(int(number))
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        return tuple(str(number) for number in range(_n_devices()))
+
+    @classmethod
+    def version(cls) -> str:
+        return str(cupy.__version__)
+
+    def device_name(self) -> str:
+        return str(self.device.id)
+
+    def belongs(self, x: Any) -> bool:
+        return isinstance(x, cupy.ndarray)
+
+    def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
+        with self.device:
+            return cupy.asarray(x if dtype is None else x.astype(dtype, copy=False))
+
+    def to_numpy(self, x: Array) -> Array:
+        return cupy.asnumpy(x)
+
+    def synchronize(self) -> None:
+        self.device.synchronize()
+
+    def active(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = self.device
+        return context

@@ -1,0 +1,72 @@
+"""The host: NumPy as the place data come from, random numbers are drawn, and results are read."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy
+
+from retroprop.functions.types import Array, RandomGenerator
+
+xp = numpy
+"""The host's namespace."""
+
+
+def generator(seed: Any) -> RandomGenerator:
+    """Return the explicit generator of a seed: None, a whole number >= 0, or a generator, which is used as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed is none of these.
+    """
+    if isinstance(seed, numpy.random.Generator):
+        return seed
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, numpy.integer))):
+        raise TypeError(f"seed must be None, a whole number or a numpy.random.Generator, not {seed!r}.")
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed must be 0 or above, not {seed!r}.")
+    return numpy.random.default_rng(seed)
+
+
+def quiet() -> AbstractContextManager[Any]:
+    """Return a context in which NumPy does not warn of overflow, of inf − inf or of 1/0."""
+    return numpy.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+def is_host(x: Any) -> bool:
+    """Return whether `x` is what any backend takes in: a NumPy array or scalar, a list, a number, a frame."""
+    kind = type(x)
+    if isinstance(x, (numpy.ndarray, numpy.generic, Sequence, int, float)):
+        return True
+    return kind.__module__.partition(".")[0] in ("pandas", "polars") and hasattr(x, "__array__")
+
+
+def as_host(x: Any, name: str) -> Array:
+    """Return host input as a NumPy array of a real dtype.
+
+    Raises
+    ------
+    TypeError
+        If it holds text, objects or complex numbers.
+    ValueError
+        If its rows differ in length.
+    """
+    try:
+        array = numpy.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} is no rectangular array: its rows differ in length.") from error
+    if array.dtype.kind not in "buif":
+        given = f"{array.dtype}" if array.dtype.kind != "O" else f"{type(x).__name__} of objects"
+        raise TypeError(f"{name} must hold real numbers; this is {given}.")
+    return array
+
+
+def all_finite(array: Array) -> bool:
+    """Return whether a host array holds neither NaN nor inf."""
+    return bool(numpy.isfinite(array).all())
+
+
+def first_not_finite(array: Array) -> tuple[int, ...]:
+    """Return the place of the first NaN or inf of a host array that has one."""
+    return tuple(int(i) for i in numpy.argwhere(~numpy.isfinite(array))[0])

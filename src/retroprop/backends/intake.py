@@ -1,0 +1,71 @@
+"""Taking a user's arrays in: what is accepted, and the errors that say what was given instead."""
+
+from typing import Any
+
+from retroprop.backends import host
+from retroprop.backends.backend import Backend
+from retroprop.functions.types import Array
+
+
+def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bool = False) -> Array:
+    """Return `x` as an array of `backend`: arrays that live there, and host arrays or lists of any real dtype.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it is to live.
+    x : array, nested sequence or frame
+        Text, objects and complex numbers are refused, and so are arrays of another library or device.
+    name : str
+        What the user calls it, for the messages.
+    dtype : str or None
+        The dtype it is cast to; None keeps its own.
+    check : bool
+        Whether an array on a device is looked through for NaN and inf too, which waits for it; host input always
+        is.
+
+    Raises
+    ------
+    TypeError
+        For another library, device or kind of data.
+    ValueError
+        For NaN or inf.
+    """
+    if host.is_host(x):
+        on_host = host.as_host(x, name)
+        _refuse_not_finite(on_host, name)
+        return backend.asarray(on_host, dtype)
+    if not backend.owns(x):
+        raise TypeError(_elsewhere(backend, x, name))
+    if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
+        raise TypeError(f"{name} must hold real numbers; this is {backend.dtype_name(x)}.")
+    if check and not holds(backend, backend.xp.isfinite(x)):
+        _refuse_not_finite(backend.to_numpy(x), name)
+    return x if dtype is None else backend.asarray(x, dtype)
+
+
+def holds(backend: Backend, condition: Array) -> bool:
+    """Return whether a boolean array is True everywhere; waits for the device."""
+    with backend.active():
+        return bool(backend.to_numpy(backend.xp.all(condition)))
+
+
+def _elsewhere(backend: Backend, x: Any, name: str) -> str:
+    if not hasattr(x, "__array_namespace__") and not hasattr(x, "device"):
+        return (
+            f"{name} must be an array of {backend}, or a NumPy array, list or data frame of real numbers, not "
+            f"{type(x).__module__}.{type(x).__name__}."
+        )
+    library = type(x).__module__.partition(".")[0]
+    return (
+        f"{name} is an array of {library} on {getattr(x, 'device', 'its own device')}, and this network lives on "
+        f"{backend}. Move one of them: net.to(...) takes the network where the data live, and host data are "
+        f"accepted everywhere."
+    )
+
+
+def _refuse_not_finite(array: Array, name: str) -> None:
+    if not host.all_finite(array):
+        place = host.first_not_finite(array)
+        value = array[place]
+        raise ValueError(f"{name} must be finite; {name}[{', '.join(map(str, place))}] is {value}.")

@@ -1,0 +1,88 @@
+"""JAX, on the CPU, a GPU or a TPU."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy
+import numpy
+
+from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.functions.types import Array, Device, DType
+
+
+def _found() -> dict[str, Device]:
+    """Return JAX's devices by the name a user gives: its default platform first, the CPU last."""
+    devices = list(jax.devices())
+    if jax.default_backend() != "cpu":
+        devices += jax.devices("cpu")
+    return {f"{'cuda' if d.platform == 'gpu' else d.platform}:{d.id}": d for d in devices}
+
+
+class JaxBackend(Backend):
+    """JAX on one of its devices."""
+
+    library: ClassVar[str] = "jax"
+
+    def __init__(self, device: Device, spelled: str) -> None:
+        super().__init__(jax.numpy, device)
+        self._spelled = spelled
+
+    @classmethod
+    def open(cls, device: str | None) -> Backend:
+        found = _found()
+        wanted = device or next(iter(found))
+        wanted = wanted if ":" in wanted else f"{wanted}:0"
+        if wanted not in found:
+            raise BackendUnavailableError(
+                f"JAX {jax.__version__} has no device {device!r}; it finds {', '.join(found)}."
+            )
+        return cls(found[wanted], wanted)
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        return tuple(_found())
+
+    @classmethod
+    def version(cls) -> str:
+        return str(jax.__version__)
+
+    def device_name(self) -> str:
+        return self._spelled
+
+    def dtype(self, name: str) -> DType:
+        if name == "float64" and not jax.config.jax_enable_x64:
+            raise TypeError(
+                "JAX computes in float32 unless its x64 switch is on: call "
+                'jax.config.update("jax_enable_x64", True) at the start of the program (or set '
+                'JAX_ENABLE_X64=1), or ask for dtype="float32".'
+            )
+        return getattr(jax.numpy, name)
+
+    def belongs(self, x: Any) -> bool:
+        return isinstance(x, jax.Array)
+
+    def owns(self, x: Any) -> bool:
+        return self.belongs(x) and x.devices() == {self.device}
+
+    def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
+        if dtype is not None:
+            self.dtype(dtype)
+        # Waited for: JAX reads NumPy's memory later than this call, and the caller may write to it meanwhile.
+        return jax.block_until_ready(jax.device_put(x.astype(dtype or x.dtype, copy=True), self.device))
+
+    def to_numpy(self, x: Array) -> Array:
+        return numpy.asarray(x)
+
+    def synchronize(self) -> None:
+        # A device runs what it is given in order, so the end of this is the end of all before it.
+        jax.block_until_ready(jax.device_put(0.0, self.device) + 0.0)
+
+    def active(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = jax.default_device(self.device)
+        return context
+
+    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        captured: Callable[..., Any] = jax.jit(step)
+        return captured

@@ -1,0 +1,47 @@
+"""NumPy on the CPU: the backend that is always there."""
+
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import numpy
+
+from retroprop.backends import host
+from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.functions.types import Array
+
+
+class NumpyBackend(Backend):
+    """NumPy, whose own namespace follows the standard."""
+
+    library: ClassVar[str] = "numpy"
+
+    def __init__(self) -> None:
+        super().__init__(numpy, "cpu")
+
+    @classmethod
+    def open(cls, device: str | None) -> Backend:
+        if device not in (None, "cpu"):
+            raise BackendUnavailableError(f"NumPy has one device, 'cpu', not {device!r}.")
+        return cls()
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        return ("cpu",)
+
+    @classmethod
+    def version(cls) -> str:
+        return numpy.__version__
+
+    def device_name(self) -> str:
+        return ""
+
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, (numpy.ndarray, numpy.generic))
+
+    belongs = owns
+
+    def to_numpy(self, x: Array) -> Array:
+        return numpy.asarray(x)
+
+    def active(self) -> AbstractContextManager[Any]:
+        return host.quiet()

@@ -1,0 +1,58 @@
+"""PyTorch's tensors, on the CPU or a GPU, without its automatic differentiation."""
+
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import array_api_compat.torch
+import torch
+
+from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.functions.types import Array
+
+
+class TorchBackend(Backend):
+    """PyTorch on one of its devices."""
+
+    library: ClassVar[str] = "torch"
+
+    def __init__(self, device: str) -> None:
+        # "cuda" becomes "cuda:0", as its tensors say
+        super().__init__(array_api_compat.torch, torch.empty(0, device=device).device)
+
+    @classmethod
+    def open(cls, device: str | None) -> Backend:
+        found = cls.devices()
+        wanted = device or found[0]
+        if wanted not in found and f"{wanted}:0" not in found:
+            raise BackendUnavailableError(
+                f"PyTorch {torch.__version__} has no device {wanted!r}; it finds {', '.join(found)}."
+            )
+        return cls(wanted)
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return (*(f"cuda:{number}" for number in range(n_gpus)), "cpu")
+
+    @classmethod
+    def version(cls) -> str:
+        return str(torch.__version__)
+
+    def belongs(self, x: Any) -> bool:
+        return isinstance(x, torch.Tensor)
+
+    def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
+        # A copy always: a tensor over NumPy's memory would change with it, and read-only memory is refused.
+        x = x.astype(dtype or x.dtype, copy=True, order="C")
+        return torch.from_numpy(x).to(self.device)
+
+    def to_numpy(self, x: Array) -> Array:
+        return x.detach().cpu().numpy()
+
+    def synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def active(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = torch.no_grad()
+        return context

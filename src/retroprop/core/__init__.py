@@ -1,0 +1,1 @@
+"""The algorithm, one page a file: parameters, operations, forward, backward, gradient check."""

@@ -1,0 +1,120 @@
+"""What a network is, without its numbers."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from retroprop.functions import activations, losses
+from retroprop.functions.activations import Activation
+from retroprop.functions.outputs import Output, pair
+
+
+class Architecture(NamedTuple):
+    """Sizes and functions of a network of layers 1..L; the numbers are in `Parameters`.
+
+    Attributes
+    ----------
+    layer_sizes : tuple of int, length L
+        n_1, ..., n_L.
+    hidden : tuple of Activation, length L − 2
+        f of the layers 2..L−1.
+    output : Output
+        f of layer L and the loss.
+    bias : bool
+        Whether z has a bias.
+    l2, l1 : float
+        λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁.
+    dropout : tuple of float, length L − 2
+        p of the hidden layers: the part of the neurons masked in training.
+    """
+
+    layer_sizes: tuple[int, ...]
+    hidden: tuple[Activation, ...]
+    output: Output
+    bias: bool = True
+    l2: float = 0.0
+    l1: float = 0.0
+    dropout: tuple[float, ...] = ()
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """f of the layers 2..L: `activations[l - 1]` follows `thetas[l - 1]`."""
+        return (*self.hidden, self.output.activation)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(n_{l+1}, n_l), the shape of every Θ^(l)."""
+        return tuple(zip(self.layer_sizes[1:], self.layer_sizes, strict=False))
+
+
+def build(
+    layer_sizes: Sequence[int],
+    *,
+    hidden: Any,
+    output: Any,
+    loss: Any,
+    bias: bool,
+    l2: float,
+    l1: float,
+    dropout: float | Sequence[float],
+) -> Architecture:
+    """Return the architecture a user describes; the arguments are those of `Network`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what makes no network; the message says what was given and what is accepted.
+    """
+    sizes = _sizes(layer_sizes)
+    n_hidden = len(sizes) - 2
+    f_output, its_loss = activations.get(output), losses.get(loss)
+    fs = [hidden] * n_hidden if isinstance(hidden, str) or not isinstance(hidden, Sequence) else list(hidden)
+    ps = list(dropout) if isinstance(dropout, Sequence) else [dropout] * n_hidden
+    for name, values in (("hidden", fs), ("dropout", ps)):
+        if len(values) != n_hidden:
+            raise ValueError(f"{name} must be one, or one for each of {n_hidden} hidden layers, not {len(values)}.")
+    f_hidden = tuple(activations.get(f) for f in fs)
+    if any(isinstance(f, activations.Softmax) for f in f_hidden):
+        raise ValueError("softmax is an output activation; a hidden layer takes an elementwise one.")
+    if not all(0.0 <= p < 1.0 for p in ps):
+        raise ValueError(f"dropout must be in [0, 1), not {dropout!r}.")
+    for name, value in (("l2", l2), ("l1", l1)):
+        if not 0.0 <= value < float("inf"):
+            raise ValueError(f"{name} must be 0 or above and finite, not {value!r}.")
+    if isinstance(f_output, activations.Softmax) and sizes[-1] == 1:
+        raise ValueError("softmax over one output is always 1: use 2 outputs, or output='sigmoid'.")
+    _check_output_range(f_output, its_loss)
+    return Architecture(
+        sizes, f_hidden, pair(f_output, its_loss), bool(bias), float(l2), float(l1), tuple(map(float, ps))
+    )
+
+
+def _check_output_range(f: activations.Activation, loss: losses.Loss) -> None:
+    """Refuse a built-in activation whose values the loss has no meaning for."""
+    if f.range is None:  # a custom activation
+        return
+    low, high = f.range
+    if low < loss.output_range[0] or high > loss.output_range[1]:
+        inside = [
+            name
+            for name, other in activations.ACTIVATIONS.items()
+            if other.range and loss.output_range[0] <= other.range[0] and other.range[1] <= loss.output_range[1]
+        ]
+        raise ValueError(
+            f"the loss {loss.name!r} needs outputs in [{loss.output_range[0]:g}, {loss.output_range[1]:g}], and "
+            f"{f.name!r} gives [{low:g}, {high:g}]. Accepted: {', '.join(inside)}."
+        )
+
+
+def _sizes(layer_sizes: Any) -> tuple[int, ...]:
+    sizes = []
+    with suppress(TypeError):
+        sizes = list(layer_sizes)
+    if len(sizes) < 2:
+        raise ValueError(f"layer_sizes must list two sizes or more, inputs first, not {layer_sizes!r}.")
+    for size in sizes:
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            raise TypeError(f"layer_sizes must hold whole numbers; {size!r} is none.")
+        if size < 1:
+            raise ValueError(f"layer_sizes must be 1 or above; {size!r} in {list(layer_sizes)!r} is not.")
+    return tuple(int(size) for size in sizes)

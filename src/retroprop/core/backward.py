@@ -1,0 +1,116 @@
+"""Backpropagation: the recursion over δ and the batched gradients, the whole of it."""
+
+from typing import NamedTuple
+
+from retroprop.core.architecture import Architecture
+from retroprop.core.forward import Trace, forward
+from retroprop.core.operations import Operations
+from retroprop.core.parameters import Parameters
+from retroprop.functions.activations import Identity
+from retroprop.functions.types import Array
+
+
+class Gradient(NamedTuple):
+    """The cost and everything it was differentiated by; index 0 is the paper's layer 1.
+
+    Attributes
+    ----------
+    cost : array (...)
+        J, penalties included.
+    deltas : list of array or None, length L
+        `deltas[l - 1]` is δ^(l) = ∂J/∂z^(l), shape (..., m, n_l); `deltas[0]` is None.
+    thetas : list of array, length L − 1
+        ∂J/∂Θ^(l), each of the shape of Θ^(l).
+    biases : list of array, length L − 1, or empty without bias
+        ∂J/∂b^(l).
+    x : array (..., m, n_1) or None
+        ∂J/∂x where it was asked for.
+    """
+
+    cost: Array
+    deltas: list[Array | None]
+    thetas: list[Array]
+    biases: list[Array]
+    x: Array | None = None
+
+    @property
+    def parameters(self) -> Parameters:
+        """The gradients in the form of the parameters."""
+        return Parameters(tuple(self.thetas), tuple(self.biases))
+
+
+def cost(
+    operations: Operations,
+    architecture: Architecture,
+    parameters: Parameters,
+    x: Array,
+    y: Array,
+    weight: Array | None = None,
+) -> Array:
+    """Return J, shape (...), without differentiating it; the arguments are those of `gradient`."""
+    trace = forward(operations, architecture, parameters, x)
+    layer = len(parameters.thetas)
+    value, _ = operations.output(layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
+    return value + operations.penalty(parameters.thetas, architecture.l2, architecture.l1)
+
+
+def backward(
+    operations: Operations,
+    architecture: Architecture,
+    parameters: Parameters,
+    trace: Trace,
+    y: Array,
+    weight: Array | None = None,
+    *,
+    wrt_input: bool = False,
+) -> Gradient:
+    """Send the error back, layer by layer, from a forward propagation.
+
+    Parameters
+    ----------
+    operations : Operations
+        How the steps are carried out.
+    architecture, parameters
+        The network.
+    trace : Trace
+        The forward propagation of the batch.
+    y : array (..., m, n_L) or integer array (..., m)
+        The targets: rows, or class indices.
+    weight : array (..., m) or None
+        The weights of the observations.
+    wrt_input : bool
+        Whether ∂J/∂x is wanted too.
+
+    Returns
+    -------
+    Gradient
+    """
+    output_layer = len(parameters.thetas)
+    activations = (Identity(), *architecture.activations)  # the input is its own activation
+    l2, l1 = architecture.l2, architecture.l1
+    deltas: list[Array | None] = [None] * (output_layer + 1)
+    thetas: list[Array] = []
+    biases: list[Array] = []
+    # δ^(L) = ∂J/∂z^(L)
+    value, delta = operations.output(output_layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
+    for layer in range(output_layer, 0, -1):
+        deltas[layer] = delta
+        theta = parameters.thetas[layer - 1]
+        # ∂J/∂Θ^(l) = (δ^(l+1))ᵀ a^(l) + λ₂ Θ^(l) + λ₁ sign Θ^(l),  ∂J/∂b^(l) = Σ_rows δ^(l+1)
+        grad_theta, grad_bias = operations.gradient(layer, delta, trace.sent[layer - 1], has_bias=architecture.bias)
+        thetas.insert(0, operations.penalty_gradient(layer, grad_theta, theta, l2, l1))
+        if grad_bias is not None:
+            biases.insert(0, grad_bias)
+        if layer > 1 or wrt_input:
+            # δ^(l) = (δ^(l+1) Θ^(l)) ∘ f′(z^(l));  δ^(2) Θ^(1) = ∂J/∂x
+            below = layer - 1
+            delta = operations.delta(
+                below, delta, theta, trace.z[below], trace.a[below], activations[below], trace.masks[below]
+            )
+    return Gradient(
+        cost=value + operations.penalty(parameters.thetas, l2, l1),
+        deltas=deltas,
+        thetas=thetas,
+        biases=biases,
+        x=delta if wrt_input else None,
+    )

@@ -1,0 +1,141 @@
+"""Central differences against the recursion.
+
+The differences need no loop over networks: K copies of a network, each with another parameter nudged, are one
+network with a leading model axis, so one forward propagation gives K costs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from retroprop.core.parameters import Parameters
+from retroprop.functions.types import Array, Namespace
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """How far the recursion is from central differences.
+
+    Attributes
+    ----------
+    max_relative_error : float
+        The largest |g − d| / max(|g|, |d|, 1e-3 s) over the parameters looked at, where g is the recursion's
+        partial derivative, d the central difference, s the larger of |J| and the largest |g|.
+    where : str
+        The parameter it was found at, as "thetas[1][0, 2]".
+    tolerance : float
+        What is borne, from the dtype of the network.
+    n_checked : int
+        How many parameters were looked at.
+    """
+
+    max_relative_error: float
+    where: str
+    tolerance: float
+    n_checked: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the largest error is within the tolerance (NaN is not)."""
+        return self.max_relative_error <= self.tolerance
+
+
+def central_differences(
+    cost: Callable[[Parameters], Array],
+    parameters: Parameters,
+    leaf: int,
+    indices: Array,
+    step: float,
+    xp: Namespace,
+) -> Array:
+    """Return ∂J/∂θ_i for K flat `indices` of one array of the parameters, shape (K,).
+
+    Parameters
+    ----------
+    cost : callable
+        J of the parameters, shape (K,) for parameters with K models along a leading axis.
+    parameters : Parameters
+        Without model axes.
+    leaf : int
+        Which of `parameters.leaves`.
+    indices : integer array (K,)
+        Positions in it, rows first.
+    step : float
+        h, on the scale of a parameter of 1.
+    xp : namespace
+        The library of the parameters.
+    """
+    leaves = parameters.leaves
+    theta = leaves[leaf]
+    positions = xp.reshape(xp.arange(theta.size), theta.shape)
+    here = positions == xp.reshape(indices, (-1,) + (1,) * theta.ndim)
+    h = step * xp.maximum(xp.abs(theta), 1.0)
+    nudge = h * xp.astype(here, theta.dtype)
+
+    def moved(by: Array) -> Array:
+        return cost(parameters.like((*leaves[:leaf], theta + by, *leaves[leaf + 1 :])))
+
+    # ∂J/∂θ ≈ (J(θ + h) − J(θ − h)) / 2h
+    axes = tuple(range(1, theta.ndim + 1))
+    return (moved(nudge) - moved(-nudge)) / (2.0 * xp.sum(nudge, axis=axes))
+
+
+def compare(
+    cost: Callable[[Parameters], Array],
+    parameters: Parameters,
+    gradient: Parameters,
+    wanted: Sequence[Array],
+    *,
+    chunk: int,
+    tolerance: float,
+    xp: Namespace,
+) -> GradientCheck:
+    """Compare `gradient` with central differences of `cost`.
+
+    Parameters
+    ----------
+    cost, parameters, xp
+        As in `central_differences`; float64.
+    gradient : Parameters
+        What the recursion says, float64.
+    wanted : sequence of integer array
+        The flat positions to look at in each of `parameters.leaves`.
+    chunk : int
+        How many networks are run at once.
+    tolerance : float
+        The largest relative error that is borne.
+
+    Returns
+    -------
+    GradientCheck
+    """
+    scale = max(float(xp.abs(cost(parameters))), *(float(xp.max(xp.abs(g))) for g in gradient.leaves))
+    step = float(xp.finfo(parameters.leaves[0].dtype).eps) ** (1 / 3)
+    worst, where, n_checked = 0.0, "", 0
+    for leaf, (grad, indices) in enumerate(zip(gradient.leaves, wanted, strict=True)):
+        for start in range(0, indices.shape[0], chunk):
+            some = indices[start : start + chunk]
+            g = xp.take(xp.reshape(grad, (-1,)), some)
+            error = xp.full(g.shape, float("inf"))
+            # A kink (relu, |e|) within the step falsifies a difference, not the recursion: what disagrees is
+            # looked at again closer by, and the closest agreement counts.
+            for shorter in (1.0, 0.1, 0.01):
+                d = central_differences(cost, parameters, leaf, some, shorter * step, xp)
+                size = xp.maximum(xp.maximum(xp.abs(g), xp.abs(d)), 1e-3 * scale)
+                found = xp.abs(g - d) / (size + xp.astype(size == 0.0, size.dtype))
+                error = xp.where(found < error, found, error) if shorter < 1.0 else found
+                if bool(xp.all(error <= tolerance)):
+                    break
+            at = int(xp.argmax(error))
+            n_checked += some.shape[0]
+            if not where or not float(error[at]) <= worst:
+                worst, where = float(error[at]), _name(parameters, leaf, int(some[at]))
+    return GradientCheck(worst, where, tolerance, n_checked)
+
+
+def _name(parameters: Parameters, leaf: int, index: int) -> str:
+    """Return the parameter as a user would write it."""
+    n = len(parameters.thetas)
+    if leaf >= n:
+        return f"biases[{leaf - n}][{index}]"
+    row, column = divmod(index, parameters.thetas[leaf].shape[-1])
+    return f"thetas[{leaf}][{row}, {column}]"

@@ -1,0 +1,138 @@
+"""The handful of steps backpropagation is made of, each with the formula it is.
+
+This is the seam between the algorithm and the array libraries: `forward`, `backward` and the update are written
+over these operations, and a backend that knows a faster way overrides one of them with the same signature. What
+it does not override, it inherits. `layer` is the list index of the layer a result belongs to (0 is the paper's
+layer 1): a backend that keeps buffers keys them by it, the formulas do not read it.
+"""
+
+from collections.abc import Callable
+
+from retroprop.core.parameters import Parameters
+from retroprop.functions import special
+from retroprop.functions.activations import Activation
+from retroprop.functions.outputs import Output
+from retroprop.functions.types import Array, Device, Namespace
+
+
+class Operations:
+    """The steps in Array API terms, over the library `xp`; new arrays are made on `device`."""
+
+    def __init__(self, xp: Namespace, device: Device = None) -> None:
+        self.xp = xp
+        self.device = device
+
+    def affine(
+        self, layer: int, a: Array, theta: Array, bias: Array | None, activation: Activation, *, keep_z: bool
+    ) -> tuple[Array | None, Array]:
+        """Return z and f(z) of the next layer; z only if it is to be kept."""
+        xp = self.xp
+        # z^(l+1) = a^(l) Θ^(l)ᵀ + b^(l)
+        z = xp.matmul(a, xp.matrix_transpose(theta))
+        if bias is not None:
+            z = z + bias[..., None, :]
+        # a^(l+1) = f(z^(l+1))
+        return (z if keep_z else None), activation.value(z, xp)
+
+    def drop(self, layer: int, a: Array, mask: Array) -> Array:
+        """Return a ∘ mask/(1−p), the activation the next layer gets; `mask` is scaled already."""
+        return a * mask
+
+    def output(
+        self, layer: int, z: Array, a: Array, y: Array, weight: Array | None, output: Output
+    ) -> tuple[Array, Array]:
+        """Return J without penalties, shape (...), and δ^(L) = ∂J/∂z^(L), shape (..., m, n_L)."""
+        xp = self.xp
+        if xp.isdtype(y.dtype, "integral"):
+            y = self.one_hot(y, z)
+        losses, error = output.value(z, a, y, xp), output.error(z, a, y, xp)
+        if weight is None:
+            # J = 1/m Σ J_i,  δ^(L) = 1/m ∂J_i/∂z
+            return xp.mean(losses, axis=-1), error * (1.0 / z.shape[-2])
+        # J = Σ w_i J_i / Σ w_i,  δ^(L) = w_i / Σ w ∂J_i/∂z;  0, not 0/0, where Σ w = 0
+        total = xp.sum(weight, axis=-1, keepdims=True)
+        share = weight / (total + xp.astype(total == 0.0, total.dtype))
+        return xp.sum(share * losses, axis=-1), error * share[..., None]
+
+    def one_hot(self, y: Array, like: Array) -> Array:
+        """Return class indices (..., m) as rows (..., m, n_L) of the dtype of `like`."""
+        xp = self.xp
+        classes = xp.arange(like.shape[-1], dtype=y.dtype, device=self.device)
+        return xp.astype(y[..., None] == classes, like.dtype)
+
+    def delta(
+        self,
+        layer: int,
+        delta_next: Array,
+        theta: Array,
+        z: Array | None,
+        a: Array,
+        activation: Activation,
+        mask: Array | None,
+    ) -> Array:
+        """Return δ^(l), shape (..., m, n_l); `a` is the activation before the mask."""
+        # δ^(l) = (δ^(l+1) Θ^(l) ∘ mask/(1−p)) ∘ f′(z^(l))
+        back = self.xp.matmul(delta_next, theta)
+        if mask is not None:
+            back = back * mask
+        return activation.pull_back(back, z, a, self.xp)
+
+    def gradient(self, layer: int, delta_next: Array, a: Array, *, has_bias: bool) -> tuple[Array, Array | None]:
+        """Return ∂J/∂Θ^(l), shape (..., n_{l+1}, n_l), and ∂J/∂b^(l), shape (..., n_{l+1})."""
+        xp = self.xp
+        # ∂J/∂Θ^(l) = (δ^(l+1))ᵀ a^(l)
+        grad_theta = xp.matmul(xp.matrix_transpose(delta_next), a)
+        # ∂J/∂b^(l) = Σ_rows δ^(l+1)
+        return grad_theta, xp.sum(delta_next, axis=-2) if has_bias else None
+
+    def penalty(self, thetas: tuple[Array, ...], l2: float, l1: float) -> Array | float:
+        """Return λ₂/2 Σ‖Θ‖² + λ₁ Σ‖Θ‖₁, shape (...)."""
+        xp = self.xp
+        penalty: Array | float = 0.0
+        for theta in thetas:
+            if l2:
+                penalty = penalty + 0.5 * l2 * xp.sum(xp.square(theta), axis=(-2, -1))
+            if l1:
+                penalty = penalty + l1 * xp.sum(xp.abs(theta), axis=(-2, -1))
+        return penalty
+
+    def penalty_gradient(self, layer: int, grad_theta: Array, theta: Array, l2: float, l1: float) -> Array:
+        """Return ∂J/∂Θ with the penalties' part, λ₂ Θ + λ₁ sign Θ."""
+        if l2:
+            grad_theta = grad_theta + l2 * theta
+        if l1:
+            grad_theta = grad_theta + l1 * special.sign(theta, self.xp)
+        return grad_theta
+
+    def clip(self, gradients: Parameters, clip_norm: float | None, clip_value: float | None) -> Parameters:
+        """Return the gradients held to [−clip_value, clip_value], then to a Euclidean norm of `clip_norm`.
+
+        The norm is that of all the gradients together (Pascanu et al. 2013, arXiv:1211.5063).
+        """
+        xp = self.xp
+        leaves = gradients.leaves
+        if clip_value is not None:
+            leaves = tuple(xp.maximum(xp.minimum(g, clip_value), -clip_value) for g in leaves)
+        if clip_norm is not None:
+            # The largest entry is taken out first: the squares of float32 gradients of 1e20 would overflow.
+            largest = xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves]))
+            unit = special.positive(largest, xp)
+            norm = unit * xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in leaves))
+            scale = xp.minimum(clip_norm / special.positive(norm, xp), 1.0)
+            leaves = tuple(g * scale for g in leaves)
+        return gradients.like(leaves)
+
+    def update(
+        self,
+        rule: Callable[..., tuple[Array, ...]],
+        parameters: Parameters,
+        gradients: Parameters,
+        state: tuple[Parameters, ...],
+        hyper: tuple[float, ...],
+    ) -> tuple[Parameters, tuple[Parameters, ...]]:
+        """Return parameters and optimizer state after one update of the pointwise `rule`."""
+        # θ, state ← rule(θ, ∂J/∂θ, state, hyper), number by number
+        columns = zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True)
+        new = [rule(theta, grad, *slots, *hyper) for theta, grad, *slots in columns]
+        updated, *slots_updated = (parameters.like(column) for column in zip(*new, strict=True))
+        return updated, tuple(slots_updated)

@@ -1,0 +1,40 @@
+"""The numbers of a network, and walking over them."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from retroprop.functions.types import Array
+
+
+class Parameters(NamedTuple):
+    """All Θ and all b of a network; gradients and optimizer state have the same form.
+
+    Attributes
+    ----------
+    thetas : tuple of array, length L − 1
+        `thetas[l - 1]` is Θ^(l), shape (..., n_{l+1}, n_l).
+    biases : tuple of array, length L − 1, or empty without bias
+        `biases[l - 1]` is b^(l), shape (..., n_{l+1}).
+    """
+
+    thetas: tuple[Array, ...]
+    biases: tuple[Array, ...] = ()
+
+    @property
+    def leaves(self) -> tuple[Array, ...]:
+        """Every array: the thetas, then the biases."""
+        return self.thetas + self.biases
+
+    def like(self, leaves: Iterable[Array]) -> "Parameters":
+        """Return the parameters whose `leaves` these are."""
+        leaves = tuple(leaves)
+        return Parameters(leaves[: len(self.thetas)], leaves[len(self.thetas) :])
+
+    def bias_of(self, layer: int) -> Array | None:
+        """Return the bias that goes with `thetas[layer]`, None without bias."""
+        return self.biases[layer] if self.biases else None
+
+
+def count(shapes: Sequence[tuple[int, int]], *, bias: bool) -> int:
+    """Return how many numbers a network of these Θ has."""
+    return sum(n_out * (n_in + bias) for n_out, n_in in shapes)

@@ -1,0 +1,1 @@
+"""Tables of tiny pure functions: activations, losses, initializers, schedules, metrics."""

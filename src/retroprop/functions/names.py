@@ -1,0 +1,47 @@
+"""Looking a name up in a table, with an error that helps, and writing an object as plain data."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+
+def unknown(kind: str, name: object, accepted: Iterable[str]) -> ValueError:
+    """Return the error for a name that is not in a table, with the near match if there is one."""
+    from difflib import get_close_matches
+
+    accepted = sorted(accepted)
+    near = get_close_matches(str(name).lower(), accepted, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"unknown {kind} {name!r}.{hint} Accepted: {', '.join(accepted)}.")
+
+
+def from_name(kind: str, name: object, table: Mapping[str, Any]) -> Any:
+    """Return a default instance of the class that `table` holds under `name`.
+
+    Raises
+    ------
+    TypeError
+        If `name` is no string.
+    ValueError
+        If the table has no such name; the message suggests the nearest.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{kind} must be a name or an object with the functions of one, not {name!r}.")
+    if name not in table:
+        raise unknown(kind, name, table)
+    return table[name]()
+
+
+def to_plain(thing: Any) -> dict[str, Any]:
+    """Return the name and the parameters of an entry of a table, as JSON can hold them."""
+    parameters = {f.name: getattr(thing, f.name) for f in fields(thing)} if is_dataclass(thing) else {}
+    return {"name": thing.name, **parameters}
+
+
+def from_plain(kind: str, plain: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+    """Return what `to_plain` was given."""
+    parameters = dict(plain)
+    name = parameters.pop("name")
+    if name not in table:
+        raise unknown(kind, name, table)
+    return table[name](**parameters)

@@ -1,0 +1,60 @@
+"""The output layer: an activation and a loss together, where the cost of an observation meets its error.
+
+The pairs softmax + cross-entropy, sigmoid + binary cross-entropy, identity + squared error and exp + poisson
+give ∂J_i/∂z = a − y and take J_i from z; any other pair follows the general rule.
+"""
+
+from typing import NamedTuple, Protocol
+
+from retroprop.functions.activations import Activation
+from retroprop.functions.losses import Loss
+from retroprop.functions.types import Array, Namespace
+
+
+class Output(Protocol):
+    """What the core asks of the output layer."""
+
+    @property
+    def activation(self) -> Activation:
+        """The output activation, f in a = f(z)."""
+
+    @property
+    def loss(self) -> Loss:
+        """The loss J_i."""
+
+    def value(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        """Return J_i, shape (..., m)."""
+
+    def error(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        """Return ∂J_i/∂z, shape (..., m, n_L)."""
+
+
+class PairedOutput(NamedTuple):
+    """Activation and loss that belong together: ∂J_i/∂z = a − y."""
+
+    activation: Activation
+    loss: Loss
+
+    def value(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return self.loss.value_from_z(z, y, xp)
+
+    def error(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return a - y
+
+
+class GeneralOutput(NamedTuple):
+    """Any other activation and loss: ∂J_i/∂z = ∂J_i/∂a ∘ f′ (softmax: times its Jacobian)."""
+
+    activation: Activation
+    loss: Loss
+
+    def value(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return self.loss.value(a, y, xp)
+
+    def error(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return self.activation.pull_back(self.loss.derivative(a, y, xp), z, a, xp)
+
+
+def pair(activation: Activation, loss: Loss) -> Output:
+    """Return the output layer of that activation and that loss."""
+    return (PairedOutput if loss.link == activation.name else GeneralOutput)(activation, loss)

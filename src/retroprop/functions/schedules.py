@@ -1,0 +1,247 @@
+"""Learning rates as functions of the update count t = 0, 1, 2, ... (η in the updates).
+
+A schedule is plain Python on the host: its value goes into a step as data, so a step bound or captured once
+serves every learning rate.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from math import cos, inf, pi
+from typing import Any
+
+
+def _positive(owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0.0 < value < inf:
+            raise ValueError(f"{name} of {owner} must be above 0 and finite, not {value!r}.")
+
+
+class Schedule(ABC):
+    """The learning rate of each update. `start` gives the schedule of one run, `observe` ends an epoch of it."""
+
+    @abstractmethod
+    def __call__(self, t: int) -> float:
+        """Return the learning rate of update t (0 for the first)."""
+
+    def start(self) -> "Schedule":
+        """Return the schedule for one run: itself, unless it has a state."""
+        return self
+
+    def observe(self, cost: float) -> None:
+        """Take note of the cost of an epoch (of the validation data where given)."""
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """η_t = η."""
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        _positive("Constant", learning_rate=self.learning_rate)
+
+    def __call__(self, t: int) -> float:
+        return self.learning_rate
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """η_t = η · factor^⌊t / every⌋: a drop every so many updates."""
+
+    learning_rate: float
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        _positive("Step", learning_rate=self.learning_rate, every=self.every, factor=self.factor)
+
+    def __call__(self, t: int) -> float:
+        return self.learning_rate * self.factor ** (t // self.every)
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """η_t = η · decay^t."""
+
+    learning_rate: float
+    decay: float
+
+    def __post_init__(self) -> None:
+        _positive("Exponential", learning_rate=self.learning_rate, decay=self.decay)
+
+    def __call__(self, t: int) -> float:
+        return float(self.learning_rate * self.decay**t)
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """η_t = η / (1 + t)^power."""
+
+    learning_rate: float
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive("InverseScaling", learning_rate=self.learning_rate, power=self.power)
+
+    def __call__(self, t: int) -> float:
+        return float(self.learning_rate / (1 + t) ** self.power)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """From η down to `final` along half a cosine over `n_updates`, then `final` (Loshchilov & Hutter 2017).
+
+    η_t = final + ½ (η − final) (1 + cos(π t / n_updates))
+    """
+
+    learning_rate: float
+    n_updates: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("Cosine", learning_rate=self.learning_rate, n_updates=self.n_updates)
+        if not 0.0 <= self.final <= self.learning_rate:
+            raise ValueError(f"final of Cosine must be in [0, learning_rate], not {self.final!r}.")
+
+    def __call__(self, t: int) -> float:
+        phase = min(t / self.n_updates, 1.0)
+        return self.final + 0.5 * (self.learning_rate - self.final) * (1.0 + cos(pi * phase))
+
+
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    """A linear rise over `n_updates` to where `then` starts, and `then` from there on.
+
+    η_t = then(0) · (t + 1) / (n_updates + 1) for t < n_updates, then then(t − n_updates)
+
+    Parameters
+    ----------
+    n_updates : int
+        The length of the rise.
+    then : float or Schedule
+        What it joins.
+    """
+
+    n_updates: int
+    then: "float | Schedule"
+
+    def __post_init__(self) -> None:
+        _positive("Warmup", n_updates=self.n_updates)
+        object.__setattr__(self, "then", get(self.then))
+
+    def __call__(self, t: int) -> float:
+        then = get(self.then)
+        if t < self.n_updates:
+            return then(0) * (t + 1) / (self.n_updates + 1)
+        return then(t - self.n_updates)
+
+    def start(self) -> Schedule:
+        return Warmup(self.n_updates, get(self.then).start())
+
+    def observe(self, cost: float) -> None:
+        get(self.then).observe(cost)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up to `peak` and down again, along cosines, over `n_updates` (Smith & Topin 2018, arXiv:1708.07120).
+
+    Parameters
+    ----------
+    peak : float
+        The highest learning rate.
+    n_updates : int
+        The length of the whole cycle.
+    rise : float
+        The part of the cycle that rises, in (0, 1).
+    start_factor, final_factor : float
+        Where it starts, and where it ends, as parts of `peak`.
+    """
+
+    peak: float
+    n_updates: int
+    rise: float = 0.3
+    start_factor: float = 0.04
+    final_factor: float = 4e-6
+
+    def __post_init__(self) -> None:
+        _positive("OneCycle", peak=self.peak, n_updates=self.n_updates, start_factor=self.start_factor)
+        if not 0.0 < self.rise < 1.0:
+            raise ValueError(f"rise of OneCycle must be in (0, 1), not {self.rise!r}.")
+        if not 0.0 <= self.final_factor < inf:
+            raise ValueError(f"final_factor of OneCycle must be 0 or above, not {self.final_factor!r}.")
+
+    def __call__(self, t: int) -> float:
+        top = self.rise * self.n_updates
+        low, phase = (
+            (self.start_factor, 1.0 - t / top)
+            if t < top
+            else (self.final_factor, min((t - top) / (self.n_updates - top), 1.0))
+        )
+        return self.peak * (low + (1.0 - low) * 0.5 * (1.0 + cos(pi * phase)))
+
+
+@dataclass
+class ReduceOnPlateau(Schedule):
+    """η times `factor` whenever the cost has not improved for `patience` epochs.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η of the first epoch.
+    factor : float
+        What η is multiplied by, in (0, 1).
+    patience : int
+        How many epochs without improvement are borne.
+    tol : float
+        What counts as an improvement: a cost below the best by more than this.
+    minimum : float
+        η never falls below.
+    """
+
+    learning_rate: float
+    factor: float = 0.2
+    patience: int = 5
+    tol: float = 1e-4
+    minimum: float = 0.0
+    _scale: float = field(default=1.0, init=False, repr=False)
+    _best: float = field(default=inf, init=False, repr=False)
+    _waited: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _positive("ReduceOnPlateau", learning_rate=self.learning_rate)
+        if not 0.0 < self.factor < 1.0:
+            raise ValueError(f"factor of ReduceOnPlateau must be in (0, 1), not {self.factor!r}.")
+        if self.patience < 0:
+            raise ValueError(f"patience of ReduceOnPlateau must be 0 or above, not {self.patience!r}.")
+
+    def __call__(self, t: int) -> float:
+        return max(self.learning_rate * self._scale, self.minimum)
+
+    def start(self) -> Schedule:
+        return ReduceOnPlateau(self.learning_rate, self.factor, self.patience, self.tol, self.minimum)
+
+    def observe(self, cost: float) -> None:
+        if cost < self._best - self.tol:
+            self._best, self._waited = cost, 0
+            return
+        self._waited += 1
+        if self._waited > self.patience:
+            self._scale, self._waited = self._scale * self.factor, 0
+
+
+def get(learning_rate: Any) -> Schedule:
+    """Return the schedule itself, or the constant one of a number.
+
+    Raises
+    ------
+    ValueError
+        If the number is not above 0 and finite.
+    TypeError
+        If it is neither.
+    """
+    if isinstance(learning_rate, Schedule):
+        return learning_rate
+    if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float)):
+        raise TypeError(f"learning_rate must be a number or a schedule, not {learning_rate!r}.")
+    return Constant(float(learning_rate))

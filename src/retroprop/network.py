@@ -1,0 +1,369 @@
+"""The Network a user holds: its architecture, its parameters, and the backend they live on."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from retroprop.backends import Backend, backend_of, get_backend, host
+from retroprop.backends.batch import Batch, take_inputs, take_targets, take_weights
+from retroprop.backends.intake import take_in
+from retroprop.core import backward as algorithm
+from retroprop.core import gradient_check
+from retroprop.core.architecture import build
+from retroprop.core.backward import Gradient
+from retroprop.core.forward import Trace, forward
+from retroprop.core.gradient_check import GradientCheck
+from retroprop.core.parameters import Parameters, count
+from retroprop.functions import custom, initializers
+from retroprop.functions.types import Array
+
+DTYPES = ("float32", "float64")
+
+
+class Network:
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        n_1, ..., n_L, the inputs first.
+    hidden : str, object, or a sequence of them
+        f of the hidden layers, for all or one for each; see `retroprop.activations`.
+    output : str or object
+        f of the output layer.
+    loss : str or object
+        The loss; see `retroprop.losses`.
+    initializer : str or object
+        Where the parameters start; see `retroprop.initializers`.
+    bias : bool
+        False gives a network without biases.
+    l2, l1 : float
+        λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁ that J includes.
+    dropout : float or sequence of float
+        p of all hidden layers, or of each, in [0, 1): the part of the neurons masked at each step of `fit`.
+    seed : int, Generator or None
+        Where the initial parameters are drawn from; the same seed gives the same ones on every backend.
+    dtype : str
+        "float32" or "float64".
+    backend : str, Backend or None
+        Where it lives; see `get_backend`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For sizes below 1, unknown names (with the near match), numbers out of range, another dtype.
+
+    Examples
+    --------
+    >>> net = Network([2, 3, 1], hidden="tanh", output="sigmoid", loss="binary_cross_entropy", seed=0)
+    >>> [theta.shape for theta in net.thetas]
+    [(3, 2), (1, 3)]
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        *,
+        hidden: Any = "relu",
+        output: Any = "identity",
+        loss: Any = "squared_error",
+        initializer: Any = "glorot_uniform",
+        bias: bool = True,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        seed: Any = None,
+        dtype: Any = "float32",
+        backend: Any = None,
+    ) -> None:
+        self.architecture = build(
+            layer_sizes, hidden=hidden, output=output, loss=loss, bias=bias, l2=l2, l1=l1, dropout=dropout
+        )
+        self.dtype = _dtype_name(dtype)
+        initializer = initializers.get(initializer)
+        rng = host.generator(seed)
+        self._settle(get_backend(backend))
+        # Layer by layer, theta then bias, in float64 on the host: one seed, the same numbers everywhere.
+        thetas, biases = [], []
+        for n_out, n_in in self.architecture.shapes:
+            thetas.append(self._owned(initializer.theta(rng, n_out, n_in, host.xp)))
+            if bias:
+                biases.append(self._owned(initializer.bias(rng, n_out, n_in, host.xp)))
+        self.parameters = Parameters(tuple(thetas), tuple(biases))
+
+    @classmethod
+    def from_parameters(
+        cls,
+        thetas: Sequence[Any],
+        biases: Sequence[Any] | None = None,
+        *,
+        hidden: Any = "relu",
+        output: Any = "identity",
+        loss: Any = "squared_error",
+        l2: float = 0.0,
+        l1: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        dtype: Any = None,
+        backend: Any = None,
+    ) -> "Network":
+        """Return a network of given numbers, which are copied.
+
+        Parameters
+        ----------
+        thetas : sequence of array (n_{l+1}, n_l)
+            Θ^(l), with leading axes for several models at once.
+        biases : sequence of array (n_{l+1},), optional
+            b^(l); None or empty gives a network without bias.
+        dtype : str, optional
+            None is the dtype of the arrays given, "float32" for lists.
+        backend : str, Backend or None
+            None is where the arrays given live; for host data as for `Network`.
+        hidden, output, loss, l2, l1, dropout
+            As for `Network`.
+        """
+        if len(thetas) == 0:
+            raise ValueError("thetas is empty: a network has at least one Θ.")
+        if dtype is None:
+            given = _dtype_name_of(thetas[0])
+            dtype = given if given in DTYPES else "float32"
+        if backend is None and not host.is_host(thetas[0]):
+            backend = backend_of(thetas[0])
+        shapes = [_shape_of(theta, f"thetas[{l}]") for l, theta in enumerate(thetas)]
+        net = cls.__new__(cls)
+        net.architecture = build(
+            [shapes[0][-1], *(shape[-2] for shape in shapes)],
+            hidden=hidden,
+            output=output,
+            loss=loss,
+            bias=biases is not None and len(biases) > 0,
+            l2=l2,
+            l1=l1,
+            dropout=dropout,
+        )
+        net.dtype = _dtype_name(dtype)
+        net._settle(get_backend(backend))
+        net.parameters = net._taken(thetas, biases or ())
+        return net
+
+    def _settle(self, backend: Backend) -> None:
+        """Take the backend, and refuse at once a dtype it has not and a custom function that is wrong."""
+        self.backend = backend
+        backend.dtype(self.dtype)
+        rng = host.generator(0)
+        for f in self.architecture.activations:
+            custom.check_activation(f, rng, host.xp)
+        custom.check_loss(self.architecture.output.loss, self.architecture.layer_sizes[-1], rng, host.xp)
+
+    # The numbers --------------------------------------------------------------------------------------------
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """n_1, ..., n_L."""
+        return self.architecture.layer_sizes
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the network has, thetas and biases."""
+        return count(self.architecture.shapes, bias=self.architecture.bias)
+
+    @property
+    def thetas(self) -> list[Array]:
+        """Θ^(l), a new list of the network's arrays, each (n_{l+1}, n_l); assign a whole list to change them."""
+        return list(self.parameters.thetas)
+
+    @thetas.setter
+    def thetas(self, thetas: Iterable[Any]) -> None:
+        self.parameters = self._taken(list(thetas), self.parameters.biases)
+
+    @property
+    def biases(self) -> list[Array]:
+        """b^(l), a new list of the network's arrays, each (n_{l+1},); empty without bias."""
+        return list(self.parameters.biases)
+
+    @biases.setter
+    def biases(self, biases: Iterable[Any]) -> None:
+        self.parameters = self._taken(self.parameters.thetas, list(biases))
+
+    def _owned(self, array: Array) -> Array:
+        return self.backend.asarray(array, self.dtype, copy=True)
+
+    def _taken(self, thetas: Sequence[Any], biases: Sequence[Any]) -> Parameters:
+        """Return copies of the numbers given, after a look at their shapes."""
+        shapes = self.architecture.shapes
+        wanted = {"thetas": shapes, "biases": tuple(s[:1] for s in shapes) if self.architecture.bias else ()}
+        taken = []
+        for name, arrays in (("thetas", thetas), ("biases", biases)):
+            if len(arrays) != len(wanted[name]):
+                raise ValueError(f"{name} must hold {len(wanted[name])} arrays, not {len(arrays)}.")
+            for l, (array, shape) in enumerate(zip(arrays, wanted[name], strict=True)):
+                array = take_in(self.backend, array, name=f"{name}[{l}]", dtype=self.dtype)
+                if tuple(array.shape[array.ndim - len(shape) :]) != shape:
+                    raise ValueError(f"{name}[{l}] must have the shape {shape}, not {tuple(array.shape)}.")
+                taken.append(self._owned(array))
+        return Parameters(tuple(taken[: len(thetas)]), tuple(taken[len(thetas) :]))
+
+    def to(self, backend: Any = None, *, dtype: Any = None) -> "Network":
+        """Return a copy of this network on another backend, in another dtype, or both."""
+        net = Network.__new__(Network)
+        net.architecture = self.architecture
+        net.dtype = self.dtype if dtype is None else _dtype_name(dtype)
+        net._settle(self.backend if backend is None else get_backend(backend))
+        leaves = self.parameters.leaves
+        if net.backend != self.backend:
+            leaves = tuple(self.backend.to_numpy(leaf) for leaf in leaves)
+        net.parameters = self.parameters.like(net._owned(leaf) for leaf in leaves)
+        return net
+
+    # What it computes ---------------------------------------------------------------------------------------
+
+    def batch(self, x: Any, y: Any, sample_weight: Any = None, *, check: bool = False) -> Batch:
+        """Return data as this network takes them: checked, cast and moved here.
+
+        Parameters
+        ----------
+        x : array (m, n_1)
+            One observation a row.
+        y : array (m, n_L), or (m,)
+            Target rows; with one axis fewer class indices for cross_entropy, else allowed with one output.
+        sample_weight : array (m,), optional
+            Weights, 0 or above.
+        check : bool
+            Whether values on a device are looked at too (NaN, inf, ranges), which waits for it; host data
+            always are.
+        """
+        x = take_inputs(self.backend, self.architecture, self.dtype, x, check=check)
+        rows = tuple(x.shape[:-1])
+        y = take_targets(self.backend, self.architecture, self.dtype, y, rows, check=check)
+        return Batch(x, y, take_weights(self.backend, self.dtype, sample_weight, rows, check=check))
+
+    def forward(self, x: Any) -> Trace:
+        """Return what forward propagation leaves: `trace.a[l]`, and `trace.z[l]` where z is kept.
+
+        Parameters
+        ----------
+        x : array (m, n_1)
+            One observation a row.
+        """
+        x = take_inputs(self.backend, self.architecture, self.dtype, x)
+        with self.backend.active():
+            return forward(self.backend.operations(), self.architecture, self.parameters, x)
+
+    def predict(self, x: Any) -> Array:
+        """Return the output a^(L), shape (m, n_L): probabilities, rates or values, never labels."""
+        return self.forward(x).a[-1]
+
+    def cost(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
+        """Return J as a 0-d array, penalties included; the arguments are those of `batch`."""
+        batch = self.batch(x, y, sample_weight)
+        with self.backend.active():
+            return algorithm.cost(self.backend.operations(), self.architecture, self.parameters, *batch)
+
+    def gradient(self, x: Any, y: Any, sample_weight: Any = None, *, wrt_input: bool = False) -> Gradient:
+        """Return J and its partial derivatives by backpropagation, without dropout.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `batch`.
+        wrt_input : bool
+            Whether ∂J/∂x is wanted too.
+
+        Returns
+        -------
+        Gradient
+            `cost`, `deltas`, `thetas`, `biases`, `x`.
+        """
+        batch = self.batch(x, y, sample_weight)
+        operations = self.backend.operations()
+        with self.backend.active():
+            trace = forward(operations, self.architecture, self.parameters, batch.x)
+            return algorithm.backward(
+                operations, self.architecture, self.parameters, trace, batch.y, batch.weight, wrt_input=wrt_input
+            )
+
+    def __repr__(self) -> str:
+        a = self.architecture
+        hidden = ", ".join(dict.fromkeys(f.name for f in a.hidden)) or "none"
+        return (
+            f"<Network {'-'.join(map(str, a.layer_sizes))}, hidden {hidden}, output {a.output.activation.name}, "
+            f"loss {a.output.loss.name}, {self.n_parameters} parameters, {self.dtype} on {self.backend}>"
+        )
+
+
+def check_gradient(
+    net: Network,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    max_parameters: int = 1000,
+    seed: Any = 0,
+    tolerance: float | None = None,
+) -> GradientCheck:
+    """Compare the gradient of `net` with central differences.
+
+    The gradient is the network's own, in its dtype and on its backend; the differences are taken in float64 on
+    the host, from the same parameters.
+
+    Parameters
+    ----------
+    net : Network
+        Without model axes.
+    x, y, sample_weight
+        As for `Network.gradient`; a few rows are enough.
+    max_parameters : int
+        Of a larger network that many are looked at, a seeded sample.
+    seed : int or Generator
+        Draws the sample.
+    tolerance : float, optional
+        The largest relative error that is borne; the default, 3 eps^0.4, is 1.6e-6 in float64, 5e-3 in float32.
+
+    Returns
+    -------
+    GradientCheck
+        `max_relative_error`, `where`, `ok`, `tolerance`, `n_checked`.
+    """
+    if max_parameters < 1:
+        raise ValueError(f"max_parameters must be 1 or above, not {max_parameters!r}.")
+    batch = net.batch(x, y, sample_weight, check=True)
+    own = net.gradient(*batch)
+    to_numpy = net.backend.to_numpy
+    reference = net.to("numpy", dtype="float64")
+    data = reference.batch(*(None if array is None else to_numpy(array) for array in batch))
+    operations, xp = reference.backend.operations(), host.xp
+    sizes = [theta.size for theta in reference.parameters.leaves]
+    n_looked_at = min(max_parameters, sum(sizes))
+    drawn = host.generator(seed).permutation(sum(sizes))[:n_looked_at]
+    ends = xp.cumulative_sum(xp.asarray(sizes))
+    wanted = [
+        xp.sort(drawn[(drawn >= end - n) & (drawn < end)] - (end - n)) for n, end in zip(sizes, ends, strict=True)
+    ]
+    eps = float(net.backend.xp.finfo(net.backend.dtype(net.dtype)).eps)
+    numbers_a_model = max(sizes) + sum(net.layer_sizes) * data.x.shape[-2]
+    with reference.backend.active():
+        return gradient_check.compare(
+            lambda parameters: algorithm.cost(operations, reference.architecture, parameters, *data),
+            reference.parameters,
+            Parameters(*(tuple(to_numpy(g).astype("float64") for g in part) for part in own.parameters)),
+            wanted,
+            chunk=max(1, 2**21 // numbers_a_model),
+            tolerance=3.0 * eps**0.4 if tolerance is None else tolerance,
+            xp=xp,
+        )
+
+
+def _dtype_name(dtype: Any) -> str:
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}: a network needs real numbers.")
+    return name
+
+
+def _dtype_name_of(array: Any) -> str:
+    return str(getattr(array, "dtype", "")).rpartition(".")[2]
+
+
+def _shape_of(theta: Any, name: str) -> tuple[int, ...]:
+    shape = tuple(theta.shape) if hasattr(theta, "shape") else tuple(host.as_host(theta, name).shape)
+    if len(shape) < 2:
+        raise ValueError(f"{name} must have two axes, (to, from); its shape is {shape}.")
+    return shape

@@ -1,0 +1,5 @@
+"""Saving and loading: safetensors for the numbers, JSON for the architecture. Nothing is ever unpickled."""
+
+from retroprop.persistence.model_file import ModelFileError, load, read_metadata, save
+
+__all__ = ["ModelFileError", "load", "read_metadata", "save"]

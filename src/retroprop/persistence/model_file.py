@@ -1,0 +1,184 @@
+"""A network as one safetensors file: its numbers as tensors, its architecture as JSON in the header."""
+
+import json
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from retroprop._version import __version__
+from retroprop.core.architecture import Architecture
+from retroprop.functions import activations, losses, names
+from retroprop.functions.activations import ACTIVATIONS, CustomActivation
+from retroprop.functions.losses import LOSSES, CustomLoss
+from retroprop.network import Network
+from retroprop.persistence.files import write_whole
+
+FORMAT_VERSION = 1
+_OWN = "retroprop"  # the header's key for the architecture
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be used; the message says which and why."""
+
+
+def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write `net` to a safetensors file, whole or not at all.
+
+    Parameters
+    ----------
+    net : Network
+        On whatever backend.
+    path : path
+        The file; an existing one is replaced.
+    metadata : mapping of str to str, optional
+        Kept in the header; `read_metadata` gives it back.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    TypeError
+        If the metadata are not strings.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    extra: dict[Any, Any] = dict(metadata or {})
+    for key, value in extra.items():
+        if not isinstance(key, str) or not isinstance(value, str) or key == _OWN:
+            raise TypeError(f"metadata must map strings to strings, and not {_OWN!r}; {key!r}: {value!r} does not.")
+    tensors = {
+        f"{part}.{l}": numpy.ascontiguousarray(net.backend.to_numpy(array))
+        for part, arrays in (("theta", net.thetas), ("bias", net.biases))
+        for l, array in enumerate(arrays)
+    }
+    description = {
+        "format_version": FORMAT_VERSION,
+        "written_by": __version__,
+        "architecture": _to_plain(net.architecture),
+        "sha256": _digest(tensors),
+    }
+    write_whole(path, to_bytes(tensors, {**extra, _OWN: json.dumps(description)}))
+
+
+def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[str, Any] | None = None) -> Network:
+    """Read a network, onto any backend.
+
+    Parameters
+    ----------
+    path : path
+        A file `save` wrote.
+    backend : str, Backend or None
+        Where it is to live; see `get_backend`.
+    objects : mapping of str to object, optional
+        The custom activations and losses of the network, by their names.
+
+    Returns
+    -------
+    Network
+        With the dtype it was saved with.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it is no model, truncated, altered, from a newer version, or needs `objects`.
+    """
+    description, _, tensors = _read(path)
+    try:
+        architecture = _from_plain(description["architecture"], dict(objects or {}))
+        thetas = [tensors[f"theta.{l}"] for l in range(len(architecture["layer_sizes"]) - 1)]
+        biases = [tensors[f"bias.{l}"] for l in range(len(thetas))] if architecture["bias"] else None
+        expected = len(thetas) + len(biases or ())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"{os.fspath(path)} is altered: its architecture does not fit ({error}).") from error
+    if expected != len(tensors) or _digest(tensors) != description.get("sha256"):
+        raise ModelFileError(f"{os.fspath(path)} is altered: its numbers are not those that were saved.")
+    sizes, _ = architecture.pop("layer_sizes"), architecture.pop("bias")
+    net = Network.from_parameters(thetas, biases, backend=backend, **architecture)
+    if list(net.layer_sizes) != list(sizes):
+        raise ModelFileError(f"{os.fspath(path)} is altered: its numbers do not have the shapes of {sizes}.")
+    return net
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the metadata `save` was given, without making a network; the errors are those of `load`."""
+    return _read(path)[1]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    name = os.fspath(path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no model file {name!r}.")
+    try:
+        with safe_open(name, framework="numpy") as file:
+            header = dict(file.metadata() or {})
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f"{name} is truncated or no safetensors file ({error}).") from error
+    if _OWN not in header:
+        raise ModelFileError(f"{name} is a safetensors file, but no network that retroprop saved.")
+    try:
+        description = json.loads(header.pop(_OWN))
+        version = int(description["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{name} is altered: its header cannot be read ({error}).") from error
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{name} was written by retroprop {description.get('written_by', '?')} in format {version}; this is "
+            f"{__version__}, which reads up to format {FORMAT_VERSION}. Upgrade: pip install -U retroprop"
+        )
+    return description, header, tensors
+
+
+def _digest(tensors: Mapping[str, Any]) -> str:
+    """Return a hash of names, dtypes, shapes and numbers: a file altered after it was saved is found out."""
+    digest = sha256()
+    for name in sorted(tensors):
+        tensor = numpy.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
+
+
+def _to_plain(architecture: Architecture) -> dict[str, Any]:
+    def plain(f: Any) -> dict[str, Any]:
+        return {"custom": f.name} if isinstance(f, (CustomActivation, CustomLoss)) else names.to_plain(f)
+
+    return {
+        "layer_sizes": list(architecture.layer_sizes),
+        "hidden": [plain(f) for f in architecture.hidden],
+        "output": plain(architecture.output.activation),
+        "loss": plain(architecture.output.loss),
+        "bias": architecture.bias,
+        "l2": architecture.l2,
+        "l1": architecture.l1,
+        "dropout": list(architecture.dropout),
+    }
+
+
+def _from_plain(plain: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a `Network`."""
+
+    def function(kind: str, given: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+        if "custom" not in given:
+            return names.from_plain(kind, given, table)
+        if given["custom"] not in objects:
+            raise ModelFileError(
+                f"the network has a custom {kind} {given['custom']!r}, which a file cannot hold: pass "
+                f"objects={{{given['custom']!r}: ...}}."
+            )
+        return (activations.get if kind == "activation" else losses.get)(objects[given["custom"]])
+
+    return {
+        **plain,
+        "hidden": [function("activation", f, ACTIVATIONS) for f in plain["hidden"]],
+        "output": function("activation", plain["output"], ACTIVATIONS),
+        "loss": function("loss", plain["loss"], LOSSES),
+    }

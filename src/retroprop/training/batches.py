@@ -1,0 +1,77 @@
+"""Which rows make a batch, and in which order: an object, so that another order can be passed in."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from retroprop.backends import Backend, host
+from retroprop.backends.batch import Batch
+from retroprop.core.architecture import Architecture
+from retroprop.functions.types import Array, RandomGenerator
+
+
+class Epoch(NamedTuple):
+    """The batches of one epoch: windows over an order of the rows.
+
+    Attributes
+    ----------
+    order : integer array (m,) or None
+        The rows in the order of this epoch, on the host; None is the order they are in.
+    windows : sequence of slice
+        The batches, as parts of that order.
+    """
+
+    order: Array | None
+    windows: Sequence[slice]
+
+
+class BatchOrder(Protocol):
+    """Gives the batches of an epoch, drawing from the generator what it has to draw."""
+
+    def epoch(self, rng: RandomGenerator) -> Epoch:
+        """Return the batches of the next epoch."""
+
+
+class Minibatches:
+    """All rows once an epoch, `batch_size` at a time, the last batch smaller where they do not divide.
+
+    Parameters
+    ----------
+    m : int
+        The number of rows.
+    batch_size : int or None
+        None, or more than m, is the full batch, whose order says nothing and is not drawn.
+    shuffle : bool
+        Whether each epoch has a new order, one permutation drawn at its start.
+    """
+
+    def __init__(self, m: int, batch_size: int | None, *, shuffle: bool) -> None:
+        self.m = m
+        self.batch_size = min(batch_size or m, m)
+        self.shuffle = shuffle and self.batch_size < m
+        self.windows = [slice(at, min(at + self.batch_size, m)) for at in range(0, m, self.batch_size)]
+
+    def epoch(self, rng: RandomGenerator) -> Epoch:
+        return Epoch(rng.permutation(self.m) if self.shuffle else None, self.windows)
+
+
+def rows(backend: Backend, data: Batch, order: Array | None, window: slice) -> Batch:
+    """Return the rows of a batch: a view where they are in order, else gathered by `order` (on the device)."""
+    if order is None:
+        if window.start == 0 and window.stop >= data.x.shape[0]:
+            return data
+        return Batch(*(None if part is None else part[window, ...] for part in data))
+    some = order[window]
+    return Batch(*(None if part is None else backend.xp.take(part, some, axis=0) for part in data))
+
+
+def dropout_masks(
+    backend: Backend, architecture: Architecture, dtype: str, m: int, rng: RandomGenerator
+) -> tuple[Array | None, ...] | None:
+    """Return mask/(1−p) of each hidden layer, drawn on the host layer by layer; None without dropout."""
+    if not any(architecture.dropout):
+        return None
+    sizes = architecture.layer_sizes[1:-1]
+    return tuple(
+        backend.asarray((rng.random((m, n)) >= p) / host.xp.asarray(1.0 - p), dtype) if p else None
+        for p, n in zip(architecture.dropout, sizes, strict=True)
+    )

@@ -1,0 +1,57 @@
+"""What a training leaves to read: lists of Python floats, one an epoch."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class History:
+    """The course of a training.
+
+    Attributes
+    ----------
+    cost : list of float
+        Σ W_b J_b / Σ W_b over the batches of the epoch, each measured before its update.
+    validation_cost : list of float
+        J of the validation data after the epoch; empty without such data.
+    metrics : dict of list of float
+        Each metric, of the validation data where given, else of the outputs of the epoch's own steps.
+    learning_rate : list of float
+        η of the last update of the epoch.
+    seconds : list of float
+        How long the epoch took.
+    best_epoch : int or None
+        Whose parameters early stopping restored, counted from 1.
+    stop_reason : str
+        "epochs", "early_stopping", "callback" or "interrupted"; "diverged" in the history a
+        `DivergenceError` holds.
+    """
+
+    cost: list[float] = field(default_factory=list)
+    validation_cost: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    learning_rate: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    best_epoch: int | None = None
+    stop_reason: str = "epochs"
+
+    def __len__(self) -> int:
+        """Return how many epochs were finished."""
+        return len(self.cost)
+
+
+class DivergenceError(ArithmeticError):
+    """The cost is no longer finite.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Where, counted from 1.
+    history : History
+        The epochs before.
+    """
+
+    def __init__(self, message: str, *, epoch: int, batch: int, history: History) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.batch = batch
+        self.history = history

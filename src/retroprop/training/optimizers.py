@@ -1,0 +1,259 @@
+"""Optimizers: pure update rules, each a pointwise formula (θ, ∂J/∂θ, state) → (θ, state).
+
+What changes from update to update (the learning rate, Adam's bias corrections) is worked out on the host by
+`hyper` and goes into the formula as numbers; what does not change stands in the object.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, sqrt
+from typing import Any, ClassVar
+
+from retroprop.core.parameters import Parameters
+from retroprop.functions import schedules
+from retroprop.functions.names import from_name
+from retroprop.functions.special import sign
+from retroprop.functions.types import Array, Namespace
+
+
+def _check(owner: str, *, below_one: dict[str, float] | None = None, **at_least_0: float) -> None:
+    for name, value in (below_one or {}).items():
+        if not 0.0 <= value < 1.0:
+            raise ValueError(f"{name} of {owner} must be in [0, 1), not {value!r}.")
+    for name, value in at_least_0.items():
+        if not 0.0 <= value < inf:
+            raise ValueError(f"{name} of {owner} must be 0 or above and finite, not {value!r}.")
+
+
+class Optimizer(ABC):
+    """An update rule.
+
+    Attributes
+    ----------
+    name : str
+        The name it is asked for by.
+    learning_rate : float or Schedule
+        η.
+    slots : int
+        How many numbers of state a parameter has.
+    """
+
+    name: ClassVar[str]
+    learning_rate: Any
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """How many numbers of state a parameter has."""
+
+    def hyper(self, t: int, learning_rate: float) -> tuple[float, ...]:
+        """Return the numbers of update t = 1, 2, ... that `formula` takes last."""
+        return (learning_rate,)
+
+    @abstractmethod
+    def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
+        """Return θ and its state after the update; `rest` is the state, then `hyper`."""
+
+    def start(self, parameters: Parameters, zeros_like: Callable[[Array], Array]) -> tuple[Parameters, ...]:
+        """Return the state before the first update: zeros, `slots` times the form of the parameters."""
+        return tuple(parameters.like(map(zeros_like, parameters.leaves)) for _ in range(self.slots))
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent, with momentum where asked: v ← μ v − η g, θ ← θ + v.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        η.
+    momentum : float
+        μ in [0, 1); 0 is θ ← θ − η g.
+    nesterov : bool
+        Nesterov's look ahead: θ ← θ + μ v_new − η g (Sutskever et al. 2013).
+    """
+
+    name: ClassVar[str] = "sgd"
+    learning_rate: Any = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        schedules.get(self.learning_rate)
+        _check("SGD", below_one={"momentum": self.momentum})
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov of SGD needs a momentum above 0.")
+
+    @property
+    def slots(self) -> int:
+        return 1 if self.momentum else 0
+
+    def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
+        if not self.momentum:
+            (eta,) = rest
+            return (theta - eta * grad,)
+        v, eta = rest
+        v = self.momentum * v - eta * grad
+        step = self.momentum * v - eta * grad if self.nesterov else v
+        return theta + step, v
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """ν ← ρ ν + (1 − ρ) g², θ ← θ − η g / (√ν + ε) (Tieleman & Hinton 2012).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        η.
+    decay : float
+        ρ in [0, 1).
+    epsilon : float
+        ε, outside the root.
+    """
+
+    name: ClassVar[str] = "rmsprop"
+    learning_rate: Any = 0.001
+    decay: float = 0.9
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        schedules.get(self.learning_rate)
+        _check("RMSprop", below_one={"decay": self.decay}, epsilon=self.epsilon)
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
+        nu, eta = rest
+        nu = self.decay * nu + (1.0 - self.decay) * grad * grad
+        return theta - eta * grad / (xp.sqrt(nu) + self.epsilon), nu
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980).
+
+    μ ← β₁ μ + (1 − β₁) g, ν ← β₂ ν + (1 − β₂) g², θ ← θ − η √(1 − β₂^t) / (1 − β₁^t) · μ / (√ν + ε)
+
+    ε stands outside the bias correction, as in the paper's section 2 and in scikit-learn; PyTorch adds it to
+    √(ν / (1 − β₂^t)), which is the paper's Algorithm 1, so the two differ in the first updates.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        η.
+    beta1, beta2 : float
+        How slowly the moments forget, in [0, 1).
+    epsilon : float
+        ε.
+    """
+
+    name: ClassVar[str] = "adam"
+    learning_rate: Any = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        schedules.get(self.learning_rate)
+        _check(type(self).__name__, below_one={"beta1": self.beta1, "beta2": self.beta2}, epsilon=self.epsilon)
+
+    @property
+    def slots(self) -> int:
+        return 2
+
+    def hyper(self, t: int, learning_rate: float) -> tuple[float, ...]:
+        return (learning_rate * sqrt(1.0 - self.beta2**t) / (1.0 - self.beta1**t),)
+
+    def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
+        mu, nu, eta = rest
+        mu = self.beta1 * mu + (1.0 - self.beta1) * grad
+        nu = self.beta2 * nu + (1.0 - self.beta2) * grad * grad
+        return theta - eta * mu / (xp.sqrt(nu) + self.epsilon), mu, nu
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: θ ← (1 − η λ) θ first (Loshchilov & Hutter 2019, arXiv:1711.05101).
+
+    As in PyTorch and optax every parameter decays, biases too; `l2` of a network is the penalty that spares them.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon
+        As for `Adam`.
+    weight_decay : float
+        λ.
+    """
+
+    name: ClassVar[str] = "adamw"
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("AdamW", weight_decay=self.weight_decay)
+
+    def hyper(self, t: int, learning_rate: float) -> tuple[float, ...]:
+        return (*super().hyper(t, learning_rate), 1.0 - learning_rate * self.weight_decay)
+
+    def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
+        *adam, keep = rest
+        return super().formula(xp, keep * theta, grad, *adam)
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """θ ← θ − η (sign(β₁ μ + (1 − β₁) g) + λ θ), μ ← β₂ μ + (1 − β₂) g (Chen et al. 2023, arXiv:2302.06675).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        η, a third to a tenth of Adam's.
+    beta1, beta2 : float
+        In [0, 1).
+    weight_decay : float
+        λ.
+    """
+
+    name: ClassVar[str] = "lion"
+    learning_rate: Any = 0.0001
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        schedules.get(self.learning_rate)
+        below_one = {"beta1": self.beta1, "beta2": self.beta2}
+        _check("Lion", below_one=below_one, weight_decay=self.weight_decay)
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
+        mu, eta = rest
+        direction = sign(self.beta1 * mu + (1.0 - self.beta1) * grad, xp)
+        mu = self.beta2 * mu + (1.0 - self.beta2) * grad
+        return theta - eta * (direction + self.weight_decay * theta), mu
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in (SGD, RMSprop, Adam, AdamW, Lion)}
+
+
+def get(optimizer: Any) -> Optimizer:
+    """Return the optimizer of that name with its defaults, or the object itself.
+
+    Raises
+    ------
+    ValueError
+        If no optimizer has that name.
+    TypeError
+        If it is neither.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    found: Optimizer = from_name("optimizer", optimizer, OPTIMIZERS)
+    return found
