@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from retroprop.backends import Backend, backend_of, get_backend, host
+from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
 from retroprop.backends.batch import Batch, take_inputs, take_targets, take_weights
 from retroprop.backends.intake import take_in
 from retroprop.core import backward as algorithm
@@ -327,7 +327,7 @@ def check_gradient(
     batch = net.batch(x, y, sample_weight, check=True)
     own = net.gradient(*batch)
     to_numpy = net.backend.to_numpy
-    reference = net.to("numpy", dtype="float64")
+    reference = net.to(host_backend(), dtype="float64")
     data = reference.batch(*(None if array is None else to_numpy(array) for array in batch))
     operations, xp = reference.backend.operations(), host.xp
     sizes = [theta.size for theta in reference.parameters.leaves]

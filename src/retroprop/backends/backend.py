@@ -83,6 +83,11 @@ class Backend:
     def __hash__(self) -> int:
         return hash(str(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        from retroprop.backends.registry import get_backend
+
+        return get_backend, (str(self),)
+
     # Arrays -------------------------------------------------------------------------------------------------
 
     def dtype(self, name: str) -> DType:

@@ -152,6 +152,11 @@ def get_backend(backend: Any = None) -> Backend:
     raise TypeError(f"backend must be a name, a Backend or an Array API namespace, not {backend!r}.")
 
 
+def host_backend() -> Backend:
+    """Return the backend of the host, where host data are at home and float64 is always to be had."""
+    return _named("numpy")
+
+
 @lru_cache(maxsize=64)
 def _named(spelled: str) -> Backend:
     if spelled == "auto":

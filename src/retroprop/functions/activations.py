@@ -278,7 +278,7 @@ class CustomActivation(Activation):
                 )
         self.custom = custom
         self.name = getattr(custom, "name", type(custom).__name__)  # type: ignore[misc]
-        self.needs_z = bool(custom.needs_z)  # type: ignore[misc]
+        self.needs_z = custom.needs_z  # type: ignore[misc]
 
     def value(self, z: Array, xp: Namespace) -> Array:
         return self.custom.value(z, xp)

@@ -1,0 +1,92 @@
+"""The rules of the house, as a function of a module's source: what DESIGN forbids, found by reading the syntax."""
+
+import ast
+
+# A folder imports only folders before it.
+ORDER = (
+    "functions",
+    "core",
+    "backends",
+    "network",
+    "persistence",
+    "training",
+    "estimators",
+    "explain",
+    "scale",
+    "bench",
+    "cli",
+)
+ARRAY_LIBRARIES = ("numpy", "cupy", "cupyx", "torch", "jax", "array_api_strict", "array_api_compat")
+# NumPy is the host: these read it and write it. The algorithm and the loop get arrays, wherever those live.
+MAY_IMPORT_NUMPY = ("backends", "persistence", "estimators", "explain", "scale", "bench", "cli")
+MAY_NAME_BACKENDS = ("backends", "bench", "cli")
+# What waits for a device, or cannot be captured: never where a step runs.
+HOT = ("functions.activations", "functions.losses", "functions.outputs", "functions.special", "core.operations",
+       "core.forward", "core.backward", "core.parameters", "training.step", "training.optimizers")  # fmt: skip
+WAITS = ("float", "bool", "int", "item", "tolist", "nonzero", "clip", "sign", "argwhere", "unique")
+CREATES = ("zeros", "ones", "full", "empty", "eye", "arange", "linspace", "asarray")
+# The check on the host creates host arrays, and initializers draw on the host.
+ON_THE_HOST = ("core.gradient_check", "functions.initializers", "functions.custom")
+
+
+def violations(module, source):
+    """Return what `source`, the text of `retroprop.<module>`, does that its place forbids."""
+    tree = ast.parse(source)
+    folder = module.partition(".")[0]
+    found = []
+    for node in ast.walk(tree):
+        for imported in _imports(node):
+            found += _import_faults(folder, imported)
+        if folder not in MAY_NAME_BACKENDS:
+            found += _name_faults(folder, node)
+        if isinstance(node, ast.Call):
+            found += _call_faults(module, folder, node)
+    return found
+
+
+def _imports(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        if node.module == "retroprop":
+            return [f"retroprop.{alias.name}" for alias in node.names]
+        return [node.module]
+    return []
+
+
+def _import_faults(folder, imported):
+    root, _, rest = imported.partition(".")
+    if root in ARRAY_LIBRARIES and folder != "backends" and not (root == "numpy" and folder in MAY_IMPORT_NUMPY):
+        return [f"imports {imported}"]
+    target = rest.partition(".")[0]
+    if root == "retroprop" and target in ORDER and ORDER.index(target) > ORDER.index(folder):
+        return [f"imports {imported}, which is below it"]
+    return []
+
+
+def _name_faults(folder, node):
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return []
+    name = node.value.partition(":")[0]
+    host = name == "numpy" and folder in MAY_IMPORT_NUMPY
+    return [f"names the backend {node.value!r}"] if name in ARRAY_LIBRARIES and not host else []
+
+
+def _call_faults(module, folder, call):
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    own = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in ("special", "operations")
+    found = []
+    # The limits of a dtype are numbers of the host: float(xp.finfo(...).eps) waits for nothing.
+    if module in HOT and name in WAITS and not own and "finfo" not in ast.unparse(call):
+        library = isinstance(call.func, ast.Attribute)
+        if library or name in ("float", "bool", "int"):
+            found.append(f"calls {ast.unparse(call)} where a step runs")
+    if folder in ("core", "functions", "training") and module not in ON_THE_HOST and name in CREATES:
+        library = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value).endswith("xp")
+        if (
+            library
+            and "device" not in {keyword.arg for keyword in call.keywords}
+            and "host.xp" not in ast.unparse(call)
+        ):
+            found.append(f"creates an array without device=: {ast.unparse(call)}")
+    return found

@@ -1,0 +1,97 @@
+"""A step asks no array for its value: on a device that would wait, and a captured step could not.
+
+array-api-strict's second device refuses NumPy and implicit transfers by itself; `float(x)` and `bool(x)` it
+answers, so here its arrays are made to refuse those too.
+"""
+
+import pytest
+from conftest import open_backend
+
+import retroprop as rp
+from retroprop.functions.activations import ACTIVATIONS
+from retroprop.training import optimizers, step
+from retroprop.training.batches import dropout_masks
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    backend = open_backend("array_api_strict:device1")
+    array = type(backend.asarray([1.0]))
+
+    def forbid():
+        for name in ("__float__", "__bool__", "__int__", "__index__", "__complex__", "__iter__", "__dlpack__"):
+
+            def refuse(self, *args, name=name, **kwargs):
+                raise AssertionError(f"{name} of an array was called inside a step")
+
+            monkeypatch.setattr(array, name, refuse, raising=False)
+
+    return backend, forbid, monkeypatch.undo
+
+
+def run_steps(strict, net, batch, optimizer, **clips):
+    backend, forbid, allow = strict
+    import numpy as np
+
+    optimizer = optimizers.get(optimizer)
+    bound = step.bind(backend, net.architecture, optimizer, **clips)
+    parameters, state = net.parameters, optimizer.start(net.parameters, backend.xp.zeros_like)
+    masks = dropout_masks(backend, net.architecture, net.dtype, batch.x.shape[0], np.random.default_rng(0))
+    forbid()
+    try:
+        with backend.active():
+            for t in range(1, 3):
+                result = bound(parameters, state, optimizer.hyper(t, 0.01), *batch, masks)
+                parameters, state = result.parameters, result.state
+    finally:
+        allow()
+    for array in (*parameters.leaves, result.cost, result.a):
+        assert backend.owns(array)
+
+
+X = [[0.1, -0.2, 0.3], [1.0, 2.0, -1.0], [0.5, 0.0, 0.2]]
+WEIGHT = [1.0, 2.0, 0.0]
+
+
+def test_the_trap_works(strict):
+    backend, forbid, allow = strict
+    x = backend.asarray([1.0])
+    forbid()
+    with pytest.raises(AssertionError, match="__float__"):
+        float(x[0])
+    with pytest.raises(AssertionError, match="__bool__"):
+        assert x[0] > 0
+    allow()
+    assert float(x[0]) == 1.0
+
+
+@pytest.mark.parametrize("hidden", sorted(set(ACTIVATIONS) - {"softmax"}))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_activation(strict, hidden, dtype):
+    net = rp.Network([3, 4, 4, 2], hidden=hidden, seed=0, dtype=dtype, backend=strict[0], l2=0.1, l1=0.1, dropout=0.3)
+    run_steps(strict, net, net.batch(X, [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]], WEIGHT), "adam")
+
+
+@pytest.mark.parametrize(
+    ("output", "loss", "y"),
+    [
+        ("softmax", "cross_entropy", [0, 1, 1]),
+        ("softmax", "cross_entropy", [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]),
+        ("softmax", "squared_error", [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]),
+        ("sigmoid", "binary_cross_entropy", [[1, 0], [1, 1], [0, 0]]),
+        ("exp", "poisson", [[1, 0], [3, 1], [0, 0]]),
+        ("softplus", "poisson", [[1, 0], [3, 1], [0, 0]]),
+        *(("identity", loss, [[1, 0], [3, 1], [0, 0]]) for loss in
+          ("squared_error", "absolute_error", "huber", "log_cosh", "quantile")),
+    ],
+)  # fmt: skip
+def test_every_loss(strict, output, loss, y):
+    net = rp.Network([3, 4, 2], output=output, loss=loss, seed=0, backend=strict[0])
+    run_steps(strict, net, net.batch(X, y), "sgd")
+    run_steps(strict, net, net.batch(X, y, WEIGHT), "sgd")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw", "lion"])
+def test_every_optimizer_with_clipping(strict, optimizer):
+    net = rp.Network([3, 4, 2], seed=0, backend=strict[0])
+    run_steps(strict, net, net.batch(X, [[1, 0], [3, 1], [0, 0]]), optimizer, clip_norm=1.0, clip_value=0.5)

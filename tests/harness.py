@@ -1,0 +1,30 @@
+"""What the tests share: an assertion that sees more than numbers, and tolerances from the dtype."""
+
+import numpy as np
+
+
+def tolerance(dtype):
+    """Return the relative tolerance of a dtype: 4 √eps."""
+    return 4.0 * float(np.finfo(dtype).eps) ** 0.5
+
+
+def assert_close(actual, expected, *, backend, dtype, rtol=None, atol=None):
+    """Assert that `actual` lives on `backend`, has `dtype` and the shape of `expected`, and its numbers.
+
+    `atol` is by default `rtol` times the largest expected number.
+    """
+    assert backend.owns(actual), f"{type(actual)} on {getattr(actual, 'device', None)} is not on {backend}"
+    assert backend.dtype_name(actual) == dtype
+    expected = np.asarray(expected)
+    actual = backend.to_numpy(actual)
+    assert actual.shape == expected.shape
+    rtol = tolerance(dtype) if rtol is None else rtol
+    atol = rtol * float(np.max(np.abs(expected), initial=0.0)) if atol is None else atol
+    np.testing.assert_allclose(actual.astype("float64"), expected.astype("float64"), rtol=rtol, atol=atol)
+
+
+def relative_error(actual, expected):
+    """Return the largest difference over the largest expected number."""
+    actual, expected = np.asarray(actual, dtype="float64"), np.asarray(expected, dtype="float64")
+    assert actual.shape == expected.shape
+    return float(np.max(np.abs(actual - expected)) / max(float(np.max(np.abs(expected))), 1e-300))

@@ -1,0 +1,175 @@
+"""The Network: built, read, assigned, moved, copied."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from harness import assert_close
+
+import retroprop as rp
+
+X = np.random.default_rng(0).normal(size=(7, 3))
+
+
+def test_shapes_follow_the_text(backend, dtype):
+    net = rp.Network([3, 5, 4, 2], seed=0, dtype=dtype, backend=backend)
+    assert net.layer_sizes == (3, 5, 4, 2)
+    assert [theta.shape for theta in net.thetas] == [(5, 3), (4, 5), (2, 4)]
+    assert [b.shape for b in net.biases] == [(5,), (4,), (2,)]
+    assert net.n_parameters == 5 * 3 + 4 * 5 + 2 * 4 + 5 + 4 + 2
+    trace = net.forward(X)
+    assert [a.shape for a in trace.a] == [(7, 3), (7, 5), (7, 4), (7, 2)]
+    assert trace.z[0] is None
+    assert trace.z[1] is None, "relu's derivative comes from a, so a hidden z is not kept"
+    assert trace.z[3].shape == (7, 2), "the output's z always is"
+    g = net.gradient(X, np.zeros((7, 2)), wrt_input=True)
+    assert [d if d is None else d.shape for d in g.deltas] == [None, (7, 5), (7, 4), (7, 2)]
+    assert [t.shape for t in g.thetas] == [(5, 3), (4, 5), (2, 4)]
+    assert g.x.shape == (7, 3)
+    assert net.gradient(X, np.zeros((7, 2))).x is None
+    assert rp.Network([3, 5, 2], hidden="gelu", backend=backend).forward(X).z[1].shape == (7, 5)
+
+
+def test_without_bias(backend):
+    net = rp.Network([3, 5, 2], bias=False, seed=0, backend=backend)
+    assert net.biases == []
+    assert net.gradient(X, np.zeros((7, 2))).biases == []
+    assert net.n_parameters == 25
+
+
+def test_without_hidden_layers_it_is_linear(backend):
+    net = rp.Network.from_parameters([[[1.0, 2.0, 3.0]]], [[0.5]], dtype="float64", backend=backend)
+    assert_close(net.predict(X), X @ [[1.0], [2.0], [3.0]] + 0.5, backend=backend, dtype="float64", rtol=1e-14)
+
+
+def test_one_activation_a_layer():
+    net = rp.Network(
+        [3, 4, 4, 2], hidden=["tanh", rp.activations.LeakyReLU(0.2)], seed=0, dtype="float64", backend="numpy"
+    )
+    trace = net.forward(X)
+    z = X @ net.thetas[0].T + net.biases[0]
+    np.testing.assert_allclose(trace.a[1], np.tanh(z), rtol=1e-14)
+    z = trace.a[1] @ net.thetas[1].T + net.biases[1]
+    np.testing.assert_allclose(trace.a[2], np.where(z > 0, z, 0.2 * z), rtol=1e-14)
+
+
+def test_assigning_copies_and_checks(backend):
+    net = rp.Network([2, 3, 1], seed=0, dtype="float64", backend=backend)
+    new = [np.ones((3, 2)), np.full((1, 3), 2.0)]
+    net.thetas = new
+    new[0][:] = 9.0
+    assert_close(net.thetas[0], np.ones((3, 2)), backend=backend, dtype="float64")
+    net.biases = [[1.0, 2.0, 3.0], [4.0]]
+    assert_close(net.biases[0], [1.0, 2.0, 3.0], backend=backend, dtype="float64")
+    before = [backend.to_numpy(theta).copy() for theta in net.thetas]
+    with pytest.raises(ValueError, match=r"thetas\[1\] must have the shape \(1, 3\), not \(3, 1\)"):
+        net.thetas = [np.ones((3, 2)), np.ones((3, 1))]
+    with pytest.raises(ValueError, match="thetas must hold 2 arrays, not 1"):
+        net.thetas = [np.ones((3, 2))]
+    with pytest.raises(ValueError, match=r"biases\[0\] must be finite"):
+        net.biases = [[1.0, np.nan, 3.0], [4.0]]
+    for one, other in zip(before, net.thetas, strict=True):
+        assert (one == backend.to_numpy(other)).all()
+
+
+def test_from_parameters_follows_the_data(backend, dtype):
+    thetas = [backend.asarray(np.ones((3, 2)), dtype), backend.asarray(np.ones((1, 3)), dtype)]
+    net = rp.Network.from_parameters(thetas, hidden="sigmoid")
+    assert net.backend == backend
+    assert net.dtype == dtype
+    assert rp.Network.from_parameters([[[1, 2]]], backend="numpy").dtype == "float32"
+    with pytest.raises(ValueError, match=r"thetas\[1\] must have the shape \(1, 3\)"):
+        rp.Network.from_parameters([np.ones((3, 2)), np.ones((1, 4))], backend=backend)
+
+
+def test_models_along_a_leading_axis(backend, dtype):
+    rng = np.random.default_rng(0)
+    thetas = [rng.normal(size=(4, 3, 2)), rng.normal(size=(4, 1, 3))]
+    biases = [rng.normal(size=(4, 3)), rng.normal(size=(4, 1))]
+    x, y = rng.normal(size=(5, 2)), rng.normal(size=5)
+    net = rp.Network.from_parameters(thetas, biases, hidden="tanh", l2=0.1, dtype=dtype, backend=backend)
+    together, cost, predicted = net.gradient(x, y), net.cost(x, y), net.predict(x)
+    assert predicted.shape == (4, 5, 1)
+    for k in range(4):
+        one = rp.Network.from_parameters(
+            [t[k] for t in thetas], [b[k] for b in biases], hidden="tanh", l2=0.1, dtype=dtype, backend=backend
+        )
+        alone = one.gradient(x, y)
+        assert_close(cost[k], backend.to_numpy(alone.cost), backend=backend, dtype=dtype, rtol=1e-6)
+        for g, h in zip(together.thetas + together.biases, alone.thetas + alone.biases, strict=True):
+            assert_close(g[k, ...], backend.to_numpy(h), backend=backend, dtype=dtype, rtol=1e-5)
+    with pytest.raises(ValueError, match="fit trains one network"):
+        rp.fit(net, x, y)
+
+
+def test_copies_are_independent(backend):
+    net = rp.Network([2, 3, 1], seed=0, backend=backend)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.to(backend)):
+        rp.fit(other, [[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0], epochs=3)
+        assert other.backend == net.backend
+        assert not (backend.to_numpy(other.thetas[0]) == backend.to_numpy(net.thetas[0])).all()
+
+
+def test_repr_says_what_it_is():
+    net = rp.Network([2, 3, 1], output="sigmoid", loss="binary_cross_entropy", backend="numpy")
+    assert repr(net) == (
+        "<Network 2-3-1, hidden relu, output sigmoid, loss binary_cross_entropy, 13 parameters, float32 on numpy>"
+    )
+
+
+class Cube:
+    """A custom activation: f(z) = z³."""
+
+    needs_z = True
+
+    def value(self, z, xp):
+        return z * z * z
+
+    def derivative(self, z, a, xp):
+        return 3.0 * z * z
+
+
+class Quartic:
+    """A custom loss: J_i = Σ ¼ (a − y)⁴."""
+
+    name = "quartic"
+
+    def value(self, a, y, xp):
+        return 0.25 * xp.sum((a - y) ** 4, axis=-1)
+
+    def derivative(self, a, y, xp):
+        return (a - y) ** 3
+
+
+def test_custom_activation_and_loss(backend, dtype):
+    net = rp.Network([3, 4, 2], hidden=Cube(), loss=Quartic(), seed=0, dtype=dtype, backend=backend)
+    y = np.random.default_rng(1).normal(size=(7, 2))
+    assert rp.check_gradient(net, X, y).ok
+    history = rp.fit(net, X, y, optimizer="adam", epochs=20)
+    assert history.cost[-1] < history.cost[0]
+
+
+def test_custom_functions_are_checked_when_the_network_is_built():
+    class WrongDerivative(Cube):
+        def derivative(self, z, a, xp):
+            return 2.0 * z * z
+
+    class WrongShape(Quartic):
+        def value(self, a, y, xp):
+            return xp.mean((a - y) ** 4)
+
+    class WrongLoss(Quartic):
+        def derivative(self, a, y, xp):
+            return (a - y) ** 2
+
+    with pytest.raises(ValueError, match="derivative of the activation 'WrongDerivative' is not that of its value"):
+        rp.Network([2, 3, 1], hidden=WrongDerivative())
+    with pytest.raises(ValueError, match=r"value.* of the loss 'quartic' .*has the shape"):
+        rp.Network([2, 3, 1], loss=WrongShape())
+    with pytest.raises(ValueError, match="derivative of the loss 'quartic' is not that of its value"):
+        rp.Network([2, 3, 2], loss=WrongLoss())
+    with pytest.raises(TypeError, match="has no needs_z"):
+        rp.Network([2, 3, 1], hidden=Quartic())
+    with pytest.raises(TypeError, match="a loss must be a name or an object"):
+        rp.Network([2, 3, 1], loss=3)
