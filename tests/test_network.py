@@ -101,6 +101,27 @@ def test_models_along_a_leading_axis(backend, dtype):
             assert_close(g[k, ...], backend.to_numpy(h), backend=backend, dtype=dtype, rtol=1e-5)
     with pytest.raises(ValueError, match="fit trains one network"):
         rp.fit(net, x, y)
+    with pytest.raises(ValueError, match="check_gradient checks one network"):
+        rp.check_gradient(net, x, y)
+
+
+def test_data_frames_are_host_data(backend):
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    net = rp.Network([3, 4, 1], seed=0, backend=backend)
+    frame = polars.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]})
+    assert (backend.to_numpy(net.predict(frame)) == backend.to_numpy(net.predict(X))).all()
+    assert rp.fit(net, frame, frame["a"], epochs=2).cost[1] > 0
+
+
+def test_tensors_of_a_graph_are_taken_out_of_it():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    theta = torch.ones((2, 3), requires_grad=True)
+    net = rp.Network.from_parameters([theta], backend="torch:cpu")
+    x = torch.ones((4, 3), requires_grad=True)
+    rp.fit(net, x, torch.zeros((4, 2)), epochs=2)
+    for array in (*net.thetas, net.predict(x), net.gradient(x, torch.zeros((4, 2))).thetas[0]):
+        assert not array.requires_grad
+    assert (theta == 1).all()
 
 
 def test_copies_are_independent(backend):

@@ -324,6 +324,8 @@ def check_gradient(
     """
     if max_parameters < 1:
         raise ValueError(f"max_parameters must be 1 or above, not {max_parameters!r}.")
+    if net.parameters.thetas[0].ndim != 2:
+        raise ValueError("check_gradient checks one network; this one has model axes. Make a Network of each model.")
     batch = net.batch(x, y, sample_weight, check=True)
     own = net.gradient(*batch)
     to_numpy = net.backend.to_numpy

@@ -1,7 +1,7 @@
 """JAX, on the CPU, a GPU or a TPU."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, ClassVar
 
 import jax
@@ -80,8 +80,11 @@ class JaxBackend(Backend):
         jax.block_until_ready(jax.device_put(0.0, self.device) + 0.0)
 
     def active(self) -> AbstractContextManager[Any]:
-        context: AbstractContextManager[Any] = jax.default_device(self.device)
-        return context
+        stack = ExitStack()
+        stack.enter_context(jax.default_device(self.device))
+        # On a GPU or TPU a float32 product is otherwise rounded to TF32 or bfloat16 first.
+        stack.enter_context(jax.default_matmul_precision("highest"))
+        return stack
 
     def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
         captured: Callable[..., Any] = jax.jit(step)

@@ -41,6 +41,10 @@ class TorchBackend(Backend):
     def belongs(self, x: Any) -> bool:
         return isinstance(x, torch.Tensor)
 
+    def asarray(self, x: Any, dtype: str | None = None, *, copy: bool | None = None) -> Array:
+        # Out of PyTorch's graph: the derivatives here are ours.
+        return super().asarray(x.detach() if self.belongs(x) else x, dtype, copy=copy)
+
     def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
         # A copy always: a tensor over NumPy's memory would change with it, and read-only memory is refused.
         x = x.astype(dtype or x.dtype, copy=True, order="C")
