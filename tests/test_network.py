@@ -124,6 +124,66 @@ def test_tensors_of_a_graph_are_taken_out_of_it():
     assert (theta == 1).all()
 
 
+def test_numbers_of_numpy_do_not_widen_a_network(backend):
+    wide = np.float64(0.01)
+    net = rp.Network([3, 4, 2], hidden=rp.activations.LeakyReLU(wide), loss=rp.losses.Huber(np.float64(1.0)),
+                     l2=wide, l1=wide, dropout=wide, seed=0, backend=backend)  # fmt: skip
+    for rule in (
+        rp.optimizers.AdamW(wide, weight_decay=wide),
+        rp.optimizers.SGD(rp.schedules.Cosine(wide, 10), momentum=np.float64(0.9)),
+        rp.optimizers.Lion(wide),
+    ):
+        rp.fit(
+            net, X, np.zeros((7, 2)), optimizer=rule, epochs=2, clip_norm=np.float64(1.0), clip_value=np.float64(1.0)
+        )
+    for array in (*net.parameters.leaves, net.predict(X), net.cost(X, np.zeros((7, 2)))):
+        assert backend.dtype_name(array) == "float32"
+
+
+def test_a_name_makes_no_pair():
+    """A custom activation that calls itself sigmoid is not ours."""
+
+    class Steep:
+        name, needs_z = "sigmoid", False
+
+        def value(self, z, xp):
+            return 1.0 / (1.0 + xp.exp(-2.0 * z))
+
+        def derivative(self, z, a, xp):
+            return 2.0 * a * (1.0 - a)
+
+    net = rp.Network([3, 1], output=Steep(), loss="binary_cross_entropy", seed=0, dtype="float64", backend="numpy")
+    assert rp.check_gradient(net, X, [0, 1, 1, 0, 1, 0, 0]).ok
+    a = net.predict(X)[:, 0]
+    y = np.asarray([0, 1, 1, 0, 1, 0, 0])
+    assert float(net.cost(X, y)) == pytest.approx(-np.mean(y * np.log(a) + (1 - y) * np.log(1 - a)), rel=1e-12)
+
+
+def test_a_subclass_of_ours_is_checked_too():
+    class Wrong(rp.activations.Tanh):
+        def derivative(self, z, a, xp):
+            return 5.0 * a
+
+    with pytest.raises(ValueError, match="is not that of its value"):
+        rp.Network([2, 3, 1], hidden=Wrong())
+    with pytest.raises(TypeError, match=r"write ReLU\(\)"):
+        rp.Network([2, 3, 1], hidden=rp.activations.ReLU)
+    with pytest.raises(TypeError, match=r"write Huber\(\)"):
+        rp.Network([2, 3, 1], loss=rp.losses.Huber)
+
+
+def test_labels_of_any_whole_dtype(backend):
+    net = rp.Network([3, 4, 3], output="softmax", loss="cross_entropy", seed=0, backend=backend)
+    y = np.asarray([0, 1, 2, 0, 1, 2, 0])
+    expected = backend.to_numpy(net.cost(X, y))
+    for kind in ("uint8", "uint16", "uint32", "uint64", "int8", ">i4", ">f8", "float16", "longdouble"):
+        assert backend.to_numpy(net.cost(X.astype(">f8"), y.astype(kind))) == expected, kind
+    with pytest.raises(ValueError, match="class indices in"):
+        net.cost(X, y + 2**32)
+    with pytest.raises(ValueError, match=r"x\[0, 0\] is 1e\+39, too large for float32"):
+        net.predict(np.full((1, 3), 1e39))
+
+
 def test_copies_are_independent(backend):
     net = rp.Network([2, 3, 1], seed=0, backend=backend)
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.to(backend)):

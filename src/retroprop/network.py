@@ -1,6 +1,7 @@
 """The Network a user holds: its architecture, its parameters, and the backend they live on."""
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
@@ -12,7 +13,7 @@ from retroprop.core.architecture import build
 from retroprop.core.backward import Gradient
 from retroprop.core.forward import Trace, forward
 from retroprop.core.gradient_check import GradientCheck
-from retroprop.core.parameters import Parameters, count
+from retroprop.core.parameters import Parameters
 from retroprop.functions import custom, initializers
 from retroprop.functions.types import Array
 
@@ -163,7 +164,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """How many numbers the network has, thetas and biases."""
-        return count(self.architecture.shapes, bias=self.architecture.bias)
+        return sum(prod(leaf.shape) for leaf in self.parameters.leaves)
 
     @property
     def thetas(self) -> list[Array]:
@@ -184,13 +185,14 @@ class Network:
         self.parameters = self._taken(self.parameters.thetas, list(biases))
 
     def _owned(self, array: Array) -> Array:
-        return self.backend.asarray(array, self.dtype, copy=True)
+        with self.backend.active():
+            return self.backend.asarray(array, self.dtype, copy=True)
 
     def _taken(self, thetas: Sequence[Any], biases: Sequence[Any]) -> Parameters:
         """Return copies of the numbers given, after a look at their shapes."""
         shapes = self.architecture.shapes
         wanted = {"thetas": shapes, "biases": tuple(s[:1] for s in shapes) if self.architecture.bias else ()}
-        taken = []
+        taken, models = [], set()
         for name, arrays in (("thetas", thetas), ("biases", biases)):
             if len(arrays) != len(wanted[name]):
                 raise ValueError(f"{name} must hold {len(wanted[name])} arrays, not {len(arrays)}.")
@@ -198,7 +200,10 @@ class Network:
                 array = take_in(self.backend, array, name=f"{name}[{l}]", dtype=self.dtype)
                 if tuple(array.shape[array.ndim - len(shape) :]) != shape:
                     raise ValueError(f"{name}[{l}] must have the shape {shape}, not {tuple(array.shape)}.")
+                models.add(tuple(array.shape[: array.ndim - len(shape)]))
                 taken.append(self._owned(array))
+        if len(models) > 1:
+            raise ValueError(f"thetas and biases must have the same model axes, not {sorted(models)}.")
         return Parameters(tuple(taken[: len(thetas)]), tuple(taken[len(thetas) :]))
 
     def to(self, backend: Any = None, *, dtype: Any = None) -> "Network":
@@ -230,10 +235,11 @@ class Network:
             Whether values on a device are looked at too (NaN, inf, ranges), which waits for it; host data
             always are.
         """
-        x = take_inputs(self.backend, self.architecture, self.dtype, x, check=check)
-        rows = tuple(x.shape[:-1])
-        y = take_targets(self.backend, self.architecture, self.dtype, y, rows, check=check)
-        return Batch(x, y, take_weights(self.backend, self.dtype, sample_weight, rows, check=check))
+        with self.backend.active():
+            x = take_inputs(self.backend, self.architecture, self.dtype, x, check=check)
+            rows = tuple(x.shape[:-1])
+            y = take_targets(self.backend, self.architecture, self.dtype, y, rows, check=check)
+            return Batch(x, y, take_weights(self.backend, self.dtype, sample_weight, rows, check=check))
 
     def forward(self, x: Any) -> Trace:
         """Return what forward propagation leaves: `trace.a[l]`, and `trace.z[l]` where z is kept.
@@ -243,8 +249,8 @@ class Network:
         x : array (m, n_1)
             One observation a row.
         """
-        x = take_inputs(self.backend, self.architecture, self.dtype, x)
         with self.backend.active():
+            x = take_inputs(self.backend, self.architecture, self.dtype, x)
             return forward(self.backend.operations(), self.architecture, self.parameters, x)
 
     def predict(self, x: Any) -> Array:
@@ -328,10 +334,14 @@ def check_gradient(
         raise ValueError("check_gradient checks one network; this one has model axes. Make a Network of each model.")
     batch = net.batch(x, y, sample_weight, check=True)
     own = net.gradient(*batch)
-    to_numpy = net.backend.to_numpy
+    if batch.x.ndim != 2:
+        raise ValueError(f"check_gradient takes x with two axes, not of the shape {tuple(batch.x.shape)}.")
+    to_numpy, xp = net.backend.to_numpy, host.xp
     reference = net.to(host_backend(), dtype="float64")
-    data = reference.batch(*(None if array is None else to_numpy(array) for array in batch))
-    operations, xp = reference.backend.operations(), host.xp
+    # Checked already, in the precision they came in.
+    on_host = [None if array is None else to_numpy(array) for array in batch]
+    data = Batch(*(a if a is None or xp.isdtype(a.dtype, "integral") else a.astype("float64") for a in on_host))
+    operations = reference.backend.operations()
     sizes = [theta.size for theta in reference.parameters.leaves]
     n_looked_at = min(max_parameters, sum(sizes))
     drawn = host.generator(seed).permutation(sum(sizes))[:n_looked_at]

@@ -70,6 +70,28 @@ def test_a_kink_within_the_step_is_no_fault():
     assert rp.check_gradient(net, [[1e-7]], [[1.0]]).ok
 
 
+def test_exactly_on_a_kink_is_no_fault_either():
+    """Zero biases and a row of zeros put every relu at z = 0, where any number from 0 to 1 is a derivative."""
+    for seed in range(5):
+        net = rp.Network([2, 8, 1], output="sigmoid", loss="binary_cross_entropy", seed=seed, dtype="float64",
+                         backend="numpy")  # fmt: skip
+        assert rp.check_gradient(net, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]).ok
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, 1.1])
+def test_a_large_cost_hides_no_fault(factor, dtype, monkeypatch):
+    net = rp.Network([3, 5, 2], hidden="tanh", seed=0, dtype=dtype, backend="numpy")
+    assert rp.check_gradient(net, X, 1e5 * Y).ok
+    monkeypatch.setattr(Tanh, "derivative", lambda self, z, a, xp: factor * (1.0 - a * a))
+    assert not rp.check_gradient(net, X, 1e5 * Y).ok
+
+
+def test_soft_targets_of_a_float32_network_are_accepted():
+    options = {"output": "softmax", "loss": "cross_entropy", "backend": "numpy"}
+    teacher, net = (rp.Network([3, 5, 10], seed=seed, **options) for seed in (0, 1))
+    assert rp.check_gradient(net, X, teacher.predict(X)).ok
+
+
 def test_refuses_values_it_cannot_check(backend):
     net = rp.Network([3, 2], seed=0, backend=backend)
     bad = X.copy()

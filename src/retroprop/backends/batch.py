@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from retroprop.backends import host
 from retroprop.backends.backend import Backend
 from retroprop.backends.intake import holds, take_in
+from retroprop.backends.registry import host_backend
 from retroprop.core.architecture import Architecture
 from retroprop.functions.types import Array
 
@@ -78,8 +79,25 @@ def take_targets(
     ValueError
         For a wrong shape, NaN or inf, or values the loss has no meaning for.
     """
+    if host.is_host(y):
+        # Looked at and cast on the host: labels may have a dtype that only NumPy has.
+        on_host = _targets_there(host_backend(), architecture, dtype, y, rows, check=True, name=name)
+        return backend.asarray(on_host)
+    return _targets_there(backend, architecture, dtype, y, rows, check=check, name=name)
+
+
+def _targets_there(
+    backend: Backend,
+    architecture: Architecture,
+    dtype: str,
+    y: Any,
+    rows: tuple[int, ...],
+    *,
+    check: bool,
+    name: str,
+) -> Array:
+    """Return targets that live on `backend` already; see `take_targets`."""
     loss, n_out = architecture.output.loss, architecture.layer_sizes[-1]
-    check = check or host.is_host(y)
     y = take_in(backend, y, name=name, dtype=None, check=check)
     shape = tuple(y.shape)
     if shape == rows and loss.takes_indices:
@@ -92,7 +110,7 @@ def take_targets(
             f"{name} must have the shape {(*rows, n_out)}{one_axis} for this x and {n_out} output(s) with the loss "
             f"{loss.name!r}; it has the shape {shape}."
         )
-    y = backend.asarray(y, dtype)
+    y = take_in(backend, y, name=name, dtype=dtype)
     if check:
         _check_range(backend, y, loss.name, loss.target_range, name=name)
         if loss.takes_indices:

@@ -52,6 +52,8 @@ def as_host(x: Any, name: str) -> Array:
     ValueError
         If its rows differ in length.
     """
+    if isinstance(x, numpy.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill its masked entries, or leave their rows out.")
     try:
         array = numpy.asarray(x)
     except ValueError as error:

@@ -32,9 +32,7 @@ def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bo
         For NaN or inf.
     """
     if host.is_host(x):
-        on_host = host.as_host(x, name)
-        _refuse_not_finite(on_host, name)
-        return backend.asarray(on_host, dtype)
+        return backend.asarray(take_host(x, name=name, dtype=dtype))
     if not backend.owns(x):
         raise TypeError(_elsewhere(backend, x, name))
     if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
@@ -42,6 +40,28 @@ def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bo
     if check and not holds(backend, backend.xp.isfinite(x)):
         _refuse_not_finite(backend.to_numpy(x), name)
     return x if dtype is None else backend.asarray(x, dtype)
+
+
+def take_host(x: Any, *, name: str, dtype: str | None) -> Array:
+    """Return host input as a finite NumPy array, cast here so that no other library meets a dtype it lacks.
+
+    Raises
+    ------
+    TypeError
+        For text, objects or complex numbers.
+    ValueError
+        For NaN, inf, or numbers too large for `dtype`.
+    """
+    given = host.as_host(x, name)
+    _refuse_not_finite(given, name)
+    if dtype is None:
+        return given
+    with host.quiet():
+        cast = given.astype(dtype, copy=False)
+    if not host.all_finite(cast):
+        place = host.first_not_finite(cast)
+        raise ValueError(f"{name}[{', '.join(map(str, place))}] is {given[place]}, too large for {dtype}.")
+    return cast
 
 
 def holds(backend: Backend, condition: Array) -> bool:

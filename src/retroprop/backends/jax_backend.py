@@ -1,7 +1,7 @@
 """JAX, on the CPU, a GPU or a TPU."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any, ClassVar
 
 import jax
@@ -14,9 +14,14 @@ from retroprop.functions.types import Array, Device, DType
 
 def _found() -> dict[str, Device]:
     """Return JAX's devices by the name a user gives: its default platform first, the CPU last."""
-    devices = list(jax.devices())
+    try:
+        devices = list(jax.devices())
+    except (RuntimeError, AssertionError) as error:
+        message = f"JAX {jax.__version__} is installed but finds no device ({error})."
+        raise BackendUnavailableError(message) from error
     if jax.default_backend() != "cpu":
-        devices += jax.devices("cpu")
+        with suppress(RuntimeError):  # JAX_PLATFORMS may leave the CPU out
+            devices += jax.devices("cpu")
     return {f"{'cuda' if d.platform == 'gpu' else d.platform}:{d.id}": d for d in devices}
 
 

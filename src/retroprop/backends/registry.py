@@ -76,8 +76,8 @@ def _load(name: str) -> type[Backend]:
             )
     try:
         found = getattr(import_module(f"retroprop.backends.{library.module}"), library.cls)
-    except (ImportError, OSError, AttributeError) as error:
-        # A broken installation: a CUDA library that cannot be opened, a version that does not fit NumPy's.
+    except Exception as error:
+        # A broken installation fails in every way: a CUDA library that cannot be opened, versions that do not fit.
         raise BackendUnavailableError(f"{name} is installed but cannot be imported: {error}") from error
     return found  # type: ignore[no-any-return]
 

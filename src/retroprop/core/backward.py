@@ -39,6 +39,21 @@ class Gradient(NamedTuple):
         return Parameters(tuple(self.thetas), tuple(self.biases))
 
 
+def evaluate(
+    operations: Operations,
+    architecture: Architecture,
+    parameters: Parameters,
+    x: Array,
+    y: Array,
+    weight: Array | None = None,
+) -> tuple[Array, Array]:
+    """Return J, shape (...), and a^(L), without differentiating; the arguments are those of `backward`."""
+    trace = forward(operations, architecture, parameters, x)
+    layer = len(parameters.thetas)
+    value, _ = operations.output(layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
+    return value + operations.penalty(parameters.thetas, architecture.l2, architecture.l1), trace.a[-1]
+
+
 def cost(
     operations: Operations,
     architecture: Architecture,
@@ -47,11 +62,8 @@ def cost(
     y: Array,
     weight: Array | None = None,
 ) -> Array:
-    """Return J, shape (...), without differentiating it; the arguments are those of `gradient`."""
-    trace = forward(operations, architecture, parameters, x)
-    layer = len(parameters.thetas)
-    value, _ = operations.output(layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
-    return value + operations.penalty(parameters.thetas, architecture.l2, architecture.l1)
+    """Return J, shape (...); the arguments are those of `evaluate`."""
+    return evaluate(operations, architecture, parameters, x, y, weight)[0]
 
 
 def backward(

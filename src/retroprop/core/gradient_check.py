@@ -18,11 +18,12 @@ class GradientCheck:
     Attributes
     ----------
     max_relative_error : float
-        The largest |g − d| / max(|g|, |d|, 1e-3 s) over the parameters looked at, where g is the recursion's
-        partial derivative, d the central difference, s the larger of |J| and the largest |g|; inf where one of
-        them is NaN.
+        The largest |g − d| / max(|g|, |d|, floor) over the parameters looked at, where g is the recursion's
+        partial derivative and d the central difference (exactly on a kink, as of relu at 0, the nearest number
+        between the differences from left and right). The floor is 1e-3 of the largest |g|, or what the rounding
+        of J leaves visible. inf where a number is NaN.
     where : str
-        The parameter it was found at, as "thetas[1][0, 2]".
+        The parameter it was found at, as `"thetas[1][0, 2]"`.
     tolerance : float
         What is borne, from the dtype of the network.
     n_checked : int
@@ -40,15 +41,15 @@ class GradientCheck:
         return self.max_relative_error <= self.tolerance
 
 
-def central_differences(
+def differences(
     cost: Callable[[Parameters], Array],
     parameters: Parameters,
     leaf: int,
     indices: Array,
     step: float,
     xp: Namespace,
-) -> Array:
-    """Return ∂J/∂θ_i for K flat `indices` of one array of the parameters, shape (K,).
+) -> tuple[Array, Array]:
+    """Return the difference quotients of J to the left and to the right, for K entries of one array, each (K,).
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def central_differences(
     leaf : int
         Which of `parameters.leaves`.
     indices : integer array (K,)
-        Positions in it, rows first.
+        Flat positions in it, rows first.
     step : float
         h, on the scale of a parameter of 1.
     xp : namespace
@@ -69,15 +70,15 @@ def central_differences(
     theta = leaves[leaf]
     positions = xp.reshape(xp.arange(theta.size), theta.shape)
     here = positions == xp.reshape(indices, (-1,) + (1,) * theta.ndim)
-    h = step * xp.maximum(xp.abs(theta), 1.0)
-    nudge = h * xp.astype(here, theta.dtype)
+    nudge = step * xp.maximum(xp.abs(theta), 1.0) * xp.astype(here, theta.dtype)
+    h = xp.sum(nudge, axis=tuple(range(1, theta.ndim + 1)))
 
     def moved(by: Array) -> Array:
         return cost(parameters.like((*leaves[:leaf], theta + by, *leaves[leaf + 1 :])))
 
-    # ∂J/∂θ ≈ (J(θ + h) − J(θ − h)) / 2h
-    axes = tuple(range(1, theta.ndim + 1))
-    return (moved(nudge) - moved(-nudge)) / (2.0 * xp.sum(nudge, axis=axes))
+    # (J(θ) − J(θ − h)) / h and (J(θ + h) − J(θ)) / h; half their sum is the central difference
+    stay = cost(parameters)
+    return (stay - moved(-nudge)) / h, (moved(nudge) - stay) / h
 
 
 def compare(
@@ -95,7 +96,7 @@ def compare(
     Parameters
     ----------
     cost, parameters, xp
-        As in `central_differences`; float64.
+        As in `differences`; float64.
     gradient : Parameters
         What the recursion says, float64.
     wanted : sequence of integer array
@@ -109,9 +110,11 @@ def compare(
     -------
     GradientCheck
     """
-    sizes = [xp.where(xp.isfinite(g), xp.abs(g), 0.0) for g in gradient.leaves]
-    scale = max(float(xp.abs(cost(parameters))), *(float(xp.max(size)) for size in sizes))
-    step = float(xp.finfo(parameters.leaves[0].dtype).eps) ** (1 / 3)
+    eps = float(xp.finfo(parameters.leaves[0].dtype).eps)
+    step = eps ** (1 / 3)
+    largest = max(float(xp.max(xp.where(xp.isfinite(g), xp.abs(g), 0.0))) for g in gradient.leaves)
+    noise = eps ** (2 / 3) * float(xp.abs(cost(parameters)))  # of a difference, from the rounding of J
+    floor = max(1e-3 * largest, 40.0 * noise / tolerance)
     worst, where, n_checked = 0.0, "", 0
     for leaf, (grad, indices) in enumerate(zip(gradient.leaves, wanted, strict=True)):
         for start in range(0, indices.shape[0], chunk):
@@ -121,9 +124,8 @@ def compare(
             # A kink (relu, |e|) within the step falsifies a difference, not the recursion: what disagrees is
             # looked at again closer by, and the closest agreement counts.
             for shorter in (1.0, 0.1, 0.01):
-                d = central_differences(cost, parameters, leaf, some, shorter * step, xp)
-                size = xp.maximum(xp.maximum(xp.abs(g), xp.abs(d)), 1e-3 * scale)
-                found = xp.abs(g - d) / (size + xp.astype(size == 0.0, size.dtype))
+                left, right = differences(cost, parameters, leaf, some, shorter * step, xp)
+                found = _relative_error(g, left, right, floor, xp)
                 error = xp.where(found < error, found, error)  # NaN is below nothing, and stays inf
                 if bool(xp.all(error <= tolerance)):
                     break
@@ -132,6 +134,17 @@ def compare(
             if not where or float(error[at]) > worst:
                 worst, where = float(error[at]), _name(parameters, leaf, int(some[at]))
     return GradientCheck(worst, where, tolerance, n_checked)
+
+
+def _relative_error(g: Array, left: Array, right: Array, floor: float, xp: Namespace) -> Array:
+    """Return |g − d| / max(|g|, |d|, floor), d the central difference, or on a kink the nearest subgradient."""
+    central = 0.5 * (left + right)
+    low, high = xp.minimum(left, right), xp.maximum(left, right)
+    # Where the quotients from left and right differ, θ is on the kink, and all between them is a derivative.
+    kink = high - low > 1e-3 * xp.maximum(xp.maximum(xp.abs(left), xp.abs(right)), floor)
+    d = xp.where(kink, xp.minimum(xp.maximum(g, low), high), central)
+    size = xp.maximum(xp.maximum(xp.abs(g), xp.abs(d)), floor)
+    return xp.abs(g - d) / (size + xp.astype(size == 0.0, size.dtype))
 
 
 def _name(parameters: Parameters, leaf: int, index: int) -> str:

@@ -114,12 +114,14 @@ class Operations:
         if clip_value is not None:
             leaves = tuple(xp.maximum(xp.minimum(g, clip_value), -clip_value) for g in leaves)
         if clip_norm is not None:
-            # The largest entry is taken out first: the squares of float32 gradients of 1e20 would overflow.
-            largest = xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves]))
-            unit = special.positive(largest, xp)
-            norm = unit * xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in leaves))
-            scale = xp.minimum(clip_norm / special.positive(norm, xp), 1.0)
-            leaves = tuple(g * scale for g in leaves)
+            # The largest number is taken out first: the squares of float32 gradients of 1e20 would overflow. Its own
+            # inverse must be a normal number, as some compilers divide by multiplying.
+            unit = special.positive(xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves])), xp)
+            unit = xp.minimum(unit, 0.25 / float(xp.finfo(unit.dtype).smallest_normal))
+            norm = xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in leaves))  # ‖g‖ / unit
+            # g ← c g / ‖g‖ where ‖g‖ > c
+            scale = clip_norm / special.positive(norm, xp)
+            leaves = tuple(xp.where(norm * unit > clip_norm, g / unit * scale, g) for g in leaves)
         return gradients.like(leaves)
 
     def update(

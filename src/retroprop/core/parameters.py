@@ -1,6 +1,6 @@
 """The numbers of a network, and walking over them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from retroprop.functions.types import Array
@@ -33,8 +33,3 @@ class Parameters(NamedTuple):
     def bias_of(self, layer: int) -> Array | None:
         """Return the bias that goes with `thetas[layer]`, None without bias."""
         return self.biases[layer] if self.biases else None
-
-
-def count(shapes: Sequence[tuple[int, int]], *, bias: bool) -> int:
-    """Return how many numbers a network of these Θ has."""
-    return sum(n_out * (n_in + bias) for n_out, n_in in shapes)

@@ -9,7 +9,7 @@ from math import inf, pi, sqrt
 from typing import Any, ClassVar
 
 from retroprop.functions import special
-from retroprop.functions.names import from_name
+from retroprop.functions.names import from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace
 
 
@@ -115,6 +115,7 @@ class LeakyReLU(Activation):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not 0.0 <= self.slope < 1.0:
             raise ValueError(f"slope of leaky_relu must be in [0, 1), not {self.slope!r}.")
 
@@ -139,8 +140,9 @@ class ELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.alpha > 0.0:
-            raise ValueError(f"alpha of elu must be above 0, not {self.alpha!r}.")
+        plain_numbers(self)
+        if not 0.0 < self.alpha < inf:
+            raise ValueError(f"alpha of elu must be above 0 and finite, not {self.alpha!r}.")
 
     def value(self, z: Array, xp: Namespace) -> Array:
         return xp.maximum(z, 0.0) + self.alpha * xp.expm1(xp.minimum(z, 0.0))
@@ -270,6 +272,8 @@ class CustomActivation(Activation):
     range: ClassVar[tuple[float, float] | None] = None
 
     def __init__(self, custom: Any) -> None:
+        if isinstance(custom, type):
+            raise TypeError(f"an activation must be a name or an object, not a class: write {custom.__name__}().")
         for needed in ("value", "derivative", "needs_z"):
             if not hasattr(custom, needed):
                 raise TypeError(
@@ -303,8 +307,8 @@ def get(activation: Any) -> Activation:
     TypeError
         If the object lacks `value`, `derivative` or `needs_z`.
     """
-    if isinstance(activation, Activation):
-        return activation
+    if type(activation) in ACTIVATIONS.values() or isinstance(activation, CustomActivation):
+        return activation  # type: ignore[no-any-return]
     if isinstance(activation, str):
         found: Activation = from_name("activation", activation, ACTIVATIONS)
         return found

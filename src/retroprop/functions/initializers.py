@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Any, ClassVar
 
-from retroprop.functions.names import from_name
+from retroprop.functions.names import from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace, RandomGenerator
 
 
@@ -41,6 +41,7 @@ class Uniform(Initializer):
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not 0.0 < self.epsilon < inf:
             raise ValueError(f"epsilon of uniform must be above 0 and finite, not {self.epsilon!r}.")
 
@@ -65,6 +66,7 @@ class Normal(Initializer):
     std: float = 1.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not 0.0 < self.std < inf:
             raise ValueError(f"std of normal must be above 0 and finite, not {self.std!r}.")
 
@@ -140,6 +142,11 @@ class Orthogonal(Initializer):
     name: ClassVar[str] = "orthogonal"
     gain: float = 1.0
 
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        if not -inf < self.gain < inf:
+            raise ValueError(f"gain of orthogonal must be finite, not {self.gain!r}.")
+
     def theta(self, rng: RandomGenerator, n_out: int, n_in: int, xp: Namespace) -> Array:
         gauss = rng.normal(size=(max(n_out, n_in), min(n_out, n_in)))
         q, r = xp.linalg.qr(gauss)
@@ -160,6 +167,11 @@ class Constant(Initializer):
 
     name: ClassVar[str] = "constant"
     constant: float = 0.5
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        if not -inf < self.constant < inf:
+            raise ValueError(f"constant of constant must be finite, not {self.constant!r}.")
 
     def theta(self, rng: RandomGenerator, n_out: int, n_in: int, xp: Namespace) -> Array:
         return xp.full((n_out, n_in), float(self.constant))

@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, ClassVar
 
 from retroprop.functions import special
-from retroprop.functions.names import from_name
+from retroprop.functions.names import from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace
 
 
@@ -95,6 +95,7 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not 0.0 < self.delta < inf:
             raise ValueError(f"delta of huber must be above 0 and finite, not {self.delta!r}.")
 
@@ -114,9 +115,12 @@ class LogCosh(Loss):
     name: ClassVar[str] = "log_cosh"
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
-        # log cosh e = r + log((1 + e^−2r) / 2) with r = |e|: no overflow, and no log 2 to cancel
+        # Far out r + log((1 + e^−2r) / 2), near 0 log(1 + (cosh r − 1)): neither overflows nor cancels.
         r = xp.abs(a - y)
-        return xp.sum(r + xp.log1p(0.5 * xp.expm1(-2.0 * r)), axis=-1)
+        e = xp.expm1(-xp.minimum(r, 1.0))
+        near = xp.log1p(0.5 * e * e / (1.0 + e))  # cosh r − 1 = (1 − e^−r)² / 2e^−r
+        far = r + xp.log1p(0.5 * xp.expm1(-2.0 * r))
+        return xp.sum(xp.where(r <= 1.0, near, far), axis=-1)
 
     def derivative(self, a: Array, y: Array, xp: Namespace) -> Array:
         return xp.tanh(a - y)
@@ -136,6 +140,7 @@ class Quantile(Loss):
     q: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not 0.0 < self.q < 1.0:
             raise ValueError(f"q of quantile must be in (0, 1), not {self.q!r}.")
 
@@ -158,13 +163,17 @@ class Poisson(Loss):
     output_range: ClassVar[tuple[float, float]] = (0.0, inf)
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
-        return xp.sum(special.xlogy(y, y, xp) - special.xlogy(y, a, xp) - y + a, axis=-1)
+        # With d = log(a / y): y log(y / a) − y + a = y (e^d − 1 − d), in which nothing large cancels
+        d = xp.where(y > 0.0, xp.log(special.positive(a, xp)) - xp.log(special.positive(y, xp)), 0.0)
+        return xp.sum(xp.where(y > 0.0, y * (xp.expm1(d) - d), a), axis=-1)
 
     def derivative(self, a: Array, y: Array, xp: Namespace) -> Array:
-        return 1.0 - y / special.positive(a, xp)
+        # Kept off 0 far enough for y up to 2³⁰, so that 0 ∞ never meets a saturated activation.
+        return 1.0 - y / xp.maximum(a, 2.0**30 * float(xp.finfo(a.dtype).smallest_normal))
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
-        return xp.sum(special.xlogy(y, y, xp) - y * z - y + xp.exp(z), axis=-1)
+        d = xp.where(y > 0.0, z - xp.log(special.positive(y, xp)), 0.0)
+        return xp.sum(xp.where(y > 0.0, y * (xp.expm1(d) - d), xp.exp(z)), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -180,11 +189,13 @@ class BinaryCrossEntropy(Loss):
         return -xp.sum(special.xlogy(y, a, xp) + special.xlogy(1.0 - y, 1.0 - a, xp), axis=-1)
 
     def derivative(self, a: Array, y: Array, xp: Namespace) -> Array:
-        return (1.0 - y) / special.positive(1.0 - a, xp) - y / special.positive(a, xp)
+        # Near 1 an a is known to eps, so 1 − a is no nearer to 0 than that.
+        b = xp.maximum(1.0 - a, float(xp.finfo(a.dtype).eps))
+        return (1.0 - y) / b - y / special.positive(a, xp)
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
-        # −y log σ(z) − (1 − y) log(1 − σ(z)) = log(1 + e^z) − y z
-        return xp.sum(special.softplus(z, xp) - y * z, axis=-1)
+        # −y log σ(z) − (1 − y) log(1 − σ(z)) = max(z, 0) − y z + log(1 + e^−|z|): what is large cancels exactly
+        return xp.sum(xp.maximum(z, 0.0) - y * z + xp.log1p(xp.exp(-xp.abs(z))), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -205,7 +216,7 @@ class CrossEntropy(Loss):
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
         # −Σ_j y_j log a_j, with log a_j = z_j − log Σ_k e^{z_k}
-        shifted, log_sum = special.log_sum_exp(z, xp)
+        shifted, log_sum = special.log_softmax_parts(z, xp)
         return xp.sum(y * (log_sum - shifted), axis=-1)
 
 
@@ -213,6 +224,8 @@ class CustomLoss(Loss):
     """An object from outside with `value(a, y, xp)` and `derivative(a, y, xp)`, as a `Loss`."""
 
     def __init__(self, custom: Any) -> None:
+        if isinstance(custom, type):
+            raise TypeError(f"a loss must be a name or an object, not a class: write {custom.__name__}().")
         for needed in ("value", "derivative"):
             if not hasattr(custom, needed):
                 raise TypeError(
@@ -254,8 +267,8 @@ def get(loss: Any) -> Loss:
     TypeError
         If the object lacks `value` or `derivative`.
     """
-    if isinstance(loss, Loss):
-        return loss
+    if type(loss) in LOSSES.values() or isinstance(loss, CustomLoss):
+        return loss  # type: ignore[no-any-return]
     if isinstance(loss, str):
         found: Loss = from_name("loss", loss, LOSSES)
         return found

@@ -94,8 +94,11 @@ class R2(Metric):
 
     def __call__(self, a: Array, y: Array, weight: Array | None, xp: Namespace) -> Array:
         residual = mean(xp.square(y - a), weight, xp)
-        total = mean(xp.square(y - mean(y, weight, xp)), weight, xp)
-        constant = xp.astype(total == 0.0, a.dtype)
+        centre = mean(y, weight, xp)
+        total = mean(xp.square(y - centre), weight, xp)
+        # The mean of equal targets is theirs up to a rounding.
+        rounding = xp.square(2.0 * float(xp.finfo(a.dtype).eps) * centre)
+        constant = xp.astype(total <= rounding, a.dtype)
         missed = xp.astype(residual > 0.0, a.dtype)
         return xp.mean((1.0 - constant) * (1.0 - residual / (total + constant)) + constant * (1.0 - missed))
 
@@ -140,6 +143,8 @@ def get(metric: Any, loss: Loss) -> Metric:
         if isinstance(found, Accuracy):
             return type(found)(threshold=isinstance(loss, BinaryCrossEntropy))
         return found
-    if callable(metric) and hasattr(metric, "name"):
+    if callable(metric) and hasattr(metric, "name") and hasattr(metric, "greater_is_better"):
         return metric  # type: ignore[no-any-return]
-    raise TypeError(f"a metric must be a name or a callable (a, y, weight, xp) with a name, not {metric!r}.")
+    raise TypeError(
+        f"a metric must be a name or a callable (a, y, weight, xp) with a name and greater_is_better, not {metric!r}."
+    )

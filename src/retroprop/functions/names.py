@@ -26,10 +26,23 @@ def from_name(kind: str, name: object, table: Mapping[str, Any]) -> Any:
         If the table has no such name; the message suggests the nearest.
     """
     if not isinstance(name, str):
-        raise TypeError(f"{kind} must be a name or an object with the functions of one, not {name!r}.")
+        if isinstance(name, type):
+            raise TypeError(f"{kind} must be a name or an object, not a class: write {name.__name__}(...).")
+        raise TypeError(f"{kind} must be a name or one of retroprop's own objects, not {name!r}.")
     if name not in table:
         raise unknown(kind, name, table)
     return table[name]()
+
+
+def plain_numbers(thing: Any) -> None:
+    """Make the numbers of a frozen dataclass Python's own.
+
+    A NumPy scalar has a dtype of its own and would draw float32 arrays up to it; a Python float takes theirs.
+    """
+    for f in fields(thing):
+        value = getattr(thing, f.name)
+        if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+            object.__setattr__(thing, f.name, value.item())
 
 
 def to_plain(thing: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ give ∂J_i/∂z = a − y and take J_i from z; any other pair follows the gener
 
 from typing import NamedTuple, Protocol
 
-from retroprop.functions.activations import Activation
+from retroprop.functions.activations import ACTIVATIONS, Activation
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array, Namespace
 
@@ -57,4 +57,6 @@ class GeneralOutput(NamedTuple):
 
 def pair(activation: Activation, loss: Loss) -> Output:
     """Return the output layer of that activation and that loss."""
-    return (PairedOutput if loss.link == activation.name else GeneralOutput)(activation, loss)
+    # By type: an object from outside may bear any name.
+    paired = loss.link is not None and type(activation) is ACTIVATIONS[loss.link]
+    return (PairedOutput if paired else GeneralOutput)(activation, loss)

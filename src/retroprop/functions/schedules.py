@@ -5,9 +5,11 @@ serves every learning rate.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from math import cos, inf, pi
 from typing import Any
+
+from retroprop.functions.names import plain_numbers
 
 
 def _positive(owner: str, **values: float) -> None:
@@ -38,6 +40,7 @@ class Constant(Schedule):
     learning_rate: float
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("Constant", learning_rate=self.learning_rate)
 
     def __call__(self, t: int) -> float:
@@ -50,9 +53,11 @@ class Step(Schedule):
 
     learning_rate: float
     every: int
+    _: KW_ONLY
     factor: float = 0.1
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("Step", learning_rate=self.learning_rate, every=self.every, factor=self.factor)
 
     def __call__(self, t: int) -> float:
@@ -67,6 +72,7 @@ class Exponential(Schedule):
     decay: float
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("Exponential", learning_rate=self.learning_rate, decay=self.decay)
 
     def __call__(self, t: int) -> float:
@@ -78,9 +84,11 @@ class InverseScaling(Schedule):
     """η_t = η / (1 + t)^power."""
 
     learning_rate: float
+    _: KW_ONLY
     power: float = 0.5
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("InverseScaling", learning_rate=self.learning_rate, power=self.power)
 
     def __call__(self, t: int) -> float:
@@ -96,9 +104,11 @@ class Cosine(Schedule):
 
     learning_rate: float
     n_updates: int
+    _: KW_ONLY
     final: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("Cosine", learning_rate=self.learning_rate, n_updates=self.n_updates)
         if not 0.0 <= self.final <= self.learning_rate:
             raise ValueError(f"final of Cosine must be in [0, learning_rate], not {self.final!r}.")
@@ -126,6 +136,7 @@ class Warmup(Schedule):
     then: "float | Schedule"
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("Warmup", n_updates=self.n_updates)
         object.__setattr__(self, "then", get(self.then))
 
@@ -146,6 +157,8 @@ class Warmup(Schedule):
 class OneCycle(Schedule):
     """Up to `peak` and down again, along cosines, over `n_updates` (Smith & Topin 2018, arXiv:1708.07120).
 
+    The peak is at t = rise · n_updates, the end at t = n_updates; PyTorch's OneCycleLR has both one update earlier.
+
     Parameters
     ----------
     peak : float
@@ -160,11 +173,13 @@ class OneCycle(Schedule):
 
     peak: float
     n_updates: int
+    _: KW_ONLY
     rise: float = 0.3
     start_factor: float = 0.04
     final_factor: float = 4e-6
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("OneCycle", peak=self.peak, n_updates=self.n_updates, start_factor=self.start_factor)
         if not 0.0 < self.rise < 1.0:
             raise ValueError(f"rise of OneCycle must be in (0, 1), not {self.rise!r}.")
@@ -181,7 +196,7 @@ class OneCycle(Schedule):
         return self.peak * (low + (1.0 - low) * 0.5 * (1.0 + cos(pi * phase)))
 
 
-@dataclass
+@dataclass(eq=False)
 class ReduceOnPlateau(Schedule):
     """η times `factor` whenever the cost has not improved for `patience` epochs.
 
@@ -200,6 +215,7 @@ class ReduceOnPlateau(Schedule):
     """
 
     learning_rate: float
+    _: KW_ONLY
     factor: float = 0.2
     patience: int = 5
     tol: float = 1e-4
@@ -209,17 +225,23 @@ class ReduceOnPlateau(Schedule):
     _waited: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _positive("ReduceOnPlateau", learning_rate=self.learning_rate)
         if not 0.0 < self.factor < 1.0:
             raise ValueError(f"factor of ReduceOnPlateau must be in (0, 1), not {self.factor!r}.")
         if self.patience < 0:
             raise ValueError(f"patience of ReduceOnPlateau must be 0 or above, not {self.patience!r}.")
+        for name, value in (("tol", self.tol), ("minimum", self.minimum)):
+            if not 0.0 <= value < inf:
+                raise ValueError(f"{name} of ReduceOnPlateau must be 0 or above and finite, not {value!r}.")
 
     def __call__(self, t: int) -> float:
         return max(self.learning_rate * self._scale, self.minimum)
 
     def start(self) -> Schedule:
-        return ReduceOnPlateau(self.learning_rate, self.factor, self.patience, self.tol, self.minimum)
+        return ReduceOnPlateau(
+            self.learning_rate, factor=self.factor, patience=self.patience, tol=self.tol, minimum=self.minimum
+        )
 
     def observe(self, cost: float) -> None:
         if cost < self._best - self.tol:
@@ -242,6 +264,6 @@ def get(learning_rate: Any) -> Schedule:
     """
     if isinstance(learning_rate, Schedule):
         return learning_rate
-    if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float)):
+    if isinstance(learning_rate, (bool, str)) or not hasattr(learning_rate, "__float__"):
         raise TypeError(f"learning_rate must be a number or a schedule, not {learning_rate!r}.")
     return Constant(float(learning_rate))

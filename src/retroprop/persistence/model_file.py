@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from retroprop._version import __version__
+from retroprop.backends import get_backend
 from retroprop.core.architecture import Architecture
 from retroprop.functions import activations, losses, names
 from retroprop.functions.activations import ACTIVATIONS, CustomActivation
@@ -55,11 +56,12 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
         for part, arrays in (("theta", net.thetas), ("bias", net.biases))
         for l, array in enumerate(arrays)
     }
+    architecture = _to_plain(net.architecture)
     description = {
         "format_version": FORMAT_VERSION,
         "written_by": __version__,
-        "architecture": _to_plain(net.architecture),
-        "sha256": _digest(tensors),
+        "architecture": architecture,
+        "sha256": _digest(tensors, architecture, extra),
     }
     write_whole(path, to_bytes(tensors, {**extra, _OWN: json.dumps(description)}))
 
@@ -88,21 +90,17 @@ def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[
     ModelFileError
         If it is no model, truncated, altered, from a newer version, or needs `objects`.
     """
-    description, _, tensors = _read(path)
+    architecture, _, tensors = _read(path)
+    backend = get_backend(backend)
     try:
-        architecture = _from_plain(description["architecture"], dict(objects or {}))
         thetas = [tensors[f"theta.{l}"] for l in range(len(architecture["layer_sizes"]) - 1)]
         biases = [tensors[f"bias.{l}"] for l in range(len(thetas))] if architecture["bias"] else None
-        expected = len(thetas) + len(biases or ())
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{os.fspath(path)} is altered: its architecture does not fit ({error}).") from error
-    if expected != len(tensors) or _digest(tensors) != description.get("sha256"):
-        raise ModelFileError(f"{os.fspath(path)} is altered: its numbers are not those that were saved.")
-    sizes, _ = architecture.pop("layer_sizes"), architecture.pop("bias")
-    net = Network.from_parameters(thetas, biases, backend=backend, **architecture)
-    if list(net.layer_sizes) != list(sizes):
-        raise ModelFileError(f"{os.fspath(path)} is altered: its numbers do not have the shapes of {sizes}.")
-    return net
+        options = _from_plain(architecture, dict(objects or {}))
+        return Network.from_parameters(thetas, biases, backend=backend, **options)
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ModelFileError(f"{os.fspath(path)} does not describe a network: {error}") from error
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -111,6 +109,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    """Return architecture, metadata and tensors of a file that is whole and as it was saved."""
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
@@ -118,28 +117,40 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str],
         raise FileNotFoundError(f"there is no model file {name!r}.")
     try:
         with safe_open(name, framework="numpy") as file:
-            header = dict(file.metadata() or {})
+            extra = dict(file.metadata() or {})
+            # Whose file it is comes first: a foreign one may hold dtypes that NumPy has not.
+            description = _description(name, extra.pop(_OWN, None))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except ModelFileError:
+        raise
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{name} is truncated or no safetensors file ({error}).") from error
-    if _OWN not in header:
+    architecture = description.get("architecture")
+    if _digest(tensors, architecture, extra) != description.get("sha256"):
+        raise ModelFileError(f"{name} is altered: it does not hold what was saved.")
+    return architecture, extra, tensors  # type: ignore[return-value]
+
+
+def _description(name: str, own: str | None) -> dict[str, Any]:
+    """Return our part of the header, if it is of a version this one reads."""
+    if own is None:
         raise ModelFileError(f"{name} is a safetensors file, but no network that retroprop saved.")
     try:
-        description = json.loads(header.pop(_OWN))
-        version = int(description["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
+        description: dict[str, Any] = json.loads(own)
+        version, written_by = int(description["format_version"]), description.get("written_by", "?")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelFileError(f"{name} is altered: its header cannot be read ({error}).") from error
     if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{name} was written by retroprop {description.get('written_by', '?')} in format {version}; this is "
-            f"{__version__}, which reads up to format {FORMAT_VERSION}. Upgrade: pip install -U retroprop"
+            f"{name} was written by retroprop {written_by} in format {version}; this is {__version__}, which reads up "
+            f"to format {FORMAT_VERSION}. Upgrade: pip install -U retroprop"
         )
-    return description, header, tensors
+    return description
 
 
-def _digest(tensors: Mapping[str, Any]) -> str:
-    """Return a hash of names, dtypes, shapes and numbers: a file altered after it was saved is found out."""
-    digest = sha256()
+def _digest(tensors: Mapping[str, Any], architecture: Any, extra: Mapping[str, str]) -> str:
+    """Return a hash of all a file says: one altered after it was saved is found out."""
+    digest = sha256(json.dumps([FORMAT_VERSION, architecture, extra], sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = numpy.ascontiguousarray(tensors[name])
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
@@ -177,8 +188,10 @@ def _from_plain(plain: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[st
         return (activations.get if kind == "activation" else losses.get)(objects[given["custom"]])
 
     return {
-        **plain,
         "hidden": [function("activation", f, ACTIVATIONS) for f in plain["hidden"]],
         "output": function("activation", plain["output"], ACTIVATIONS),
         "loss": function("loss", plain["loss"], LOSSES),
+        "l2": plain["l2"],
+        "l1": plain["l1"],
+        "dropout": plain["dropout"],
     }

@@ -50,10 +50,11 @@ def check(callbacks: Any) -> list[Any]:
 def call(callbacks: list[Any], hook: str, state: TrainingState) -> bool:
     """Call a hook of every callback that has it; return whether one of them said True."""
     answers = [getattr(callback, hook)(state) for callback in callbacks if hasattr(callback, hook)]
-    return any(answer is True for answer in answers)
+    # NumPy's True is one too; 1 and "yes" are none.
+    return any(type(answer).__name__ in ("bool", "bool_") and bool(answer) for answer in answers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
     """Stop when what is monitored no longer improves.
 
@@ -66,7 +67,8 @@ class EarlyStopping:
     tol : float
         An epoch improves on the best so far by more than this, or it does not count as improving.
     restore_best : bool
-        Whether the network ends with the parameters of the end of the best epoch.
+        Whether the network ends with the parameters of the best epoch: those of its end, or where it is one step
+        and the figure comes from that step, those the figure was measured at.
     """
 
     monitor: str = "validation_cost"
@@ -90,7 +92,8 @@ class EarlyStopping:
                 f"early_stopping monitors {self.monitor!r}, and this training has only {', '.join(better_up)}."
                 + ("" if validates else " Pass validation_data=(x, y) to have a validation_cost.")
             )
-        return Watch(self, sign=-1.0 if better_up[self.monitor] else 1.0)
+        sign = -1.0 if better_up[self.monitor] else 1.0
+        return Watch(self, sign, of_own_steps=self.monitor == "cost" or not validates)
 
 
 @dataclass
@@ -99,13 +102,14 @@ class Watch:
 
     rule: EarlyStopping
     sign: float
+    of_own_steps: bool
     best: float = inf
     best_epoch: int | None = None
     waited: int = 0
     parameters: Parameters | None = field(default=None, repr=False)
 
-    def wants_stop(self, state: TrainingState, copy: Callable[[Parameters], Parameters]) -> bool:
-        """Take note of the epoch just done; return whether patience has run out."""
+    def wants_stop(self, state: TrainingState, measured: Callable[[], Parameters]) -> bool:
+        """Take note of the epoch just done, whose figures belong to `measured()`; return whether patience is out."""
         history = state.history
         series = {"cost": history.cost, "validation_cost": history.validation_cost} | history.metrics
         value = self.sign * series[self.rule.monitor][-1]
@@ -113,5 +117,5 @@ class Watch:
         if value < self.best:
             self.best, self.best_epoch = value, state.epoch
             if self.rule.restore_best:
-                self.parameters = copy(state.network.parameters)
+                self.parameters = measured()
         return self.waited >= self.rule.patience

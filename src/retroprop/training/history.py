@@ -34,6 +34,24 @@ class History:
     best_epoch: int | None = None
     stop_reason: str = "epochs"
 
+    def append(
+        self,
+        *,
+        cost: float,
+        validation_cost: float | None,
+        metrics: dict[str, float],
+        learning_rate: float,
+        seconds: float,
+    ) -> None:
+        """Add an epoch."""
+        self.learning_rate.append(learning_rate)
+        self.seconds.append(seconds)
+        for name, value in metrics.items():
+            self.metrics[name].append(value)
+        if validation_cost is not None:
+            self.validation_cost.append(validation_cost)
+        self.cost.append(cost)
+
     def __len__(self) -> int:
         """Return how many epochs were finished."""
         return len(self.cost)

@@ -7,7 +7,7 @@ from typing import Any
 from retroprop.backends import host
 from retroprop.backends.batch import Batch
 from retroprop.backends.intake import holds
-from retroprop.core.forward import forward
+from retroprop.core.backward import evaluate
 from retroprop.core.parameters import Parameters
 from retroprop.functions import metrics as metric_table
 from retroprop.functions import schedules
@@ -93,9 +93,9 @@ def fit(
         If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
     """
     _check_counts(epochs=epochs, batch_size=batch_size)
-    for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-        if value is not None and not 0.0 < value < inf:
-            raise ValueError(f"{name} must be above 0 and finite, or None, not {value!r}.")
+    clip_norm, clip_value = _clip("clip_norm", clip_norm), _clip("clip_value", clip_value)
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        raise TypeError(f"early_stopping must be an EarlyStopping or None, not {early_stopping!r}.")
     if net.parameters.thetas[0].ndim != 2:
         raise ValueError("fit trains one network; this one has model axes. Make a Network of each model.")
     data = net.batch(x, y, sample_weight, check=True)
@@ -142,111 +142,145 @@ class Training:
         self.backend, self.operations = net.backend, net.backend.operations()
         self.schedule = schedules.get(optimizer.learning_rate).start()
         self.history = History(metrics={metric.name: [] for metric in metrics})
-        self.watch = early_stopping and early_stopping.start(validates=validation is not None, metrics=metrics)
+        self.watch = (
+            None if early_stopping is None else early_stopping.start(validates=validation is not None, metrics=metrics)
+        )
 
     def run(self, epochs: int) -> History:
         """Train for so many epochs, or until something ends it."""
         net, history, watch = self.net, self.history, self.watch
-        self.parameters = net.parameters
-        self.state = self.optimizer.start(self.parameters, self.backend.xp.zeros_like)
         report = TrainingState(net, history, epochs)
         with self.backend.active():
             hooks.call(self.callbacks, "on_fit_begin", report)
+            # A callback may have given the network other parameters, here and after every epoch.
+            self.parameters = net.parameters
+            self.state = self.optimizer.start(self.parameters, self.backend.xp.zeros_like)
+            self.good = self.before = self._copy(self.parameters)
             self.progress.start(epochs, self.data.x.shape[0])
             try:
-                for report.epoch in range(1, epochs + 1):
-                    self._epoch(report)
+                for epoch in range(1, epochs + 1):
+                    self._epoch(epoch, report)
+                    report.epoch = epoch
                     self.progress.epoch(report)
-                    if hooks.call(self.callbacks, "on_epoch_end", report):
+                    patience_is_out = watch is not None and watch.wants_stop(report, self._measured)
+                    callback_stops = hooks.call(self.callbacks, "on_epoch_end", report)
+                    self.parameters = net.parameters
+                    if callback_stops:
                         history.stop_reason = "callback"
                         break
-                    if watch and watch.wants_stop(report, self._copy):
+                    if patience_is_out:
                         history.stop_reason = "early_stopping"
                         break
             except KeyboardInterrupt:
                 history.stop_reason = "interrupted"
-                net.parameters = self.parameters
+                net.parameters = self.parameters if self._finite(self.parameters) else self.before
             finally:
                 self.progress.stop()
-            if watch and watch.parameters is not None:
+            if watch is not None and watch.parameters is not None:
                 net.parameters, history.best_epoch = watch.parameters, watch.best_epoch
             hooks.call(self.callbacks, "on_fit_end", report)
         return history
 
-    def _epoch(self, report: TrainingState) -> None:
-        """Run one epoch and write it into the history; leave the network as it was if it diverges."""
+    def _epoch(self, epoch: int, report: TrainingState) -> None:
+        """Run one epoch and write it into the history, the whole of it or nothing."""
         began = perf_counter()
-        before = self._copy(self.parameters)
+        # Parameters whose cost was seen to be finite, and those this epoch starts with, whose cost it will see.
+        self.good, self.before = self.before, self._copy(self.parameters)
         order, windows = self.order.epoch(self.rng)
+        self.n_batches = len(windows)
         order = None if order is None else self.backend.asarray(order)
         costs: list[Array] = []
-        weights: list[Array | float] = []
-        seen: list[tuple[Array, Array, Array | None]] = []
-        learning_rate = 0.0
+        weights: list[Array] = []
+        seen: list[Batch] = []
         for window in windows:
             x, y, weight = rows(self.backend, self.data, order, window)
             m = x.shape[0]
             masks = dropout_masks(self.backend, self.net.architecture, self.net.dtype, m, self.rng)
-            learning_rate = self.schedule(report.n_updates)
+            learning_rate = float(self.schedule(report.n_updates))
             hyper = self.optimizer.hyper(report.n_updates + 1, learning_rate)
             self.parameters, self.state, cost, a = self.step(self.parameters, self.state, hyper, x, y, weight, masks)
             report.n_updates += 1
             costs.append(cost)
-            weights.append(float(m) if weight is None else self.backend.xp.sum(weight))
+            if weight is not None:
+                weights.append(self.backend.xp.sum(weight))
             if self.metrics and self.validation is None:
-                seen.append((a, y, weight))
+                seen.append(Batch(a, y, weight))
             self.progress.advance(m)
-        cost_of_epoch = self._read_costs(costs, weights, report, before)
+        shares = [float(w.stop - w.start) for w in windows] if not weights else self._read(weights)
+        values = self._read(costs)
+        self._refuse_divergence(epoch, values, report)
         self.net.parameters = self.parameters
-        history = self.history
-        history.cost.append(cost_of_epoch)
-        history.learning_rate.append(learning_rate)
-        self._evaluate(seen)
-        self.schedule.observe((history.validation_cost or history.cost)[-1])
-        history.seconds.append(perf_counter() - began)
+        validation_cost, metrics = self._evaluate(seen)
+        if validation_cost is not None and not isfinite(validation_cost):
+            self._diverged(epoch, self.n_batches, f"the validation cost is {validation_cost}", report, self.before)
+        cost_of_epoch = sum(w * j for w, j in zip(shares, values, strict=True)) / sum(shares)
+        self.schedule.observe(cost_of_epoch if validation_cost is None else validation_cost)
+        self.history.append(
+            cost=cost_of_epoch,
+            validation_cost=validation_cost,
+            metrics=metrics,
+            learning_rate=learning_rate,
+            seconds=perf_counter() - began,
+        )
 
-    def _read_costs(self, costs: list[Array], weights: list[Any], report: TrainingState, before: Parameters) -> float:
-        """Return Σ W_b J_b / Σ W_b; the one place an epoch waits for the device."""
-        stack, to_numpy = self.backend.xp.stack, self.backend.to_numpy
-        values = to_numpy(stack(costs)).tolist()
-        shares = weights if isinstance(weights[0], float) else to_numpy(stack(weights)).tolist()
-        for batch, value in enumerate(values, start=1):
+    def _read(self, numbers: list[Array]) -> list[float]:
+        """Return 0-d arrays as Python floats; here an epoch waits for the device."""
+        return self.backend.to_numpy(self.backend.xp.stack(numbers)).tolist()  # type: ignore[no-any-return]
+
+    def _refuse_divergence(self, epoch: int, costs: list[float], report: TrainingState) -> None:
+        """Raise if a cost of the epoch, or what its last update made of the parameters, is not finite."""
+        for batch, value in enumerate(costs, start=1):
             if not isfinite(value):
-                self._diverged(value, batch, len(values), report, before)
+                # At the first batch it is the parameters the epoch started with that are no good.
+                kept = self.good if batch == 1 else self.before
+                self._diverged(epoch, batch, f"the cost is {value}", report, kept)
         if not self._finite(self.parameters):
-            self._diverged("not finite after its update", len(values), len(values), report, before)
-        return sum(w * j for w, j in zip(shares, values, strict=True)) / sum(shares)  # type: ignore[no-any-return]
+            what = "a parameter is not finite after the update"
+            self._diverged(epoch, self.n_batches, what, report, self.before)
 
-    def _diverged(self, what: Any, batch: int, n_batches: int, report: TrainingState, before: Parameters) -> None:
-        self.net.parameters = self.parameters = before
+    def _diverged(self, epoch: int, batch: int, what: str, report: TrainingState, kept: Parameters) -> None:
+        """Raise, with the network at the parameters `kept`, or at the best that early stopping has."""
+        finished = epoch - 1 if kept is self.before else epoch - 2
+        name = f"of the end of epoch {finished}" if finished > 0 else "it started with"
+        if self.watch is not None and self.watch.parameters is not None:
+            kept, self.history.best_epoch = self.watch.parameters, self.watch.best_epoch
+            name = f"of the best epoch, {self.history.best_epoch}"
+        self.net.parameters = self.parameters = kept
         self.history.stop_reason = "diverged"
-        kept = f"of the end of epoch {report.epoch - 1}" if report.epoch > 1 else "it started with"
         raise DivergenceError(
-            f"the training diverged: at epoch {report.epoch}, batch {batch} of {n_batches}, the cost is {what}. "
-            f"Lower the learning rate (it was {self.schedule(report.n_updates - 1):g}), pass clip_norm=1.0, or "
-            f"standardise the data. The network has the parameters {kept}.",
-            epoch=report.epoch,
+            f"the training diverged: at epoch {epoch}, batch {batch} of {self.n_batches}, {what}. Lower the learning "
+            f"rate (it was {self.schedule(report.n_updates - 1):g}), pass clip_norm=1.0, or standardise the data. "
+            f"The network has the parameters {name}.",
+            epoch=epoch,
             batch=batch,
             history=self.history,
         )
 
-    def _evaluate(self, seen: list[tuple[Array, Array, Array | None]]) -> None:
-        """Write the validation cost and the metrics of the epoch into the history."""
-        xp, to_numpy, history = self.backend.xp, self.backend.to_numpy, self.history
+    def _evaluate(self, seen: list[Batch]) -> tuple[float | None, dict[str, float]]:
+        """Return the validation cost and the metrics: of the validation data, else of what the epoch has seen."""
+        xp, to_numpy, cost = self.backend.xp, self.backend.to_numpy, None
         if self.validation is not None:
-            x, y, weight = self.validation
-            net, operations = self.net, self.operations
-            trace = forward(operations, net.architecture, net.parameters, x)
-            output = net.architecture.output
-            cost, _ = operations.output(len(trace.a) - 1, trace.z[-1], trace.a[-1], y, weight, output)
-            cost = cost + operations.penalty(net.parameters.thetas, net.architecture.l2, net.architecture.l1)
-            history.validation_cost.append(float(to_numpy(cost)))
-            a = trace.a[-1]
+            cost_array, a = evaluate(self.operations, self.net.architecture, self.net.parameters, *self.validation)
+            cost = float(to_numpy(cost_array))
+            outputs = Batch(a, self.validation.y, self.validation.weight)
         elif self.metrics:
-            a, y = (xp.concat([part[i] for part in seen], axis=0) for i in (0, 1))
-            weight = None if seen[0][2] is None else xp.concat([part[2] for part in seen], axis=0)
-        for metric in self.metrics:
-            history.metrics[metric.name].append(float(to_numpy(metric(a, y, weight, xp))))
+            outputs = Batch(
+                *(
+                    None if column[0] is None else xp.concat(column, axis=0)
+                    for column in map(list, zip(*seen, strict=True))
+                )
+            )
+        metrics = {metric.name: float(to_numpy(metric(*outputs, xp))) for metric in self.metrics}
+        return cost, metrics
+
+    def _measured(self) -> Parameters:
+        """Return a copy of the parameters an epoch's figures belong to.
+
+        Those of the validation data belong to its end. Those of its own steps were measured before each update: with
+        one batch an epoch that is its start, with many the end is as near as the start, and further on.
+        """
+        own = self.n_batches == 1 and self.watch is not None and self.watch.of_own_steps
+        return self._copy(self.before if own else self.net.parameters)
 
     def _copy(self, parameters: Parameters) -> Parameters:
         """Return a copy the next steps cannot overwrite (a step may donate its arguments)."""
@@ -267,6 +301,16 @@ def _check_counts(**counts: Any) -> None:
             raise TypeError(f"{name} must be a whole number{' or None' if optional else ''}, not {value!r}.")
         if value < 1:
             raise ValueError(f"{name} must be 1 or above, not {value!r}.")
+
+
+def _clip(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number or None, not {value!r}.")
+    if not 0.0 < value < inf:
+        raise ValueError(f"{name} must be above 0 and finite, or None, not {value!r}.")
+    return float(value)
 
 
 def _validation(net: Network, validation_data: Any) -> Batch | None:

@@ -6,13 +6,13 @@ What changes from update to update (the learning rate, Adam's bias corrections) 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from math import inf, sqrt
 from typing import Any, ClassVar
 
 from retroprop.core.parameters import Parameters
 from retroprop.functions import schedules
-from retroprop.functions.names import from_name
+from retroprop.functions.names import from_name, plain_numbers
 from retroprop.functions.special import sign
 from retroprop.functions.types import Array, Namespace
 
@@ -76,10 +76,12 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
     learning_rate: Any = 0.01
+    _: KW_ONLY
     momentum: float = 0.0
     nesterov: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         schedules.get(self.learning_rate)
         _check("SGD", below_one={"momentum": self.momentum})
         if self.nesterov and not self.momentum:
@@ -115,10 +117,12 @@ class RMSprop(Optimizer):
 
     name: ClassVar[str] = "rmsprop"
     learning_rate: Any = 0.001
+    _: KW_ONLY
     decay: float = 0.9
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         schedules.get(self.learning_rate)
         _check("RMSprop", below_one={"decay": self.decay}, epsilon=self.epsilon)
 
@@ -153,11 +157,13 @@ class Adam(Optimizer):
 
     name: ClassVar[str] = "adam"
     learning_rate: Any = 0.001
+    _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         schedules.get(self.learning_rate)
         _check(type(self).__name__, below_one={"beta1": self.beta1, "beta2": self.beta2}, epsilon=self.epsilon)
 
@@ -190,6 +196,7 @@ class AdamW(Adam):
     """
 
     name: ClassVar[str] = "adamw"
+    _: KW_ONLY
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
@@ -220,11 +227,13 @@ class Lion(Optimizer):
 
     name: ClassVar[str] = "lion"
     learning_rate: Any = 0.0001
+    _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.99
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         schedules.get(self.learning_rate)
         below_one = {"beta1": self.beta1, "beta2": self.beta2}
         _check("Lion", below_one=below_one, weight_decay=self.weight_decay)

@@ -27,37 +27,41 @@ class Silence:
 
 
 def _summary(state: TrainingState) -> str:
-    """Return the last cost and metric in words."""
+    """Return the last cost (after a stroke that of the validation data) and the metrics, short enough for a line."""
     history = state.history
-    parts = [f"cost {history.cost[-1]:.4g}"]
-    if history.validation_cost:
-        parts.append(f"validation {history.validation_cost[-1]:.4g}")
-    parts += [f"{name.replace('_', ' ')} {values[-1]:.4f}" for name, values in history.metrics.items()]
-    return "  ".join(parts)
+    cost = "/".join(f"{costs[-1]:.3g}" for costs in (history.cost, history.validation_cost) if costs)
+    return "  ".join([f"cost {cost}", *(f"{k.replace('_', ' ')} {v[-1]:.3f}" for k, v in history.metrics.items())])
+
+
+def _speed(samples: int, seconds: float) -> str:
+    """Return the samples per second in words of a fixed, small width."""
+    speed = samples / max(seconds, 1e-9)
+    return f"{speed / 1e3:,.0f}k samples/s" if speed >= 1e4 else f"{speed:,.0f} samples/s"
 
 
 class Bar(Silence):
-    """A bar with epoch, cost, metric, samples per second and the time left."""
+    """A bar with epoch, cost, metric, samples per second and the time left, on one line."""
 
     def start(self, epochs: int, rows: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-        from rich.text import Text
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        class Speed(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                return Text(f"{task.speed:,.0f} samples/s" if task.speed else "")
+        def text(form: str, **column: Any) -> TextColumn:
+            return TextColumn(form, table_column=Column(no_wrap=True, **column))
 
-        self.epochs, self.pending, self.shown = epochs, 0, perf_counter()
+        self.done, self.pending, self.began, self.shown = 0, 0, perf_counter(), 0.0
+        self.fields: dict[str, Any] = {"epoch": 0, "epochs": epochs, "summary": ""}
         self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[summary]}"),
-            Speed(),
-            TimeRemainingColumn(),
+            text("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            text("{task.fields[summary]}", overflow="ellipsis"),
+            text("{task.fields[speed]}"),
+            TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
+            expand=True,
         )
-        self.task = self.progress.add_task("", total=epochs * rows, epoch=0, epochs=epochs, summary="")
+        self.task = self.progress.add_task("", total=epochs * rows, speed="", **self.fields)
         self.progress.start()
 
     def advance(self, rows: int) -> None:
@@ -66,18 +70,18 @@ class Bar(Silence):
             self._show()
 
     def epoch(self, state: TrainingState) -> None:
-        if perf_counter() - self.shown > _REFRESH or state.epoch == self.epochs:
-            self._show(epoch=state.epoch, summary=_summary(state))
-        self.last = state
+        self.fields |= {"epoch": state.epoch, "summary": _summary(state)}
 
     def stop(self) -> None:
-        if hasattr(self, "last"):
-            self._show(epoch=self.last.epoch, summary=_summary(self.last))
+        self._show()
         self.progress.stop()
 
-    def _show(self, **fields: Any) -> None:
-        self.progress.update(self.task, advance=self.pending, **fields)
-        self.pending, self.shown = 0, perf_counter()
+    def _show(self) -> None:
+        self.shown = perf_counter()
+        self.done += self.pending
+        speed = _speed(self.done, self.shown - self.began)
+        self.progress.update(self.task, advance=self.pending, speed=speed, **self.fields)
+        self.pending = 0
 
 
 class Line(Silence):
@@ -98,9 +102,9 @@ class Line(Silence):
 
     def _show(self, state: TrainingState) -> None:
         now = perf_counter()
-        speed = state.epoch * self.rows / max(now - self.began, 1e-9)
-        left = (state.epochs - state.epoch) * self.rows / speed
-        line = f"epoch {state.epoch}/{state.epochs}  {_summary(state)}  {speed:,.0f} samples/s  {left:.0f} s left"
+        left = (state.epochs - state.epoch) * (now - self.began) / state.epoch
+        speed = _speed(state.epoch * self.rows, now - self.began)
+        line = f"epoch {state.epoch}/{state.epochs}  {_summary(state)}  {speed}  {left:.0f} s left"
         sys.stderr.write(f"\r{line}\x1b[K")
         sys.stderr.flush()
         self.shown = now

@@ -1,5 +1,7 @@
 """One step of training as a pure function: parameters and state in, parameters and state out."""
 
+from copy import copy
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from retroprop.backends import Backend
@@ -67,6 +69,23 @@ def bind(
     clip_norm, clip_value : float, optional
         What the gradients are held to.
     """
+    # The learning rate is data of the step, not a part of it.
+    rule = copy(optimizer)
+    object.__setattr__(rule, "learning_rate", 1.0)
+    try:
+        return _bound(backend, architecture, rule, clip_norm, clip_value)
+    except TypeError:  # an optimizer or a function from outside that cannot be hashed
+        return _bound.__wrapped__(backend, architecture, rule, clip_norm, clip_value)
+
+
+@lru_cache(maxsize=32)
+def _bound(
+    backend: Backend,
+    architecture: Architecture,
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    clip_value: float | None,
+) -> Step:
     operations = backend.operations()
     # The new θ and the new state may overwrite the old ones; the gradient, argument 1, stays.
     rule = backend.fuse(optimizer.formula, donate=(0, *range(2, 2 + optimizer.slots)))
