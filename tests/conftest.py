@@ -12,29 +12,7 @@ os.environ["JAX_ENABLE_X64"] = "1"
 os.environ.pop("RETROPROP_BACKEND", None)
 
 import pytest
-
-import retroprop as rp
-from retroprop.backends import BackendUnavailableError
-
-ON_A_CPU = ("numpy", "array_api_strict:device1", "torch:cpu", "jax:cpu")
-ON_A_GPU = ("cupy", "torch:cuda", "jax:cuda")
-
-
-def open_backend(name):
-    """Return the backend, in the strictest mode where it has one, or skip with the reason it is not here."""
-    try:
-        backend = rp.get_backend(name)
-    except BackendUnavailableError as error:
-        pytest.skip(f"{name}: {error}")
-    if backend.name == "array_api_strict":
-        backend.xp.set_array_api_strict_flags(
-            api_version="2024.12", boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=()
-        )
-    if str(backend) == "torch:cpu":
-        import torch
-
-        torch.set_num_threads(1)
-    return backend
+from harness import ON_A_CPU, ON_A_GPU, open_backend
 
 
 @pytest.fixture(params=[*ON_A_CPU, *(pytest.param(name, marks=pytest.mark.gpu) for name in ON_A_GPU)])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import open_backend
+from harness import open_backend
 
 import retroprop as rp
 

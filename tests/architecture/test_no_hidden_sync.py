@@ -5,7 +5,7 @@ answers, so here its arrays are made to refuse those too.
 """
 
 import pytest
-from conftest import open_backend
+from harness import open_backend
 
 import retroprop as rp
 from retroprop.functions.activations import ACTIVATIONS

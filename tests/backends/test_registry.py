@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import open_backend
+from harness import open_backend
 
 import retroprop as rp
 from retroprop.backends import Backend, BackendUnavailableError, backend_of, registry

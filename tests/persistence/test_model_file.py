@@ -46,7 +46,7 @@ def only(path, *others):
 
 @pytest.mark.parametrize("to", ["numpy", "array_api_strict", "torch:cpu", "jax:cpu"])
 def test_saved_on_one_backend_loaded_on_any_other(to, backend, dtype, path):
-    from conftest import open_backend
+    from harness import open_backend
 
     net = network(backend, dtype)
     rp.save(net, path)

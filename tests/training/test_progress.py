@@ -65,7 +65,7 @@ def test_one_plain_line_without_rich(monkeypatch, capsys):
         f"r2 {history.metrics['r2'][-1]:.3f}",
     ):
         assert part in last
-    assert re.search(r"[\d,]+ samples/s", last)
+    assert re.search(r"[\d,]+k? samples/s", last)
     assert "0 s left" in last
     assert capsys.readouterr().out == ""
 
@@ -153,7 +153,7 @@ def test_the_bar_on_a_terminal():
     assert "epoch 6/6" in last
     assert f"cost {cost:.3g}" in last
     assert f"r2 {r2:.3f}" in last
-    assert re.search(r"[\d,]+ samples/s", last)
+    assert re.search(r"[\d,]+k? samples/s", last)
     assert re.search(r"\d\d:\d\d", last)  # the time left
     assert "epoch 0/6" in shown or "epoch 1/6" in shown  # it moved
 

@@ -150,14 +150,15 @@ class Training:
         """Train for so many epochs, or until something ends it."""
         net, history, watch = self.net, self.history, self.watch
         report = TrainingState(net, history, epochs)
+        self.parameters = self.good = self.before = net.parameters
         with self.backend.active():
-            hooks.call(self.callbacks, "on_fit_begin", report)
-            # A callback may have given the network other parameters, here and after every epoch.
-            self.parameters = net.parameters
-            self.state = self.optimizer.start(self.parameters, self.backend.xp.zeros_like)
-            self.good = self.before = self._copy(self.parameters)
-            self.progress.start(epochs, self.data.x.shape[0])
             try:
+                hooks.call(self.callbacks, "on_fit_begin", report)
+                # A callback may have given the network other parameters, here and after every epoch.
+                self.parameters = net.parameters
+                self.state = self.optimizer.start(self.parameters, self.backend.xp.zeros_like)
+                self.good = self.before = self._copy(self.parameters)
+                self.progress.start(epochs, self.data.x.shape[0])
                 for epoch in range(1, epochs + 1):
                     self._epoch(epoch, report)
                     report.epoch = epoch

@@ -42,6 +42,8 @@ def _speed(samples: int, seconds: float) -> str:
 class Bar(Silence):
     """A bar with epoch, cost, metric, samples per second and the time left, on one line."""
 
+    progress: Any = None  # a training may end before it starts
+
     def start(self, epochs: int, rows: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -73,8 +75,9 @@ class Bar(Silence):
         self.fields |= {"epoch": state.epoch, "summary": _summary(state)}
 
     def stop(self) -> None:
-        self._show()
-        self.progress.stop()
+        if self.progress is not None:
+            self._show()
+            self.progress.stop()
 
     def _show(self) -> None:
         self.shown = perf_counter()
@@ -87,8 +90,10 @@ class Bar(Silence):
 class Line(Silence):
     """One line, written over after every epoch."""
 
+    last: TrainingState | None = None
+
     def start(self, epochs: int, rows: int) -> None:
-        self.rows, self.began, self.shown, self.last = rows, perf_counter(), 0.0, None
+        self.rows, self.began, self.shown = rows, perf_counter(), 0.0
 
     def epoch(self, state: TrainingState) -> None:
         self.last = state
@@ -108,8 +113,6 @@ class Line(Silence):
         sys.stderr.write(f"\r{line}\x1b[K")
         sys.stderr.flush()
         self.shown = now
-
-    last: TrainingState | None
 
 
 def display(progress: bool) -> Silence:

@@ -1,0 +1,87 @@
+# retroprop: every target does its own set-up in .venv; `make` alone lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The extras of the package that go into .venv (comma-separated), see pyproject.toml.
+EXTRAS ?= all,test
+# Processes of the test run: a number, or auto for one a processor.
+WORKERS ?= auto
+# Further arguments for pytest, e.g. make test PYTEST_ARGS="-k losses -x"
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+comma := ,
+STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+DOCS_STAMP := $(VENV)/.installed-docs
+
+# Every worker computes on one thread: two workers with two BLAS threads each only get in each other's way.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1 NUMBA_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8
+
+.PHONY: help setup demo test test-long lint format bench gpu-check docs clean
+
+help:  ## this list
+	@echo "make <target>, one of:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	    printf '  %-12s %s\n' "$${name#  }" "$$text"; done
+
+setup: $(STAMP)  ## make .venv with the package (editable) and its extras; instant when nothing changed
+
+# The interpreter: $PYTHON if given, else the first that is Python 3.11 or newer and can make an environment.
+$(BIN)/python:
+	@set -eu; found=; \
+	for candidate in $${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do \
+	    if "$$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	        found=$$candidate; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	    echo "error: no Python >= 3.11 with venv found (tried: $${PYTHON:-python3, python3.14 to python3.11}); install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; \
+	    exit 1; fi; \
+	echo "Making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv --clear $(VENV)
+
+$(STAMP): pyproject.toml $(BIN)/python
+	@echo "Installing retroprop[$(EXTRAS)] into $(VENV) (once; later runs skip this)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@
+
+$(DOCS_STAMP): pyproject.toml $(BIN)/python | $(STAMP)
+	@echo "Installing retroprop[docs] into $(VENV) (once; later runs skip this)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@
+
+demo: $(STAMP)  ## train a network on real handwritten digits; leaves a model and a picture in build/
+	@mkdir -p build
+	@$(BIN)/retroprop train digits --output build/digits.safetensors --picture build/digits.png
+	@echo "(retroprop is $(BIN)/retroprop here)"
+
+test: lint  ## ruff, mypy and the tests, without the long ones
+	@$(PYTEST) $(PYTEST_ARGS)
+
+test-long: lint  ## ruff, mypy and all tests, the long ones too
+	@$(PYTEST) -m "long or not long" $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP)  ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP)  ## time one training step on every backend present
+	@$(BIN)/python -m pytest benchmarks/test_step.py --benchmark-only --benchmark-group-by=param:network $(PYTEST_ARGS)
+
+gpu-check: $(STAMP)  ## with EXTRAS=all,test,cuda12 or cuda13, on an NVIDIA GPU: the gpu tests, a first timing
+	@$(BIN)/python benchmarks/gpu_check.py --out build/gpu
+
+docs: $(DOCS_STAMP)  ## build the site into site/, every warning an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Site: site/index.html"
+
+clean:  ## remove .venv and everything the other targets write
+	rm -rf $(VENV) build dist site .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

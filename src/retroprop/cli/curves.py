@@ -1,0 +1,87 @@
+"""Learning curves."""
+
+from typing import Any
+
+import numpy as np
+
+from retroprop.training import History
+
+INK, MUTED, FAINT, SURFACE = "#1f2430", "#6b7280", "#e5e7eb", "#ffffff"
+TRAINING, WATCHED = "#2f6db5", "#d9622b"
+
+
+def dress(axes: Any, title: str) -> None:
+    """Give axes a title at the left, a faint grid, and no frame."""
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
+    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+    axes.grid(True, color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def draw_cost(axes: Any, history: History, watched: str) -> None:
+    """Draw the cost of every epoch, of the training rows and of those `watched`, on a logarithmic scale."""
+    dress(axes, "Cost")
+    lines = [("training", history.cost, TRAINING)]
+    if history.validation_cost:
+        lines.append((watched, history.validation_cost, WATCHED))
+    for label, values, color in lines:
+        _line(axes, values, color, label)
+    values = [value for _, series, _ in lines for value in series]
+    if values and min(values) > 0.0 and max(values) > 3.0 * min(values):
+        _logarithmic(axes, decades=np.log10(max(values) / min(values)))
+    _mark_best(axes, history)
+    if values:
+        axes.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="best", handlelength=1.4)
+    _epochs(axes, len(history))
+
+
+def draw_metric(axes: Any, history: History, metric: str, title: str, watched: str) -> None:
+    """Draw the metric of every epoch, with its last value; of the training rows where none are watched."""
+    of = watched if history.validation_cost else "training"
+    values = history.metrics.get(metric, [])
+    dress(axes, f"{title}, {of}")
+    _line(axes, values, WATCHED if history.validation_cost else TRAINING, of)
+    if metric == "accuracy":
+        from matplotlib.ticker import FuncFormatter
+
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:g} %"))
+    if values:
+        # The first epochs may be far below: the picture is of the rest.
+        low = min(float(np.quantile(values, 0.02)), *values[len(values) // 10 :])
+        span = max(max(values) - low, 0.01)
+        axes.set_ylim(low - 0.08 * span, max(values) + 0.12 * span)
+    _mark_best(axes, history)
+    _epochs(axes, len(history))
+    axes.set_xlabel("epoch", fontsize=9.5, color=MUTED)
+
+
+def _line(axes: Any, values: list[float], color: str, label: str) -> None:
+    epochs = np.arange(1, len(values) + 1)
+    marker = "o" if len(values) < 3 else None
+    axes.plot(epochs, values, color=color, linewidth=2.0, label=label, marker=marker, solid_capstyle="round")
+    if values:
+        axes.plot(epochs[-1:], values[-1:], color=color, marker="o", markersize=5.5, clip_on=False)
+
+
+def _mark_best(axes: Any, history: History) -> None:
+    if history.best_epoch is not None:
+        axes.axvline(history.best_epoch, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)), label="best epoch")
+
+
+def _epochs(axes: Any, n_epochs: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlim(0.5, max(n_epochs, 1) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _logarithmic(axes: Any, *, decades: float) -> None:
+    """Give the axis plain numbers; over a few decades the powers of ten alone would be too few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

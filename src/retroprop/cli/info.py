@@ -1,0 +1,65 @@
+"""`retroprop info`: what is here, and what to install for what is not."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import retroprop as rp
+
+# Package, the extra that brings it, what it is for.
+_EXTRAS = (
+    ("scikit-learn", "sklearn", "bundled data sets"),
+    ("typer", "cli", "command line"),
+    ("rich", "cli", "tables and progress bars"),
+    ("polars", "data", ".csv and .parquet files"),
+    ("matplotlib", "plot", "pictures"),
+    ("safetensors", "", "model files"),
+)
+
+
+def gather() -> dict[str, Any]:
+    """Return versions, backends with their devices, and optional packages, as JSON can hold them."""
+    return {
+        "retroprop": rp.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_cores": _cpu_cores(),
+        "blas": _blas(),
+        "auto": str(rp.get_backend("auto")),
+        "RETROPROP_BACKEND": os.environ.get("RETROPROP_BACKEND"),
+        "backends": [backend._asdict() for backend in rp.list_backends()],
+        "packages": [
+            {"name": name, "version": _version(name), "extra": extra, "purpose": purpose}
+            for name, extra, purpose in _EXTRAS
+        ],
+    }
+
+
+def _cpu_cores() -> int | None:
+    """Return the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _blas() -> dict[str, Any]:
+    """Return the matrix library NumPy was built with, and its threads where threadpoolctl can ask it."""
+    config: Any = np.show_config(mode="dicts")
+    built = config.get("Build Dependencies", {}).get("blas", {})
+    found = {"name": built.get("name"), "version": built.get("version"), "threads": None}
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return found
+    threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return {**found, "threads": max(threads, default=None)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,82 @@
+"""What a model file holds beside the network, so that `retroprop predict` can use it on its own."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from retroprop.cli.errors import CommandError
+from retroprop.cli.preprocessing import Preprocessing
+from retroprop.cli.targets import Target
+from retroprop.persistence import read_metadata
+
+_KEY = "retroprop_train"
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What was trained on.
+
+    Attributes
+    ----------
+    data : str
+        DATA as the user called it.
+    features : str or None
+        The array of an .npz file that held the features.
+    dropped : tuple of str
+        Columns that were left out.
+    preprocessing : Preprocessing
+        From columns to inputs.
+    target : Target
+        From outputs to predictions.
+    """
+
+    data: str
+    features: str | None
+    dropped: tuple[str, ...]
+    preprocessing: Preprocessing
+    target: Target
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the card as metadata for `rp.save`."""
+        plain = {
+            "version": _VERSION,
+            "data": self.data,
+            "features": self.features,
+            "dropped": list(self.dropped),
+            "preprocessing": self.preprocessing.to_plain(),
+            "target": self.target.to_plain(),
+        }
+        return {_KEY: json.dumps(plain)}
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the card of a model file.
+
+        Raises
+        ------
+        CommandError
+            If the file was not written by `retroprop train`, or by a newer one.
+        ModelFileError
+            If it is no model file.
+        """
+        metadata = read_metadata(path)
+        if _KEY not in metadata:
+            raise CommandError(
+                f'"{path}" holds a network but not the columns and scaling it was trained with: it was not '
+                f"written by retroprop train. In Python: retroprop.load(...).predict(x)."
+            )
+        try:
+            plain = json.loads(metadata[_KEY])
+            if plain["version"] > _VERSION:
+                raise CommandError(f'"{path}" was written by a newer retroprop; upgrade: pip install -U retroprop')
+            return cls(
+                data=plain["data"],
+                features=plain["features"],
+                dropped=tuple(plain["dropped"]),
+                preprocessing=Preprocessing.from_plain(plain["preprocessing"]),
+                target=Target.from_plain(plain["target"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CommandError(f'"{path}" is altered: what it says of its training data cannot be read.') from error

@@ -1,0 +1,46 @@
+"""The parts of a network as a user types them: sizes and names with commas between."""
+
+from retroprop.cli.errors import CommandError
+
+
+def sizes_of(given: str, *, option: str) -> list[int]:
+    """Return "100,50" as [100, 50].
+
+    Raises
+    ------
+    CommandError
+        If a size is no whole number from 1 on.
+    """
+    sizes = []
+    for part in given.split(","):
+        if not part.strip().isdecimal() or int(part) < 1:
+            raise CommandError(
+                f'{option} "{given}": sizes are whole numbers from 1 on with commas between, as 100,50; '
+                f'"{part.strip()}" is none.'
+            )
+        sizes.append(int(part))
+    return sizes
+
+
+def hidden_sizes(given: str, *, option: str) -> list[int]:
+    """Return the sizes of the hidden layers; "none" gives a network without."""
+    return [] if given.strip().lower() == "none" else sizes_of(given, option=option)
+
+
+def names_of(given: str, n_layers: int, *, option: str) -> str | list[str]:
+    """Return one name for all layers, or a list with one for each.
+
+    Raises
+    ------
+    CommandError
+        If the list has another length than there are hidden layers.
+    """
+    names = [name.strip() for name in given.split(",")]
+    if len(names) == 1:
+        return names[0]
+    if len(names) != n_layers:
+        raise CommandError(
+            f'{option} "{given}" names {len(names)} activations, and there are {n_layers} hidden layers; give one '
+            f"for all, or one for each."
+        )
+    return names

@@ -1,0 +1,145 @@
+"""Commands in a process of their own: Ctrl-C, pipes, missing libraries, speed of the start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import retroprop as rp
+
+pytest.importorskip("typer", reason="the command line needs typer")
+
+FAST = ("--epochs", "2", "--hidden", "4", "--backend", "numpy")
+
+
+def run(arguments):
+    return subprocess.run(**arguments, timeout=60, check=False)
+
+
+def without(*modules):
+    """Return a program that runs the command line as if some libraries were not installed."""
+    hide = "".join(f"sys.modules[{name!r}] = None; " for name in modules)
+    return f"import sys; {hide}sys.argv[0] = 'retroprop'; from retroprop.cli import main; main()"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_ctrl_c_saves_the_model_as_it_stood(process, tmp_path):
+    pytest.importorskip("sklearn", reason="digits are scikit-learn's")
+    # The training says when it is under way, as the bar does on a terminal.
+    code = (
+        "import sys, retroprop as rp\n"
+        "fit = rp.fit\n"
+        "class Tell:\n"
+        "    def on_epoch_end(self, state):\n"
+        "        if state.epoch == 3: print('under way', file=sys.stderr, flush=True)\n"
+        "rp.fit = lambda *a, **k: fit(*a, callbacks=[Tell()], **k)\n"
+        "sys.argv[0] = 'retroprop'\n"
+        "from retroprop.cli import main\n"
+        "main()"
+    )
+    arguments = process("train", "digits", "--epochs", 1_000_000, "--backend", "numpy", "--no-picture", code=code)
+    with subprocess.Popen(**arguments) as running:
+        assert running.stderr.readline() == "under way\n"
+        running.send_signal(signal.SIGINT)
+        shown, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted after" in errors
+    assert "model.safetensors" in errors
+    assert "interrupted by Ctrl-C" in shown
+    assert "Traceback" not in errors
+    assert rp.load(tmp_path / "model.safetensors", backend="numpy").layer_sizes == (64, 100, 10)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_ctrl_c_before_the_first_epoch_is_done(process, tmp_path):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    code = (
+        "import os, signal, sys, retroprop as rp\n"
+        "fit = rp.fit\n"
+        "class Stop:\n"
+        "    def on_fit_begin(self, state): signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
+        "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
+        "rp.fit = lambda *a, **k: fit(*a, callbacks=[Stop()], **k)\n"
+        "sys.argv[0] = 'retroprop'\n"
+        "from retroprop.cli import main\n"
+        "main()"
+    )
+    options = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--backend", "numpy")
+    done = run(process("train", "iris", *options, code=code))
+    assert done.returncode == 130, done.stderr
+    assert "interrupted after 0 epochs" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_without_typer_or_rich(process):
+    for name in ("typer", "rich"):
+        done = run(process("--help", code=without(name)))
+        assert done.returncode == 1
+        assert done.stderr == f'retroprop: the command line needs {name}: pip install "retroprop[cli]"\n'
+
+
+@pytest.mark.parametrize(
+    ("modules", "data", "extra"),
+    [
+        (("sklearn", "sklearn.datasets"), "iris", "sklearn"),
+        (("polars",), "a.csv", "data"),
+        (("polars",), "a.parquet", "data"),
+    ],
+)
+def test_without_a_library_for_the_data(process, tmp_path, modules, data, extra):
+    if data != "iris":
+        (tmp_path / data).write_text("a,b\n1,2\n")
+    done = run(process("train", data, "--target", "b", *FAST, code=without(*modules)))
+    assert done.returncode == 2
+    assert f'pip install "retroprop[{extra}]"' in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_matplotlib_the_training_works(process, tmp_path):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    done = run(process("train", "iris", *FAST, code=without("matplotlib")))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "retroprop[plot]"' in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe that closes is another matter on Windows")
+def test_a_pipe_that_closes_early(process, tmp_path):
+    pytest.importorskip("sklearn", reason="digits are scikit-learn's")
+    assert run(process("train", "digits", *FAST, "--no-picture")).returncode == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = {**process("predict", "model.safetensors", "digits", "--proba"), "stdout": writing}
+    done = run(arguments)
+    os.close(writing)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_help_loads_nothing_heavy(process):
+    code = (
+        "import sys; sys.argv[0] = 'retroprop'\n"
+        "from retroprop.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        "    heavy = {'polars', 'sklearn', 'matplotlib', 'torch', 'jax', 'cupy'} & set(sys.modules)\n"
+        "    assert not heavy, heavy"
+    )
+    began = time.perf_counter()
+    done = run(process("--help", code=code))
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - began < 10.0
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a folder this user cannot write to")
+def test_a_folder_that_cannot_be_written_is_found_before_the_training(process, tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    done = run(process("train", "iris", *FAST, "--output", folder / "m.safetensors"))
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr

@@ -1,0 +1,165 @@
+"""`retroprop train`."""
+
+import json
+
+import numpy as np
+import pytest
+
+import retroprop as rp
+from retroprop.persistence import read_metadata
+
+FAST = ("--epochs", "3", "--hidden", "8", "--backend", "numpy")
+
+
+def results(cli, *arguments):
+    result = cli("train", *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return json.loads(result.stdout)
+
+
+def test_the_first_command_reaches_97_per_cent(cli):
+    pytest.importorskip("sklearn", reason="digits are scikit-learn's")
+    pytest.importorskip("matplotlib", reason="a picture needs matplotlib")
+    result = cli("train", "digits")
+    assert result.exit_code == 0, result.output
+    held_out = next(line for line in result.stdout.splitlines() if "held-out" in line)
+    assert float(held_out.split("%")[0].split()[-1]) >= 97.0
+    for words in (
+        "1,797 rows",
+        "64-100-10",
+        "model.safetensors",
+        "model.png",
+        "retroprop predict model.safetensors digits",
+    ):
+        assert words in result.stdout
+    net = rp.load("model.safetensors", backend="numpy")
+    assert net.layer_sizes == (64, 100, 10)
+
+
+# What the default network reaches on the parts of the default seed, less a margin for other libraries' rounding.
+@pytest.mark.parametrize(
+    ("data", "metric", "level"),
+    [
+        ("iris", "accuracy", 0.9),
+        ("wine", "accuracy", 0.9),
+        ("breast_cancer", "accuracy", 0.94),
+        ("diabetes", "r2", 0.35),
+    ],
+)
+def test_bundled_data_is_learned(cli, data, metric, level):
+    pytest.importorskip("sklearn", reason="the bundled data sets are scikit-learn's")
+    assert results(cli, data, "--no-picture", "--backend", "numpy")["scores"]["held_out"][metric] >= level
+
+
+def test_results_as_json(cli, flowers):
+    pytest.importorskip("polars", reason=".csv files need polars")
+    found = results(cli, flowers, "--target", "kind", *FAST, "--no-picture", "-o", "flowers.safetensors")
+    assert found["task"] == "classification"
+    assert found["classes"] == ["iris", "lily", "rose"]
+    assert found["layer_sizes"] == [4, 8, 3]  # two numbers, a text with two categories
+    assert found["part_rows"] == {"training": 48, "validation": 0, "held_out": 12}
+    assert found["scores"]["validation"] is None
+    assert found["epochs"] == 3
+    assert found["stop_reason"] == "epochs"
+    assert found["parameters"] == rp.load("flowers.safetensors").n_parameters
+    assert found["samples_per_second"] > 0
+    assert found["picture"] is None
+
+
+def test_same_seed_same_model(cli):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    files = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        results(cli, "iris", *FAST, "--no-picture", "--seed", seed, "-o", f"{name}.safetensors", "--dropout", 0.2)
+        files.append(rp.load(f"{name}.safetensors", backend="numpy"))
+    np.testing.assert_array_equal(files[0].thetas[0], files[1].thetas[0])
+    assert not np.array_equal(files[0].thetas[0], files[2].thetas[0])
+
+
+def test_every_option_reaches_the_network(cli):
+    pytest.importorskip("sklearn", reason="wine is scikit-learn's")
+    found = results(
+        cli, "wine", "--hidden", "6,5", "--activation", "tanh,elu", "--loss", "squared_error", "--optimizer", "lion",
+        "--learning-rate", "0.002", "--schedule", "constant", "--epochs", 2, "--batch-size", 30, "--dropout", 0.1,
+        "--l2", 0.01, "--l1", 0.001, "--initializer", "orthogonal", "--clip-norm", 1, "--seed", 5, "--dtype", "float64",
+        "--backend", "numpy", "--test-size", 0.5, "--no-picture", "--drop", "ash", "--output", "w.safetensors",
+    )  # fmt: skip
+    net = rp.load("w.safetensors", backend="numpy")
+    a = net.architecture
+    assert net.layer_sizes == (12, 6, 5, 3)
+    assert [f.name for f in a.activations] == ["tanh", "elu", "softmax"]
+    assert (a.output.loss.name, a.l2, a.l1, a.dropout, net.dtype) == (
+        "squared_error",
+        0.01,
+        0.001,
+        (0.1, 0.1),
+        "float64",
+    )
+    assert (found["optimizer"], found["batch_size"], found["epochs"]) == ("lion", 30, 2)
+    assert found["part_rows"]["held_out"] == 89
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "n_outputs", "output"),
+    [
+        ("iris", "cross_entropy", 3, "softmax"),
+        ("iris", "binary_cross_entropy", 3, "sigmoid"),
+        ("breast_cancer", "binary_cross_entropy", 1, "sigmoid"),
+        ("breast_cancer", "squared_error", 2, "softmax"),
+        ("diabetes", "huber", 1, "identity"),
+        ("diabetes", "poisson", 1, "exp"),
+    ],
+)
+def test_the_loss_decides_the_output_layer(cli, data, loss, n_outputs, output):
+    pytest.importorskip("sklearn", reason="the bundled data sets are scikit-learn's")
+    found = results(cli, data, "--loss", loss, "--no-picture", "--backend", "numpy")
+    assert (found["layer_sizes"][-1], found["output"]) == (n_outputs, output)
+    name, least = ("r2", 0.2) if data == "diabetes" else ("accuracy", 0.75)
+    assert found["scores"]["training"][name] > least
+
+
+def test_early_stopping_has_rows_of_its_own(cli):
+    pytest.importorskip("sklearn", reason="diabetes is scikit-learn's")
+    found = results(cli, "diabetes", "--patience", 3, "--no-picture", "--backend", "numpy")
+    assert found["stop_reason"] == "early_stopping"
+    assert found["best_epoch"] == found["epochs"] - 3 or found["best_epoch"] < found["epochs"]
+    assert found["part_rows"] == {"training": 301, "validation": 53, "held_out": 88}
+    assert found["scores"]["validation"]["r2"] > 0
+
+
+def test_no_hidden_layer_and_nothing_held_out(cli):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    found = results(cli, "iris", "--hidden", "none", "--test-size", 0, "--epochs", 5, "--picture", "p.png")
+    assert found["layer_sizes"] == [4, 3]
+    assert found["scores"]["held_out"] is None
+
+
+def test_quiet_says_nothing(cli, tmp_path):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    result = cli("train", "iris", *FAST, "--quiet", "--no-picture")
+    assert (result.exit_code, result.output) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_the_model_file_says_how_it_was_made(cli):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    cli("train", "iris", *FAST, "--quiet", "--no-picture")
+    (card,) = read_metadata("model.safetensors").values()
+    card = json.loads(card)
+    assert card["data"] == "iris"
+    assert card["target"]["classes"] == ["setosa", "versicolor", "virginica"]
+    assert len(card["preprocessing"]["mean"]) == 4
+
+
+@pytest.mark.parametrize("name", ["torch:cpu", "array_api_strict:device1"])
+def test_another_backend_learns_the_same(cli, name):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    try:
+        rp.get_backend(name)
+    except ImportError as error:
+        pytest.skip(str(error))
+    options = ("iris", "--epochs", 2, "--hidden", 8, "--no-picture", "--backend")
+    other, own = results(cli, *options, name), results(cli, *options, "numpy")
+    assert other["backend"] == name
+    assert other["scores"]["held_out"]["accuracy"] == pytest.approx(own["scores"]["held_out"]["accuracy"], abs=0.04)
