@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from retroprop.functions import activations, losses
 from retroprop.functions.activations import Activation
+from retroprop.functions.names import number
 from retroprop.functions.outputs import Output, pair
 
 
@@ -56,7 +57,7 @@ def build(
     bias: bool,
     l2: float,
     l1: float,
-    dropout: float | Sequence[float],
+    dropout: Any,
 ) -> Architecture:
     """Return the architecture a user describes; the arguments are those of `Network`.
 
@@ -69,17 +70,17 @@ def build(
     n_hidden = len(sizes) - 2
     f_output, its_loss = activations.get(output), losses.get(loss)
     fs = [hidden] * n_hidden if isinstance(hidden, str) or not isinstance(hidden, Sequence) else list(hidden)
-    ps = list(dropout) if isinstance(dropout, Sequence) else [dropout] * n_hidden
+    ps = [dropout] * n_hidden if isinstance(dropout, str) or not hasattr(dropout, "__len__") else list(dropout)
     for name, values in (("hidden", fs), ("dropout", ps)):
         if len(values) != n_hidden:
             raise ValueError(f"{name} must be one, or one for each of {n_hidden} hidden layers, not {len(values)}.")
     f_hidden = tuple(activations.get(f) for f in fs)
     if any(isinstance(f, activations.Softmax) for f in f_hidden):
         raise ValueError("softmax is an output activation; a hidden layer takes an elementwise one.")
-    if not all(0.0 <= p < 1.0 for p in ps):
+    if not all(0.0 <= number("dropout", p) < 1.0 for p in ps):
         raise ValueError(f"dropout must be in [0, 1), not {dropout!r}.")
     for name, value in (("l2", l2), ("l1", l1)):
-        if not 0.0 <= value < float("inf"):
+        if not 0.0 <= number(name, value) < float("inf"):
             raise ValueError(f"{name} must be 0 or above and finite, not {value!r}.")
     if isinstance(f_output, activations.Softmax) and sizes[-1] == 1:
         raise ValueError("softmax over one output is always 1: use 2 outputs, or output='sigmoid'.")

@@ -9,11 +9,11 @@ from math import inf, pi, sqrt
 from typing import Any, ClassVar
 
 from retroprop.functions import special
-from retroprop.functions.names import from_name, plain_numbers
+from retroprop.functions.names import Named, from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace
 
 
-class Activation(ABC):
+class Activation(Named, ABC):
     """An activation function a = f(z).
 
     Attributes
@@ -43,7 +43,6 @@ class Activation(ABC):
         return delta * self.derivative(z, a, xp)
 
 
-@dataclass(frozen=True)
 class Identity(Activation):
     """f(z) = z."""
 
@@ -59,7 +58,6 @@ class Identity(Activation):
         return delta
 
 
-@dataclass(frozen=True)
 class Sigmoid(Activation):
     """f(z) = 1 / (1 + e^−z), f′ = a (1 − a)."""
 
@@ -73,7 +71,6 @@ class Sigmoid(Activation):
         return a * (1.0 - a)
 
 
-@dataclass(frozen=True)
 class Tanh(Activation):
     """f(z) = tanh z, f′ = 1 − a²."""
 
@@ -87,7 +84,6 @@ class Tanh(Activation):
         return 1.0 - a * a
 
 
-@dataclass(frozen=True)
 class ReLU(Activation):
     """f(z) = max(z, 0), f′ = [a > 0], and f′(0) = 0. NaN stays NaN."""
 
@@ -152,7 +148,6 @@ class ELU(Activation):
         return xp.minimum(a, 0.0) + self.alpha + (1.0 - self.alpha) * xp.astype(a > 0.0, a.dtype)
 
 
-@dataclass(frozen=True)
 class Softplus(Activation):
     """f(z) = log(1 + e^z), f′ = 1 − e^−a."""
 
@@ -166,7 +161,6 @@ class Softplus(Activation):
         return -xp.expm1(-a)
 
 
-@dataclass(frozen=True)
 class SiLU(Activation):
     """f(z) = z σ(z), f′ = σ + a (1 − σ), σ the sigmoid (Elfwing et al. 2018, arXiv:1702.03118)."""
 
@@ -181,7 +175,6 @@ class SiLU(Activation):
         return s + a * (1.0 - s)
 
 
-@dataclass(frozen=True)
 class GELU(Activation):
     """f(z) = z Φ(z), f′ = Φ + z φ, with the exact normal distribution (Hendrycks & Gimpel, arXiv:1606.08415)."""
 
@@ -195,7 +188,6 @@ class GELU(Activation):
         return special.normal_cdf(z, xp) + z * special.normal_pdf(z, xp)
 
 
-@dataclass(frozen=True)
 class GELUTanh(Activation):
     """f(z) = z (1 + tanh u) / 2 with u = √(2/π) (z + 0.044715 z³): the approximation of gelu by tanh."""
 
@@ -214,7 +206,6 @@ class GELUTanh(Activation):
         return 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * slope
 
 
-@dataclass(frozen=True)
 class Mish(Activation):
     """f(z) = z t with t = tanh(softplus z), f′ = t + z (1 − t²) σ(z) (Misra 2020, arXiv:1908.08681)."""
 
@@ -229,7 +220,6 @@ class Mish(Activation):
         return t + z * (1.0 - t * t) * special.sigmoid(z, xp)
 
 
-@dataclass(frozen=True)
 class Exp(Activation):
     """f(z) = e^z, f′ = a. The log link of counts and rates, with the loss poisson."""
 
@@ -243,7 +233,6 @@ class Exp(Activation):
         return a
 
 
-@dataclass(frozen=True)
 class Softmax(Activation):
     """a_j = e^{z_j} / Σ_k e^{z_k} over the neurons of the layer; an output activation only.
 

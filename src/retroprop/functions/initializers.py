@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Any, ClassVar
 
-from retroprop.functions.names import from_name, plain_numbers
+from retroprop.functions.names import Named, from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace, RandomGenerator
 
 
-class Initializer(ABC):
+class Initializer(Named, ABC):
     """Draws Θ of shape (n_out, n_in) and b of shape (n_out,) for one layer after the other, Θ first."""
 
     name: ClassVar[str]
@@ -77,7 +77,6 @@ class Normal(Initializer):
         return rng.normal(0.0, self.std, n_out)
 
 
-@dataclass(frozen=True)
 class GlorotUniform(Initializer):
     """Θ uniform in ±√(6 / (n_in + n_out)) (Glorot & Bengio 2010, eq. 16)."""
 
@@ -88,7 +87,6 @@ class GlorotUniform(Initializer):
         return rng.uniform(-limit, limit, (n_out, n_in))
 
 
-@dataclass(frozen=True)
 class GlorotNormal(Initializer):
     """Θ normal with variance 2 / (n_in + n_out) (Glorot & Bengio 2010, eq. 12)."""
 
@@ -98,7 +96,6 @@ class GlorotNormal(Initializer):
         return rng.normal(0.0, sqrt(2.0 / (n_in + n_out)), (n_out, n_in))
 
 
-@dataclass(frozen=True)
 class HeUniform(Initializer):
     """Θ uniform in ±√(6 / n_in), variance 2 / n_in (He et al. 2015, eq. 10), for relu."""
 
@@ -109,7 +106,6 @@ class HeUniform(Initializer):
         return rng.uniform(-limit, limit, (n_out, n_in))
 
 
-@dataclass(frozen=True)
 class HeNormal(Initializer):
     """Θ normal with variance 2 / n_in (He et al. 2015, eq. 10), for relu."""
 
@@ -119,7 +115,6 @@ class HeNormal(Initializer):
         return rng.normal(0.0, sqrt(2.0 / n_in), (n_out, n_in))
 
 
-@dataclass(frozen=True)
 class LeCun(Initializer):
     """Θ normal with variance 1 / n_in (LeCun et al. 1998, eq. 16)."""
 
@@ -177,7 +172,6 @@ class Constant(Initializer):
         return xp.full((n_out, n_in), float(self.constant))
 
 
-@dataclass(frozen=True)
 class Zeros(Initializer):
     """Θ all 0."""
 

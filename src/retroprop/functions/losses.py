@@ -10,11 +10,11 @@ from math import inf
 from typing import Any, ClassVar
 
 from retroprop.functions import special
-from retroprop.functions.names import from_name, plain_numbers
+from retroprop.functions.names import Named, from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace
 
 
-class Loss(ABC):
+class Loss(Named, ABC):
     """The loss J_i of one observation.
 
     Attributes
@@ -51,7 +51,6 @@ class Loss(ABC):
         raise TypeError(f"{self.name} has no output activation it pairs with.")
 
 
-@dataclass(frozen=True)
 class SquaredError(Loss):
     """J_i = ½ Σ (a − y)²."""
 
@@ -68,7 +67,6 @@ class SquaredError(Loss):
         return self.value(z, y, xp)
 
 
-@dataclass(frozen=True)
 class AbsoluteError(Loss):
     """J_i = Σ |a − y|; its derivative at a = y is taken as 0."""
 
@@ -108,7 +106,6 @@ class Huber(Loss):
         return xp.maximum(xp.minimum(a - y, self.delta), -self.delta)
 
 
-@dataclass(frozen=True)
 class LogCosh(Loss):
     """J_i = Σ log cosh(a − y)."""
 
@@ -153,7 +150,6 @@ class Quantile(Loss):
         return (1.0 - self.q) * xp.astype(a > y, a.dtype) - self.q * xp.astype(a < y, a.dtype)
 
 
-@dataclass(frozen=True)
 class Poisson(Loss):
     """J_i = Σ y log(y / a) − y + a, half the Poisson deviance, for counts and rates y >= 0."""
 
@@ -176,7 +172,6 @@ class Poisson(Loss):
         return xp.sum(xp.where(y > 0.0, y * (xp.expm1(d) - d), xp.exp(z)), axis=-1)
 
 
-@dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """J_i = −Σ y log a + (1 − y) log(1 − a), for one label or several (multilabel), y in [0, 1]."""
 
@@ -198,7 +193,6 @@ class BinaryCrossEntropy(Loss):
         return xp.sum(xp.maximum(z, 0.0) - y * z + xp.log1p(xp.exp(-xp.abs(z))), axis=-1)
 
 
-@dataclass(frozen=True)
 class CrossEntropy(Loss):
     """J_i = −Σ_j y_j log a_j, y a class index, one-hot, or soft: a row of probabilities that sum to 1."""
 

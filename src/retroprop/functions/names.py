@@ -2,7 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+
+class Named:
+    """An entry of a table: equal to another of its class that has the same parameters."""
+
+    name: ClassVar[str]
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 def unknown(kind: str, name: object, accepted: Iterable[str]) -> ValueError:
@@ -32,6 +47,13 @@ def from_name(kind: str, name: object, table: Mapping[str, Any]) -> Any:
     if name not in table:
         raise unknown(kind, name, table)
     return table[name]()
+
+
+def number(name: str, value: Any) -> float:
+    """Return `value` as a Python float; raise TypeError, with its name, if it is no number."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, not {value!r}.")
+    return float(value)
 
 
 def plain_numbers(thing: Any) -> None:

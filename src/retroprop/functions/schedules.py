@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from math import cos, inf, pi
 from typing import Any
 
-from retroprop.functions.names import plain_numbers
+from retroprop.functions.names import number, plain_numbers
 
 
 def _positive(owner: str, **values: float) -> None:
@@ -264,6 +264,4 @@ def get(learning_rate: Any) -> Schedule:
     """
     if isinstance(learning_rate, Schedule):
         return learning_rate
-    if isinstance(learning_rate, (bool, str)) or not hasattr(learning_rate, "__float__"):
-        raise TypeError(f"learning_rate must be a number or a schedule, not {learning_rate!r}.")
-    return Constant(float(learning_rate))
+    return Constant(number("learning_rate, unless it is a schedule,", learning_rate))

@@ -1,10 +1,10 @@
-"""A network as one safetensors file: its numbers as tensors, its architecture as JSON in the header."""
+"""A network as one safetensors file: its numbers as tensors, its architecture as JSON in the header.
 
-import json
+What only a file needs is imported when one is asked for, so that `import retroprop` stays light.
+"""
+
 import os
 from collections.abc import Mapping
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -16,7 +16,6 @@ from retroprop.functions import activations, losses, names
 from retroprop.functions.activations import ACTIVATIONS, CustomActivation
 from retroprop.functions.losses import LOSSES, CustomLoss
 from retroprop.network import Network
-from retroprop.persistence.files import write_whole
 
 FORMAT_VERSION = 1
 _OWN = "retroprop"  # the header's key for the architecture
@@ -45,7 +44,11 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
     TypeError
         If the metadata are not strings.
     """
+    import json
+
     from safetensors.numpy import save as to_bytes
+
+    from retroprop.persistence.files import write_whole
 
     extra: dict[Any, Any] = dict(metadata or {})
     for key, value in extra.items():
@@ -113,7 +116,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str],
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         raise FileNotFoundError(f"there is no model file {name!r}.")
     try:
         with safe_open(name, framework="numpy") as file:
@@ -135,6 +138,8 @@ def _description(name: str, own: str | None) -> dict[str, Any]:
     """Return our part of the header, if it is of a version this one reads."""
     if own is None:
         raise ModelFileError(f"{name} is a safetensors file, but no network that retroprop saved.")
+    import json
+
     try:
         description: dict[str, Any] = json.loads(own)
         version, written_by = int(description["format_version"]), description.get("written_by", "?")
@@ -150,6 +155,9 @@ def _description(name: str, own: str | None) -> dict[str, Any]:
 
 def _digest(tensors: Mapping[str, Any], architecture: Any, extra: Mapping[str, str]) -> str:
     """Return a hash of all a file says: one altered after it was saved is found out."""
+    import json
+    from hashlib import sha256
+
     digest = sha256(json.dumps([FORMAT_VERSION, architecture, extra], sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = numpy.ascontiguousarray(tensors[name])

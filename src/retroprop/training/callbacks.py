@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retroprop.core.parameters import Parameters
 from retroprop.functions.metrics import Metric
+from retroprop.functions.names import number
 from retroprop.training.history import History
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         if not hasattr(self.patience, "__index__") or self.patience < 1:
             raise ValueError(f"patience of EarlyStopping must be a whole number from 1 on, not {self.patience!r}.")
-        if not 0.0 <= self.tol < inf:
+        if not 0.0 <= number("tol of EarlyStopping", self.tol) < inf:
             raise ValueError(f"tol of EarlyStopping must be 0 or above and finite, not {self.tol!r}.")
 
     def start(self, *, validates: bool, metrics: list[Metric]) -> "Watch":

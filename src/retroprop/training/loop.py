@@ -12,6 +12,7 @@ from retroprop.core.parameters import Parameters
 from retroprop.functions import metrics as metric_table
 from retroprop.functions import schedules
 from retroprop.functions.metrics import Metric
+from retroprop.functions.names import number
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import callbacks as hooks
@@ -307,11 +308,10 @@ def _check_counts(**counts: Any) -> None:
 def _clip(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number or None, not {value!r}.")
-    if not 0.0 < value < inf:
+    held_to = number(name, value)
+    if not 0.0 < held_to < inf:
         raise ValueError(f"{name} must be above 0 and finite, or None, not {value!r}.")
-    return float(value)
+    return held_to
 
 
 def _validation(net: Network, validation_data: Any) -> Batch | None:
