@@ -1,4 +1,4 @@
-"""What the tests share: the backends, an assertion that sees more than numbers, tolerances from the dtype."""
+"""What the tests share: the backends, an assertion that sees more than numbers, functions from outside."""
 
 import numpy as np
 import pytest
@@ -52,3 +52,27 @@ def relative_error(actual, expected):
     actual, expected = np.asarray(actual, dtype="float64"), np.asarray(expected, dtype="float64")
     assert actual.shape == expected.shape
     return float(np.max(np.abs(actual - expected)) / max(float(np.max(np.abs(expected))), 1e-300))
+
+
+class Cube:
+    """A custom activation: f(z) = z³."""
+
+    needs_z = True
+
+    def value(self, z, xp):
+        return z * z * z
+
+    def derivative(self, z, a, xp):
+        return 3.0 * z * z
+
+
+class Quartic:
+    """A custom loss: J_i = Σ ¼ (a − y)⁴."""
+
+    name = "quartic"
+
+    def value(self, a, y, xp):
+        return 0.25 * xp.sum((a - y) ** 4, axis=-1)
+
+    def derivative(self, a, y, xp):
+        return (a - y) ** 3

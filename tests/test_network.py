@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from harness import assert_close
+from harness import Cube, Quartic, assert_close
 
 import retroprop as rp
 
@@ -197,30 +197,6 @@ def test_repr_says_what_it_is():
     assert repr(net) == (
         "<Network 2-3-1, hidden relu, output sigmoid, loss binary_cross_entropy, 13 parameters, float32 on numpy>"
     )
-
-
-class Cube:
-    """A custom activation: f(z) = z³."""
-
-    needs_z = True
-
-    def value(self, z, xp):
-        return z * z * z
-
-    def derivative(self, z, a, xp):
-        return 3.0 * z * z
-
-
-class Quartic:
-    """A custom loss: J_i = Σ ¼ (a − y)⁴."""
-
-    name = "quartic"
-
-    def value(self, a, y, xp):
-        return 0.25 * xp.sum((a - y) ** 4, axis=-1)
-
-    def derivative(self, a, y, xp):
-        return (a - y) ** 3
 
 
 def test_custom_activation_and_loss(backend, dtype):

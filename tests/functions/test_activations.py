@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from harness import assert_close
+from harness import Cube, assert_close
 
 import retroprop as rp
 from retroprop.functions import activations
@@ -321,16 +321,6 @@ def test_an_infinite_alpha_is_refused():
     # ∞ · (e^z − 1) at z >= 0 is ∞ · 0 = NaN
     with pytest.raises(ValueError, match="alpha of elu"):
         activations.ELU(float("inf"))
-
-
-class Cube:
-    needs_z = True
-
-    def value(self, z, xp):
-        return z * z * z
-
-    def derivative(self, z, a, xp):
-        return 3.0 * z * z
 
 
 class Doubled:

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from harness import assert_close
+from harness import Cube, Quartic, assert_close
 
 import retroprop as rp
 from retroprop.functions import activations, losses
@@ -131,33 +131,13 @@ def test_the_backend_is_the_default_one_unless_given(path):
         assert rp.load(path).backend.name == "numpy"
 
 
-class Cube:
-    needs_z = True
-
-    def value(self, z, xp):
-        return z * z * z
-
-    def derivative(self, z, a, xp):
-        return 3.0 * z * z
-
-
-class Quartic:
-    name = "to_the_fourth"
-
-    def value(self, a, y, xp):
-        return xp.sum((a - y) ** 4, axis=-1) / 4.0
-
-    def derivative(self, a, y, xp):
-        return (a - y) ** 3
-
-
 def test_custom_functions_are_given_back_by_objects(path):
     net = network(hidden=[Cube(), "relu"], loss=Quartic())
     rp.save(net, path)
-    loaded = rp.load(path, backend="numpy", objects={"Cube": Cube(), "to_the_fourth": Quartic()})
+    loaded = rp.load(path, backend="numpy", objects={"Cube": Cube(), "quartic": Quartic()})
     x, y = np.ones((2, 3)), np.zeros((2, 1))
     assert float(loaded.cost(x, y)) == float(net.cost(x, y))
-    for objects, missing in ((None, "Cube"), ({"Cube": Cube()}, "to_the_fourth"), ({}, "Cube")):
+    for objects, missing in ((None, "Cube"), ({"Cube": Cube()}, "quartic"), ({}, "Cube")):
         with pytest.raises(ModelFileError, match=f"custom .*{missing}.*objects="):
             rp.load(path, backend="numpy", objects=objects)
 
