@@ -139,6 +139,7 @@ def test_y(options, y, error, message, backend):
         (np.ones(5), "sample_weight must have one weight a row, shape (6,); it has the shape (5,)"),
         ([1, 1, -1, 1, 1, 1], "sample_weight must be 0 or above; the least is -1.0"),
         (np.zeros(6), "sample_weight is 0 for every row"),
+        ([1e38] * 6, "sample_weight must have a sum that float32 can hold"),
         ([1, 1, np.inf, 1, 1, 1], "sample_weight must be finite; sample_weight[2] is inf"),
     ],
 )

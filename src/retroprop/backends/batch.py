@@ -147,6 +147,8 @@ def take_weights(
             raise ValueError(f"{name} must be 0 or above; the least is {_least(backend, weight)}.")
         if holds(backend, weight == 0.0):
             raise ValueError(f"{name} is 0 for every row: no row would count.")
+        if not holds(backend, backend.xp.isfinite(backend.xp.sum(weight))):
+            raise ValueError(f"{name} must have a sum that {dtype} can hold; make all weights smaller alike.")
     return weight
 
 
