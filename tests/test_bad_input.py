@@ -20,8 +20,8 @@ def network(**options):
         ({"layer_sizes": 3}, ValueError, "layer_sizes must list two sizes or more, inputs first, not 3"),
         ({"layer_sizes": [3, 0, 2]}, ValueError, "layer_sizes must be 1 or above; 0 in [3, 0, 2] is not"),
         ({"layer_sizes": [3, -4, 2]}, ValueError, "layer_sizes must be 1 or above; -4"),
-        ({"layer_sizes": [3, 2.5, 2]}, TypeError, "layer_sizes must hold whole numbers; 2.5 is none"),
-        ({"layer_sizes": [3, True]}, TypeError, "layer_sizes must hold whole numbers; True is none"),
+        ({"layer_sizes": [3, 2.5, 2]}, TypeError, "layer_sizes must hold whole numbers; 2.5 is not one"),
+        ({"layer_sizes": [3, True]}, TypeError, "layer_sizes must hold whole numbers; True is not one"),
         ({"hidden": "rleu"}, ValueError, "unknown activation 'rleu'. Did you mean 'relu'?"),
         ({"hidden": ["relu", "tanh"]}, ValueError, "hidden must be one, or one for each of 1 hidden layers, not 2"),
         ({"hidden": "softmax"}, ValueError, "softmax is an output activation"),
@@ -186,6 +186,7 @@ def test_another_library_or_device_names_the_remedy(backend):
         ({"metrics": ["acuracy"]}, ValueError, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
         ({"metrics": [3]}, TypeError, "a metric must be a name or a callable"),
         ({"metrics": ["r2", "r2"]}, ValueError, "metrics must have names of their own"),
+        ({"callbacks": object()}, TypeError, "a callback has at least one of on_fit_begin"),
         ({"callbacks": [object()]}, TypeError, "a callback has at least one of on_fit_begin"),
         ({"clip_norm": 0.0}, ValueError, "clip_norm must be above 0 and finite, or None, not 0.0"),
         ({"clip_value": -1.0}, ValueError, "clip_value must be above 0"),
@@ -207,11 +208,11 @@ def test_fit(options, error, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: rp.optimizers.SGD(-0.1), "learning_rate of Constant must be above 0"),
+        (lambda: rp.optimizers.SGD(-0.1), "learning_rate must be above 0"),
         (lambda: rp.optimizers.SGD(0.1, momentum=1.0), "momentum of SGD must be in [0, 1), not 1.0"),
         (lambda: rp.optimizers.SGD(0.1, nesterov=True), "nesterov of SGD needs a momentum above 0"),
         (lambda: rp.optimizers.Adam(beta2=1.0), "beta2 of Adam must be in [0, 1)"),
-        (lambda: rp.EarlyStopping(patience=0), "patience of EarlyStopping must be a whole number from 1 on"),
+        (lambda: rp.EarlyStopping(patience=0), "patience of EarlyStopping must be a whole number, 1 or more"),
         (lambda: rp.EarlyStopping(tol=-1.0), "tol of EarlyStopping must be 0 or above"),
     ],
 )

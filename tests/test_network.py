@@ -62,6 +62,8 @@ def test_assigning_copies_and_checks(backend):
     assert_close(net.thetas[0], np.ones((3, 2)), backend=backend, dtype="float64")
     net.biases = [[1.0, 2.0, 3.0], [4.0]]
     assert_close(net.biases[0], [1.0, 2.0, 3.0], backend=backend, dtype="float64")
+    with pytest.raises(TypeError, match="assign a whole one"):
+        net.thetas[0] = np.zeros((3, 2))
     before = [backend.to_numpy(theta).copy() for theta in net.thetas]
     with pytest.raises(ValueError, match=r"thetas\[1\] must have the shape \(1, 3\), not \(3, 1\)"):
         net.thetas = [np.ones((3, 2)), np.ones((3, 1))]
@@ -193,6 +195,11 @@ def test_copies_are_independent(backend):
 
 
 def test_repr_says_what_it_is():
+    deep = rp.Network([2, 3, 3, 3, 1], hidden=["tanh", "relu", "tanh"], backend="numpy")
+    assert "hidden tanh, relu, tanh," in repr(deep)
+    history = rp.fit(deep, X[:, :2], X[:, 0], epochs=3)
+    assert repr(history).startswith("<History of 3 epochs, cost ")
+    assert len(repr(history)) < 100
     net = rp.Network([2, 3, 1], output="sigmoid", loss="binary_cross_entropy", backend="numpy")
     assert repr(net) == (
         "<Network 2-3-1, hidden relu, output sigmoid, loss binary_cross_entropy, 13 parameters, float32 on numpy>"
@@ -226,6 +233,12 @@ def test_custom_functions_are_checked_when_the_network_is_built():
         rp.Network([2, 3, 1], loss=WrongShape())
     with pytest.raises(ValueError, match="derivative of the loss 'quartic' is not that of its value"):
         rp.Network([2, 3, 2], loss=WrongLoss())
+
+    class ReadsZ(Cube):
+        needs_z = False
+
+    with pytest.raises(TypeError, match="if it reads z, set needs_z = True"):
+        rp.Network([2, 3, 1], hidden=ReadsZ())
     with pytest.raises(TypeError, match="has no needs_z"):
         rp.Network([2, 3, 1], hidden=Quartic())
     with pytest.raises(TypeError, match="a loss must be a name or an object"):

@@ -1,15 +1,18 @@
 """retroprop: multilayer perceptrons trained by backpropagation derived by hand, where your arrays live."""
 
 from retroprop._version import __version__
-from retroprop.backends import get_backend, list_backends, use_backend
+from retroprop.backends import BackendUnavailableError, get_backend, list_backends, use_backend
 from retroprop.functions import activations, initializers, losses, metrics, schedules
 from retroprop.network import Network, check_gradient
-from retroprop.persistence import load, save
-from retroprop.training import EarlyStopping, History, fit, optimizers
+from retroprop.persistence import ModelFileError, load, save
+from retroprop.training import DivergenceError, EarlyStopping, History, fit, optimizers
 
 __all__ = [
+    "BackendUnavailableError",
+    "DivergenceError",
     "EarlyStopping",
     "History",
+    "ModelFileError",
     "Network",
     "__version__",
     "activations",

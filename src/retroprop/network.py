@@ -15,9 +15,17 @@ from retroprop.core.forward import Trace, forward
 from retroprop.core.gradient_check import GradientCheck
 from retroprop.core.parameters import Parameters
 from retroprop.functions import custom, initializers
+from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
 
 DTYPES = ("float32", "float64")
+
+
+class Arrays(list[Array]):
+    """A network's arrays, to read: `net.thetas = [...]` changes them, and looks at their shapes."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("this list is a copy: assign a whole one, net.thetas = [...] or net.biases = [...].")
 
 
 class Network:
@@ -169,7 +177,7 @@ class Network:
     @property
     def thetas(self) -> list[Array]:
         """Θ^(l), a new list of the network's arrays, each (n_{l+1}, n_l); assign a whole list to change them."""
-        return list(self.parameters.thetas)
+        return Arrays(self.parameters.thetas)
 
     @thetas.setter
     def thetas(self, thetas: Iterable[Any]) -> None:
@@ -178,7 +186,7 @@ class Network:
     @property
     def biases(self) -> list[Array]:
         """b^(l), a new list of the network's arrays, each (n_{l+1},); empty without bias."""
-        return list(self.parameters.biases)
+        return Arrays(self.parameters.biases)
 
     @biases.setter
     def biases(self, biases: Iterable[Any]) -> None:
@@ -288,7 +296,7 @@ class Network:
 
     def __repr__(self) -> str:
         a = self.architecture
-        hidden = ", ".join(dict.fromkeys(f.name for f in a.hidden)) or "none"
+        hidden = in_words([f.name for f in a.hidden]) or "none"
         return (
             f"<Network {'-'.join(map(str, a.layer_sizes))}, hidden {hidden}, output {a.output.activation.name}, "
             f"loss {a.output.loss.name}, {self.n_parameters} parameters, {self.dtype} on {self.backend}>"

@@ -150,6 +150,8 @@ def test_use_backend_is_scoped_and_does_not_leak():
         assert str(rp.get_backend()) == strict
     assert rp.get_backend() == rp.get_backend("auto")
     assert seen == [str(rp.get_backend("auto"))], "another thread keeps its own default"
+    with pytest.raises(ValueError, match="Did you mean 'numpy'"):
+        rp.use_backend("nunpy")
     with pytest.raises(ZeroDivisionError), rp.use_backend(strict):
         raise ZeroDivisionError
     assert rp.get_backend() == rp.get_backend("auto")

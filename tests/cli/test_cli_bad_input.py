@@ -144,7 +144,8 @@ def test_bad_arrays(refused, tmp_path):
         (["--output", "nowhere/model.safetensors"], ['no folder "nowhere"']),
         (["--output", "."], ["is a folder"]),
         (["--picture", "nowhere/model.png"], ["--picture", 'no folder "nowhere"']),
-        (["--output", "x", "--picture", "x"], ["the same file"]),
+        (["--output", "x.png", "--picture", "x.png"], ["the same file"]),
+        (["--picture", "model.gif"], ["--picture", ".png, .svg or .pdf"]),
         (["--epoch", "3"], ["--epochs"]),
     ],
 )
@@ -200,7 +201,7 @@ def model(cli, flowers, tmp_path):
 def test_bad_models(refused, model, flowers, tmp_path):
     assert 'Did you mean "model.safetensors"?' in refused("predict", "mode.safetensors", flowers)
     assert "is a folder" in refused("predict", tmp_path, flowers)
-    assert "no safetensors file" in refused("predict", flowers, flowers)
+    assert "not a safetensors file" in refused("predict", flowers, flowers)
     rp.save(rp.Network([2, 1], seed=0), tmp_path / "bare.safetensors")
     assert "not written by retroprop train" in refused("predict", "bare.safetensors", flowers)
     whole = model.read_bytes()

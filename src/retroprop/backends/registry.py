@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from importlib import import_module
@@ -104,18 +104,22 @@ def _look_at(name: str) -> BackendInfo:
 _scoped: ContextVar[Backend | None] = ContextVar("retroprop_backend", default=None)
 
 
-@contextmanager
-def use_backend(backend: Any) -> Iterator[Backend]:
-    """Make `backend` the default within a `with` block, in this thread or task alone.
+def use_backend(backend: Any) -> AbstractContextManager[Backend]:
+    """Make `backend` the default within a `with` block, in this thread or task alone; outside one, nothing.
 
     Parameters
     ----------
     backend : str, Backend or namespace
         As for `get_backend`.
     """
-    token = _scoped.set(get_backend(backend))
+    return _default(get_backend(backend))
+
+
+@contextmanager
+def _default(backend: Backend) -> Iterator[Backend]:
+    token = _scoped.set(backend)
     try:
-        yield _scoped.get()  # type: ignore[misc]
+        yield backend
     finally:
         _scoped.reset(token)
 

@@ -108,7 +108,10 @@ def train(
         typer.Option(help="By default the optimizer's own; with the cosine it starts at three times that."),
     ] = None,
     schedule: Annotated[str, typer.Option(help="Of the learning rate: cosine (falls to 0) or constant.")] = "cosine",
-    epochs: Annotated[int, typer.Option(help="How often all training rows are seen.")] = 60,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="How often all training rows are seen; by default 60, or until 1000 steps are done."),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Rows a step; by default near 1/50 of the rows, 16 to 512.")
     ] = None,

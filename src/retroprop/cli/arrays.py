@@ -24,7 +24,7 @@ def read_arrays(path: Path, source: str, selection: Selection) -> Table:
         If the file is broken, holds pickled objects, or its arrays do not fit.
     """
     if selection.header is not None:
-        raise CommandError(f"--header and --no-header are for .csv files; {source} is none.")
+        raise CommandError(f"--header and --no-header are for .csv files; {source} is not one.")
     arrays = _load(path, source)
     if isinstance(arrays, dict):
         return _from_pair(arrays, source, selection)

@@ -156,6 +156,6 @@ def _names(first: list[str], selection: Selection, source: str) -> list[str]:
             )
         if name in names[:i]:
             raise CommandError(
-                f'{source}, line 1: the name "{name}" stands twice (columns {names.index(name) + 1} and {i + 1}).'
+                f'{source}, line 1: the name "{name}" appears twice (columns {names.index(name) + 1} and {i + 1}).'
             )
     return names

@@ -49,7 +49,8 @@ def draw_metric(axes: Any, history: History, metric: str, title: str, watched: s
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:g} %"))
     if values:
         # The first epochs may be far below: the picture is of the rest.
-        low = min(float(np.quantile(values, 0.02)), *values[len(values) // 10 :])
+        skipped = len(values) // 10 if len(values) >= 100 else 0
+        low = min(values[skipped:])
         span = max(max(values) - low, 0.01)
         axes.set_ylim(low - 0.08 * span, max(values) + 0.12 * span)
     _mark_best(axes, history)

@@ -23,7 +23,7 @@ def read_parquet(path: Path, source: str, selection: Selection) -> Table:
         If polars is missing, the file cannot be read, or a cell is missing or no number.
     """
     if selection.header is not None:
-        raise CommandError(f"--header and --no-header are for .csv files; {source} is none.")
+        raise CommandError(f"--header and --no-header are for .csv files; {source} is not one.")
     pl = need("polars", extra="data", purpose=f'reading "{source}"')
     try:
         frame = pl.read_parquet(path)

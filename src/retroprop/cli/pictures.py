@@ -13,13 +13,14 @@ from retroprop.cli.evaluation import METRICS
 from retroprop.cli.outcomes import draw_agreement, draw_confusion
 from retroprop.cli.tables import TITLES, figures
 from retroprop.cli.train import Trained
+from retroprop.functions.names import in_words
 from retroprop.persistence.files import write_whole
 
 _DPI = 150
 
 
 def draw(trained: Trained, path: Path) -> None:
-    """Write the picture of a training as a PNG file, whole or not at all.
+    """Write the picture of a training in the format of its name (.png, .svg, .pdf), whole or not at all.
 
     Raises
     ------
@@ -30,7 +31,7 @@ def draw(trained: Trained, path: Path) -> None:
     """
     need("matplotlib", extra="plot", purpose="a picture")
     image = BytesIO()
-    compose(trained).savefig(image, format="png", dpi=_DPI, facecolor=SURFACE)
+    compose(trained).savefig(image, format=path.suffix.lower().removeprefix(".") or "png", dpi=_DPI, facecolor=SURFACE)
     write_whole(path, image.getvalue())
 
 
@@ -77,11 +78,13 @@ def _words(trained: Trained) -> tuple[str, str, str]:
     n_rows = trained.rows(part).size
     title = f"{Path(trained.options.data).name}: {_score(name, scores[name])} on {n_rows:,} {_called(part)} rows"
     net, history = trained.net, trained.history
-    functions = ", ".join(dict.fromkeys(f.name for f in net.architecture.activations))
+    functions = ", ".join(
+        filter(None, (in_words([f.name for f in net.architecture.hidden]), net.architecture.output.activation.name))
+    )
     subtitle = (
         f"{'-'.join(map(str, net.layer_sizes))} network ({functions}) · {net.n_parameters:,} parameters · "
         f"{net.architecture.output.loss.name} by {trained.options.optimizer} · {len(history)} epochs in "
-        f"{sum(history.seconds):.1f} s on {net.backend}"
+        f"{sum(history.seconds):.2g} s on {net.backend}"
     )
     return part, title, subtitle
 

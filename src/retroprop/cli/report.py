@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from retroprop.cli.errors import listed
 from retroprop.cli.tables import TITLES, figures, quantity, rows_table
 from retroprop.cli.train import Trained
+from retroprop.functions.names import in_words
 
 _ENDS = {
     "epochs": "all epochs",
@@ -39,7 +40,7 @@ def plain(trained: Trained, picture: Path | None) -> dict[str, Any]:
         "parameters": net.n_parameters,
         "dtype": net.dtype,
         "backend": str(net.backend),
-        "device": str(net.backend.device),
+        "device": net.backend.device_name() or str(net.backend.device),
         "optimizer": trained.options.optimizer,
         "batch_size": trained.batch_size,
         "seed": trained.options.seed,
@@ -58,7 +59,7 @@ def plain(trained: Trained, picture: Path | None) -> dict[str, Any]:
 def show(console: Console, results: dict[str, Any]) -> None:
     """Print the results of `plain`: what was trained, how well, and where it went."""
     layers = "-".join(map(str, results["layer_sizes"]))
-    functions = [*dict.fromkeys(results["hidden"]), results["output"]]
+    functions = [*filter(None, [in_words(results["hidden"])]), results["output"]]
     speed = results["samples_per_second"]
     ended = _ENDS[results["stop_reason"]]
     if results["best_epoch"] is not None:

@@ -40,7 +40,7 @@ class TrainOptions:
     optimizer: str
     learning_rate: float | None
     schedule: str
-    epochs: int
+    epochs: int | None
     batch_size: int | None
     dropout: float
     l2: float
@@ -111,14 +111,17 @@ def train(options: TrainOptions) -> Trained:
     net = _network(options, x.shape[1], target)
     y = _rows_of_targets(net, target, encoded)
     batch_size = options.batch_size or default_batch_size(parts.training.size)
+    steps = -(-parts.training.size // batch_size)
+    # A few rows make a few steps an epoch: they are seen more often, and that takes no time.
+    epochs = options.epochs or max(60, -(-1000 // steps))
     watched = parts.validation if parts.validation.size else parts.held_out
     try:
         history = rp.fit(
             net,
             x[parts.training],
             y[parts.training],
-            optimizer=_optimizer(options, options.epochs * -(-parts.training.size // batch_size)),
-            epochs=options.epochs,
+            optimizer=_optimizer(options, epochs * steps),
+            epochs=epochs,
             batch_size=batch_size,
             validation_data=(x[watched], y[watched]) if watched.size else None,
             metrics=[metric_of(METRICS[task][0])],
@@ -172,6 +175,8 @@ def _check(options: TrainOptions) -> None:
     for path, option in ((options.output, "--output"), (options.picture, "--picture")):
         if path is not None:
             check_destination(path, option=option, not_over=options.data)
+    if options.picture is not None and options.picture.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise CommandError(f'--picture "{options.picture}": a picture is a .png, .svg or .pdf file.')
     if options.picture is not None and options.picture.resolve() == options.output.resolve():
         raise CommandError(f'--output and --picture are the same file, "{options.output}".')
 

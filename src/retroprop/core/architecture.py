@@ -115,7 +115,7 @@ def _sizes(layer_sizes: Any) -> tuple[int, ...]:
         raise ValueError(f"layer_sizes must list two sizes or more, inputs first, not {layer_sizes!r}.")
     for size in sizes:
         if isinstance(size, bool) or not hasattr(size, "__index__"):
-            raise TypeError(f"layer_sizes must hold whole numbers; {size!r} is none.")
+            raise TypeError(f"layer_sizes must hold whole numbers; {size!r} is not one.")
         if size < 1:
             raise ValueError(f"layer_sizes must be 1 or above; {size!r} in {list(layer_sizes)!r} is not.")
     return tuple(int(size) for size in sizes)

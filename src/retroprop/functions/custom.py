@@ -33,7 +33,13 @@ def check_activation(activation: Activation, rng: RandomGenerator, xp: Namespace
     a = activation.value(z, xp)
     name = f"activation {activation.name!r}"
     _same_shape(f"value(z, xp) of the {name}", a, z.shape)
-    derivative = activation.derivative(z if activation.needs_z else None, a, xp)
+    try:
+        derivative = activation.derivative(z if activation.needs_z else None, a, xp)
+    except (TypeError, AttributeError) as error:
+        if activation.needs_z:
+            raise
+        message = f"derivative(z, a, xp) of the {name} failed with z=None; if it reads z, set needs_z = True ({error})."
+        raise TypeError(message) from error
     _same_shape(f"derivative(z, a, xp) of the {name}", derivative, z.shape)
     _compare(name, "z", z, derivative, lambda at: activation.value(at, xp), xp)
 

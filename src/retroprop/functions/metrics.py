@@ -17,10 +17,13 @@ class Metric(ABC):
         Its key in `History.metrics`.
     greater_is_better : bool
         Which way is up.
+    takes_indices : bool
+        Whether the targets may be class indices.
     """
 
     name: ClassVar[str]
     greater_is_better: ClassVar[bool]
+    takes_indices: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, a: Array, y: Array, weight: Array | None, xp: Namespace) -> Array:
@@ -58,6 +61,7 @@ class Accuracy(Metric):
 
     name: ClassVar[str] = "accuracy"
     greater_is_better: ClassVar[bool] = True
+    takes_indices: ClassVar[bool] = True
 
     def __init__(self, *, threshold: bool = False) -> None:
         self.threshold = threshold

@@ -1,6 +1,6 @@
 """Looking a name up in a table, with an error that helps, and writing an object as plain data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
@@ -54,6 +54,11 @@ def number(name: str, value: Any) -> float:
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, not {value!r}.")
     return float(value)
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Return the names of the layers in order, once if they are all the same."""
+    return ", ".join(names if len(set(names)) > 1 else names[:1])
 
 
 def plain_numbers(thing: Any) -> None:

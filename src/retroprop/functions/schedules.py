@@ -41,7 +41,8 @@ class Constant(Schedule):
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        _positive("Constant", learning_rate=self.learning_rate)
+        if not 0.0 < self.learning_rate < inf:
+            raise ValueError(f"learning_rate must be above 0 and finite, not {self.learning_rate!r}.")
 
     def __call__(self, t: int) -> float:
         return self.learning_rate

@@ -127,7 +127,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str],
     except ModelFileError:
         raise
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{name} is truncated or no safetensors file ({error}).") from error
+        raise ModelFileError(f"{name} is truncated, or not a safetensors file ({error}).") from error
     architecture = description.get("architecture")
     if _digest(tensors, architecture, extra) != description.get("sha256"):
         raise ModelFileError(f"{name} is altered: it does not hold what was saved.")

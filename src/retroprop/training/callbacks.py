@@ -41,7 +41,7 @@ class TrainingState:
 
 def check(callbacks: Any) -> list[Any]:
     """Return the callbacks as a list; raise TypeError for an object that has none of the hooks."""
-    listed = list(callbacks)
+    listed = list(callbacks) if hasattr(callbacks, "__iter__") else [callbacks]
     for callback in listed:
         if not any(hasattr(callback, hook) for hook in HOOKS):
             raise TypeError(f"a callback has at least one of {', '.join(HOOKS)}; {callback!r} has none.")
@@ -79,7 +79,7 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         if not hasattr(self.patience, "__index__") or self.patience < 1:
-            raise ValueError(f"patience of EarlyStopping must be a whole number from 1 on, not {self.patience!r}.")
+            raise ValueError(f"patience of EarlyStopping must be a whole number, 1 or more, not {self.patience!r}.")
         if not 0.0 <= number("tol of EarlyStopping", self.tol) < inf:
             raise ValueError(f"tol of EarlyStopping must be 0 or above and finite, not {self.tol!r}.")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The course of a training.
 
@@ -51,6 +51,11 @@ class History:
         if validation_cost is not None:
             self.validation_cost.append(validation_cost)
         self.cost.append(cost)
+
+    def __repr__(self) -> str:
+        ends = {"cost": self.cost, "validation_cost": self.validation_cost} | self.metrics
+        course = "".join(f", {k} {v[0]:.4g} -> {v[-1]:.4g}" for k, v in ends.items() if v)
+        return f"<History of {len(self)} epochs{course}; ended by {self.stop_reason!r}>"
 
     def __len__(self) -> int:
         """Return how many epochs were finished."""

@@ -57,7 +57,7 @@ def fit(
     optimizer : str or object
         "sgd", "rmsprop", "adam", "adamw", "lion", or one of `retroprop.optimizers` with its own learning rate.
     epochs : int
-        How often all rows are seen.
+        How often all rows are seen. With the full batch an epoch is one update, so it takes hundreds.
     batch_size : int, optional
         Rows a step; None is the full batch, as in the source text.
     sample_weight : array (m,), optional
@@ -111,7 +111,7 @@ def fit(
         order=Minibatches(data.x.shape[0], batch_size, shuffle=shuffle),
         rng=host.generator(seed),
         validation=_validation(net, validation_data),
-        metrics=_metrics(net, metrics),
+        metrics=_metrics(net, metrics, indices=data.y.ndim == 1),
         callbacks=hooks.check(callbacks),
         early_stopping=early_stopping,
         progress=display(progress),
@@ -325,9 +325,13 @@ def _validation(net: Network, validation_data: Any) -> Batch | None:
         raise type(error)(f"validation_data: {error}") from error
 
 
-def _metrics(net: Network, metrics: Any) -> list[Metric]:
+def _metrics(net: Network, metrics: Any, *, indices: bool) -> list[Metric]:
     wanted = [metrics] if isinstance(metrics, str) else list(metrics)
     found = [metric_table.get(metric, net.architecture.output.loss) for metric in wanted]
+    for metric in found:
+        # A metric from outside looks after itself.
+        if indices and not getattr(metric, "takes_indices", True):
+            raise ValueError(f"the metric {metric.name!r} compares numbers, and y holds class indices: try 'accuracy'.")
     names = [metric.name for metric in found]
     if len(set(names)) < len(names) or {"cost", "validation_cost"} & set(names):
         raise ValueError(f"metrics must have names of their own, none of them 'cost': {', '.join(names)}.")
