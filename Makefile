@@ -72,7 +72,7 @@ format: $(STAMP)  ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP)  ## time one training step on every backend present
+bench: $(STAMP)  ## time 20 training steps on every backend present but array_api_strict
 	@$(BIN)/python -m pytest benchmarks/test_step.py --benchmark-only --benchmark-group-by=param:network $(PYTEST_ARGS)
 
 gpu-check: $(STAMP)  ## with EXTRAS=all,test,cuda12 or cuda13, on an NVIDIA GPU: the gpu tests, a first timing

@@ -1,4 +1,4 @@
-"""One training step (forward, backward, Adam) on every backend present, timed by pytest-benchmark: ``make bench``.
+"""Twenty training steps (forward, backward, Adam) on every backend present, timed by pytest-benchmark: ``make bench``.
 
 Data and network live on the device before the clock starts, the step is warmed up, and each round waits for the device.
 Compare backends within one run; the figures are those of this machine.
