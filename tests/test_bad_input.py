@@ -10,7 +10,7 @@ X = np.random.default_rng(0).normal(size=(6, 3))
 
 
 def network(**options):
-    return rp.Network([3, 4, 2], seed=0, **{"backend": "numpy"} | options)
+    return rp.Network(**{"layer_sizes": [3, 4, 2], "seed": 0, "backend": "numpy"} | options)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +203,19 @@ def test_fit(options, error, message):
         rp.fit(net, X, np.zeros((6, 2)), **options)
     assert message in str(caught.value)
     assert all((one == other).all() for one, other in zip(before, net.thetas, strict=True)), "no work was done"
+
+
+def test_metrics_that_mean_nothing_for_the_targets(backend):
+    numbers = network(layer_sizes=[3, 4, 1], backend=backend)
+    with pytest.raises(ValueError, match="the metric 'accuracy' counts classes, and y holds other numbers"):
+        rp.fit(numbers, X, X[:, 0], metrics="accuracy")
+    with pytest.raises(ValueError, match="the metric 'error' counts classes"):
+        rp.fit(numbers, X, [25, 346, 75, 100, 1, 0], metrics="error")
+    for two in ([0, 1, 1, 0, 1, 0], [-1, 1, 1, -1, 1, -1]):
+        rp.fit(numbers, X, two, metrics="accuracy", epochs=1)
+    classes = network(output="softmax", loss="cross_entropy", backend=backend)
+    with pytest.raises(ValueError, match="the metric 'r2' compares numbers, and y holds class indices"):
+        rp.fit(classes, X, [0, 1, 1, 0, 1, 0], metrics="r2")
 
 
 @pytest.mark.parametrize(

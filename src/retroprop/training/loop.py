@@ -111,7 +111,7 @@ def fit(
         order=Minibatches(data.x.shape[0], batch_size, shuffle=shuffle),
         rng=host.generator(seed),
         validation=_validation(net, validation_data),
-        metrics=_metrics(net, metrics, indices=data.y.ndim == 1),
+        metrics=_metrics(net, metrics, y=data.y),
         callbacks=hooks.check(callbacks),
         early_stopping=early_stopping,
         progress=display(progress),
@@ -325,14 +325,24 @@ def _validation(net: Network, validation_data: Any) -> Batch | None:
         raise type(error)(f"validation_data: {error}") from error
 
 
-def _metrics(net: Network, metrics: Any, *, indices: bool) -> list[Metric]:
+def _metrics(net: Network, metrics: Any, *, y: Array) -> list[Metric]:
     wanted = [metrics] if isinstance(metrics, str) else list(metrics)
     found = [metric_table.get(metric, net.architecture.output.loss) for metric in wanted]
     for metric in found:
         # A metric from outside looks after itself.
-        if indices and not getattr(metric, "takes_indices", True):
+        if y.ndim == 1 and not getattr(metric, "takes_indices", True):
             raise ValueError(f"the metric {metric.name!r} compares numbers, and y holds class indices: try 'accuracy'.")
+        counts = isinstance(metric, metric_table.Accuracy) and not metric.threshold
+        if counts and y.ndim == 2 and y.shape[1] == 1 and not _are_two_classes(net, y):
+            raise ValueError(f"the metric {metric.name!r} counts classes, and y holds other numbers: try 'r2'.")
     names = [metric.name for metric in found]
     if len(set(names)) < len(names) or {"cost", "validation_cost"} & set(names):
         raise ValueError(f"metrics must have names of their own, none of them 'cost': {', '.join(names)}.")
     return found
+
+
+def _are_two_classes(net: Network, y: Array) -> bool:
+    """Return whether one column of targets holds 0 and 1, or −1 and 1."""
+    xp = net.backend.xp
+    with net.backend.active():
+        return holds(net.backend, (xp.abs(y) <= 1.0) & (y == xp.floor(y)))
