@@ -269,7 +269,8 @@ class Network:
         """Return J as a 0-d array, penalties included; the arguments are those of `batch`."""
         batch = self.batch(x, y, sample_weight)
         with self.backend.active():
-            return algorithm.cost(self.backend.operations(), self.architecture, self.parameters, *batch)
+            cost, _ = algorithm.evaluate(self.backend.operations(), self.architecture, self.parameters, *batch)
+            return cost
 
     def gradient(self, x: Any, y: Any, sample_weight: Any = None, *, wrt_input: bool = False) -> Gradient:
         """Return J and its partial derivatives by backpropagation, without dropout.
@@ -361,7 +362,7 @@ def check_gradient(
     numbers_a_model = max(sizes) + sum(net.layer_sizes) * data.x.shape[-2]
     with reference.backend.active():
         return gradient_check.compare(
-            lambda parameters: algorithm.cost(operations, reference.architecture, parameters, *data),
+            lambda parameters: algorithm.evaluate(operations, reference.architecture, parameters, *data)[0],
             reference.parameters,
             Parameters(*(tuple(to_numpy(g).astype("float64") for g in part) for part in own.parameters)),
             wanted,

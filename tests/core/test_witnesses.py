@@ -12,7 +12,7 @@ from harness import relative_error
 
 import retroprop as rp
 from retroprop.core.architecture import build
-from retroprop.core.backward import backward, cost
+from retroprop.core.backward import backward, evaluate
 from retroprop.core.forward import forward
 from retroprop.core.gradient_check import differences
 from retroprop.core.operations import Operations
@@ -222,7 +222,7 @@ def test_recursion_against_central_differences(hidden, output, loss):
         g = gradients(architecture, parameters, *data).parameters
 
         def j(p, architecture=architecture, data=data, operations=operations):
-            return cost(operations, architecture, p, *data)
+            return evaluate(operations, architecture, p, *data)[0]
 
         for leaf, grad in enumerate(g.leaves):
             everywhere = np.arange(grad.size)

@@ -54,18 +54,6 @@ def evaluate(
     return value + operations.penalty(parameters.thetas, architecture.l2, architecture.l1), trace.a[-1]
 
 
-def cost(
-    operations: Operations,
-    architecture: Architecture,
-    parameters: Parameters,
-    x: Array,
-    y: Array,
-    weight: Array | None = None,
-) -> Array:
-    """Return J, shape (...); the arguments are those of `evaluate`."""
-    return evaluate(operations, architecture, parameters, x, y, weight)[0]
-
-
 def backward(
     operations: Operations,
     architecture: Architecture,
