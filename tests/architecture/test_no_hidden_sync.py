@@ -41,7 +41,7 @@ def run_steps(strict, net, batch, optimizer, **clips):
     try:
         with backend.active():
             for t in range(1, 3):
-                result = bound(parameters, state, optimizer.hyper(t, 0.01), *batch, masks)
+                result = bound(parameters, state, optimizer.hyper(t, 0.01), batch, None, masks)
                 parameters, state = result.parameters, result.state
     finally:
         allow()

@@ -35,7 +35,7 @@ def test_fuse_is_its_formula(backend, dtype):
 
 
 def test_captured_step_is_the_step(backend):
-    def step(state, x):
+    def step(operations, state, x):
         return (state[0] + backend.xp.sum(x * x), state[1] * 2.0), x + 1.0
 
     captured = backend.capture(step)

@@ -7,7 +7,7 @@ from harness import assert_close
 import retroprop as rp
 from retroprop.backends.batch import Batch
 from retroprop.core.architecture import build
-from retroprop.training.batches import Epoch, Minibatches, dropout_masks, rows
+from retroprop.training.batches import Epoch, Minibatches, dropout_masks, in_order
 
 SIZES = [(10, 3), (12, 4), (7, 1), (5, 5), (5, 4), (1, 1)]
 
@@ -53,6 +53,13 @@ def numbered(backend, dtype, m, *, indices=False):
     y = backend.asarray(number, "int32") if indices else backend.asarray(10.0 * number[:, None], dtype)
     x = backend.asarray(np.stack([number, -number], axis=1), dtype)
     return Batch(x, y, backend.asarray(100.0 * number, dtype))
+
+
+def rows(backend, data, order, window):
+    """Return what a step sees of the data."""
+    if order is None:
+        return in_order(data, window)
+    return Batch(*(backend.operations().gather(part, order[window]) for part in data))
 
 
 @pytest.mark.parametrize("indices", [False, True])

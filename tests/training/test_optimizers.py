@@ -22,7 +22,7 @@ def start_and_gradients(n=12, seed=0):
 def updates(optimizer, start, gradients, backend="numpy", dtype="float64", rates=None):
     """Return the parameters after each update, and the last state."""
     backend = rp.get_backend(backend)
-    operations, rule = backend.operations(), backend.fuse(optimizer.formula)
+    operations, rule = backend.operations(), optimizer.formula
 
     def here(arrays):
         arrays = [backend.asarray(a, dtype) for a in arrays]

@@ -169,8 +169,16 @@ class Backend:
         Parameters
         ----------
         step : callable
-            A function of arrays and of nested tuples of arrays, whose results have the same form at each call.
+            A function of `Operations` first, then of numbers, arrays and nested tuples of them, whose results have
+            the same form at each call. It must be pure: it may be called once, to be recorded.
         donate : tuple of int
-            The arguments whose memory the results may take.
+            The arguments, not counting the operations, whose memory the results may take: what is given there
+            must not be read again.
+
+        Returns
+        -------
+        callable
+            A function of the arguments after the operations. Its results, those without axes excepted, hold until
+            the next call; what it keeps from call to call is its own, and no other `capture` shares it.
         """
-        return step
+        return partial(step, self.operations())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import jax
@@ -92,5 +93,11 @@ class JaxBackend(Backend):
         return stack
 
     def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
-        captured: Callable[..., Any] = jax.jit(step)
-        return captured
+        return _compiled(self, step, donate)
+
+
+@lru_cache(maxsize=32)
+def _compiled(backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...]) -> Callable[..., Any]:
+    """Return the step compiled by XLA; it holds no buffers, so trainings share it and compile once."""
+    compiled: Callable[..., Any] = jax.jit(partial(step, backend.operations()), donate_argnums=donate)
+    return compiled

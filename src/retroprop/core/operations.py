@@ -22,6 +22,10 @@ class Operations:
         self.xp = xp
         self.device = device
 
+    def gather(self, part: Array | None, rows: Array) -> Array | None:
+        """Return the `rows` of a part of the data, in their order; they are known to be there."""
+        return None if part is None else self.xp.take(part, rows, axis=0)
+
     def affine(
         self, layer: int, a: Array, theta: Array, bias: Array | None, activation: Activation, *, keep_z: bool
     ) -> tuple[Array | None, Array]:
@@ -132,9 +136,9 @@ class Operations:
         state: tuple[Parameters, ...],
         hyper: tuple[float, ...],
     ) -> tuple[Parameters, tuple[Parameters, ...]]:
-        """Return parameters and optimizer state after one update of the pointwise `rule`."""
+        """Return parameters and optimizer state after one update of the pointwise formula `rule`."""
         # θ, state ← rule(θ, ∂J/∂θ, state, hyper), number by number
         columns = zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True)
-        new = [rule(theta, grad, *slots, *hyper) for theta, grad, *slots in columns]
+        new = [rule(self.xp, theta, grad, *slots, *hyper) for theta, grad, *slots in columns]
         updated, *slots_updated = (parameters.like(column) for column in zip(*new, strict=True))
         return updated, tuple(slots_updated)

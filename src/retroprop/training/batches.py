@@ -54,14 +54,11 @@ class Minibatches:
         return Epoch(rng.permutation(self.m) if self.shuffle else None, self.windows)
 
 
-def rows(backend: Backend, data: Batch, order: Array | None, window: slice) -> Batch:
-    """Return the rows of a batch: a view where they are in order, else gathered by `order` (on the device)."""
-    if order is None:
-        if window.start == 0 and window.stop >= data.x.shape[0]:
-            return data
-        return Batch(*(None if part is None else part[window, ...] for part in data))
-    some = order[window]
-    return Batch(*(None if part is None else backend.xp.take(part, some, axis=0) for part in data))
+def in_order(data: Batch, window: slice) -> Batch:
+    """Return the rows of a window of the data as views; the data themselves where it holds them all."""
+    if window.start == 0 and window.stop >= data.x.shape[0]:
+        return data
+    return Batch(*(None if part is None else part[window, ...] for part in data))
 
 
 def dropout_masks(

@@ -17,7 +17,7 @@ from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import callbacks as hooks
 from retroprop.training import optimizers
-from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, rows
+from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order
 from retroprop.training.callbacks import EarlyStopping, TrainingState
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import Optimizer
@@ -151,14 +151,14 @@ class Training:
         """Train for so many epochs, or until something ends it."""
         net, history, watch = self.net, self.history, self.watch
         report = TrainingState(net, history, epochs)
-        self.parameters = self.good = self.before = net.parameters
         with self.backend.active():
+            # The network has copies, so that no step overwrites what it holds.
+            self.good = self.before = net.parameters
+            self.parameters = self._copy(net.parameters)
             try:
                 hooks.call(self.callbacks, "on_fit_begin", report)
-                # A callback may have given the network other parameters, here and after every epoch.
-                self.parameters = net.parameters
+                self.parameters = self._copy(net.parameters)
                 self.state = self.optimizer.start(self.parameters, self.backend.xp.zeros_like)
-                self.good = self.before = self._copy(self.parameters)
                 self.progress.start(epochs, self.data.x.shape[0])
                 for epoch in range(1, epochs + 1):
                     self._epoch(epoch, report)
@@ -166,7 +166,8 @@ class Training:
                     self.progress.epoch(report)
                     patience_is_out = watch is not None and watch.wants_stop(report, self._measured)
                     callback_stops = hooks.call(self.callbacks, "on_epoch_end", report)
-                    self.parameters = net.parameters
+                    if self.callbacks:  # they may have given the network other parameters
+                        self.parameters = self._copy(net.parameters)
                     if callback_stops:
                         history.stop_reason = "callback"
                         break
@@ -175,7 +176,7 @@ class Training:
                         break
             except KeyboardInterrupt:
                 history.stop_reason = "interrupted"
-                net.parameters = self.parameters if self._finite(self.parameters) else self.before
+                net.parameters = self._copy(self.parameters) if self._finite(self.parameters) else self.before
             finally:
                 self.progress.stop()
             if watch is not None and watch.parameters is not None:
@@ -187,31 +188,35 @@ class Training:
         """Run one epoch and write it into the history, the whole of it or nothing."""
         began = perf_counter()
         # Parameters whose cost was seen to be finite, and those this epoch starts with, whose cost it will see.
-        self.good, self.before = self.before, self._copy(self.parameters)
+        self.good, self.before = self.before, self.net.parameters
+        data, step, xp = self.data, self.step, self.backend.xp
+        drops, collects = any(self.net.architecture.dropout), bool(self.metrics) and self.validation is None
         order, windows = self.order.epoch(self.rng)
         self.n_batches = len(windows)
         order = None if order is None else self.backend.asarray(order)
-        costs: list[Array] = []
-        weights: list[Array] = []
-        seen: list[Batch] = []
+        masks, costs, weights, seen = None, [], [], []
         for window in windows:
-            x, y, weight = rows(self.backend, self.data, order, window)
-            m = x.shape[0]
-            masks = dropout_masks(self.backend, self.net.architecture, self.net.dtype, m, self.rng)
+            batch, some = (in_order(data, window), None) if order is None else (data, order[window])
+            if drops:
+                m = window.stop - window.start
+                masks = dropout_masks(self.backend, self.net.architecture, self.net.dtype, m, self.rng)
             learning_rate = float(self.schedule(report.n_updates))
-            hyper = self.optimizer.hyper(report.n_updates + 1, learning_rate)
-            self.parameters, self.state, cost, a = self.step(self.parameters, self.state, hyper, x, y, weight, masks)
             report.n_updates += 1
+            hyper = self.optimizer.hyper(report.n_updates, learning_rate)
+            self.parameters, self.state, cost, a = step(self.parameters, self.state, hyper, batch, some, masks)
             costs.append(cost)
-            if weight is not None:
-                weights.append(self.backend.xp.sum(weight))
-            if self.metrics and self.validation is None:
-                seen.append(Batch(a, y, weight))
-            self.progress.advance(m)
+            if batch.weight is not None or collects:
+                gather = self.operations.gather
+                y, weight = batch[1:] if some is None else (gather(part, some) for part in batch[1:])
+                if weight is not None:
+                    weights.append(xp.sum(weight))
+                if collects:
+                    seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
+            self.progress.advance(window.stop - window.start)
         shares = [float(w.stop - w.start) for w in windows] if not weights else self._read(weights)
         values = self._read(costs)
         self._refuse_divergence(epoch, values, report)
-        self.net.parameters = self.parameters
+        self.net.parameters = self._copy(self.parameters)
         validation_cost, metrics = self._evaluate(seen)
         if validation_cost is not None and not isfinite(validation_cost):
             self._diverged(epoch, self.n_batches, f"the validation cost is {validation_cost}", report, self.before)
@@ -247,7 +252,7 @@ class Training:
         if self.watch is not None and self.watch.parameters is not None:
             kept, self.history.best_epoch = self.watch.parameters, self.watch.best_epoch
             name = f"of the best epoch, {self.history.best_epoch}"
-        self.net.parameters = self.parameters = kept
+        self.net.parameters = kept
         self.history.stop_reason = "diverged"
         raise DivergenceError(
             f"the training diverged: at epoch {epoch}, batch {batch} of {self.n_batches}, {what}. Lower the learning "
