@@ -1,5 +1,6 @@
 """NumPy on the CPU: the backend that is always there."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -7,6 +8,9 @@ import numpy
 
 from retroprop.backends import host
 from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.tracing import numba_kernels
+from retroprop.backends.tracing.captured import Captured
+from retroprop.backends.tracing.numpy_calls import NumpyCalls, blocked
 from retroprop.functions.types import Array
 
 
@@ -45,3 +49,9 @@ class NumpyBackend(Backend):
 
     def active(self) -> AbstractContextManager[Any]:
         return host.quiet()
+
+    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        plain = super().capture(step)
+        if numba_kernels.available():
+            return Captured(step, plain, donate, numba_kernels.NumbaLoops(), numba_kernels.looped)
+        return Captured(step, plain, donate, NumpyCalls(), blocked)

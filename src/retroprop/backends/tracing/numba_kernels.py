@@ -1,0 +1,129 @@
+"""Loops compiled by Numba: serial, without Python's lock, and kept on disk from run to run.
+
+Serial, because between two matrix products there is too little to share: starting Numba's threads costs 65 to 90 µs
+a call, and two threads of a program that enter its default threading layer end the process.
+"""
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
+from typing import Any
+
+from retroprop.backends.tracing.fusion import base_of
+from retroprop.backends.tracing.numba_loops import Source, can_loop, fits_loop
+from retroprop.backends.tracing.numpy_calls import NumpyCalls
+from retroprop.backends.tracing.plan import Instruction, Plan
+from retroprop.backends.tracing.program import Program
+from retroprop.backends.tracing.recording import Recording
+
+ENVIRONMENT_VARIABLE = "RETROPROP_NUMBA"
+_HEAD = '''"""A loop of retroprop, generated; its name is the hash of what follows."""
+
+from math import exp, expm1, inf, log, log1p, sqrt, tanh
+
+from numba import float32 as f32, float64 as f64, njit
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={flags})
+'''
+_lock = Lock()
+
+
+def available() -> bool:
+    """Return whether Numba is installed and not switched off (RETROPROP_NUMBA=0)."""
+    return os.environ.get(ENVIRONMENT_VARIABLE, "1") != "0" and find_spec("numba") is not None
+
+
+def looped(recording: Recording) -> Plan:
+    """Plan a recording for loops between the calls."""
+    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda node: False)
+
+
+class NumbaLoops(NumpyCalls):
+    """NumPy's calls, and Numba's loops between them."""
+
+    def loop(self, one: Instruction, program: Program) -> list[str]:
+        assert one.loop is not None
+        places = program.plan.places
+
+        def place(node: Any) -> Any:
+            base = base_of(node)
+            if base.index not in places:
+                return base.index
+            where = places[base.index]
+            return id(where.cell), where.offset, node.size, node.dtype.name
+
+        source = Source(one, place)
+        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
+        arguments = [str(n) for n in one.loop.domain]
+        for name, what in source.arrays:
+            arguments.append(program.bind(f"{kernel}_{name}", self._argument(what, one, program)))
+        arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
+        return [f"{kernel}({', '.join(arguments)})"]
+
+    def _argument(self, what: Any, one: Instruction, program: Program) -> Any:
+        assert one.loop is not None
+        if isinstance(what, tuple):  # a row that is kept between two walks
+            cell, node = what
+            return self.array(
+                program.memory(cell), cell.offset, (one.loop.domain[-1],), node.dtype, columns_first=False
+            )
+        array = program.array(what)
+        return array if array.shape == one.loop.domain else array.reshape(-1)
+
+
+def _reorders(one: Instruction) -> bool:
+    """Return whether sums along long rows may be taken in another order, several numbers at a time."""
+    loop = one.loop
+    assert loop is not None
+    sums = [node for node in loop.nodes if node.op == "sum" and loop.kinds[node.index] in ("row", "after")]
+    return bool(sums) and loop.domain[-1] >= 32
+
+
+@lru_cache(maxsize=1024)
+def compiled(text: str, reorders: bool) -> Any:
+    """Return the function that a source defines, compiled at its first call or read from the cache on disk."""
+    flags = {"contract", "reassoc"} if reorders else {"contract"}
+    source = _HEAD.replace("{flags}", "{" + ", ".join(repr(f) for f in sorted(flags)) + "}") + text
+    name = f"retroprop_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
+    with _lock:
+        return _imported(name, source).kernel
+
+
+def _imported(name: str, source: str) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    path = _folder() / f"{name}.py"
+    if not path.exists():
+        written = path.with_suffix(f".{os.getpid()}")
+        written.write_text(source)
+        written.replace(path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    """Return the folder of the sources and of what Numba makes of them: the user's cache, else a temporary one."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    for root in (Path(home).expanduser(), Path(tempfile.gettempdir())):
+        folder = root / "retroprop" / "loops"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="retroprop-"))

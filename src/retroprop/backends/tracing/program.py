@@ -1,0 +1,236 @@
+"""The replay of a plan: one Python function without a branch, whose every name is an array that lies ready."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+import numpy
+
+from retroprop.backends.tracing import tree
+from retroprop.backends.tracing.fusion import base_of
+from retroprop.backends.tracing.graph import HOST_ARITHMETIC, VIEWS, Node
+from retroprop.backends.tracing.plan import Cell, Instruction, Place, Plan
+from retroprop.functions.types import Array
+
+
+class Workspace:
+    """The memory of one training: a block for what a step needs, and what is kept from step to step."""
+
+    def __init__(self, empty: Callable[[int], Array]) -> None:
+        self._empty = empty
+        self._block: Array = empty(0)
+        self._kept: dict[int, Array] = {}
+        self.trees: dict[int, Any] = {}
+
+    def block(self, nbytes: int) -> Array:
+        """Return a block of at least so many bytes, the same for every batch size that fits into it."""
+        if self._block.shape[0] < nbytes:
+            self._block = self._empty(nbytes)
+        return self._block
+
+    def kept(self, number: int, nbytes: int) -> Array:
+        """Return the memory of parameters or state of that number."""
+        if number not in self._kept:
+            self._kept[number] = self._empty(nbytes)
+        return self._kept[number]
+
+
+class Library(Protocol):
+    """What a replay needs to know of an array library.
+
+    Attributes
+    ----------
+    names : dict
+        The functions the lines call, `copy(target, source)` among them.
+    """
+
+    names: ClassVar[dict[str, Any]]
+
+    def empty(self, nbytes: int) -> Array:
+        """Return so many bytes."""
+
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool) -> Array:
+        """Return an array over memory, from `offset` bytes on."""
+
+    def view(self, node: Node, array: Array) -> Array:
+        """Return the view that a node of `VIEWS` is."""
+
+    def view_source(self, node: Node, name: str) -> str:
+        """Return the same as source."""
+
+    def constant(self, value: Any, dtype: Any) -> Array:
+        """Return an array of numbers known now."""
+
+    def call(self, node: Node, program: "Program") -> list[str]:
+        """Return the lines that compute a node."""
+
+    def loop(self, one: Instruction, program: "Program") -> list[str]:
+        """Return the lines that run a loop."""
+
+    def scalar(self, name: str) -> str:
+        """Return the expression of a copy of an array without axes."""
+
+
+class Program:
+    """The source of a replay, and the names it is compiled with."""
+
+    def __init__(self, plan: Plan, library: Library, workspace: Workspace) -> None:
+        self.plan, self.library, self.workspace = plan, library, workspace
+        self.names: dict[str, Any] = {**library.names, "copy_tree": self._copy_tree}
+        self._block = workspace.block(plan.nbytes)
+        self._inputs = {leaf.index: leaf for _, leaf in tree.leaves(plan.recording.arguments) if isinstance(leaf, Node)}
+        self._given: set[int] = set()  # what only the arguments of a call can say
+        self.source = self._written()
+        exec(compile(self.source, "<a step, recorded>", "exec"), self.names)
+        self.run: Callable[..., Any] = self.names["run"]
+
+    # Names -----------------------------------------------------------------------------------------------------
+
+    def bind(self, name: str, value: Any) -> str:
+        """Give a value a name in the source."""
+        self.names[name] = value
+        return name
+
+    def number(self, value: Any, dtype: Any) -> str:
+        """Return the name of a Python number as an array without axes."""
+        label = str(value).replace(".", "_").replace("-", "m").replace("+", "p")
+        return self.bind(f"c_{dtype}_{label}", self.library.constant(value, dtype))
+
+    def name(self, node: Node) -> str:
+        """Return the name of a node's array."""
+        base = base_of(node)
+        if base.op == "input" and base.index not in self.plan.places:
+            self._given.add(node.index)
+            return f"a{node.index}"
+        name = f"v{node.index}"
+        if name not in self.names:
+            self.names[name] = self.array(node)
+        return name
+
+    def array(self, node: Node) -> Array:
+        """Return a node's array over the memory it has."""
+        if node.op in VIEWS:
+            return self.library.view(node, self.array(node.inputs[0]))
+        if node.op == "constant":
+            content = numpy.frombuffer(node.attr("content"), node.dtype).reshape(node.shape)
+            return self.library.constant(content, node.dtype)
+        return self.place(self.plan.places[node.index], node.shape, node.dtype)
+
+    def memory(self, cell: Cell) -> Array:
+        """Return the memory a cell lies in."""
+        return self._block if cell.kept is None else self.workspace.kept(cell.kept, cell.nbytes)
+
+    def place(self, place: Place, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an array over a place."""
+        cell = place.cell
+        memory = self.memory(cell)
+        start = cell.offset + place.offset * dtype.itemsize
+        return self.library.array(memory, start, shape, dtype, columns_first=place.columns_first)
+
+    def operand(self, value: Any, dtype: Any) -> str:
+        """Return an operand of a pointwise function: an array, or a number as an array of the dtype it takes."""
+        if not isinstance(value, Node):
+            return self.number(value, dtype)
+        if not value.weak:
+            return self.name(value)
+        name = f"n{value.index}_{dtype}"
+        if name not in self.names:
+            self.bind(name, self.library.constant(0, dtype))
+            self._settled.append(f"{name}[()] = n{value.index}")
+        return name
+
+    def _copy_tree(self, into: Any, given: Any) -> None:
+        for (_, target), (_, source) in zip(tree.leaves(into), tree.leaves(given), strict=True):
+            self.library.names["copy"](target, source)
+
+    # Source ----------------------------------------------------------------------------------------------------
+
+    def _written(self) -> str:
+        plan, library = self.plan, self.library
+        self._settled: list[str] = []
+        body: list[str] = [f"copy({self._placed(node)}, a{node.index})" for node in plan.copied]
+        for one in plan.instructions:
+            body += library.loop(one, self) if one.loop is not None else library.call(one.nodes[0], self)
+        body.append(f"return {self._results()}")
+        names = [f"p{i}" for i in range(len(plan.recording.arguments))]
+        lines = [f"def run({', '.join(names)}):"]
+        for i, (name, argument) in enumerate(zip(names, plan.recording.arguments, strict=True)):
+            lines += self._kept(i, name) if i in plan.kept else self._unpacked(name, argument)
+        lines += self._views()
+        return "\n    ".join([*lines, *self._weak(), *self._settled, *body]) + "\n"
+
+    def _placed(self, node: Node) -> str:
+        name = f"v{node.index}"
+        self.names[name] = self.array(node)
+        return name
+
+    def _kept(self, i: int, name: str) -> list[str]:
+        """Return the lines that copy an argument in, unless it is what the last step gave."""
+        argument = self.plan.recording.arguments[i]
+        own = self.workspace.trees.setdefault(i, tree.mapped(argument, self.array))
+        self.bind(f"kept{i}", own)
+        return [f"if {name} is not kept{i}: copy_tree(kept{i}, {name})"]
+
+    def _unpacked(self, name: str, argument: Any) -> list[str]:
+        """Return the lines that take an argument apart and see that it has the form that was recorded."""
+        if tree.is_branch(argument):
+            lines = [f"if {name} is None or len({name}) != {len(argument)}: return None"]
+            parts = [f"{name}_{i}" for i in range(len(argument))]
+            lines.append(f"{', '.join(parts)}{',' if parts else ''} = {name}" if parts else "pass")
+            for part, leaf in zip(parts, argument, strict=True):
+                lines += self._unpacked(part, leaf)
+            return lines
+        if not isinstance(argument, Node):
+            self.bind(f"is_{name}", argument)
+            return [f"if {name} is not is_{name}: return None"]
+        if argument.op == "number":
+            return [f"n{argument.index} = {name}"]
+        own = f"a{argument.index}"
+        self.bind(f"shape_{own}", argument.shape)
+        self.bind(f"dtype_{own}", argument.dtype)
+        return [
+            f"{own} = {name}",
+            f"if {own} is None or {own}.shape != shape_{own} or {own}.dtype != dtype_{own}: return None",
+        ]
+
+    def _views(self) -> list[str]:
+        """Return the lines that take views of arguments."""
+        lines: list[str] = []
+        wanted = set()
+        for i in self._given:
+            node = self.plan.graph.nodes[i]
+            while node.op in VIEWS:
+                wanted.add(node.index)
+                node = node.inputs[0]
+        for i in sorted(wanted):
+            node = self.plan.graph.nodes[i]
+            lines.append(f"a{i} = {self.library.view_source(node, f'a{node.inputs[0].index}')}")
+        return lines
+
+    def _weak(self) -> list[str]:
+        """Return the lines that compute Python numbers from Python numbers."""
+        lines = []
+        for node in self.plan.wanted:
+            if node.weak and node.op in HOST_ARITHMETIC:
+                parts = [f"n{i.index}" if isinstance(i, Node) else repr(i) for i in node.inputs]
+                lines.append(f"n{node.index} = {f' {HOST_ARITHMETIC[node.op]} '.join(parts)}")
+        return lines
+
+    def _results(self) -> str:
+        plan = self.plan
+        results = plan.recording.results
+        own = {number: argument for argument, number in plan.kept.items()}
+
+        def leaf(node: Node) -> str:
+            return self.library.scalar(self.name(node)) if not node.shape else self.name(node)
+
+        if not tree.is_branch(results):
+            return leaf(results)
+        parts = [
+            f"kept{own[i]}" if i in own else tree.written(part, leaf, self._class) for i, part in enumerate(results)
+        ]
+        if type(results) is tuple:
+            return f"({', '.join(parts)},)"
+        return f"{self._class(type(results))}({', '.join(parts)})"
+
+    def _class(self, cls: type) -> str:
+        return self.bind(cls.__name__, cls)

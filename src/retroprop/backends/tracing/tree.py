@@ -1,0 +1,38 @@
+"""Arguments and results of a step: nested tuples, taken apart into leaves and put together again."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Path = tuple[int, ...]
+
+
+def is_branch(tree: Any) -> bool:
+    """Return whether it is a tuple of further parts."""
+    return isinstance(tree, tuple)
+
+
+def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield every leaf with the way to it."""
+    if is_branch(tree):
+        for i, part in enumerate(tree):
+            yield from leaves(part, (*path, i))
+    else:
+        yield path, tree
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """Return the same tree with every leaf changed; named tuples stay what they are."""
+    if not is_branch(tree):
+        return change(tree)
+    parts = [mapped(part, change) for part in tree]
+    return tuple(parts) if type(tree) is tuple else type(tree)(*parts)
+
+
+def written(tree: Any, name: Callable[[Any], str], classes: Callable[[type], str]) -> str:
+    """Return the source of an expression that makes the tree, its leaves called by `name`."""
+    if not is_branch(tree):
+        return name(tree)
+    parts = ", ".join(written(part, name, classes) for part in tree)
+    if type(tree) is tuple:
+        return f"({parts},)" if tree else "()"
+    return f"{classes(type(tree))}({parts})"
