@@ -74,9 +74,9 @@ def log_softmax_parts(z: Array, xp: Namespace) -> tuple[Array, Array]:
     are added to it in the logarithm, so that a row that is right keeps the digits of its small cost.
     """
     shifted = z - xp.max(z, axis=-1, keepdims=True)
-    below = xp.astype(shifted < 0.0, z.dtype)
-    others = xp.sum(below * xp.exp(shifted), axis=-1, keepdims=True)
-    ties = xp.sum(1.0 - below, axis=-1, keepdims=True) - 1.0
+    largest = xp.astype(shifted == 0.0, z.dtype)
+    others = xp.sum(xp.exp(shifted) - largest, axis=-1, keepdims=True)
+    ties = xp.sum(largest, axis=-1, keepdims=True) - 1.0
     return shifted, xp.log1p(others + ties)
 
 

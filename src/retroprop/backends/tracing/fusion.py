@@ -17,6 +17,7 @@ from typing import NamedTuple
 from retroprop.backends.tracing.graph import VIEWS, Graph, Node
 
 Shape = tuple[int, ...]
+SUMS = ("sum", "mean", "max", "min")
 
 
 class Loop(NamedTuple):
@@ -54,7 +55,7 @@ def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
 
 
 def _domain(nodes: Iterable[Node]) -> Shape:
-    shapes = [node.inputs[0].shape if node.op in ("sum", "max", "min") else node.shape for node in nodes]
+    shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
     return max(shapes, key=lambda shape: (len(shape), _size(shape)))
 
 
@@ -88,7 +89,7 @@ def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, i
     inside = {kinds[base.index] for _, base in sources if base.index in kinds}
     if "column" in inside:
         return None
-    if node.op in ("sum", "max", "min"):
+    if node.op in SUMS:
         return _reduced(node, domain, kinds, stage)
     if node.shape == domain:
         kind = "full"

@@ -224,6 +224,13 @@ class Graph:
             return x
         return self.node(op, (x,), shape, dtype, axes=tuple(sorted(axes)), keepdims=bool(keepdims))
 
+    def mean(self, x: Node, axis: Any = None, *, keepdims: bool = False) -> Node:
+        """Return a mean over axes."""
+        total = self.reduce("sum", x, axis, keepdims=keepdims)
+        if total.size > 1 or total is x or x.dtype.kind != "f":
+            return self.pointwise("divide", total, float(x.size // max(total.size, 1)))
+        return self.node("mean", (x,), total.shape, total.dtype, **dict(total.attrs))
+
     def astype(self, x: Node, dtype: Any) -> Node:
         """Return `x` in another dtype."""
         dtype = numpy.dtype(dtype)

@@ -45,8 +45,7 @@ class Symbols:
         return node if dtype is None else self.graph.astype(node, dtype)
 
     def mean(self, x: Node, *, axis: Any = None, keepdims: bool = False) -> Node:
-        total = self.graph.reduce("sum", x, axis, keepdims=keepdims)
-        return self.graph.pointwise("divide", total, float(x.size // max(total.size, 1)))
+        return self.graph.mean(x, axis, keepdims=keepdims)
 
     def matmul(self, a: Node, b: Node, /) -> Node:
         return self.graph.matmul(a, b)

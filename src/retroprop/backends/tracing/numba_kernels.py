@@ -17,11 +17,14 @@ from types import ModuleType
 from typing import Any
 
 from retroprop.backends.tracing.fusion import base_of
-from retroprop.backends.tracing.numba_loops import Source, can_loop, fits_loop
-from retroprop.backends.tracing.numpy_calls import NumpyCalls
+from retroprop.backends.tracing.graph import Node
+from retroprop.backends.tracing.numba_expressions import can_loop, fits_loop
+from retroprop.backends.tracing.numba_loops import ColumnLoopSource, LoopSource
+from retroprop.backends.tracing.numpy_calls import NumpyCalls, columns_first
 from retroprop.backends.tracing.plan import Instruction, Plan
 from retroprop.backends.tracing.program import Program
 from retroprop.backends.tracing.recording import Recording
+from retroprop.functions.types import Array
 
 ENVIRONMENT_VARIABLE = "RETROPROP_NUMBA"
 _HEAD = '''"""A loop of retroprop, generated; its name is the hash of what follows."""
@@ -43,7 +46,7 @@ def available() -> bool:
 
 def looped(recording: Recording) -> Plan:
     """Plan a recording for loops between the calls."""
-    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda node: False)
+    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=columns_first)
 
 
 class NumbaLoops(NumpyCalls):
@@ -60,31 +63,37 @@ class NumbaLoops(NumpyCalls):
             where = places[base.index]
             return id(where.cell), where.offset, node.size, node.dtype.name
 
-        source = Source(one, place)
+        by_columns = columns_first(one.loop.domain)
+        source = (ColumnLoopSource if by_columns else LoopSource)(one, place)
         kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
-        for name, what in source.arrays:
-            arguments.append(program.bind(f"{kernel}_{name}", self._argument(what, one, program)))
+        for name, node, scratch in source.arrays:
+            array = self._scratch(node, one, program) if scratch else self._argument(node, one, program)
+            arguments.append(program.bind(f"{kernel}_{name}", array))
         arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
         return [f"{kernel}({', '.join(arguments)})"]
 
-    def _argument(self, what: Any, one: Instruction, program: Program) -> Any:
+    def _argument(self, node: Node, one: Instruction, program: Program) -> Array:
         assert one.loop is not None
-        if isinstance(what, tuple):  # a row that is kept between two walks
-            cell, node = what
-            return self.array(
-                program.memory(cell), cell.offset, (one.loop.domain[-1],), node.dtype, columns_first=False
-            )
-        array = program.array(what)
-        return array if array.shape == one.loop.domain else array.reshape(-1)
+        array = program.array(node)
+        if array.shape != one.loop.domain:
+            return array.reshape(-1)
+        return array.T if columns_first(one.loop.domain) else array
+
+    def _scratch(self, node: Node, one: Instruction, program: Program) -> Array:
+        cell = one.scratch[node.index]
+        size = cell.nbytes // node.dtype.itemsize
+        return self.array(program.memory(cell), cell.offset, (size,), node.dtype, columns_first=False)
 
 
 def _reorders(one: Instruction) -> bool:
-    """Return whether sums along long rows may be taken in another order, several numbers at a time."""
+    """Return whether sums over many numbers may be taken in another order, several numbers at a time."""
     loop = one.loop
     assert loop is not None
-    sums = [node for node in loop.nodes if node.op == "sum" and loop.kinds[node.index] in ("row", "after")]
-    return bool(sums) and loop.domain[-1] >= 32
+    sums = {loop.kinds[node.index] for node in loop.nodes if node.op in ("sum", "mean")}
+    if columns_first(loop.domain):
+        return bool(sums - {"row"})
+    return bool(sums - {"column"}) and loop.domain[-1] >= 32
 
 
 @lru_cache(maxsize=1024)

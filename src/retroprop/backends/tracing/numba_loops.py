@@ -2,93 +2,70 @@
 
 from typing import Any
 
-from retroprop.backends.tracing.fusion import Loop, base_of, kind_of
-from retroprop.backends.tracing.graph import POINTWISE, Node
-from retroprop.backends.tracing.plan import Instruction, crossing
+from retroprop.backends.tracing.fusion import SUMS, base_of, kind_of
+from retroprop.backends.tracing.graph import Node
+from retroprop.backends.tracing.numba_expressions import ended, expression, fold, number_dtype, start, type_of
+from retroprop.backends.tracing.plan import Instruction
 
-# Numba has no vector forms of these: many are worth a call of NumPy's.
-TRANSCENDENTAL = ("exp", "expm1", "log", "log1p", "tanh")
-FEW = 256
-_INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<", "less_equal": "<=",
-          "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=", "logical_and": "and",
-          "logical_or": "or"}  # fmt: skip
-_CALLS = {"sqrt": "sqrt", "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "tanh": "tanh"}
-_OTHERS = ("negative", "abs", "square", "maximum", "minimum", "where", "astype", "logical_not")
-_PLAIN = (
-    0.0,
-    1.0,
-    -1.0,
-    0.5,
-    2.0,
-)  # numbers that stand in the source; any other is an argument, for one source serves all
+_PLAIN = (0.0, 1.0, -1.0, 0.5, 2.0)  # stand in the source; other numbers are arguments, so that one source serves all
 
 
-def can_loop(node: Node) -> bool:
-    """Return whether a node may be computed in a loop."""
-    if node.weak or node.dtype.name not in ("float32", "float64", "bool") or node.ndim > 2:
-        return False
-    if node.op in ("sum", "max", "min"):
-        return bool(node.inputs[0].dtype.kind == "f" and node.ndim < 3)
-    return node.op in _INFIX or node.op in _OTHERS or node.op in _CALLS
+class LoopSource:
+    """The function of a loop over a row of numbers, or over the rows of a matrix.
 
-
-def fits_loop(loop: Loop) -> bool:
-    """Return whether a loop is worth its call: it has not many transcendental numbers."""
-    if len(loop.nodes) > 200:
-        return False
-    for node in loop.nodes:
-        many = loop.kinds[node.index] == "full" and node.size > FEW
-        if node.op in TRANSCENDENTAL and many:
-            return False
-    return True
-
-
-class Source:
-    """The function of a loop: its text, and what it is called with.
+    In the source x0, x1, ... are arrays, s0, s1, ... numbers given, q a number read, r one computed, a a sum so far.
 
     Attributes
     ----------
     text : str
         The definition, under the name `kernel`.
     arrays : list of tuple
-        (argument, node or scratch cell) of the arrays, by the order of the arguments.
+        (argument, node, whether it is the loop's own scratch memory), in the order of the arguments.
     numbers : list
         What follows them: Python numbers, or nodes that stand for them.
     """
 
+    full = "i, j"  # the subscript of a place of the domain
+
     def __init__(self, one: Instruction, place: Any) -> None:
         assert one.loop is not None
         self.loop, self.one, self._place = one.loop, one, place
-        self.arrays: list[tuple[str, Any]] = []
+        self.kinds, self.stages = one.loop.kinds, one.loop.stages
+        self.arrays: list[tuple[str, Node, bool]] = []
         self.numbers: list[Any] = []
         self._argument: dict[Any, str] = {}
         self._stored = {node.index for node in one.stores}
-        self._scratch = dict(zip((node.index for node in crossing(one)), one.scratch, strict=True))
         self._head: list[str] = []
-        self._loaded: set[str] = set()
-        self.text = self._written()
+        self._read: set[str] = set()
+        if len(self.loop.domain) == 1:
+            self.full = "i"
+        body = self.flat() if len(self.loop.domain) == 1 else self.matrix()
+        self.text = self._definition([*self._before(), *body, *self._after()])
+
+    def _definition(self, body: list[str]) -> str:
+        names = [*"mn"[2 - len(self.loop.domain) :], *(name for name, *_ in self.arrays)]
+        names += [f"s{i}" for i in range(len(self.numbers))]
+        return "\n    ".join([f"def kernel({', '.join(names)}):", *self._head, *body]) + "\n"
 
     # Arguments -----------------------------------------------------------------------------------------------------
 
-    def _array(self, node: Node) -> str:
+    def array(self, node: Node) -> str:
         """Return the argument that is a node's array; arrays that lie in one place are one argument."""
-        key = self._place(node)
+        return self._named(self._place(node), node, scratch=False)
+
+    def scratch(self, node: Node) -> str:
+        """Return the argument that is a node's scratch memory."""
+        return self._named(("scratch", node.index), node, scratch=True)
+
+    def _named(self, key: Any, node: Node, *, scratch: bool) -> str:
         if key not in self._argument:
             self._argument[key] = f"x{len(self.arrays)}"
-            self.arrays.append((self._argument[key], node))
+            self.arrays.append((self._argument[key], node, scratch))
         return self._argument[key]
 
-    def _row(self, index: int) -> str:
-        """Return the argument that keeps a row between two walks over it."""
-        key = ("scratch", index)
-        if key not in self._argument:
-            self._argument[key] = f"x{len(self.arrays)}"
-            self.arrays.append((self._argument[key], (self._scratch[index], self.loop.nodes[0].graph.nodes[index])))
-        return self._argument[key]
-
-    def _number(self, value: Any, dtype: Any) -> str:
-        """Return a number as the loop has it: of the dtype of what it meets."""
-        of = _type(dtype)
+    def number(self, value: Any, dtype: Any) -> str:
+        """Return a Python number, of the dtype of what it meets."""
+        of = type_of(dtype)
         if not isinstance(value, Node) and float(value) in _PLAIN:
             return f"{of}({float(value)!r})" if dtype.kind == "f" else repr(value)
         key = ("number", value.index if isinstance(value, Node) else repr(value), of)
@@ -98,208 +75,196 @@ class Source:
             self._head.append(f"{self._argument[key]} = {of}({self._argument[key]})")
         return self._argument[key]
 
-    # Text ----------------------------------------------------------------------------------------------------------
+    # The walk ------------------------------------------------------------------------------------------------------
 
-    def _written(self) -> str:
-        loop = self.loop
-        body = self._flat() if len(loop.domain) == 1 else self._matrix()
-        arguments = ", ".join([name for name, _ in self.arrays] + [f"s{i}" for i in range(len(self.numbers))])
-        sizes = ["n"] if len(loop.domain) == 1 else ["m", "n"]
-        lines = [f"def kernel({', '.join(sizes)}, {arguments}):", *self._head, *body]
-        return "\n    ".join(lines) + "\n"
+    def flat(self) -> list[str]:
+        """Return the loop over a row of numbers."""
+        return ["for i in range(n):", *indented(self.walk(0))]
 
-    def _flat(self) -> list[str]:
-        inside = self._walk(0, "i")
-        return [*self._begin(), "for i in range(n):", *_indented(inside), *self._end()]
+    def matrix(self) -> list[str]:
+        """Return the loops over a matrix: row by row, each row walked once a stage."""
+        lines: list[str] = []
+        columns = [node for node in self.loop.nodes if self.kinds[node.index] == "column"]
+        zeros = [f"{self.array(node)}[j] = {start(node.op, node.dtype)}" for node in columns]
+        for stage in self.all_stages():
+            lines += self.row_numbers(stage)
+            sums = [node for node in self.sums(stage) if self.kinds[node.index] == "row"]
+            lines += [f"a{n.index} = {begin(n)}" for n in sums]
+            inside = self.walk(stage)
+            lines += ["for j in range(n):", *indented(inside)] if inside else []
+            for node in sums:
+                lines.append(f"r{node.index} = {ended(node, f'a{node.index}')}")
+                lines += [f"{self.array(node)}[i] = r{node.index}"] if node.index in self._stored else []
+        first = ["for j in range(n):", *indented(zeros)] if zeros else []
+        return [*first, "for i in range(m):", *indented(lines)]
 
-    def _matrix(self) -> list[str]:
-        loop = self.loop
-        last = max(loop.stages[node.index] for node in loop.nodes)
-        row: list[str] = []
-        for stage in range(last + 1):
-            row += self._of_row(stage)
-            inside = self._walk(stage, "j")
-            sums = [n for n in loop.nodes if self._reduces(n, stage) and loop.kinds[n.index] == "row"]
-            row += [f"a{n.index} = {_START[n.op](self._dtype(n))}" for n in sums]
-            if inside:
-                row += ["for j in range(n):", *_indented(inside)]
-            row += [f"r{n.index} = {_type(n.dtype)}(a{n.index})" for n in sums]
-            row += [f"{self._array(n)}[i] = r{n.index}" for n in sums if n.index in self._stored]
-        return [*self._begin(), "for i in range(m):", *_indented(row), *self._end()]
+    def all_stages(self) -> range:
+        """Return the stages."""
+        return range(max(self.stages[node.index] for node in self.loop.nodes) + 1)
 
-    def _dtype(self, node: Node) -> str:
-        return _type(node.inputs[0].dtype)
+    def sums(self, stage: int) -> list[Node]:
+        """Return the sums over what walk `stage` meets."""
+        return [n for n in self.loop.nodes if n.op in SUMS and self._summed_at(n) == stage]
 
-    def _reduces(self, node: Node, stage: int) -> bool:
-        """Return whether `node` is a sum or a maximum over what walk `stage` meets."""
-        if node.op not in ("sum", "max", "min"):
-            return False
+    def _summed_at(self, node: Node) -> int | None:
+        """Return in which walk over the domain a sum is taken, None if it is one of the numbers of the rows."""
         x = node.inputs[0]
-        full = x.shape == self.loop.domain and self.loop.kinds.get(x.index, "full") == "full"
-        return bool(full and self.loop.stages.get(x.index, 0) == stage)
+        full = x.shape == self.loop.domain and self.kinds.get(base_of(x).index, "full") == "full"
+        return self.stages.get(base_of(x).index, 0) if full else None
 
-    def _begin(self) -> list[str]:
-        """Return what comes before the rows: single numbers, and what is summed over them."""
-        lines = []
-        for node in self.loop.nodes:
-            kind = self.loop.kinds[node.index]
-            if kind == "before":
-                lines += self._computed(node, "")
-            elif kind == "column":
-                inits = f"{self._array(node)}[j] = {_START[node.op](_type(node.dtype), wide=False)}"
-                lines += ["for j in range(n):", f"    {inits}"]
-            elif kind == "after" and node.op in _START:
-                lines.append(f"a{node.index} = {_START[node.op](self._dtype(node))}")
-        return lines
-
-    def _end(self) -> list[str]:
-        """Return what comes after the rows."""
-        lines = []
-        for node in self.loop.nodes:
-            if self.loop.kinds[node.index] != "after":
-                continue
-            if node.op in _START:
-                lines.append(f"r{node.index} = {_type(node.dtype)}(a{node.index})")
-                if node.index in self._stored:
-                    lines.append(f"{self._array(node)}[0] = r{node.index}")
-            else:
-                lines += self._computed(node, "")
-        return lines
-
-    def _of_row(self, stage: int) -> list[str]:
-        """Return the single numbers of a row that walk `stage` may use, and sums of them over the rows."""
-        self._loaded = set()
+    def row_numbers(self, stage: int) -> list[str]:
+        """Return the single numbers of a row that walk `stage` may use, and the sums of them over the rows."""
+        self._read = set()
         lines: list[str] = []
         for node in self.loop.nodes:
-            if self.loop.kinds[node.index] == "row" and self.loop.stages[node.index] == stage and node.op not in _START:
-                lines += self._computed(node, "i")
-            x = node.inputs[0] if node.op in _START else None
-            if x is not None and self.loop.kinds.get(base_of(x).index) == "row" and self.loop.stages[x.index] == stage:
-                lines.append(_FOLD[node.op](f"a{node.index}", f"r{x.index}"))
+            if self.kinds[node.index] == "row" and self.stages[node.index] == stage and node.op not in SUMS:
+                lines += self.computed(node)
+            elif node.op in SUMS and self._summed_at(node) is None:
+                base = base_of(node.inputs[0])
+                if self.stages[base.index] == stage:
+                    x, read = self.operand(node, node.inputs[0])
+                    lines += [*read, fold(node.op, f"a{node.index}", x)]
         return lines
 
-    def _walk(self, stage: int, at: str) -> list[str]:
-        """Return what is done at one place of the domain in walk `stage`: computed, then written."""
-        loop, lines, writes = self.loop, [], []
-        self._loaded = set()
-        for node in loop.nodes:
-            if loop.kinds[node.index] == "full" and loop.stages[node.index] == stage:
-                computed = self._computed(node, at, write=False)
-                lines += computed
+    def walk(self, stage: int) -> list[str]:
+        """Return what is done at one place of the domain in walk `stage`: everything computed, then written."""
+        lines, writes = [], []
+        sums = {node.index for node in self.sums(stage)}
+        self._read = set()
+        for node in self.loop.nodes:
+            if self.kinds[node.index] == "full" and self.stages[node.index] == stage:
+                lines += self.computed(node, write=False)
                 if node.index in self._stored:
-                    place = f"{self._array(node)}[i, j]" if at == "j" else f"{self._array(node)}[i]"
-                    writes.append(f"{place} = r{node.index}")
-                elif node.index in self._scratch:
-                    writes.append(f"{self._row(node.index)}[j] = r{node.index}")
-            elif self._reduces(node, stage):
-                x, lines_of_x = self._operand(node, node.inputs[0], at)
-                lines += lines_of_x
-                if loop.kinds[node.index] == "column":
-                    target = f"{self._array(node)}[j]"
-                    lines.append(_FOLD[node.op](target, x))
-                else:
-                    lines.append(_FOLD[node.op](f"a{node.index}", x))
+                    writes.append(f"{self.array(node)}[{self.full}] = r{node.index}")
+                elif node.index in self.one.scratch:
+                    writes.append(f"{self.scratch(node)}[j] = r{node.index}")
+            elif node.index in sums:
+                x, read = self.operand(node, node.inputs[0])
+                lines += [*read, fold(node.op, self.total(node), x)]
         return lines + writes
 
-    def _computed(self, node: Node, at: str, *, write: bool = True) -> list[str]:
-        """Return the lines that compute a node into a variable, and write it where others will read it."""
-        lines, operands = [], []
-        for i in node.inputs:
-            told, before = self._operand(node, i, at)
-            operands.append(told)
-            lines += before
-        lines.append(f"r{node.index} = {_expression(node, operands)}")
-        if write and node.index in self._stored:
-            lines.append(f"{self._array(node)}[{at or 0}] = r{node.index}")
+    def total(self, node: Node) -> str:
+        """Return where a sum is collected during a walk."""
+        return f"{self.array(node)}[j]" if self.kinds[node.index] == "column" else f"a{node.index}"
+
+    def _before(self) -> list[str]:
+        """Return what comes before the first row: single numbers, and the sums over all rows at their start."""
+        lines: list[str] = []
+        for node in self.loop.nodes:
+            if self.kinds[node.index] == "before":
+                lines += self.computed(node)
+            elif self.kinds[node.index] == "after" and node.op in SUMS:
+                lines.append(f"a{node.index} = {begin(node)}")
         return lines
 
-    def _operand(self, node: Node, value: Any, at: str) -> tuple[str, list[str]]:
+    def _after(self) -> list[str]:
+        """Return what comes after the last row."""
+        lines: list[str] = []
+        for node in self.loop.nodes:
+            if self.kinds[node.index] == "after" and node.op in SUMS:
+                lines.append(f"r{node.index} = {ended(node, f'a{node.index}')}")
+                lines += [f"{self.array(node)}[0] = r{node.index}"] if node.index in self._stored else []
+            elif self.kinds[node.index] == "after":
+                lines += self.computed(node)
+        return lines
+
+    # Numbers -------------------------------------------------------------------------------------------------------
+
+    def computed(self, node: Node, *, write: bool = True) -> list[str]:
+        """Return the lines that compute a node into a variable, and write it where it is needed later."""
+        lines, operands = [], []
+        for i in node.inputs:
+            told, read = self.operand(node, i)
+            operands.append(told)
+            lines += read
+        lines.append(f"r{node.index} = {expression(node, operands)}")
+        if write and node.index in self._stored:
+            at = "i" if self.kinds[node.index] == "row" else "0"
+            lines.append(f"{self.array(node)}[{at}] = r{node.index}")
+        return lines
+
+    def operand(self, node: Node, value: Any) -> tuple[str, list[str]]:
         """Return an operand of `node` as an expression, and the line that reads it first, where one must."""
         if not isinstance(value, Node) or value.weak:
-            return self._number(value, _meets(node)), []
-        base, loop = base_of(value), self.loop
-        stage = loop.stages[node.index]
-        if node.op in _START and loop.kinds[node.index] == "row":
-            stage -= 1
-        elif node.op in _START:
-            stage = loop.stages.get(base.index, 0)
-        if base.index in loop.kinds and (loop.kinds[base.index] != "full" or loop.stages[base.index] == stage):
-            return f"r{base.index}", []
-        if base.index in loop.kinds:  # computed in an earlier walk
-            here = f"{self._array(base)}[i, j]" if base.index in self._stored else f"{self._row(base.index)}[j]"
-        else:
-            here = f"{self._array(value)}[{self._subscript(node, value, at)}]"
-        variable = f"q{value.index}"
-        if variable in self._loaded:
+            return self.number(value, number_dtype(node)), []
+        base = base_of(value)
+        if base.index not in self.kinds:
+            return self._reading(f"q{value.index}", f"{self.array(value)}[{self._subscript(node, value)}]")
+        walked = self._summed_at(node) if node.op in SUMS else self.stages[node.index]
+        earlier = self.kinds[base.index] == "full" and self.stages[base.index] != walked
+        return self.again(base) if earlier else (f"r{base.index}", [])
+
+    def again(self, base: Node) -> tuple[str, list[str]]:
+        """Return a number of the domain that an earlier walk computed."""
+        stored = base.index in self._stored
+        here = f"{self.array(base)}[{self.full}]" if stored else f"{self.scratch(base)}[j]"
+        return self._reading(f"q{base.index}", here)
+
+    def _reading(self, variable: str, here: str) -> tuple[str, list[str]]:
+        if variable in self._read:
             return variable, []
-        self._loaded.add(variable)
+        self._read.add(variable)
         return variable, [f"{variable} = {here}"]
 
-    def _subscript(self, node: Node, value: Node, at: str) -> str:
+    def _subscript(self, node: Node, value: Node) -> str:
         """Return where an array from outside is read."""
         domain = self.loop.domain
-        shape = value.shape if node.op in _START else node.shape
-        kind = "full" if node.op in _START and value.shape == domain else kind_of(value.shape, shape, domain)
-        if kind == "full":
-            return "i, j" if len(domain) == 2 else "i"
-        return {"row": "i", "column": "j"}.get(kind or "", "0")
+        if node.op in SUMS:
+            return self.full if value.shape == domain else "0"
+        kind = kind_of(value.shape, node.shape, domain)
+        return {"full": self.full, "row": "i", "column": "j"}.get(kind or "", "0")
 
 
-def _fold_max(sign: str) -> Any:
-    return lambda a, x: f"{a} = {x} if {x} {sign} {a} or {x} != {x} else {a}"
+class ColumnLoopSource(LoopSource):
+    """The same for a matrix of few columns and many rows that lies column by column: columns outside, rows inside.
+
+    What is a number of a row in `LoopSource` is a whole column of them here, in scratch memory where no other needs
+    it. Arrays of the domain are given transposed.
+    """
+
+    full = "j, i"
+
+    def matrix(self) -> list[str]:
+        lines: list[str] = []
+        for stage in self.all_stages():
+            rows = self.row_numbers(stage)
+            sums = self.sums(stage)
+            rows += [f"{self.total(n)} = {start(n.op, n.dtype)}" for n in sums if self.kinds[n.index] == "row"]
+            lines += ["for i in range(m):", *indented(rows)] if rows else []
+            inside = self.walk(stage)
+            columns = [node for node in sums if self.kinds[node.index] == "column"]
+            if inside:
+                first = [f"a{n.index} = {begin(n)}" for n in columns]
+                end = [f"{self.array(n)}[j] = {ended(n, f'a{n.index}')}" for n in columns]
+                inner = [*first, "for i in range(m):", *indented(inside), *end]
+                lines += ["for j in range(n):", *indented(inner)]
+        return lines
+
+    def column(self, node: Node) -> str:
+        """Return where the numbers of the rows lie."""
+        return f"{self.array(node) if node.index in self._stored else self.scratch(node)}[i]"
+
+    def total(self, node: Node) -> str:
+        return self.column(node) if self.kinds[node.index] == "row" else f"a{node.index}"
+
+    def computed(self, node: Node, *, write: bool = True) -> list[str]:
+        if self.kinds[node.index] != "row":
+            return super().computed(node, write=write)
+        self._read.add(f"r{node.index}")
+        return [*super().computed(node, write=False), f"{self.column(node)} = r{node.index}"]
+
+    def operand(self, node: Node, value: Any) -> tuple[str, list[str]]:
+        base = base_of(value) if isinstance(value, Node) and not value.weak else None
+        if base is not None and self.kinds.get(base.index) == "row":
+            return self._reading(f"r{base.index}", self.column(base))
+        return super().operand(node, value)
 
 
-_FOLD = {"sum": lambda a, x: f"{a} += {x}", "max": _fold_max(">"), "min": _fold_max("<")}
-# Sums are taken in float64, so that many float32 numbers keep their digits.
-_START: dict[str, Any] = {
-    "sum": lambda dtype, wide=True: "f64(0.0)" if wide else f"{dtype}(0.0)",
-    "max": lambda dtype, wide=True: f"{dtype}(-inf)",
-    "min": lambda dtype, wide=True: f"{dtype}(inf)",
-}
+def begin(node: Node) -> str:
+    """Return what a sum over many numbers begins with: it is taken in float64, so that float32 keeps its digits."""
+    return "f64(0.0)" if node.op in ("sum", "mean") else start(node.op, node.dtype)
 
 
-def _type(dtype: Any) -> str:
-    name: str = dtype.name
-    return {"float32": "f32", "float64": "f64"}.get(name, name)
-
-
-def _meets(node: Node) -> Any:
-    """Return the dtype a Python number takes as an operand of `node`."""
-    others = [i.dtype for i in node.operands if not i.weak]
-    return others[0] if node.dtype.kind == "b" else node.dtype
-
-
-def _expression(node: Node, operands: list[str]) -> str:
-    """Return a node as an expression of its operands."""
-    x = operands[0]
-    y = operands[1] if len(operands) > 1 else ""
-    if node.op in _INFIX:
-        return f"{x} {_INFIX[node.op]} {y}"
-    if node.op in _CALLS:
-        return f"{_type(node.dtype)}({_CALLS[node.op]}({x}))"
-    if node.op == "astype":
-        to = _type(node.dtype)
-        if node.inputs[0].dtype.kind == "b":
-            return f"{to}(1.0) if {x} else {to}(0.0)"
-        return f"{to}({x})"
-    if node.op in ("maximum", "minimum"):
-        sign = "<" if node.op == "maximum" else ">"
-        if not isinstance(node.inputs[1], Node):  # a number is no NaN: NaN stays where x is
-            return f"{y} if {x} {sign} {y} else {x}"
-        if not isinstance(node.inputs[0], Node):
-            return f"{x} if {y} {sign} {x} else {y}"
-        return f"{y} if {x} {sign} {y} or {y} != {y} else {x}"
-    return {
-        "negative": f"-{x}",
-        "abs": f"abs({x})",
-        "square": f"{x} * {x}",
-        "where": f"{y} if {x} else {operands[-1]}",
-        "logical_not": f"not {x}",
-    }[node.op]
-
-
-def _indented(lines: list[str]) -> list[str]:
+def indented(lines: list[str]) -> list[str]:
+    """Return the lines one level deeper."""
     return [f"    {line}" for line in lines]
-
-
-assert set(_CALLS) <= set(POINTWISE)

@@ -12,7 +12,7 @@ from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
 BLOCK = 8192  # numbers of a long row worked on at a time: what a rule reads and writes of them stays in the cache
-_REDUCE = {"sum": "add", "max": "maximum", "min": "minimum", "prod": "multiply", "all": "logical_and",
+_REDUCE = {"sum": "add", "mean": "add", "max": "maximum", "min": "minimum", "prod": "multiply", "all": "logical_and",
            "any": "logical_or"}  # fmt: skip
 _COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
@@ -27,12 +27,12 @@ def fits_block(loop: Loop) -> bool:
     return len(loop.domain) == 1 and loop.domain[0] > BLOCK
 
 
-def columns_first(node: Node) -> bool:
-    """Return whether a matrix of few columns lies better column by column.
+def columns_first(shape: tuple[int, ...]) -> bool:
+    """Return whether a matrix of few columns and many rows, which lies better column by column.
 
-    NumPy's inner loop is the longer one then: a bias is added, and a row's maximum found, 3 to 10 times as fast.
+    The inner loop is the longer one then: a bias is added, and a row's maximum found, 3 to 10 times as fast.
     """
-    return node.op != "gather" and node.ndim == 2 and 1 < node.shape[1] <= 32 and 2 * node.shape[1] <= node.shape[0]
+    return len(shape) == 2 and 1 <= shape[1] <= 32 and shape[0] >= max(2 * shape[1], 32)
 
 
 def blocked(recording: Recording) -> Plan:
@@ -94,12 +94,12 @@ class NumpyCalls:
     def call(self, node: Node, program: Program) -> list[str]:
         out = program.name(node)
         if node.op in POINTWISE:
-            return [self.pointwise(node, out, [program.operand(i, operand_dtype(node, i)) for i in node.inputs])]
+            return self._turned(node, out, [program.operand(i, operand_dtype(node, i)) for i in node.inputs], program)
         names = [program.name(i) for i in node.operands]
         if node.op in _REDUCE:
             return self._reduced(node, out, names[0], program)
         if node.op == "matmul":
-            return [self._product(node, out, names, program)]
+            return [self._product(node, out, names)]
         if node.op == "gather":
             return [f"{names[0]}.take({names[1]}, 0, {out}, 'clip')"]
         if node.op == "take":
@@ -122,45 +122,54 @@ class NumpyCalls:
         by_name = "out=" if node.op in ("maximum", "minimum") else ""  # their third place is deprecated
         return f"{node.op}({', '.join(names)}, {by_name}{out})"
 
-    def _product(self, node: Node, out: str, names: list[str], program: Program) -> str:
-        """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
-        if node.ndim > 2 or len({node.dtype, *(i.dtype for i in node.operands)}) > 1:
-            return f"matmul({', '.join(names)}, {out})"
-        if not program.plan.places[node.index].columns_first:
-            return f"dot({', '.join(names)}, {out})"
-        # zᵀ = Θ aᵀ, which lies rows first
-        flipped = [self._flipped(i, name, program) for i, name in zip(node.operands, names, strict=True)]
-        turned = program.bind(f"{out}T", program.array(node).T)
-        return f"dot({flipped[1]}, {flipped[0]}, {turned})"
+    def _turned(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
+        """Return a pointwise call whose result lies columns first, and before it the copy that turns an operand.
 
-    def _flipped(self, node: Node, name: str, program: Program) -> str:
-        if base_of(node).op == "input" and base_of(node).index not in program.plan.places:
-            return f"{name}.T"
-        return program.bind(f"{name}T", program.array(node).T)
+        A copy from rows to columns and a call on columns are faster than one call that walks both ways.
+        """
+        places = program.plan.places
+        turns = [
+            k
+            for k, i in enumerate(node.inputs)
+            if isinstance(i, Node) and i.index in places and i.shape == node.shape and i.dtype == node.dtype
+            and places[node.index].columns_first and not places[i.index].columns_first and i.shape[1] > 1
+        ]  # fmt: skip
+        if not turns or out in names:
+            return [self.pointwise(node, out, names)]
+        copied = f"copy({out}, {names[turns[0]]})"
+        names[turns[0]] = out
+        return [copied, self.pointwise(node, out, names)]
+
+    def _product(self, node: Node, out: str, names: list[str]) -> str:
+        """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
+        one_dtype = len({node.dtype, *(i.dtype for i in node.operands)}) == 1
+        return f"{'dot' if one_dtype and node.ndim == 2 else 'matmul'}({', '.join(names)}, {out})"
 
     def _reduced(self, node: Node, out: str, name: str, program: Program) -> list[str]:
         (x,), axes = node.operands, node.attr("axes")
+        each = 1.0 / (x.size // max(node.size, 1)) if node.op == "mean" else 1.0
         given = base_of(x).op == "input" and base_of(x).index not in program.plan.places
-        if node.op != "sum" or x.dtype.kind != "f" or given or x.ndim > 2:
+        if node.op not in ("sum", "mean") or x.dtype.kind != "f" or given or x.ndim > 2:
             place = f"{axes if len(axes) > 1 else axes[0]}, None, {out}, {node.attr('keepdims')}"
-            return [f"{_REDUCE[node.op]}.reduce({name}, {place})"]
-        # A sum is a product with ones, 3 to 5 times as fast as NumPy's own.
+            line = f"{_REDUCE[node.op]}.reduce({name}, {place})"
+            return [line] if each == 1.0 else [line, f"multiply({out}, {program.number(each, node.dtype)}, {out})"]
+        # A sum is a product with ones, a mean one with 1/n: 3 to 5 times as fast as NumPy's own.
         array = program.array(x)
         if len(axes) == x.ndim:
             order = "F" if x.ndim == 2 and program.plan.places[base_of(x).index].columns_first else "C"
             flat = program.bind(f"f{x.index}", array.reshape(-1, order=order))
-            return [f"dot({flat}, {self._ones(x.size, x, program)}, {self._flat(node, program, ())})"]
-        ones = self._ones(x.shape[axes[0]], x, program)
-        pair = (name, ones) if axes == (1,) else (ones, name)
+            return [f"dot({flat}, {self._row(x.size, each, x, program)}, {self._flat(node, program, ())})"]
+        row = self._row(x.shape[axes[0]], each, x, program)
+        pair = (name, row) if axes == (1,) else (row, name)
         return [f"dot({pair[0]}, {pair[1]}, {self._flat(node, program, (-1,))})"]
 
     def _flat(self, node: Node, program: Program, shape: tuple[int, ...]) -> str:
         return program.bind(f"f{node.index}", program.array(node).reshape(shape))
 
-    def _ones(self, n: int, like: Node, program: Program) -> str:
-        name = f"ones_{like.dtype}_{n}"
+    def _row(self, n: int, each: float, like: Node, program: Program) -> str:
+        name = f"ones_{like.dtype}_{n}" if each == 1.0 else f"parts_{like.dtype}_{n}"
         if name not in program.names:
-            program.bind(name, numpy.ones(n, like.dtype))
+            program.bind(name, numpy.full(n, each, like.dtype))
         return name
 
     # Blocks --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from retroprop.backends.tracing import tree
-from retroprop.backends.tracing.fusion import Loop, base_of, fuse
+from retroprop.backends.tracing.fusion import SUMS, Loop, Shape, base_of, fuse
 from retroprop.backends.tracing.graph import VIEWS, Node, NotTraceableError
 from retroprop.backends.tracing.memory import Need, place
 from retroprop.backends.tracing.recording import Recording
@@ -16,12 +16,22 @@ GIVEN = ("input", "number", "constant")
 
 @dataclass(eq=False)
 class Instruction:
-    """One call of a function of the library, or one loop; computes `stores` and reads arrays."""
+    """One call of a function of the library, or one loop.
+
+    Attributes
+    ----------
+    node, loop
+        Which.
+    stores : list of Node
+        What it writes for others to read.
+    scratch : dict
+        The memory a loop needs for itself: for a node, by index, a row or a column of numbers.
+    """
 
     node: Node | None = None
     loop: Loop | None = None
     stores: list[Node] = field(default_factory=list)
-    scratch: list["Cell"] = field(default_factory=list)
+    scratch: dict[int, "Cell"] = field(default_factory=dict)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -83,7 +93,7 @@ class Plan:
     fits : callable
         Whether a loop is one that is wanted.
     columns_first : callable
-        Whether a node computed by a call of its own lies columns first.
+        Whether a matrix of that shape lies columns first.
 
     Attributes
     ----------
@@ -105,9 +115,9 @@ class Plan:
         *,
         can: Callable[[Node], bool],
         fits: Callable[[Loop], bool],
-        columns_first: Callable[[Node], bool],
+        columns_first: Callable[[Shape], bool],
     ) -> None:
-        self.recording, self.graph = recording, recording.graph
+        self.recording, self.graph, self._columns_first = recording, recording.graph, columns_first
         self.outputs: list[Node] = [leaf for _, leaf in tree.leaves(recording.results)]
         self.wanted = self._reachable()
         self.kept = self._kept()
@@ -118,7 +128,6 @@ class Plan:
         self._stores()
         self.places: dict[int, Place] = {}
         self.copied: list[Node] = []
-        self._columns_first = columns_first
         self._settle()
 
     def _reachable(self) -> list[Node]:
@@ -230,6 +239,8 @@ class Plan:
         read |= {base_of(o).index for o in self.outputs} | set(self.placed)
         for one in self.instructions:
             one.stores = [n for n in one.nodes if one.loop is None or n.index in read]
+            if one.loop is not None and self._columns_first(one.loop.domain):
+                one.stores += crossing(one)  # a whole column lies between two walks over a row
 
     # Places --------------------------------------------------------------------------------------------------
 
@@ -258,23 +269,21 @@ class Plan:
         for at, one in enumerate(self.instructions):
             for node in one.stores:
                 if node.index not in self.places:
-                    found = self._reused(one, node, at, last) or Place(
-                        cell(node.nbytes), columns_first=one.loop is None and self._columns_first(node)
-                    )
-                    self.places[node.index] = found
+                    found = self._reused(one, node, at, last)
+                    self.places[node.index] = found or Place(cell(node.nbytes), 0, self._lies(node))
                 self.places[node.index].cell.touch(at)
             for node in one.reads:
                 base = base_of(node)
                 if base.op == "input" and one.loop is not None and base.index not in self.places:
                     # A loop is compiled for one kind of array; what a caller gives may be strided or read-only.
-                    self.places[base.index] = Place(cell(base.nbytes))
+                    self.places[base.index] = Place(cell(base.nbytes), 0, self._lies(base))
                     self.places[base.index].cell.touch(0)
                     self.copied.append(base)
                 if base.index in self.places:
                     self.places[base.index].cell.touch(at)
             if one.loop is not None:
-                one.scratch = [cell(node.nbytes // max(node.shape[0], 1)) for node in crossing(one)]
-                for some in one.scratch:
+                one.scratch = {node.index: cell(nbytes) for node, nbytes in self._scratch(one)}
+                for some in one.scratch.values():
                     some.touch(at)
         for node in self.outputs:
             base = base_of(node)
@@ -284,6 +293,19 @@ class Plan:
         offsets, self.nbytes = place([Need(c.nbytes, c.first, c.last) for c in block])
         for c, offset in zip(block, offsets, strict=True):
             c.offset = offset
+
+    def _lies(self, node: Node) -> bool:
+        """Return whether a node lies columns first: not what a library writes row by row."""
+        return node.op not in ("gather", "matmul") and self._columns_first(node.shape)
+
+    def _scratch(self, one: Instruction) -> list[tuple[Node, int]]:
+        """Return what a loop keeps to itself, and its bytes: of a row between two walks, or a number for each row."""
+        assert one.loop is not None
+        if self._columns_first(one.loop.domain):
+            stored = {node.index for node in one.stores}
+            rows = [n for n in one.loop.nodes if one.loop.kinds[n.index] == "row" and n.index not in stored]
+            return [(node, node.nbytes) for node in rows]
+        return [(node, node.nbytes // max(node.shape[0], 1)) for node in crossing(one)]
 
     def _last_reads(self) -> dict[int, int]:
         """Return, by index of a node that is stored, the last instruction that reads it."""
@@ -302,7 +324,9 @@ class Plan:
             return None
         taken = {(id(self.places[s.index].cell), self.places[s.index].offset)
                  for s in one.stores if s.index in self.places}  # fmt: skip
-        for operand in one.reads:
+        # The one written last: a product's result is in the cache, and an activation may be in another core's as well,
+        # which a write would have to call back.
+        for operand in sorted(one.reads, key=lambda read: -base_of(read).index):
             here = self.places.get(operand.index)
             free = (
                 here is not None
@@ -313,6 +337,7 @@ class Plan:
                 and (id(here.cell), here.offset) not in taken
             )
             same = operand.shape == node.shape and operand.dtype == node.dtype
+            same = same and here is not None and here.columns_first == self._lies(node)
             if free and same and (one.loop is None or _written_last(one.loop, operand, node)):
                 return here
         return None
@@ -361,5 +386,5 @@ def _written_last(loop: Loop, operand: Node, node: Node) -> bool:
 
 def _walk(loop: Loop, node: Node) -> int:
     """Return in which walk over the row a node reads its operands."""
-    reduced = node.op in ("sum", "max", "min")
+    reduced = node.op in SUMS
     return loop.stages[node.index] - 1 if reduced and loop.kinds[node.index] == "row" else loop.stages[node.index]

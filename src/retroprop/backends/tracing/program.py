@@ -152,11 +152,27 @@ class Program:
             body += library.loop(one, self) if one.loop is not None else library.call(one.nodes[0], self)
         body.append(f"return {self._results()}")
         names = [f"p{i}" for i in range(len(plan.recording.arguments))]
-        lines = [f"def run({', '.join(names)}):"]
+        lines: list[str] = []
+        views = self._views()
+        remembered: list[str] = []
         for i, (name, argument) in enumerate(zip(names, plan.recording.arguments, strict=True)):
-            lines += self._kept(i, name) if i in plan.kept else self._unpacked(name, argument)
-        lines += self._views()
-        return "\n    ".join([*lines, *self._weak(), *self._settled, *body]) + "\n"
+            if i in plan.kept:
+                lines += self._kept(i, name)
+                continue
+            own = [f"a{node.index}" for node in self._nodes(argument)]
+            mine = [line for base, line in views if f"a{base}" in own]
+            taken = [*self._unpacked(name, argument), *self._assigned(name, argument), *mine]
+            if own and tree.is_branch(argument):
+                # The data are the same object at every step of an epoch: they are taken apart once.
+                remembered += [line.partition(" = ")[0] for line in taken if line[0] == "a"] + [f"seen{i}"]
+                self.bind(f"seen{i}", library)  # which nobody gives as an argument
+                taken = [f"if {name} is not seen{i}:", *(f"    {line}" for line in (*taken, f"seen{i} = {name}"))]
+            lines += taken
+        head = [f"def run({', '.join(names)}):", *([f"global {', '.join(remembered)}"] if remembered else [])]
+        return "\n    ".join([*head, *lines, *self._weak(), *self._settled, *body]) + "\n"
+
+    def _nodes(self, argument: Any) -> list[Node]:
+        return [leaf for _, leaf in tree.leaves(argument) if isinstance(leaf, Node)]
 
     def _placed(self, node: Node) -> str:
         name = f"v{node.index}"
@@ -175,7 +191,7 @@ class Program:
         if tree.is_branch(argument):
             lines = [f"if {name} is None or len({name}) != {len(argument)}: return None"]
             parts = [f"{name}_{i}" for i in range(len(argument))]
-            lines.append(f"{', '.join(parts)}{',' if parts else ''} = {name}" if parts else "pass")
+            lines += [f"{', '.join(parts)}, = {name}"] if parts else []
             for part, leaf in zip(parts, argument, strict=True):
                 lines += self._unpacked(part, leaf)
             return lines
@@ -183,18 +199,22 @@ class Program:
             self.bind(f"is_{name}", argument)
             return [f"if {name} is not is_{name}: return None"]
         if argument.op == "number":
-            return [f"n{argument.index} = {name}"]
-        own = f"a{argument.index}"
-        self.bind(f"shape_{own}", argument.shape)
-        self.bind(f"dtype_{own}", argument.dtype)
-        return [
-            f"{own} = {name}",
-            f"if {own} is None or {own}.shape != shape_{own} or {own}.dtype != dtype_{own}: return None",
-        ]
+            return []
+        self.bind(f"shape_{name}", argument.shape)
+        self.bind(f"dtype_{name}", argument.dtype)
+        return [f"if {name} is None or {name}.shape != shape_{name} or {name}.dtype != dtype_{name}: return None"]
 
-    def _views(self) -> list[str]:
-        """Return the lines that take views of arguments."""
-        lines: list[str] = []
+    def _assigned(self, name: str, argument: Any) -> list[str]:
+        """Return the lines that name the arrays and numbers of an argument, once all of it is known to fit."""
+        if tree.is_branch(argument):
+            return [line for i, leaf in enumerate(argument) for line in self._assigned(f"{name}_{i}", leaf)]
+        if not isinstance(argument, Node):
+            return []
+        return [f"{'n' if argument.op == 'number' else 'a'}{argument.index} = {name}"]
+
+    def _views(self) -> list[tuple[int, str]]:
+        """Return the lines that take views of arguments, each with the argument it is of."""
+        lines: list[tuple[int, str]] = []
         wanted = set()
         for i in self._given:
             node = self.plan.graph.nodes[i]
@@ -203,7 +223,8 @@ class Program:
                 node = node.inputs[0]
         for i in sorted(wanted):
             node = self.plan.graph.nodes[i]
-            lines.append(f"a{i} = {self.library.view_source(node, f'a{node.inputs[0].index}')}")
+            source = self.library.view_source(node, f"a{node.inputs[0].index}")
+            lines.append((base_of(node).index, f"a{i} = {source}"))
         return lines
 
     def _weak(self) -> list[str]:
