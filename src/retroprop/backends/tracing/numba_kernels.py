@@ -56,12 +56,13 @@ class NumbaLoops(NumpyCalls):
         assert one.loop is not None
         places = program.plan.places
 
-        def place(node: Any) -> Any:
+        def place(node: Node) -> Any:
             base = base_of(node)
             if base.index not in places:
                 return base.index
             where = places[base.index]
-            return id(where.cell), where.offset, node.size, node.dtype.name
+            matrix = node.shape == one.loop.domain  # type: ignore[union-attr]
+            return id(where.cell), where.offset, node.size, node.dtype.name, matrix
 
         by_columns = columns_first(one.loop.domain)
         source = (ColumnLoopSource if by_columns else LoopSource)(one, place)

@@ -134,7 +134,8 @@ class NumpyCalls:
             if isinstance(i, Node) and i.index in places and i.shape == node.shape and i.dtype == node.dtype
             and places[node.index].columns_first and not places[i.index].columns_first and i.shape[1] > 1
         ]  # fmt: skip
-        if not turns or out in names:
+        shared = any(isinstance(i, Node) and places.get(i.index) == places[node.index] for i in node.inputs)
+        if not turns or shared:
             return [self.pointwise(node, out, names)]
         copied = f"copy({out}, {names[turns[0]]})"
         names[turns[0]] = out

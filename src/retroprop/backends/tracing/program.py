@@ -162,7 +162,7 @@ class Program:
             own = [f"a{node.index}" for node in self._nodes(argument)]
             mine = [line for base, line in views if f"a{base}" in own]
             taken = [*self._unpacked(name, argument), *self._assigned(name, argument), *mine]
-            if own and tree.is_branch(argument):
+            if own and all(node.op == "input" for node in self._nodes(argument)) and tree.is_branch(argument):
                 # The data are the same object at every step of an epoch: they are taken apart once.
                 remembered += [line.partition(" = ")[0] for line in taken if line[0] == "a"] + [f"seen{i}"]
                 self.bind(f"seen{i}", library)  # which nobody gives as an argument
