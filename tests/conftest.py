@@ -10,6 +10,8 @@ from collections import Counter
 # Four of five backends compute in float64 by themselves; JAX has to be told before it starts.
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ.pop("RETROPROP_BACKEND", None)
+# Numba takes half a second for a loop it has not seen; the tests of its loops switch it on.
+os.environ["RETROPROP_NUMBA"] = "0"
 
 import pytest
 from harness import ON_A_CPU, ON_A_GPU, open_backend

@@ -36,9 +36,19 @@ OPTIMIZERS = {
 }
 
 
+@pytest.fixture(params=["numpy alone", pytest.param("with numba", marks=pytest.mark.long)])
+def every(request, monkeypatch):
+    """NumPy's two ways to replay a step; compiling hundreds of loops takes minutes."""
+    return switched(request, monkeypatch)
+
+
 @pytest.fixture(params=["numpy alone", "with numba"])
 def lowering(request, monkeypatch):
     """NumPy's two ways to replay a step."""
+    return switched(request, monkeypatch)
+
+
+def switched(request, monkeypatch):
     if request.param == "with numba" and find_spec("numba") is None:
         pytest.skip("Numba is not installed (the extra 'fast')")
     monkeypatch.setenv("RETROPROP_NUMBA", "0" if request.param == "numpy alone" else "1")
@@ -91,16 +101,27 @@ SHUFFLED = [np.random.default_rng(9).permutation(70)[at : at + 30] for at in (0,
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_every_activation(hidden, dtype, lowering):
+def test_every_activation(hidden, dtype, every):
     net = rp.Network([6, 40, 9, 3], hidden=hidden, output="softmax", loss="cross_entropy", seed=0, dtype=dtype,
                      backend="numpy")  # fmt: skip
     assert_same(both(net, OPTIMIZERS["sgd"], data_of(net, 70, "indices"), [*SHUFFLED, None]), dtype)
 
 
+@pytest.mark.parametrize("output", [0, 3, 5])
+@pytest.mark.parametrize("optimizer", ["adam", "nesterov"])
+def test_all_activations_in_one_network(output, optimizer, lowering):
+    """What every run can afford of the tests below, the many loops that Numba compiles included."""
+    activation, loss, targets = OUTPUTS[output]
+    hidden = ["relu", "sigmoid", "tanh", "elu", "leaky_relu", "softplus", "silu"]
+    sizes = [6, *range(40, 40 + len(hidden)), 3]
+    net = rp.Network(sizes, hidden=hidden, output=activation, loss=loss, l2=0.01, seed=0, backend="numpy")
+    assert_same(both(net, OPTIMIZERS[optimizer], data_of(net, 70, targets, weighted=True), SHUFFLED[:1]), "float32")
+
+
 @pytest.mark.parametrize(("output", "loss", "targets"), OUTPUTS)
 @pytest.mark.parametrize("n_out", [1, 2, 5, 40])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_every_output(output, loss, targets, n_out, weighted, dtype, lowering):
+def test_every_output(output, loss, targets, n_out, weighted, dtype, every):
     if n_out == 1 and output == "softmax":
         pytest.skip("softmax has two outputs or more")
     net = rp.Network([6, 8, n_out], output=output, loss=loss, seed=0, dtype=dtype, backend="numpy")
@@ -110,7 +131,7 @@ def test_every_output(output, loss, targets, n_out, weighted, dtype, lowering):
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 @pytest.mark.parametrize("sizes", [[3, 4, 2], [30, 400, 40]])
-def test_every_optimizer(optimizer, sizes, dtype, lowering):
+def test_every_optimizer(optimizer, sizes, dtype, every):
     """The second network has more parameters than a block has numbers."""
     net = rp.Network(sizes, hidden="tanh", output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend="numpy")
     results = both(net, OPTIMIZERS[optimizer], data_of(net, 70, "indices"), SHUFFLED[:1])
@@ -123,7 +144,7 @@ def test_every_optimizer(optimizer, sizes, dtype, lowering):
 @pytest.mark.parametrize("options", [
     {"l2": 0.1}, {"l1": 0.01}, {"l2": 0.1, "l1": 0.01}, {"dropout": [0.5, 0.0]}, {"dropout": 0.3, "l2": 0.1},
 ])  # fmt: skip
-def test_penalties_and_dropout(bias, options, dtype, lowering):
+def test_penalties_and_dropout(bias, options, dtype, every):
     net = rp.Network([6, 8, 5, 3], hidden=["relu", "gelu"], bias=bias, seed=0, dtype=dtype, backend="numpy", **options)
     data = data_of(net, 70, "numbers", weighted=True)
     assert_same(both(net, OPTIMIZERS["nesterov"], data, SHUFFLED, masked="dropout" in options), dtype)
@@ -131,13 +152,13 @@ def test_penalties_and_dropout(bias, options, dtype, lowering):
 
 @pytest.mark.parametrize("clips", [{"clip_norm": 0.1}, {"clip_norm": 1e6}, {"clip_value": 0.01},
                                    {"clip_norm": 0.1, "clip_value": 0.01}])  # fmt: skip
-def test_clipping(clips, dtype, lowering):
+def test_clipping(clips, dtype, every):
     net = rp.Network([6, 8, 3], seed=0, dtype=dtype, backend="numpy")
     assert_same(both(net, OPTIMIZERS["sgd"], data_of(net, 70, "numbers"), SHUFFLED, **clips), dtype)
 
 
 @pytest.mark.parametrize("sizes", [[5, 3], [5, 1], [1, 1, 1], [4, 4, 4, 4], [33, 2], [7, 65, 64, 2]])
-def test_every_depth(sizes, dtype, lowering):
+def test_every_depth(sizes, dtype, every):
     net = rp.Network(sizes, seed=0, dtype=dtype, backend="numpy")
     for m in (1, 2, 7, 64):
         assert_same(both(net, OPTIMIZERS["sgd"], data_of(net, m, "numbers"), [None, None, np.zeros(1, int)]), dtype)

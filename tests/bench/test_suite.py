@@ -1,0 +1,175 @@
+"""Whole runs, as short as they can be; no time is looked at."""
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retroprop as rp
+from retroprop.bench import QUICK, chosen, machine, memory, run, to_json
+from retroprop.bench.__main__ import main
+from retroprop.bench.results import from_json
+from retroprop.bench.timer import Pace
+from retroprop.bench.workloads import draw, parse
+
+FAST = Pace(timing=1e-4, warm_up=0.0, lead=0.0, lead_after_others=0.0, rounds=(2, 2))
+
+
+def short(networks=("2-2-2@4",), **more):
+    return replace(chosen(QUICK, networks=networks, backends=["numpy"]), pace=FAST, seconds=0.01, **more)
+
+
+def test_a_run_has_every_row_asked_for():
+    settings = short(
+        ("2-2-2@4", "3-2@5"),
+        optimizers=("sgd", "adam"),
+        dtypes=("float32", "float64"),
+        parts=("floor", "forward", "gradient", "step"),
+        memory=True,
+    )
+    results = run(settings)
+    assert len(results.rows) == 2 * 2 * 2
+    for row in results.rows:
+        assert [timing.kind for timing in row.timings] == ["floor", "forward", "gradient", "step", "peer"]
+        assert {len(timing.seconds) for timing in row.timings} == {2}
+        assert row.skipped == []
+        (held,) = row.memory
+        assert held.peak >= row.workload.n_parameters * np.dtype(row.dtype).itemsize
+    assert from_json(to_json(results)).rows[0].layer_sizes == [2, 2, 2]
+
+
+def test_every_backend_takes_part(backend):
+    settings = replace(short(parts=("floor", "forward", "gradient", "step")), backends=(str(backend),))
+    (row,) = run(settings).rows
+    assert row.skipped == []
+    assert row.names("step") == [str(backend)]
+
+
+def test_who_fails_leaves_the_others_their_figures(monkeypatch):
+    from retroprop.bench import ours
+
+    def fails(backend, problem):
+        raise RuntimeError("out of memory\nand more")
+
+    monkeypatch.setattr(ours, "step", fails)
+    (row,) = run(short()).rows
+    assert [one.reason for one in row.skipped] == ["RuntimeError: out of memory"]
+    assert [timing.kind for timing in row.timings] == ["floor", "peer"]
+
+
+def test_what_cannot_be_measured_is_told(monkeypatch):
+    from retroprop.bench import roofs
+
+    def fails(*arguments):
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(roofs, "measure", fails)
+    monkeypatch.setattr(memory, "measure", fails)
+    results = run(short(memory=True, roofs=True))
+    assert results.absent["peaks of numpy"] == "MemoryError: too large"
+    assert results.rows[0].memory[0].reason == "MemoryError: too large"
+    assert results.rows[0].names("step") == ["numpy"]
+
+
+def test_ctrl_c_keeps_the_rows_that_are_done(monkeypatch):
+    from retroprop.bench import ours
+
+    whole, calls = ours.step, []
+
+    def interrupted(backend, problem):
+        calls.append(problem)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(backend, problem)
+
+    monkeypatch.setattr(ours, "step", interrupted)
+    results = run(short(("2-2-2@4", "3-2@5", "4-2@5")))
+    assert results.interrupted
+    assert [row.workload.name for row in results.rows] == ["2-2-2@4"]
+
+
+def test_settings_that_are_none_are_refused():
+    for wrong in ({"networks": ["784"]}, {"optimizer": "lion"}, {"dtype": "float16"}, {"seconds": 0.0}):
+        with pytest.raises(ValueError, match="must be"):
+            chosen(QUICK, **wrong)
+    with pytest.raises(ValueError, match="'nump'"):
+        run(chosen(QUICK, backends=["nump"]))
+
+
+def test_a_whole_fit_and_the_peaks(monkeypatch):
+    from retroprop.bench import roofs, suite
+
+    monkeypatch.setattr(suite, "_FIT", (parse("4-3-2@5"), 23, 2))
+    monkeypatch.setattr(roofs, "_SIZE", 8)
+    monkeypatch.setattr(roofs, "_ELEMENTS", 16)
+    peers = ("scikit-learn",) if pytest.importorskip("sklearn", reason="a fit beside scikit-learn's") else ()
+    results = run(short(workloads=(), peers=peers, fits=True, roofs=True))
+    (row,) = results.fits
+    assert (row.data_rows, row.epochs) == (23, 2)
+    assert [timing.name for timing in row.timings] == ["numpy", "scikit-learn"]
+    (roof,) = results.roofs
+    assert roof.backend == "numpy"
+
+
+def test_the_machine_is_described_without_its_name_or_paths():
+    import platform
+
+    described = json.dumps(machine.describe())
+    assert rp.__version__ in described
+    assert np.__version__ in described
+    assert str(Path.home()) not in described
+    assert not re.search(rf"\b{re.escape(platform.node())}\b", described)
+    assert machine.gpus(["numpy", "torch:cpu"]) == {}
+
+
+def test_others_are_those_who_compute_beside_us(monkeypatch, tmp_path):
+    from retroprop.bench import others
+
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(others, "_STAT", stat)
+    monkeypatch.setattr(others.os, "sysconf", lambda name: 100, raising=False)
+    monkeypatch.setattr(others.time, "process_time", iter((1.0, 2.0)).__next__)
+    # user nice system idle iowait irq softirq steal: 10 s pass on two processors, 7 s at work, 1 s of it ours
+    stat.write_text("cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 1\n")
+    watch = others.Others()
+    stat.write_text("cpu 300 100 100 1200 100 50 50 100 0 0\ncpu0 1\n")
+    assert watch.share() == pytest.approx((7.0 - 1.0) / 20.0)
+    stat.unlink()
+    assert others.Others().share() is None
+
+
+def test_memory_is_what_numpy_holds():
+    workload = parse("50-40-30-20@64")
+    found = memory.measure(rp.get_backend("numpy"), draw(workload, "adam"))
+    assert found.reason is None
+    assert workload.n_parameters * 4 * 3 < found.peak < 10 * 4 * workload.least_memory("adam")
+    assert 0 <= found.transient <= found.peak
+
+
+def test_where_memory_is_not_known_it_says_so():
+    from harness import open_backend
+
+    found = memory.measure(open_backend("array_api_strict"), draw(parse("2-2-2@4")))
+    assert found.peak is None
+    assert "does not say" in found.reason
+
+
+def test_the_module_runs_without_the_packages_of_the_command_line(tmp_path, monkeypatch, capsys):
+    for name in ("typer", "rich"):
+        monkeypatch.setitem(sys.modules, name, None)
+    path = tmp_path / "build" / "bench.json"
+    arguments = ["--networks", "2-2-2@4", "--backends", "numpy", "--seconds", "0.01", "--json", str(path)]
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "retroprop numpy" in shown.out
+    assert shown.err == ""
+    assert main(["--report", str(path)]) == 0
+    assert "| network |" in capsys.readouterr().out
+    assert main(["--networks", "2"]) == 2
+    assert "must be written as" in capsys.readouterr().err
+    assert main(["--backends", "nump"]) == 2
+    assert main(["--report", str(tmp_path / "none.json")]) == 2

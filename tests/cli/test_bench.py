@@ -1,0 +1,82 @@
+"""`retroprop bench`, in its quickest form."""
+
+from dataclasses import replace
+
+import pytest
+
+from retroprop.bench import QUICK, chosen, read, run, to_json
+from retroprop.bench.timer import Pace
+
+QUICKEST = ("--networks", "2-2-2@4,3-2@5", "--backends", "numpy", "--seconds", "0.01")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """The results of a run too short to mean anything, in the file a.json."""
+    settings = chosen(QUICK, networks=["2-2-2@4"], backends=["numpy"], seconds=0.01)
+    results = run(replace(settings, pace=Pace(timing=1e-4, warm_up=0.0, rounds=(2, 2))))
+    (tmp_path / "a.json").write_text(to_json(results), encoding="utf-8")
+    return read(tmp_path / "a.json")
+
+
+def test_it_measures_and_writes_everything(cli, tmp_path):
+    pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
+    done = cli("bench", *QUICKEST, "--json", "r.json", "--plot", "r.png", "--output", "r.md", "--optimizer", "both")
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr == ""
+    for words in ("retroprop numpy", "hand-written NumPy", "2-2-2@4 adam", "/ floor", "r.json", "r.png", "r.md"):
+        assert words in done.stdout
+    results = read(tmp_path / "r.json")
+    assert [(row.workload.name, row.optimizer) for row in results.rows] == [
+        (name, optimizer) for name in ("2-2-2@4", "3-2@5") for optimizer in ("sgd", "adam")
+    ]
+    assert results.machine["backends"] == ["numpy"]
+    assert (tmp_path / "r.png").stat().st_size > 10_000
+    assert (tmp_path / "r.md").read_text(encoding="utf-8").count("**") >= 4
+
+
+def test_a_report_measures_nothing(cli, tmp_path, monkeypatch, stored):
+    pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
+
+    def never(*arguments):
+        raise AssertionError("a report measured something")
+
+    monkeypatch.setattr("retroprop.cli.bench.run", never)
+    shown = cli("bench", "--report", "a.json", "a.json", "--plot", "both.svg")
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.count("| network |") == 4
+    assert (tmp_path / "both.svg").stat().st_size > 10_000
+    quiet = cli("bench", "--report", "a.json", "-o", "a.md")
+    assert quiet.stdout == ""
+    assert (tmp_path / "a.md").read_text(encoding="utf-8") in shown.stdout
+
+
+def test_ctrl_c_shows_what_was_measured(cli, monkeypatch, tmp_path, stored):
+    part = replace(stored, interrupted=True)
+    monkeypatch.setattr("retroprop.cli.bench.run", lambda settings, progress: part)
+    done = cli("bench", *QUICKEST, "--json", "b.json")
+    assert done.exit_code == 130
+    assert "interrupted" in done.stderr
+    assert "2-2-2@4" in done.stdout
+    assert (tmp_path / "b.json").read_text(encoding="utf-8") == to_json(part)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--networks", "784"), "must be written as layer sizes"),
+        (("--backends", "nump"), "'nump'"),
+        (("--optimizer", "lion"), "optimizer must be sgd, adam or both"),
+        (("--dtype", "float16"), "dtype must be"),
+        (("--seconds", "0"), "seconds must be above 0"),
+        (("--quick", "--full"), "choose one"),
+        (("--report",), "--report needs files"),
+        (("r.json",), "read with --report"),
+        (("--report", "r.json"), "r.json"),
+        (("--report", "r.json", "--json", "s.json"), "with --report nothing is"),
+        (("--json", "no/such/folder/r.json"), "there is no folder"),
+        (("--plot", "."), "is a folder"),
+    ],
+)
+def test_wrong_arguments_end_before_any_work(refused, arguments, words):
+    assert words in refused("bench", *arguments)
