@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 
 import numpy as np
 import pytest
-from harness import Cube, Quartic, tolerance
+from harness import Cube, Quartic, open_backend, tolerance
 
 import retroprop as rp
 from retroprop.backends.tracing.captured import Captured
@@ -36,23 +36,41 @@ OPTIMIZERS = {
 }
 
 
-@pytest.fixture(params=["numpy alone", pytest.param("with numba", marks=pytest.mark.long)])
-def every(request, monkeypatch):
-    """NumPy's two ways to replay a step; compiling hundreds of loops takes minutes."""
-    return switched(request, monkeypatch)
+LOWERINGS = {"numpy alone": "numpy", "numpy with numba": "numpy", "torch": "torch:cpu", "cupy": "cupy"}
 
 
-@pytest.fixture(params=["numpy alone", "with numba"])
-def lowering(request, monkeypatch):
-    """NumPy's two ways to replay a step."""
-    return switched(request, monkeypatch)
-
-
-def switched(request, monkeypatch):
-    if request.param == "with numba" and find_spec("numba") is None:
+def opened(request, monkeypatch):
+    """Return the backend of a lowering, Numba switched on or off."""
+    name = request.param
+    monkeypatch.setenv("RETROPROP_NUMBA", "1" if name == "numpy with numba" else "0")
+    if name == "numpy with numba" and find_spec("numba") is None:
         pytest.skip("Numba is not installed (the extra 'fast')")
-    monkeypatch.setenv("RETROPROP_NUMBA", "0" if request.param == "numpy alone" else "1")
-    return request.param
+    request.node.user_properties.append(("backend", LOWERINGS[name]))
+    return open_backend(LOWERINGS[name])
+
+
+def lowerings(*, many):
+    """Return the ways to replay a step; where it takes many loops, Numba's compiling is for the long run."""
+    marks = {"cupy": [pytest.mark.gpu], "numpy with numba": [pytest.mark.long] if many else []}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in LOWERINGS]
+
+
+@pytest.fixture(params=lowerings(many=True))
+def every(request, monkeypatch):
+    """Every backend that replays a step."""
+    return opened(request, monkeypatch)
+
+
+@pytest.fixture(params=lowerings(many=False))
+def lowering(request, monkeypatch):
+    """The same, for what takes few loops."""
+    return opened(request, monkeypatch)
+
+
+@pytest.fixture(params=["numpy alone", "numpy with numba"])
+def on_numpy(request, monkeypatch):
+    """NumPy's two ways to replay a step."""
+    return request.param, opened(request, monkeypatch)
 
 
 def data_of(net, m, targets, *, weighted=False, seed=0):
@@ -71,19 +89,21 @@ def both(net, optimizer, data, batches, *, masked=False, learning_rate=0.01, **c
     backend, results = net.backend, []
     step = steps._step(net.architecture, optimizer, clips.get("clip_norm"), clips.get("clip_value"))
     recorded = backend.capture(step, donate=(0, 1))
-    for run in (recorded, partial(step, Operations(np))):
+    for run in (recorded, partial(step, Operations(backend.xp, backend.device))):
         rng = np.random.default_rng(3)
-        parameters = net.parameters.like(leaf.copy() for leaf in net.parameters.leaves)
-        state, costs = optimizer.start(parameters, np.zeros_like), []
         with backend.active():
+            parameters = net.to(backend).parameters
+            state, costs = optimizer.start(parameters, backend.xp.zeros_like), []
             for t, rows in enumerate(batches, start=1):
                 m = data.x.shape[0] if rows is None else len(rows)
                 masks = dropout_masks(backend, net.architecture, net.dtype, m, rng) if masked else None
-                parameters, state, cost, a = run(
-                    parameters, state, optimizer.hyper(t, learning_rate), data, rows, masks
-                )
+                some = None if rows is None else backend.asarray(rows)
+                hyper = optimizer.hyper(t, learning_rate)
+                parameters, state, cost, a = run(parameters, state, hyper, data, some, masks)
                 costs.append(cost)
-        results.append((*parameters.leaves, *(leaf for s in state for leaf in s.leaves), np.stack(costs), a))
+            costs = backend.xp.stack(costs)
+        arrays = (*parameters.leaves, *(leaf for s in state for leaf in s.leaves), costs, a)
+        results.append([backend.to_numpy(array) for array in arrays])
     assert recorded._programs, "the step was not recorded"
     return results
 
@@ -103,7 +123,7 @@ SHUFFLED = [np.random.default_rng(9).permutation(70)[at : at + 30] for at in (0,
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_every_activation(hidden, dtype, every):
     net = rp.Network([6, 40, 9, 3], hidden=hidden, output="softmax", loss="cross_entropy", seed=0, dtype=dtype,
-                     backend="numpy")  # fmt: skip
+                     backend=every)  # fmt: skip
     assert_same(both(net, OPTIMIZERS["sgd"], data_of(net, 70, "indices"), [*SHUFFLED, None]), dtype)
 
 
@@ -114,7 +134,7 @@ def test_all_activations_in_one_network(output, optimizer, lowering):
     activation, loss, targets = OUTPUTS[output]
     hidden = ["relu", "sigmoid", "tanh", "elu", "leaky_relu", "softplus", "silu"]
     sizes = [6, *range(40, 40 + len(hidden)), 3]
-    net = rp.Network(sizes, hidden=hidden, output=activation, loss=loss, l2=0.01, seed=0, backend="numpy")
+    net = rp.Network(sizes, hidden=hidden, output=activation, loss=loss, l2=0.01, seed=0, backend=lowering)
     assert_same(both(net, OPTIMIZERS[optimizer], data_of(net, 70, targets, weighted=True), SHUFFLED[:1]), "float32")
 
 
@@ -124,7 +144,7 @@ def test_all_activations_in_one_network(output, optimizer, lowering):
 def test_every_output(output, loss, targets, n_out, weighted, dtype, every):
     if n_out == 1 and output == "softmax":
         pytest.skip("softmax has two outputs or more")
-    net = rp.Network([6, 8, n_out], output=output, loss=loss, seed=0, dtype=dtype, backend="numpy")
+    net = rp.Network([6, 8, n_out], output=output, loss=loss, seed=0, dtype=dtype, backend=every)
     data = data_of(net, 70, targets, weighted=weighted)
     assert_same(both(net, OPTIMIZERS["sgd"], data, [None, *SHUFFLED]), dtype)
 
@@ -133,7 +153,7 @@ def test_every_output(output, loss, targets, n_out, weighted, dtype, every):
 @pytest.mark.parametrize("sizes", [[3, 4, 2], [30, 400, 40]])
 def test_every_optimizer(optimizer, sizes, dtype, every):
     """The second network has more parameters than a block has numbers."""
-    net = rp.Network(sizes, hidden="tanh", output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend="numpy")
+    net = rp.Network(sizes, hidden="tanh", output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=every)
     results = both(net, OPTIMIZERS[optimizer], data_of(net, 70, "indices"), SHUFFLED[:1])
     assert_same(results, dtype)
     if dtype == "float64":  # in float32 a gradient near 0 is its rounding, and Adam makes a whole step of it
@@ -145,7 +165,7 @@ def test_every_optimizer(optimizer, sizes, dtype, every):
     {"l2": 0.1}, {"l1": 0.01}, {"l2": 0.1, "l1": 0.01}, {"dropout": [0.5, 0.0]}, {"dropout": 0.3, "l2": 0.1},
 ])  # fmt: skip
 def test_penalties_and_dropout(bias, options, dtype, every):
-    net = rp.Network([6, 8, 5, 3], hidden=["relu", "gelu"], bias=bias, seed=0, dtype=dtype, backend="numpy", **options)
+    net = rp.Network([6, 8, 5, 3], hidden=["relu", "gelu"], bias=bias, seed=0, dtype=dtype, backend=every, **options)
     data = data_of(net, 70, "numbers", weighted=True)
     assert_same(both(net, OPTIMIZERS["nesterov"], data, SHUFFLED, masked="dropout" in options), dtype)
 
@@ -153,26 +173,26 @@ def test_penalties_and_dropout(bias, options, dtype, every):
 @pytest.mark.parametrize("clips", [{"clip_norm": 0.1}, {"clip_norm": 1e6}, {"clip_value": 0.01},
                                    {"clip_norm": 0.1, "clip_value": 0.01}])  # fmt: skip
 def test_clipping(clips, dtype, every):
-    net = rp.Network([6, 8, 3], seed=0, dtype=dtype, backend="numpy")
+    net = rp.Network([6, 8, 3], seed=0, dtype=dtype, backend=every)
     assert_same(both(net, OPTIMIZERS["sgd"], data_of(net, 70, "numbers"), SHUFFLED, **clips), dtype)
 
 
 @pytest.mark.parametrize("sizes", [[5, 3], [5, 1], [1, 1, 1], [4, 4, 4, 4], [33, 2], [7, 65, 64, 2]])
 def test_every_depth(sizes, dtype, every):
-    net = rp.Network(sizes, seed=0, dtype=dtype, backend="numpy")
+    net = rp.Network(sizes, seed=0, dtype=dtype, backend=every)
     for m in (1, 2, 7, 64):
         assert_same(both(net, OPTIMIZERS["sgd"], data_of(net, m, "numbers"), [None, None, np.zeros(1, int)]), dtype)
 
 
 def test_functions_from_outside(dtype, lowering):
-    net = rp.Network([6, 8, 3], hidden=Cube(), loss=Quartic(), seed=0, dtype=dtype, backend="numpy")
+    net = rp.Network([6, 8, 3], hidden=Cube(), loss=Quartic(), seed=0, dtype=dtype, backend=lowering)
     results = both(net, OPTIMIZERS["sgd"], data_of(net, 70, "numbers"), SHUFFLED, learning_rate=1e-6)
     assert_same(results, dtype)
 
 
 def test_rows_in_order_of_any_layout(lowering):
     """Columns first, every second row, read-only, as a memory map is."""
-    net = rp.Network([6, 8, 3], output="sigmoid", loss="binary_cross_entropy", seed=0, backend="numpy")
+    net = rp.Network([6, 8, 3], output="sigmoid", loss="binary_cross_entropy", seed=0, backend=lowering)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 6)).astype("float32"), rng.integers(0, 2, (60, 3)).astype("float32")
     odd = np.zeros((120, 6), "float32")
@@ -181,7 +201,7 @@ def test_rows_in_order_of_any_layout(lowering):
     frozen.flags.writeable = False
     histories = []
     for one, other in ((x, y), (np.asfortranarray(x), np.asfortranarray(y)), (odd[::2], frozen)):
-        trained = net.to("numpy")
+        trained = net.to(lowering)
         histories.append(rp.fit(trained, one, other, epochs=2, batch_size=16, shuffle=False).cost)
     assert histories[1] == pytest.approx(histories[0], rel=1e-5)
     assert histories[2] == pytest.approx(histories[0], rel=1e-5)
@@ -199,8 +219,8 @@ def test_what_cannot_be_recorded_runs_as_it_is_written(lowering, caplog):
         def derivative(self, z, a, xp):
             return xp.ones_like(z) * (2.0 if float(xp.max(z)) > 0.0 else 1.0)
 
-    net = rp.Network([2, 3, 1], hidden=Branching(), seed=0, backend="numpy")
-    before = net.to("numpy").parameters.leaves
+    net = rp.Network([2, 3, 1], hidden=Branching(), seed=0, backend=lowering)
+    before = net.to(lowering).parameters.leaves
     with caplog.at_level(logging.INFO, logger="retroprop"):
         rp.fit(net, [[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0], epochs=3, optimizer="sgd")
     assert "not recorded" in caplog.text
@@ -214,7 +234,7 @@ def test_an_error_of_a_function_from_outside_comes_through(lowering):
                 raise ZeroDivisionError("of my own")
             return z * z * z
 
-    net = rp.Network([2, 3, 1], hidden=Broken(), seed=0, backend="numpy")
+    net = rp.Network([2, 3, 1], hidden=Broken(), seed=0, backend=lowering)
     with pytest.raises(ZeroDivisionError, match="of my own"):
         rp.fit(net, np.ones((7, 2)), np.ones(7))
 
@@ -230,11 +250,11 @@ def test_a_function_that_changed_between_two_fits_is_seen(lowering):
             return 3.0 * self.scale * z * z
 
     f = Scaled()
-    net = rp.Network([2, 3, 1], hidden=f, seed=0, backend="numpy")
+    net = rp.Network([2, 3, 1], hidden=f, seed=0, backend=lowering)
     x, y = np.ones((4, 2)), np.ones(4)
-    first = rp.fit(net.to("numpy"), x, y, epochs=1).cost
+    first = rp.fit(net.to(lowering), x, y, epochs=1).cost
     f.scale = 2.0
-    second = rp.fit(net.to("numpy"), x, y, epochs=1).cost
+    second = rp.fit(net.to(lowering), x, y, epochs=1).cost
     assert first != second
     assert second[0] == pytest.approx(float(net.cost(x, y)), rel=1e-5)
 
@@ -244,7 +264,7 @@ def test_a_function_that_changed_between_two_fits_is_seen(lowering):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_a_step_allocates_nothing_to_speak_of(optimizer, shuffled, lowering):
+def test_a_step_allocates_nothing_to_speak_of(optimizer, shuffled, on_numpy):
     """In steady state no growth, and nothing above 64 kB in passing, where an activation has 256 kB."""
     net = rp.Network([128, 256, 256, 10], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
     rule = rp.optimizers.SGD(0.01) if optimizer == "sgd" else rp.optimizers.Adam(0.001)
@@ -276,7 +296,7 @@ def test_a_step_allocates_nothing_to_speak_of(optimizer, shuffled, lowering):
         tracemalloc.stop()
 
 
-def test_the_block_holds_what_is_needed_at_once_and_no_more(lowering):
+def test_the_block_holds_what_is_needed_at_once_and_no_more(on_numpy):
     """Gradients, every activation once, and two deltas: not the sum of all that is computed."""
     m, width = 256, 128
     net = rp.Network([width] * 10, seed=0, backend="numpy")
@@ -288,13 +308,13 @@ def test_the_block_holds_what_is_needed_at_once_and_no_more(lowering):
     one = 4 * m * width
     gradients = 4 * net.n_parameters
     # 9 activations, two deltas and, on NumPy alone, a mask of bytes and the same as numbers; a little for the cost
-    most = gradients + (9 + 2 + (2 if lowering == "numpy alone" else 0)) * one + one // 4 + 64 * 1024
+    most = gradients + (9 + 2 + (2 if on_numpy[0] == "numpy alone" else 0)) * one + one // 4 + 64 * 1024
     assert program.plan.nbytes <= most
     kept = sum(memory.nbytes for memory in program.workspace._kept.values())
     assert kept <= 3 * gradients + 3 * 64
 
 
-def test_results_are_the_networks_own_after_a_fit(lowering):
+def test_results_are_the_networks_own_after_a_fit(on_numpy):
     """Nothing that a later fit writes to is held by a network."""
     x, y = np.ones((8, 3)), np.ones((8, 2))
     net = rp.Network([3, 4, 2], seed=0, backend="numpy")
@@ -315,7 +335,7 @@ def test_results_are_the_networks_own_after_a_fit(lowering):
 # Threads -----------------------------------------------------------------------------------------------------------
 
 
-def test_trainings_in_threads_are_those_of_one_after_the_other(lowering):
+def test_trainings_in_threads_are_those_of_one_after_the_other(on_numpy):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(400, 20)), rng.integers(0, 5, 400)
 
@@ -341,7 +361,7 @@ def test_trainings_in_threads_are_those_of_one_after_the_other(lowering):
             np.testing.assert_array_equal(a, b)
 
 
-def test_two_steps_of_one_recording_share_no_memory(lowering):
+def test_two_steps_of_one_recording_share_no_memory(on_numpy):
     net = rp.Network([3, 4, 2], seed=0, backend="numpy")
     rule = rp.optimizers.Adam()
     results = []

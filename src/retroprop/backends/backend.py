@@ -152,16 +152,25 @@ class Backend:
     def fuse(
         self, formula: Callable[..., tuple[Array, ...]], *, donate: tuple[int, ...] = ()
     ) -> Callable[..., tuple[Array, ...]]:
-        """Return a pointwise formula f(xp, *arrays) as a function of the arrays.
+        """Return a pointwise formula f(xp, *arrays) as a function of the arrays: a step that is nothing else.
 
         Parameters
         ----------
         formula : callable
             An Array API expression over the namespace it is given first.
         donate : tuple of int
-            The arrays an output may overwrite, output i the i-th of them; this plain form overwrites nothing.
+            The arrays an output may overwrite.
+
+        Returns
+        -------
+        callable
+            As `capture` returns it: its results hold until the next call.
         """
-        return partial(formula, self.xp)
+
+        def step(operations: Operations, *arrays: Any) -> tuple[Array, ...]:
+            return formula(operations.xp, *arrays)
+
+        return self.capture(step, donate=donate)
 
     def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
         """Return a step (state in, state out) as one unit, where the library can: here, the step itself.

@@ -1,5 +1,6 @@
 """CuPy on an NVIDIA GPU."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -7,6 +8,8 @@ import array_api_compat.cupy
 import cupy
 
 from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.tracing.captured import Captured
+from retroprop.backends.tracing.cupy_calls import CupyCalls, kerneled
 from retroprop.functions.types import Array
 
 
@@ -64,3 +67,6 @@ class CupyBackend(Backend):
     def active(self) -> AbstractContextManager[Any]:
         context: AbstractContextManager[Any] = self.device
         return context
+
+    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        return Captured(step, super().capture(step), donate, CupyCalls(), kerneled)

@@ -1,5 +1,6 @@
 """PyTorch's tensors, on the CPU or a GPU, without its automatic differentiation."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -7,6 +8,8 @@ import array_api_compat.torch
 import torch
 
 from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.tracing.captured import Captured
+from retroprop.backends.tracing.torch_calls import TorchCalls, called
 from retroprop.functions.types import Array
 
 
@@ -60,3 +63,6 @@ class TorchBackend(Backend):
     def active(self) -> AbstractContextManager[Any]:
         context: AbstractContextManager[Any] = torch.no_grad()
         return context
+
+    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        return Captured(step, super().capture(step), donate, TorchCalls(self.device), called)

@@ -62,32 +62,17 @@ class NumpyCalls:
             return numpy.ndarray(shape[::-1], dtype, memory, offset).T
         return numpy.ndarray(shape, dtype, memory, offset)
 
+    def dtype(self, dtype: Any) -> Any:
+        return dtype
+
     def constant(self, value: Any, dtype: Any) -> Array:
         return numpy.array(value, dtype)
 
+    def settle(self, name: str, number: str) -> str:
+        return f"{name}[()] = {number}"
+
     def scalar(self, name: str) -> str:
         return f"{name}[()]"
-
-    def view(self, node: Node, array: Array) -> Array:
-        if node.op == "transpose":
-            return array.mT
-        if node.op == "reshape":
-            return array.reshape(node.shape)
-        if node.op == "part":
-            offset = node.attr("offset")
-            return array[offset : offset + node.size].reshape(node.shape)
-        if node.op == "index":
-            return eval(f"array[{_subscript(node)}]", {"array": array, "slice": slice, "Ellipsis": Ellipsis})
-        return array  # overwrite: the new numbers are where the old ones were
-
-    def view_source(self, node: Node, name: str) -> str:
-        if node.op == "transpose":
-            return f"{name}.mT"
-        if node.op == "reshape":
-            return f"{name}.reshape({node.shape})"
-        if node.op == "index":
-            return f"{name}[{_subscript(node)}]"
-        raise NotTraceableError(f"{node.op} of an argument is not replayed.")
 
     # Calls ---------------------------------------------------------------------------------------------------------
 
@@ -223,8 +208,3 @@ def operand_dtype(node: Node, value: Any) -> Any:
     if node.op in _COMPARE:
         return others[0]
     return numpy.result_type(node.dtype, *others) if node.dtype.kind == "f" else numpy.result_type(*others)
-
-
-def _subscript(node: Node) -> str:
-    key: str = node.attr("key")
-    return key[1:-1] if key.startswith("(") else key

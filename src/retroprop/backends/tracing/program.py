@@ -7,7 +7,7 @@ import numpy
 
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.fusion import base_of
-from retroprop.backends.tracing.graph import HOST_ARITHMETIC, VIEWS, Node
+from retroprop.backends.tracing.graph import HOST_ARITHMETIC, VIEWS, Node, NotTraceableError
 from retroprop.backends.tracing.plan import Cell, Instruction, Place, Plan
 from retroprop.functions.types import Array
 
@@ -51,11 +51,8 @@ class Library(Protocol):
     def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool) -> Array:
         """Return an array over memory, from `offset` bytes on."""
 
-    def view(self, node: Node, array: Array) -> Array:
-        """Return the view that a node of `VIEWS` is."""
-
-    def view_source(self, node: Node, name: str) -> str:
-        """Return the same as source."""
+    def dtype(self, dtype: Any) -> Any:
+        """Return the library's own dtype object."""
 
     def constant(self, value: Any, dtype: Any) -> Array:
         """Return an array of numbers known now."""
@@ -65,6 +62,9 @@ class Library(Protocol):
 
     def loop(self, one: Instruction, program: "Program") -> list[str]:
         """Return the lines that run a loop."""
+
+    def settle(self, name: str, number: str) -> str:
+        """Return the line that puts a Python number into an array without axes."""
 
     def scalar(self, name: str) -> str:
         """Return the expression of a copy of an array without axes."""
@@ -109,7 +109,7 @@ class Program:
     def array(self, node: Node) -> Array:
         """Return a node's array over the memory it has."""
         if node.op in VIEWS:
-            return self.library.view(node, self.array(node.inputs[0]))
+            return view_of(node, self.array(node.inputs[0]))
         if node.op == "constant":
             content = numpy.frombuffer(node.attr("content"), node.dtype).reshape(node.shape)
             return self.library.constant(content, node.dtype)
@@ -135,7 +135,7 @@ class Program:
         name = f"n{value.index}_{dtype}"
         if name not in self.names:
             self.bind(name, self.library.constant(0, dtype))
-            self._settled.append(f"{name}[()] = n{value.index}")
+            self._settled.append(self.library.settle(name, f"n{value.index}"))
         return name
 
     def _copy_tree(self, into: Any, given: Any) -> None:
@@ -201,7 +201,7 @@ class Program:
         if argument.op == "number":
             return []
         self.bind(f"shape_{name}", argument.shape)
-        self.bind(f"dtype_{name}", argument.dtype)
+        self.bind(f"dtype_{name}", self.library.dtype(argument.dtype))
         return [f"if {name} is None or {name}.shape != shape_{name} or {name}.dtype != dtype_{name}: return None"]
 
     def _assigned(self, name: str, argument: Any) -> list[str]:
@@ -223,7 +223,7 @@ class Program:
                 node = node.inputs[0]
         for i in sorted(wanted):
             node = self.plan.graph.nodes[i]
-            source = self.library.view_source(node, f"a{node.inputs[0].index}")
+            source = view_source(node, f"a{node.inputs[0].index}")
             lines.append((base_of(node).index, f"a{i} = {source}"))
         return lines
 
@@ -255,3 +255,33 @@ class Program:
 
     def _class(self, cls: type) -> str:
         return self.bind(cls.__name__, cls)
+
+
+def view_of(node: Node, array: Array) -> Array:
+    """Return the view that a node of `VIEWS` is of an array."""
+    if node.op == "transpose":
+        return array.mT
+    if node.op == "reshape":
+        return array.reshape(node.shape)
+    if node.op == "part":
+        offset = node.attr("offset")
+        return array[offset : offset + node.size].reshape(node.shape)
+    if node.op == "index":
+        return eval(f"array[{_subscript(node)}]", {"array": array, "slice": slice, "Ellipsis": Ellipsis})
+    return array  # overwrite: the new numbers are where the old ones were
+
+
+def view_source(node: Node, name: str) -> str:
+    """Return the same as the source of an expression."""
+    if node.op == "transpose":
+        return f"{name}.mT"
+    if node.op == "reshape":
+        return f"{name}.reshape({node.shape})"
+    if node.op == "index":
+        return f"{name}[{_subscript(node)}]"
+    raise NotTraceableError(f"{node.op} of an argument is not replayed.")
+
+
+def _subscript(node: Node) -> str:
+    key: str = node.attr("key")
+    return key[1:-1] if key.startswith("(") else key
