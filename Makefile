@@ -10,6 +10,8 @@ EXTRAS ?= all,test
 WORKERS ?= auto
 # Further arguments for pytest, e.g. make test PYTEST_ARGS="-k losses -x"
 PYTEST_ARGS ?=
+# Further arguments for bench and bench-check, e.g. make bench BENCH_ARGS=--quick
+BENCH_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +23,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1 NUMBA_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8
 
-.PHONY: help setup demo test test-long lint format bench gpu-check docs clean
+.PHONY: help setup demo test test-long lint format bench bench-check gpu-check docs clean
 
 help:  ## this list
 	@echo "make <target>, one of:"
@@ -72,8 +74,11 @@ format: $(STAMP)  ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP)  ## time 20 training steps on every backend present but array_api_strict
-	@$(BIN)/python -m pytest benchmarks/test_step.py --benchmark-only --benchmark-group-by=param:network $(PYTEST_ARGS)
+bench: $(STAMP)  ## time training steps on every backend present, about a minute; leaves build/bench.json
+	@$(BIN)/python -m retroprop.bench --json build/bench.json $(BENCH_ARGS)
+
+bench-check: $(STAMP)  ## fail if a step has become slower than benchmarks/bounds.json allows; on an idle machine
+	@$(BIN)/python benchmarks/check.py --out build/bench-check.txt $(BENCH_ARGS)
 
 gpu-check: $(STAMP)  ## with EXTRAS=all,test,cuda12 or cuda13, on an NVIDIA GPU: the gpu tests, a first timing
 	@$(BIN)/python benchmarks/gpu_check.py --out build/gpu

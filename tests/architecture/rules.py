@@ -19,6 +19,8 @@ ORDER = (
 ARRAY_LIBRARIES = ("numpy", "cupy", "cupyx", "torch", "jax", "array_api_strict", "array_api_compat")
 # NumPy is the host: these read it and write it. The algorithm and the loop get arrays, wherever those live.
 MAY_IMPORT_NUMPY = ("backends", "persistence", "estimators", "explain", "scale", "bench", "cli")
+# The floor and the peers are other libraries' own code: imported where it is used, so that nothing is loaded unasked.
+MAY_IMPORT_LIBRARIES_LATE = ("bench",)
 MAY_NAME_BACKENDS = ("backends", "bench", "cli")
 # What waits for a device, or cannot be captured: never where a step runs.
 HOT = ("functions.activations", "functions.losses", "functions.outputs", "functions.special", "core.operations",
@@ -33,10 +35,10 @@ def violations(module, source):
     """Return what `source`, the text of `retroprop.<module>`, does that its place forbids."""
     tree = ast.parse(source)
     folder = module.partition(".")[0]
-    found = []
+    found, late = [], _inside_functions(tree)
     for node in ast.walk(tree):
         for imported in _imports(node):
-            found += _import_faults(folder, imported)
+            found += _import_faults(folder, imported, late=node in late)
         if folder not in MAY_NAME_BACKENDS:
             found += _name_faults(folder, node)
         if isinstance(node, ast.Call):
@@ -54,9 +56,19 @@ def _imports(node):
     return []
 
 
-def _import_faults(folder, imported):
+def _inside_functions(tree):
+    functions = (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    return {inner for function in functions for inner in ast.walk(function)}
+
+
+def _import_faults(folder, imported, *, late):
     root, _, rest = imported.partition(".")
-    if root in ARRAY_LIBRARIES and folder != "backends" and not (root == "numpy" and folder in MAY_IMPORT_NUMPY):
+    allowed = (
+        folder == "backends"
+        or (root == "numpy" and folder in MAY_IMPORT_NUMPY)
+        or (late and folder in MAY_IMPORT_LIBRARIES_LATE)
+    )
+    if root in ARRAY_LIBRARIES and not allowed:
         return [f"imports {imported}"]
     target = rest.partition(".")[0]
     if root == "retroprop" and target in ORDER and ORDER.index(target) > ORDER.index(folder):

@@ -31,6 +31,8 @@ def test_rules_hold(module):
         ("network", "import jax.numpy as jnp"),
         ("training.step", "from array_api_compat import array_namespace"),
         ("cli.train", "import cupy"),
+        ("bench.floor", "import torch"),
+        ("cli.bench", "def f():\n    import torch"),
         ("core.backward", "def f(backend):\n    return backend == 'cupy'"),
         ("training.loop", "if backend.name in ('torch:cuda', 'x'): pass"),
         ("network", "net.to('numpy')"),

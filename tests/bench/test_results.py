@@ -43,7 +43,7 @@ def test_every_table_has_its_figures(results):
     assert parts.rows == [["2-2-2@4", "numpy", "0.00100", "0.00150", "0.00200", "0.00300"]]
     assert fits.rows[0][1:] == ["8,000 rows, 5 epochs", "retroprop numpy", "200", "0.400 (0.400–0.400)"]
     assert overtaking.rows[0][0] == "torch:cpu"
-    # 12 parameters, as many gradients and twice as many moments, 4 rows of 4 activations, 2 deltas of 4 rows of 2
+    # 12 parameters, as many gradients, twice as many moments; of 4 rows 4 activations each, and 2 layers of 2 deltas
     least = 4 * (12 * 4 + 4 * 4 + 2 * 4 * 2)
     assert memory.rows == [["2-2-2@4", "numpy", "0.00500", f"{least / 1e6:.6f}", "0.0000100"]]
     assert peaks.rows[0] == ["numpy", "200", "10.0"]

@@ -146,7 +146,9 @@ def test_memory_is_what_numpy_holds():
     workload = parse("50-40-30-20@64")
     found = memory.measure(rp.get_backend("numpy"), draw(workload, "adam"))
     assert found.reason is None
-    assert workload.n_parameters * 4 * 3 < found.peak < 10 * 4 * workload.least_memory("adam")
+    least = 4 * workload.least_memory("adam")
+    # Objects of Python's own are in what comes and goes; another form of the step may hold a few buffers more.
+    assert least <= found.peak < 5 * least
     assert 0 <= found.transient <= found.peak
 
 

@@ -45,7 +45,7 @@ def test_the_table_is_that_of_the_issue():
 def test_counts_of_memory():
     workload = parse("3-5-4@7")
     assert workload.n_parameters == 3 * 5 + 5 + 5 * 4 + 4
-    assert workload.least_memory("sgd") == 2 * 44 + 7 * (5 + 4) + 2 * 7 * 5
+    assert workload.least_memory("sgd") == 2 * 44 + 7 * (5 + 4) + 7 * (5 + 4)
     assert workload.least_memory("adam") - workload.least_memory("sgd") == 2 * 44
     assert workload.elements("adam") - workload.elements("sgd") == 4 * 44
 

@@ -284,6 +284,70 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RESULTS.json]...", help="With --report: results of earlier runs.", show_default=False),
+    ] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Small networks alone.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Everything: a grid of sizes, both dtypes, parts of a step, memory. Long."),
+    ] = False,
+    networks: Annotated[
+        str | None,
+        typer.Option(help='Your own, as "784-100-10@128,256x9@256": layer sizes, then the batch.', show_default=False),
+    ] = None,
+    backends: Annotated[
+        str | None, typer.Option(help='As "numpy,torch:cpu"; by default all devices that are here.')
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, adam or both; by default adam, with --full both.", show_default=False)
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="float32, float64 or both; by default float32, with --full both.", show_default=False),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="For all rounds together; compiling comes on top.", show_default=False),
+    ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Time PyTorch, JAX, Thinc and scikit-learn too, where installed.")
+    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Measure nothing: tables and plot of RESULTS.json.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to a file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw them to a .png, .svg or .pdf file.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the tables to a Markdown file.")] = None,
+) -> None:
+    """Time training steps on every backend and device of this machine, and say which wins from which size on."""
+    from retroprop.cli.bench import BenchOptions
+    from retroprop.cli.bench import bench as run_bench
+
+    results = run_bench(
+        BenchOptions(
+            files=tuple(files or ()),
+            quick=quick,
+            full=full,
+            networks=networks,
+            backends=backends,
+            optimizer=optimizer,
+            dtype=dtype,
+            seconds=seconds,
+            peers=peers,
+            report=report,
+            json=json_file,
+            plot=plot,
+            output=output,
+        )
+    )
+    if any(one.interrupted for one in results) and not report:
+        note("interrupted; the tables have what was measured until then", quiet=False)
+        raise typer.Exit(130)
+
+
 def _quoted(argument: Path | str) -> str:
     from shlex import quote
 

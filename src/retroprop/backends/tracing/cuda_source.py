@@ -106,10 +106,8 @@ def _expression(node: Node, operands: list[str]) -> str:
     if node.op in ("maximum", "minimum"):  # NaN where an operand is
         sign = "<" if node.op == "maximum" else ">"
         return f"({x} {sign} {y} || {y} != {y}) ? {y} : {x}"
-    return {
-        "negative": f"-{x}",
-        "square": f"{x} * {x}",
-        "where": f"{x} ? {operands[1]} : {y}",
-        "astype": f"{_TYPES[node.dtype.name]}({x})",
-        "logical_not": f"!{x}",
-    }[node.op]
+    if node.op == "where":
+        return f"{x} ? {operands[1]} : {y}"
+    if node.op == "astype":
+        return f"{_TYPES[node.dtype.name]}({x})"
+    return {"negative": f"-{x}", "square": f"{x} * {x}", "logical_not": f"!{x}"}[node.op]

@@ -1,0 +1,205 @@
+"""Guard the speed of a training step: `make bench-check`.
+
+    python benchmarks/check.py [--forms "with numba" "numpy alone"] [--networks NAME ...] [--seconds S] [--out FILE]
+
+`bounds.json` holds, for each network and optimizer, the largest ratio that is accepted: a step over hand-written NumPy,
+over its bare matrix products, a fit over scikit-learn's. Both sides of a ratio are timed in turns in one process.
+
+A ratio fails if in three quarters of the rounds it was above its bound by more than the margin (so its lower quartile
+is), and was so again in each of two further measurements. What disturbs a moment widens the quartiles; a step that has
+become slower moves them. A machine that is busy all the time moves them too, in either direction: that is said.
+
+The exit status is 0 if nothing fails, 1 if something does, 2 for wrong arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from retroprop.bench import QUICK, Results, read, run, to_json  # noqa: E402
+from retroprop.bench.analysis import Ratio, ratio  # noqa: E402
+from retroprop.bench.report import warning  # noqa: E402
+from retroprop.bench.results import Row  # noqa: E402
+from retroprop.bench.timer import Pace  # noqa: E402
+from retroprop.bench.workloads import OPTIMIZERS, parse  # noqa: E402
+
+BOUNDS = Path(__file__).with_name("bounds.json")
+FORMS = {"with numba": {"RETROPROP_NUMBA": "1"}, "numpy alone": {"RETROPROP_NUMBA": "0"}}
+ATTEMPTS = 3
+# Of a ratio: what stands above the line, and below it.
+SIDES = {
+    "hand-written": (("step", "numpy"), ("peer", "hand-written NumPy")),
+    "floor": (("step", "numpy"), ("floor", "numpy")),
+    "scikit-learn": (("fit", "numpy"), ("peer", "scikit-learn")),
+}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The largest ratio accepted of a network, an optimizer, and what it is compared with."""
+
+    form: str
+    network: str
+    optimizer: str
+    over: str
+    largest: float
+
+    def ratio(self, results: Results) -> Ratio | None:
+        """Return what was measured, None where it could not be."""
+        for row in results.rows:
+            if (row.workload.name, row.optimizer, _is_fit(row)) == (self.network, self.optimizer, self.is_fit):
+                return ratio(*(row.timing(*side) for side in SIDES[self.over]))
+        return None
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it is of a whole training."""
+        return self.over == "scikit-learn"
+
+
+def _is_fit(row: Row) -> bool:
+    return row.data_rows is not None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check every bound; return the exit status."""
+    options = parser().parse_args(arguments)
+    if options.measure:
+        networks = tuple(parse(name) for name in options.networks)
+        options.out.write_text(to_json(measured(networks, options.optimizers, options.seconds, fits=options.fits)))
+        return 0
+    content = json.loads(BOUNDS.read_text(encoding="utf-8"))
+    margin = content.pop("margin")
+    unknown = [form for form in options.forms if form not in content]
+    if unknown:
+        print(f"error: --forms must be of {', '.join(content)}, not {', '.join(unknown)}.", file=sys.stderr)
+        return 2
+    known = {network for form in options.forms for network in content[form]}
+    if not known.issuperset(options.networks):
+        print(f"error: --networks must be of {', '.join(sorted(known))}.", file=sys.stderr)
+        return 2
+    failed, lines = [], []
+    for form in options.forms:
+        if form == "with numba" and find_spec("numba") is None:
+            print("with numba: not checked, numba is not installed")
+            continue
+        bounds = bounds_of(form, content[form])
+        if options.networks:
+            bounds = [bound for bound in bounds if bound.network in options.networks]
+        for bound, found, attempts in check(bounds, margin, options.seconds):
+            fails = found is not None and over(found, bound, margin)
+            failed += [bound] if fails else []
+            lines.append(line(bound, found, attempts, fails=fails))
+            print(lines[-1], flush=True)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{len(failed)} of {len(lines)} ratios are over their bounds" if failed else "no ratio is over its bound")
+    return 1 if failed else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--forms", nargs="+", default=list(FORMS), help="with numba, numpy alone (default: both)")
+    made.add_argument("--networks", nargs="*", default=[], help="these of bounds.json only")
+    made.add_argument("--seconds", type=float, default=2.0, help="for the rounds of a network and optimizer")
+    made.add_argument("--out", type=Path, default=None, help="write the lines to a file too")
+    for name in ("--measure", "--fits"):
+        made.add_argument(name, action="store_true", help=argparse.SUPPRESS)
+    made.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS), help=argparse.SUPPRESS)
+    return made
+
+
+def bounds_of(form: str, content: dict[str, dict[str, dict[str, float]]]) -> list[Bound]:
+    """Return the bounds of a form as a list."""
+    return [
+        Bound(form, network, optimizer, compared, largest)
+        for network, by_optimizer in content.items()
+        for optimizer, ratios in by_optimizer.items()
+        for compared, largest in ratios.items()
+    ]
+
+
+def check(bounds: list[Bound], margin: float, seconds: float):
+    """Yield every bound with what was found last and in how many measurements."""
+    found: dict[Bound, Ratio | None] = dict.fromkeys(bounds)
+    attempts = dict.fromkeys(bounds, 0)
+    pending = bounds
+    while pending:
+        # Steps and fits apart; what fails is measured again, and nothing else.
+        for fits in (False, True):
+            some = [bound for bound in pending if bound.is_fit is fits]
+            if some:
+                results = apart(some, seconds, fits=fits)
+                if warning(results):
+                    print(warning(results), flush=True)
+                for bound in some:
+                    found[bound], attempts[bound] = bound.ratio(results), attempts[bound] + 1
+        pending = [
+            bound
+            for bound in pending
+            if attempts[bound] < ATTEMPTS and (last := found[bound]) is not None and over(last, bound, margin)
+        ]
+    for bound in bounds:
+        yield bound, found[bound], attempts[bound]
+
+
+def over(found: Ratio, bound: Bound, margin: float) -> bool:
+    """Return whether a ratio is above its bound by more than noise explains."""
+    return found.low > bound.largest * (1.0 + margin)
+
+
+def apart(bounds: list[Bound], seconds: float, *, fits: bool) -> Results:
+    """Measure in a process of its own, where the form's environment holds from the start."""
+    networks = list(dict.fromkeys(bound.network for bound in bounds))
+    optimizers = list(dict.fromkeys(bound.optimizer for bound in bounds))
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "results.json"
+        command = [sys.executable, __file__, "--measure", "--networks", *networks, "--optimizers", *optimizers]
+        command += ["--seconds", str(seconds), "--out", str(file), *(["--fits"] if fits else [])]
+        subprocess.run(command, env=os.environ | FORMS[bounds[0].form] | {"PYTHONPATH": path}, check=True)
+        return read(file)
+
+
+def measured(networks, optimizers: list[str], seconds: float, *, fits: bool) -> Results:
+    """Measure here: steps of these networks, or the fit."""
+    settings = replace(
+        QUICK,
+        workloads=() if fits else networks,
+        optimizers=tuple(optimizers),
+        backends=("numpy",),
+        peers=("scikit-learn",) if fits else (),
+        fits=fits,
+        seconds=seconds * len(optimizers) * (1 if fits else len(networks)),
+        pace=Pace(rounds=(7, 51)),
+    )
+    return run(settings)
+
+
+def line(bound: Bound, found: Ratio | None, attempts: int, *, fails: bool) -> str:
+    """Return what there is to say of a bound."""
+    what = f"{bound.form:12} {bound.network:22} {bound.optimizer:5} / {bound.over:13}"
+    if found is None:
+        return f"{what} not measured (bound {bound.largest:.2f})"
+    verdict = "FAILED" if fails else "ok" if found.median <= bound.largest else "ok, within the margin or the noise"
+    again = f", {attempts} measurements" if attempts > 1 else ""
+    return (
+        f"{what} {found.median:.3f} ({found.low:.3f} to {found.high:.3f}), bound {bound.largest:.2f}: {verdict}{again}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The floor: the matrix products of a step and nothing else, into buffers made beforehand.
+
+No step is faster than its products, unless it computes something else. Every product here reads factors and writes a
+result of its own, in the layouts of a step: a Θᵀ with Θ stored (to, from), δᵀ a, δ Θ.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retroprop.backends import Backend
+from retroprop.bench.contestant import Contestant
+from retroprop.bench.workloads import Product, Workload
+from retroprop.functions.types import Array, Namespace
+
+
+class _Stored(NamedTuple):
+    """The factors of a product as a step stores them."""
+
+    kind: str
+    left: Array
+    right: Array
+
+    def factors(self, xp: Namespace) -> tuple[Array, Array]:
+        """Return them as they are multiplied."""
+        if self.kind == "forward":
+            return self.left, xp.matrix_transpose(self.right)
+        if self.kind == "gradient":
+            return xp.matrix_transpose(self.left), self.right
+        return self.left, self.right
+
+
+def floor(backend: Backend, workload: Workload, dtype: str) -> Contestant:
+    """Return the products of one step of `workload` on a backend."""
+    return Contestant(
+        kind="floor",
+        name=str(backend),
+        call=multiply(backend, workload.products, dtype),
+        finish=backend.synchronize,
+        active=backend.active,
+        pool=backend.name,
+    )
+
+
+def multiply(backend: Backend, products: Sequence[Product], dtype: str) -> Callable[[], Any]:
+    """Return a function that carries out the products, in the fastest plain way the library has."""
+    rng = np.random.default_rng(0)
+
+    def drawn(*shape: int) -> Array:
+        return backend.asarray(rng.standard_normal(shape), dtype)
+
+    def stored(product: Product) -> _Stored:
+        m, k, n = product.m, product.k, product.n
+        left = drawn(k, m) if product.kind == "gradient" else drawn(m, k)
+        return _Stored(product.kind, left, drawn(n, k) if product.kind == "forward" else drawn(k, n))
+
+    with backend.active():
+        return _WAYS.get(backend.name, _plain)(backend, [stored(product) for product in products])
+
+
+def _into_buffers(multiply: Callable[..., Any], backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
+    xp, calls = backend.xp, []
+    for product in products:
+        a, b = product.factors(xp)
+        calls.append((a, b, xp.empty((a.shape[0], b.shape[1]), dtype=a.dtype, device=backend.device)))
+
+    def run() -> None:
+        for a, b, out in calls:
+            multiply(a, b, out=out)
+
+    return run
+
+
+def _numpy(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
+    # For two matrices np.dot is np.matmul with half the overhead of a call.
+    return _into_buffers(np.dot, backend, products)
+
+
+def _cupy(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
+    import cupy
+
+    return _into_buffers(cupy.matmul, backend, products)
+
+
+def _torch(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
+    import torch
+
+    return _into_buffers(torch.mm, backend, products)
+
+
+def _jax(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
+    import jax
+
+    kinds = [product.kind for product in products]
+
+    # JAX has no out=, and makes a transpose outside the compiled function a copy. Every result is returned: the
+    # compiler leaves out what nobody reads.
+    def multiplied(stored: list[tuple[Array, Array]]) -> list[Array]:
+        found = []
+        for kind, (left, right) in zip(kinds, stored, strict=True):
+            a, b = _Stored(kind, left, right).factors(backend.xp)
+            found.append(a @ b)
+        return found
+
+    compiled, stored = jax.jit(multiplied), [(product.left, product.right) for product in products]
+    return lambda: compiled(stored)
+
+
+def _plain(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
+    factors = [product.factors(backend.xp) for product in products]
+    return lambda: [backend.xp.matmul(a, b) for a, b in factors]
+
+
+_WAYS = {"numpy": _numpy, "cupy": _cupy, "torch": _torch, "jax": _jax}

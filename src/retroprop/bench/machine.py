@@ -1,0 +1,135 @@
+"""Where figures come from: processor, libraries, versions, commit, date. Neither a path nor the name of the machine."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import retroprop as rp
+
+_PACKAGES = (
+    "numpy",
+    "numba",
+    "array-api-compat",
+    "torch",
+    "jax",
+    "optax",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "thinc",
+    "scikit-learn",
+)
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RETROPROP_NUMBA",
+    "XLA_FLAGS",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Return what a reader needs to know to compare a figure with their own, as JSON can hold it."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),
+        "cores": _cores(),
+        "blas": _blas(),
+        "python": platform.python_version(),
+        "retroprop": rp.__version__,
+        "commit": _commit(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "environment": {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)},
+    }
+
+
+def gpus(backends: Sequence[str]) -> dict[str, str]:
+    """Return the model of the GPU behind each of these backends that has one, in its library's words."""
+    found = {}
+    for backend in backends:
+        name, _, device = backend.partition(":")
+        with suppress(Exception):  # a name is a comfort; no figure depends on it
+            if name == "cupy":
+                import cupy
+
+                model = cupy.cuda.runtime.getDeviceProperties(int(device or 0))["name"]
+                found[backend] = model.decode() if isinstance(model, bytes) else str(model)
+            elif name == "torch" and device.startswith("cuda"):
+                import torch
+
+                found[backend] = str(torch.cuda.get_device_name(device))
+            elif name == "jax" and not device.startswith("cpu"):
+                found[backend] = str(rp.get_backend(backend).device.device_kind)
+    return found
+
+
+def _cpu() -> str:
+    """Return the model of the processor."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in ("model name", "Model", "cpu"):
+                return value.strip()
+    if platform.system() == "Darwin":
+        with suppress(OSError, subprocess.SubprocessError):
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int | None:
+    """Return the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _blas() -> str:
+    """Return the matrix library of NumPy, with its kernels and threads where threadpoolctl can ask it."""
+    config: Any = np.show_config(mode="dicts")
+    built = config.get("Build Dependencies", {}).get("blas", {})
+    name = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
+    with suppress(ImportError):
+        from threadpoolctl import ThreadpoolController
+
+        for pool in ThreadpoolController().select(user_api="blas").info():
+            # A process may hold several; NumPy's own lies beside it or in the folder of its wheel.
+            if "numpy" in str(pool.get("filepath", "")).lower():
+                kernels = f", {pool['architecture']} kernels" if pool.get("architecture") else ""
+                return f"{pool['internal_api']} {pool['version']}{kernels}, {pool['num_threads']} threads"
+    return name
+
+
+def _version(package: str) -> str | None:
+    with suppress(PackageNotFoundError):
+        return version(package)
+    return None
+
+
+def _commit() -> str | None:
+    """Return the commit of the source tree retroprop runs from, None where it is installed or there is no git."""
+    package = Path(rp.__file__).resolve().parent
+    root = package.parents[1]
+    if not (root / ".git").exists():
+        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        return (
+            f"{commit}, changed since" if _git(root, "status", "--porcelain", "--untracked-files=no", "src") else commit
+        )
+    return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,85 @@
+"""The peers by name, what each needs, and where each can run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+from retroprop.backends import BackendInfo
+from retroprop.bench.contestant import Contestant, NotHereError
+from retroprop.bench.workloads import Problem
+
+Prepare = Callable[..., Contestant]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another way to train a network.
+
+    Attributes
+    ----------
+    name : str
+        What reports call it.
+    module : str
+        Its file here, which has `prepare(problem, device)`.
+    needs : tuple of str
+        The modules it imports.
+    install : str
+        What to install for it.
+    library : str
+        The array library whose devices it can run on; empty: the CPU alone.
+    dtypes : tuple of str
+        What it can compute in.
+    fits : bool
+        Whether only a whole training can be compared, not a step.
+    """
+
+    name: str
+    module: str
+    needs: tuple[str, ...] = ()
+    install: str = ""
+    library: str = ""
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    fits: bool = False
+
+    def missing(self) -> str | None:
+        """Return why it cannot take part, None if it can; nothing is imported."""
+        absent = [module for module in self.needs if find_spec(module) is None]
+        return f"needs {', '.join(absent)}: pip install {self.install}" if absent else None
+
+    def called(self, device: str) -> str:
+        """Return its name on a device; the CPU is not mentioned."""
+        return self.name if device.startswith("cpu") else f"{self.name}, {device}"
+
+    def devices(self, libraries: list[BackendInfo]) -> tuple[str, ...]:
+        """Return the devices it can run on, as its library spells them; "cpu" for the host."""
+        found = [info.devices for info in libraries if info.name == self.library and info.available]
+        return found[0] if found else ("cpu",)
+
+
+HAND_WRITTEN = Peer("hand-written NumPy", "hand_written")
+
+PEERS = (
+    Peer("torch eager", "torch_eager", ("torch",), "'retroprop[torch]'", "torch"),
+    Peer("torch.compile", "torch_compiled", ("torch",), "'retroprop[torch]'", "torch"),
+    Peer("JAX + optax", "jax_optax", ("jax", "optax"), "jax optax", "jax"),
+    Peer("Thinc", "thinc_layers", ("thinc",), "thinc", dtypes=("float32",)),
+    Peer("scikit-learn", "sklearn_mlp", ("sklearn",), "scikit-learn", fits=True),
+)
+
+
+def prepare(peer: Peer, problem: Problem, device: str = "cpu", **settings: int) -> Contestant:
+    """Return a peer ready to be timed; `epochs` is a setting of those that fit.
+
+    Raises
+    ------
+    NotHereError
+        If it is not installed or cannot do this problem.
+    """
+    reason = peer.missing()
+    if reason is not None:
+        raise NotHereError(reason)
+    if problem.dtype not in peer.dtypes:
+        raise NotHereError(f"computes in {', '.join(peer.dtypes)} only")
+    make: Prepare = import_module(f"retroprop.bench.peers.{peer.module}").prepare
+    return make(problem, device, **settings)

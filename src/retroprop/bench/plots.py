@@ -1,0 +1,217 @@
+"""Results as a picture: the ratio to the floor by size, the backends compared, the roofline.
+
+Figure objects alone: nothing of pyplot, so no window, no global state, no figure left open.
+"""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retroprop.bench.analysis import over_floor, ratio
+from retroprop.bench.report import flop
+from retroprop.bench.results import Results, Roof
+from retroprop.persistence.files import write_whole
+
+INK, MUTED, FAINT, SURFACE = "#1f2430", "#6b7280", "#e5e7eb", "#ffffff"
+_COLORS = {"numpy": "#2f6db5", "torch": "#d9622b", "jax": "#2f8f5b", "cupy": "#8a4fb3"}
+_MORE = ("#b5872f", "#2fa3b5", "#b52f6d", "#6db52f")
+_MARKERS = {"sgd": "o", "adam": "s"}
+_DPI = 130
+
+
+def draw(runs: Sequence[tuple[str, Results]], path: Path) -> None:
+    """Write the picture in the format of its name (.png, .svg, .pdf), whole or not at all.
+
+    Parameters
+    ----------
+    runs : sequence of (str, Results)
+        A row of panels each, under its title.
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If matplotlib is missing.
+    OSError
+        If the file cannot be written.
+    """
+    image = BytesIO()
+    compose(runs).savefig(image, format=path.suffix.lower().removeprefix(".") or "png", dpi=_DPI, facecolor=SURFACE)
+    write_whole(path, image.getvalue())
+
+
+def compose(runs: Sequence[tuple[str, Results]]) -> Any:
+    """Return the picture as a matplotlib Figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15.0, 5.6 * len(runs)), facecolor=SURFACE, layout="constrained")
+    FigureCanvasAgg(figure)
+    parts = figure.subfigures(len(runs), 1, squeeze=False)[:, 0]
+    for part, (title, results) in zip(parts, runs, strict=True):
+        machine = results.machine
+        where = f"{machine['cpu']}, {machine['cores']} cores, retroprop {machine['retroprop']}, {machine['date']}"
+        part.suptitle(f"{title}: {where}" if title else where, x=0.012, ha="left", fontsize=10.5, color=MUTED)
+        floor, compared, roofline = part.subplots(1, 3)
+        _floor(floor, results)
+        _compared(compared, results)
+        _roofline(roofline, results)
+    return figure
+
+
+def _floor(axes: Any, results: Results) -> None:
+    """Draw a step over its bare products by the work of a step."""
+    _dress(axes, "A step over its bare matrix products", "work of a step")
+    axes.axhline(1.0, color=INK, linewidth=1.2)
+    shown, label = [1.0], _labels(results)
+    for name, color in _colors(results, "step").items():
+        points = [
+            (row.workload.flops, found, row.optimizer)
+            for row in results.steps
+            if (found := over_floor(row, name)) is not None
+        ]
+        for optimizer, marker in _MARKERS.items():
+            some = sorted((size, r.median, r.low, r.high) for size, r, by in points if by == optimizer)
+            if some:
+                sizes, medians, lows, highs = zip(*some, strict=True)
+                shown += medians
+                axes.vlines(sizes, lows, highs, color=color, linewidth=1.2)
+                _line(axes, sizes, medians, color, marker, label(name, optimizer))
+    axes.set_yscale("log")
+    axes.set_ylim(0.85 * min(shown), 1.35 * max(shown))  # a quartile may be far out
+    _logarithmic(axes)
+
+
+def _compared(axes: Any, results: Results) -> None:
+    """Draw everybody's step over ours on NumPy."""
+    _dress(axes, "A step over retroprop's on NumPy", "work of a step")
+    axes.axhline(1.0, color=INK, linewidth=1.2)
+    label = _labels(results)
+    for kind in ("step", "peer"):
+        for name, color in _colors(results, kind).items():
+            for optimizer, marker in _MARKERS.items():
+                some = sorted(
+                    (row.workload.flops, found.median)
+                    for row in results.steps
+                    if row.optimizer == optimizer
+                    and (found := ratio(row.timing(kind, name), row.timing("step", "numpy"))) is not None
+                )
+                if some and (kind, name) != ("step", "numpy"):
+                    style = "-" if kind == "step" else (0, (3, 2))
+                    sizes, medians = zip(*some, strict=True)
+                    _line(axes, sizes, medians, color, marker, label(name, optimizer), style=style)
+    _logarithmic(axes)
+
+
+def _roofline(axes: Any, results: Results) -> None:
+    """Draw the achieved floating-point operations a second under what the device can do at most."""
+    from matplotlib.ticker import FuncFormatter
+
+    _dress(axes, "Roofline", "arithmetic intensity, FLOP/byte")
+    axes.set_ylabel("GFLOP/s", fontsize=9.5, color=MUTED)
+    intensities, label = [], _labels(results)
+    for name, color in _colors(results, "step").items():
+        for optimizer, marker in _MARKERS.items():
+            points = []
+            for row in results.steps:
+                timing = row.timing("step", name)
+                if timing is not None and row.optimizer == optimizer:
+                    work, itemsize = row.workload, np.dtype(row.dtype).itemsize
+                    intensity = work.flops / (work.elements(optimizer) * itemsize)
+                    points.append((intensity, work.flops / timing.median / 1e9))
+            if points:
+                intensities += [point[0] for point in points]
+                axes.plot(*zip(*points, strict=True), marker, color=color, markersize=5, label=label(name, optimizer))
+    for device, roof in _roofs(results.roofs).items():
+        low, high = min(intensities, default=0.1), max(intensities, default=100.0)
+        x = np.geomspace(low / 1.5, max(high * 1.5, 2.0 * roof.flops / roof.bandwidth), 200)
+        axes.plot(x, np.minimum(roof.flops, roof.bandwidth * x) / 1e9, color=INK, linewidth=1.4)
+        axes.annotate(
+            f"{device}: {roof.flops / 1e9:,.0f} GFLOP/s, {roof.bandwidth / 1e9:,.0f} GB/s from memory",
+            (x[-1], roof.flops / 1e9),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    _legend(axes, "lower right")
+
+
+def _roofs(roofs: Sequence[Roof]) -> dict[str, Roof]:
+    """Return the highest roof of each device: libraries share it, and not each uses all of it."""
+    found: dict[str, Roof] = {}
+    for roof in roofs:
+        library, _, device = roof.backend.partition(":")
+        name = "CPU" if library == "numpy" or device.startswith("cpu") else f"GPU {device.rpartition(':')[2] or 0}"
+        best = found.get(name, roof)
+        found[name] = Roof(
+            backend=name,
+            dtype=roof.dtype,
+            flops=max(best.flops, roof.flops),
+            bandwidth=max(best.bandwidth, roof.bandwidth),
+        )
+    return found
+
+
+def _colors(results: Results, kind: str) -> dict[str, str]:
+    """Return a color for everybody of a kind: a library's own, on further devices and for peers others."""
+    names = dict.fromkeys(name for row in results.steps for name in row.names(kind))
+    free, taken, found = cycle(_MORE), set(), {}
+    for name in names:
+        color = _COLORS.get(name.partition(":")[0], MUTED if name.startswith("hand") else "")
+        if not color or color in taken:
+            color = next(free)
+        taken.add(color)
+        found[name] = color
+    return found
+
+
+def _dress(axes: Any, title: str, xlabel: str) -> None:
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
+    axes.set_xlabel(xlabel, fontsize=9.5, color=MUTED)
+    axes.tick_params(colors=MUTED, labelsize=9, length=0, which="both")
+    axes.grid(True, color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _line(axes: Any, x: Any, y: Any, color: str, marker: str, label: str, style: Any = "-") -> None:
+    axes.plot(x, y, color=color, linewidth=1.6, linestyle=style, marker=marker, markersize=4.5, label=label)
+
+
+def _logarithmic(axes: Any) -> None:
+    """Give both axes logarithmic scales with plain numbers, and the first one its unit."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: flop(value).replace(".00 ", " ").replace(".0 ", " ")))
+    axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
+    _legend(axes)
+
+
+def _legend(axes: Any, place: str = "upper right") -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, handlelength=1.6, loc=place)
+
+
+def _labels(results: Results) -> Callable[[str, str], str]:
+    """Return what names a line: with the optimizer only if there are two."""
+    several = len({row.optimizer for row in results.steps}) > 1
+    return lambda name, optimizer: f"{name}, {optimizer}" if several else name

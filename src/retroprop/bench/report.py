@@ -1,0 +1,285 @@
+"""Results as tables, the same ones for a page and for a terminal."""
+
+from dataclasses import dataclass, field, replace
+
+from retroprop.bench.analysis import Ratio, break_even, over_floor, over_hand_written, ratio
+from retroprop.bench.others import NOTICED
+from retroprop.bench.peers import HAND_WRITTEN
+from retroprop.bench.results import Results, Row, Timing
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes
+    ----------
+    title, note : str
+        What stands above and below it.
+    columns, rows : list
+        Headings and cells.
+    labels : int
+        So many first columns say which network a row is of.
+    words : int
+        So many first columns hold words, the others numbers.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    note: str = ""
+    labels: int = 0
+    words: int = 1
+
+
+def tables(results: Results, *, wide: bool = True) -> list[Table]:
+    """Return every table there is something for.
+
+    Parameters
+    ----------
+    results : Results
+        A run.
+    wide : bool
+        Whether the table of all times is wanted, which has a column for everybody; its figures are in the next one.
+    """
+    found = [ratios(results), parts(results), fits(results), overtaking(results), memory(results), peaks(results)]
+    found = [times(results), *found] if wide else found
+    return [narrowed(table) for table in (*found, skipped(results)) if table.rows]
+
+
+def warning(results: Results) -> str:
+    """Return what makes the figures worth less, empty if nothing is known to."""
+    said, share = [], results.machine.get("others")
+    if share is not None and share >= NOTICED:
+        said.append(
+            f"The machine was busy: other programs had {100.0 * share:.0f} % of its processors' time. On few cores that"
+            " changes the ratios too; measure again when it is idle."
+        )
+    if results.interrupted:
+        said.append("The run was interrupted: this is not all that was asked for.")
+    return " ".join(said)
+
+
+def headline(results: Results) -> str:
+    """Return the machine in a line."""
+    machine = results.machine
+    gpus = [f"{name} is an {model}" for name, model in machine.get("gpus", {}).items()]
+    packages = [f"{name} {version}" for name, version in machine["packages"].items()]
+    environment = [f"{name}={value}" for name, value in machine["environment"].items()]
+    commit = [f"commit {machine['commit']}"] if machine["commit"] else []
+    about = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}",
+        *gpus,
+        f"NumPy's BLAS is {machine['blas']}",
+        f"Python {machine['python']}, {', '.join(packages)}",
+        *environment,
+        ", ".join([f"retroprop {machine['retroprop']}", *commit, machine["date"]]),
+    ]
+    return "; ".join(about) + "."
+
+
+# The tables -------------------------------------------------------------------------------------------------
+
+
+def times(results: Results) -> Table:
+    """Return the times of a step, a column for everybody: the floor, our backends, the peers."""
+    steps = results.steps
+    backends = _in_order(name for row in steps for name in row.names("step"))
+    others = _in_order(name for row in steps for name in row.names("peer"))
+    floors = _in_order(name for row in steps for name in row.names("floor"))
+    floor = "numpy" if "numpy" in floors else next(iter(floors), "")
+    table = Table(
+        "Time of a training step, ms",
+        [*_LABELS, f"floor ({floor})" if floor else "floor", *(f"retroprop {name}" for name in backends), *others],
+        note="Medians of interleaved rounds. The floor is the bare matrix products of the step.",
+        labels=3,
+        words=3,
+    )
+    for row in steps:
+        timings = [
+            row.timing("floor", floor),
+            *(row.timing("step", name) for name in backends),
+            *(row.timing("peer", name) for name in others),
+        ]
+        table.rows.append([*_labels(row), *map(_ms, timings)])
+    return table
+
+
+def ratios(results: Results) -> Table:
+    """Return the ratios of a step to its floor and to the hand-written loop, a line for everybody."""
+    table = Table(
+        "A training step, over its bare products (the floor) and over hand-written NumPy",
+        [*_LABELS, "by", "ms", "/ floor", "/ hand-written"],
+        note="Medians of the ratios of each round, and their quartiles; below 1 is less time.",
+        labels=3,
+        words=4,
+    )
+    for row in results.steps:
+        for timing in row.timings:
+            if timing.kind not in ("step", "peer"):
+                continue
+            ours = timing.kind == "step"
+            floor = over_floor(row, timing.name) if ours else None
+            if timing.name == HAND_WRITTEN.name:
+                floor, by_hand = ratio(timing, row.timing("floor", "numpy")), None
+            else:
+                by_hand = over_hand_written(row, timing.kind, timing.name)
+            name = f"retroprop {timing.name}" if ours else timing.name
+            table.rows.append([*_labels(row), name, _ms(timing), _with_quartiles(floor), _with_quartiles(by_hand)])
+    return table
+
+
+def parts(results: Results) -> Table:
+    """Return what of a step takes how long, where that was timed."""
+    table = Table(
+        "Parts of a training step, ms",
+        [*_LABELS, "backend", "bare products", "forward", "forward, backward", "whole step"],
+        labels=3,
+        words=4,
+    )
+    for row in results.steps:
+        for name in row.names("gradient"):
+            kinds = ("floor", "forward", "gradient", "step")
+            table.rows.append([*_labels(row), name, *(_ms(row.timing(kind, name)) for kind in kinds)])
+    return table
+
+
+def fits(results: Results) -> Table:
+    """Return the times of whole trainings from host data."""
+    table = Table(
+        "A whole fit, from arrays on the host",
+        [*_LABELS, "data", "by", "ms", "/ scikit-learn"],
+        note="Shuffled batches, no penalty, no early end; the same settings for all.",
+        labels=4,
+        words=5,
+    )
+    for row in results.fits:
+        for timing in row.timings:
+            ours = timing.kind == "fit"
+            over = ratio(timing, row.timing("peer", "scikit-learn")) if ours else None
+            name = f"retroprop {timing.name}" if ours else timing.name
+            data = f"{row.data_rows:,} rows, {row.epochs} epoch{'s' if row.epochs != 1 else ''}"
+            table.rows.append([*_labels(row), data, name, _ms(timing), _with_quartiles(over)])
+    return table
+
+
+def overtaking(results: Results) -> Table:
+    """Return from which size on each backend takes less time than NumPy."""
+    table = Table(
+        "Break-even: from which size of a step a backend takes less time than NumPy",
+        ["backend", "optimizer", "dtype", "from"],
+        note="By the floating-point operations of a step's matrix products, interpolated between the networks timed.",
+        words=4,
+    )
+    for found in break_even(results.steps):
+        if found.flops is None:
+            size = f"not within the sizes tried (up to {flop(found.largest)})"
+        elif found.always:
+            size = f"at every size tried (from {flop(found.smallest)})"
+        else:
+            size = flop(found.flops)
+        table.rows.append([found.backend, found.optimizer, found.dtype, size])
+    return table
+
+
+def memory(results: Results) -> Table:
+    """Return the peak memory of steps."""
+    table = Table(
+        "Peak memory of training steps, MB",
+        [*_LABELS, "backend", "peak", "least", "comes and goes"],
+        note="All but the batch. Least: parameters, gradients, optimizer state, activations once, two layers' deltas.",
+        labels=3,
+        words=4,
+    )
+    for row in results.steps:
+        itemsize = 8 if row.dtype == "float64" else 4
+        least = row.workload.least_memory(row.optimizer) * itemsize
+        for found in row.memory:
+            if found.peak is not None:
+                figures = [_megabytes(found.peak), _megabytes(least), _megabytes(found.transient)]
+                table.rows.append([*_labels(row), found.backend, *figures])
+    return table
+
+
+def peaks(results: Results) -> Table:
+    """Return what the devices can do at most."""
+    table = Table("Peaks, measured", ["backend", "dtype", "matrix product, GFLOP/s", "memory, GB/s"], words=2)
+    for roof in results.roofs:
+        table.rows.append([roof.backend, roof.dtype, f"{roof.flops / 1e9:,.0f}", f"{roof.bandwidth / 1e9:,.1f}"])
+    return table
+
+
+def skipped(results: Results) -> Table:
+    """Return who did not take part, and why; the same reason once."""
+    table = Table("Not timed", ["what", "why"], words=2)
+    reasons = dict(results.absent)
+    for row in results.rows:
+        for one in row.skipped:
+            reasons.setdefault(f"{one.name} ({row.dtype})", one.reason)
+        for found in row.memory:
+            if found.reason is not None:
+                reasons.setdefault(f"memory of {found.backend}", found.reason)
+    table.rows.extend([name, reason] for name, reason in reasons.items())
+    return table
+
+
+# Their cells ------------------------------------------------------------------------------------------------
+
+_LABELS = ["network", "optimizer", "dtype"]
+
+
+def _labels(row: Row) -> list[str]:
+    return [row.workload.name, row.optimizer, row.dtype]
+
+
+def _in_order(names: object) -> list[str]:
+    return list(dict.fromkeys(names))  # type: ignore[call-overload]
+
+
+def digits(value: float) -> str:
+    """Return a number with three significant digits, without an exponent."""
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    text = f"{value:#.3g}"
+    return f"{value:.7f}" if "e" in text else text.removesuffix(".")
+
+
+def flop(count: float) -> str:
+    """Return a number of floating-point operations in words."""
+    for size, name in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
+        if count >= size:
+            return f"{digits(count / size)} {name}"
+    return f"{count:.0f} FLOP"
+
+
+def _ms(timing: Timing | None) -> str:
+    return "" if timing is None else digits(1e3 * timing.median)
+
+
+def _with_quartiles(found: Ratio | None) -> str:
+    if found is None:
+        return ""
+    return f"{digits(found.median)} ({digits(found.low)}–{digits(found.high)})"
+
+
+def _megabytes(count: int | None) -> str:
+    return "" if count is None else digits(count / 1e6)
+
+
+def narrowed(table: Table) -> Table:
+    """Return a table without what says nothing: empty columns of figures, and an optimizer or dtype all rows share.
+
+    What they share, the title says.
+    """
+    same = {name: {row[at] for row in table.rows} for at, name in enumerate(table.columns) if name in _LABELS[1:]}
+    dropped = {name: next(iter(values)) for name, values in same.items() if len(values) == 1}
+    empty = {name for at, name in enumerate(table.columns) if at >= table.words and not any(r[at] for r in table.rows)}
+    kept = [at for at, name in enumerate(table.columns) if name not in dropped.keys() | empty]
+    return replace(
+        table,
+        title=f"{table.title} ({', '.join(dropped.values())})" if dropped else table.title,
+        columns=[table.columns[at] for at in kept],
+        rows=[[row[at] for at in kept] for row in table.rows],
+        labels=max(0, table.labels - len(dropped)),
+        words=table.words - len(dropped),
+    )

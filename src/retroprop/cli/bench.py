@@ -1,0 +1,138 @@
+"""`retroprop bench`: measure this machine, or show what was measured, as tables, a plot and JSON."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from retroprop.bench import FULL, QUICK, STANDARD, Results, chosen, read, render, run, to_json
+from retroprop.bench import report as reporting
+from retroprop.bench.progress import display
+from retroprop.cli.destinations import check_destination
+from retroprop.cli.errors import CommandError, need
+from retroprop.persistence.files import write_whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """The options of `retroprop bench`, named as on the command line; see its help."""
+
+    files: tuple[Path, ...]
+    quick: bool
+    full: bool
+    networks: str | None
+    backends: str | None
+    optimizer: str | None
+    dtype: str | None
+    seconds: float | None
+    peers: bool
+    report: bool
+    json: Path | None
+    plot: Path | None
+    output: Path | None
+
+
+def bench(options: BenchOptions) -> list[Results]:
+    """Measure or read, then write the files asked for and print the tables; return the runs.
+
+    Raises
+    ------
+    CommandError
+        For options that do not go together, or a file that cannot be read or written, before anything is measured.
+    ValueError, BackendUnavailableError
+        For a network or a backend that is none.
+    """
+    _check(options)
+    runs = [read(path) for path in options.files] if options.report else [_measured(options)]
+    if options.json is not None:
+        write_whole(options.json, to_json(runs[0]).encode())
+    if options.plot is not None:
+        from retroprop.bench.plots import draw
+
+        draw(list(zip(_titles(options), runs, strict=True)), options.plot)
+    text = "\n".join(map(render.markdown, runs))
+    if options.output is not None:
+        write_whole(options.output, text.encode())
+    if options.report and options.output is None:
+        print(text)
+    elif not options.report:
+        show(Console(), runs[0])
+    _say_where(options)
+    return runs
+
+
+def _check(options: BenchOptions) -> None:
+    if options.report and not options.files:
+        raise CommandError("--report needs files: retroprop bench --report RESULTS.json")
+    if options.files and not options.report:
+        raise CommandError(f'"{options.files[0]}": results are read with --report; without it nothing is read.')
+    if options.report and options.json is not None:
+        raise CommandError("--json writes what is measured; with --report nothing is.")
+    if options.quick and options.full:
+        raise CommandError("--quick and --full: choose one.")
+    for option, path in (("--json", options.json), ("--plot", options.plot), ("--output", options.output)):
+        if path is not None:
+            check_destination(path, option=option)
+    if options.plot is not None:
+        need("matplotlib", extra="plot", purpose="a plot")
+
+
+def _measured(options: BenchOptions) -> Results:
+    settings = chosen(
+        QUICK if options.quick else FULL if options.full else STANDARD,
+        networks=_listed(options.networks),
+        backends=_listed(options.backends),
+        optimizer=options.optimizer,
+        dtype=options.dtype,
+        seconds=options.seconds,
+        peers=options.peers,
+    )
+    return run(settings, display())
+
+
+def _listed(names: str | None) -> list[str]:
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
+
+
+def _titles(options: BenchOptions) -> list[str]:
+    return [path.stem for path in options.files] if len(options.files) > 1 else [""]
+
+
+def _say_where(options: BenchOptions) -> None:
+    console = Console(stderr=options.report)
+    for name, path in (("Results", options.json), ("Plot", options.plot), ("Tables", options.output)):
+        if path is not None:
+            console.print(f"{name:8} {path}", soft_wrap=True, highlight=False, markup=False)
+
+
+def show(console: Console, results: Results) -> None:
+    """Print a run on a terminal."""
+    for table in reporting.tables(results, wide=False):
+        console.print(_rendered(table))
+    console.print(Text(reporting.headline(results), style="dim"))
+    if reporting.warning(results):
+        console.print(Text(reporting.warning(results), style="yellow"))
+
+
+def _rendered(table: reporting.Table) -> Table:
+    table = render.grouped(table)
+    shown = Table(
+        title=table.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.ROUNDED,
+        caption=table.note or None,
+        caption_justify="left",
+    )
+    for at, name in enumerate(table.columns):
+        words = at < table.words
+        shown.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=words and at == 0)
+    for at, row in enumerate(table.rows):
+        network = len(row) > 1 and not any(row[1:])
+        if network and at > 0:
+            shown.add_section()
+        shown.add_row(*map(Text, row), style="bold" if network else "")
+    return shown
