@@ -135,7 +135,7 @@ class Node:
     __bool__ = _refuse("the truth")
     __float__ = __int__ = __index__ = __complex__ = _refuse("the value")
     __iter__ = _refuse("the rows")
-    __array__ = __array_function__ = __array_interface__ = _refuse("NumPy's view")
+    __array__ = __array_function__ = _refuse("NumPy's view")
     __setitem__ = _refuse("a change in place")
 
 

@@ -11,7 +11,7 @@ from retroprop.backends.tracing.program import Program
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
-BLOCK = 8192  # numbers of a long row worked on at a time: what a rule reads and writes of them stays in the cache
+BLOCK = 16384  # numbers of a long row worked on at a time: what a rule reads and writes of them stays in the cache
 _REDUCE = {"sum": "add", "mean": "add", "max": "maximum", "min": "minimum", "prod": "multiply", "all": "logical_and",
            "any": "logical_or"}  # fmt: skip
 _COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
@@ -79,7 +79,7 @@ class NumpyCalls:
     def call(self, node: Node, program: Program) -> list[str]:
         out = program.name(node)
         if node.op in POINTWISE:
-            return self._turned(node, out, [program.operand(i, operand_dtype(node, i)) for i in node.inputs], program)
+            return self._turned(node, out, [self._operand(node, i, program) for i in node.inputs], program)
         names = [program.name(i) for i in node.operands]
         if node.op in _REDUCE:
             return self._reduced(node, out, names[0], program)
@@ -106,6 +106,13 @@ class NumpyCalls:
         """Return the line of a pointwise call."""
         by_name = "out=" if node.op in ("maximum", "minimum") else ""  # their third place is deprecated
         return f"{node.op}({', '.join(names)}, {by_name}{out})"
+
+    def _operand(self, node: Node, value: Any, program: Program) -> str:
+        """Return an operand; a constant is spread out first where another is too: NumPy buffers 33 kB for each."""
+        narrow = [i for i in node.operands if 1 < i.size < node.size]
+        if len(narrow) < 2 or not isinstance(value, Node) or value.op != "constant":
+            return program.operand(value, operand_dtype(node, value))
+        return program.bind(f"w{node.index}", numpy.broadcast_to(program.array(value), node.shape).copy())
 
     def _turned(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
         """Return a pointwise call whose result lies columns first, and before it the copy that turns an operand.

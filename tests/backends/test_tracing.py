@@ -1,0 +1,123 @@
+"""The parts of a recorded step: dtypes, equal nodes, loops, and places in memory."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import retroprop as rp
+from retroprop.backends.tracing.graph import POINTWISE, NotTraceableError
+from retroprop.backends.tracing.memory import ALIGNMENT, Need, place
+from retroprop.backends.tracing.namespace import Symbols
+from retroprop.backends.tracing.numba_kernels import looped
+from retroprop.backends.tracing.recording import form_of, record
+from retroprop.training import step as steps
+
+needs = st.builds(
+    lambda nbytes, first, length: Need(nbytes, first, first + length),
+    st.integers(0, 2000), st.integers(0, 12), st.integers(0, 6),
+)  # fmt: skip
+
+
+@given(st.lists(needs, max_size=14))
+def test_arrays_needed_at_once_lie_apart(wanted):
+    offsets, size = place(wanted)
+    for i, (one, at) in enumerate(zip(wanted, offsets, strict=True)):
+        assert at % ALIGNMENT == 0
+        assert at + one.nbytes <= size
+        for other, there in list(zip(wanted, offsets, strict=True))[:i]:
+            at_once = one.first <= other.last and other.first <= one.last
+            assert not at_once or at + one.nbytes <= there or there + other.nbytes <= at
+    busiest = max(
+        (sum(-(-max(n.nbytes, 1) // 64) * 64 for n in wanted if n.first <= t <= n.last) for t in range(20)), default=0
+    )
+    assert size >= busiest
+
+
+def test_what_follows_one_another_shares_memory():
+    _, size = place([Need(640, t, t + 1) for t in range(0, 100, 2)])
+    assert size == 640
+
+
+@pytest.mark.parametrize("op", sorted(POINTWISE))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+def test_dtypes_and_shapes_are_numpys(op, dtype):
+    xp, n = Symbols(), POINTWISE[op].nin
+    arrays = [np.ones((3, 4), dtype), np.ones(4, dtype)][:n]
+    others = [(*arrays[:1], 2.0)] if n == 2 else []
+    for operands in (arrays, *others):
+        symbols = [
+            xp.graph.node("input", (), a.shape, a.dtype, n=i) if isinstance(a, np.ndarray) else a
+            for i, a in enumerate(operands)
+        ]
+        try:
+            with np.errstate(all="ignore"):
+                expected = POINTWISE[op](*operands)
+        except TypeError:
+            with pytest.raises(TypeError):
+                getattr(xp, op)(*symbols)
+            continue
+        found = getattr(xp, op)(*symbols)
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+
+
+def test_equal_nodes_are_one_and_unequal_numbers_are_not():
+    xp = Symbols()
+    x = xp.graph.node("input", (), (3,), "float32", n=0)
+    assert xp.exp(x) is xp.exp(x)
+    assert xp.maximum(x, 0.0) is not xp.maximum(x, -0.0)
+    assert x * 2 is not x * 2.0
+    assert x + 0.0 is x
+    assert x * 1.0 is x
+    assert 0.0 - x is not x
+    assert 1.0 / x is not x
+    assert xp.sum(x, axis=0) is not xp.sum(x, axis=0, keepdims=True)
+
+
+@pytest.mark.parametrize("ask", [bool, float, int, iter, len, np.asarray, np.sin, lambda x: x + np.ones(3)])
+def test_a_symbol_has_no_numbers(ask):
+    x = Symbols().graph.node("input", (), (3,), "float32", n=0)
+    with pytest.raises(TypeError):
+        ask(x)
+
+
+def test_what_is_not_recorded_says_so():
+    xp = Symbols()
+    with pytest.raises(NotTraceableError, match="argsort is not recorded"):
+        xp.argsort(xp.graph.node("input", (), (3,), "float32", n=0))
+
+
+def test_a_training_step_is_five_loops_between_its_products():
+    net = rp.Network([64, 100, 10], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
+    rule = rp.optimizers.Adam()
+    data = net.batch(np.ones((200, 64)), np.zeros(200, int))
+    state = rule.start(net.parameters, np.zeros_like)
+    arguments = (net.parameters, state, (0.1,), data, None, None)
+    plan = looped(record(steps._step(net.architecture, rule, None, None), form_of(arguments), (0, 1)))
+    calls = [one.node.op for one in plan.instructions if one.loop is None]
+    assert calls == ["matmul", "matmul", "exp", "matmul", "matmul", "matmul"]
+    # bias and relu; bias, maximum and shift; softmax, cost and δ; δ ∘ f′; the update. Sums of δ are in the loops.
+    assert len(plan.instructions) - len(calls) == 5
+    update = plan.instructions[-1].loop
+    assert update.domain == (net.n_parameters,)
+    assert plan.kept == {0: 0, 1: 1}
+
+
+def test_a_rule_that_looks_at_whole_arrays_is_not_joined():
+    """As LARS: a step in proportion to the norm of each array."""
+
+    class Norms(rp.optimizers.SGD):
+        def formula(self, xp, theta, grad, *rest):
+            (eta,) = rest
+            return (theta - eta * xp.sqrt(xp.sum(theta * theta)) * grad,)
+
+    x, y = np.ones((4, 3)), np.ones((4, 2))
+    net = rp.Network([3, 5, 2], initializer="normal", seed=0, dtype="float64", backend="numpy")
+    g = net.gradient(x, y)
+    expected = [
+        theta - 0.1 * np.linalg.norm(theta) * grad
+        for theta, grad in zip(net.parameters.leaves, g.parameters.leaves, strict=True)
+    ]
+    rp.fit(net, x, y, optimizer=Norms(0.1), epochs=1)
+    for found, wanted in zip(net.parameters.leaves, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-13)
