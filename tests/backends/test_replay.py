@@ -1,7 +1,9 @@
 """A recorded step is the step: every lowering against the plain operations, on the same numbers."""
 
+import gc
 import logging
 import tracemalloc
+import weakref
 from functools import partial
 from importlib.util import find_spec
 from threading import Barrier, Thread
@@ -312,6 +314,22 @@ def test_the_block_holds_what_is_needed_at_once_and_no_more(on_numpy):
     assert program.plan.nbytes <= most
     kept = sum(memory.nbytes for memory in program.workspace._kept.values())
     assert kept <= 3 * gradients + 3 * 64
+
+
+def test_the_memory_goes_with_the_step(on_numpy):
+    """At once, not when the garbage is collected: a thousand fits in a loop need the memory of one."""
+    net = rp.Network([3, 4, 2], seed=0, backend="numpy")
+    rule = rp.optimizers.SGD()
+    gc.collect()
+    gc.disable()
+    try:
+        step = steps.bind(net.backend, net.architecture, rule)
+        step(net.to("numpy").parameters, (), (0.1,), data_of(net, 8, "numbers"), None, None)
+        memory = weakref.ref(step._workspace)
+        del step
+        assert memory() is None
+    finally:
+        gc.enable()
 
 
 def test_results_are_the_networks_own_after_a_fit(on_numpy):

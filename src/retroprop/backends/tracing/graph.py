@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy
 
-Scalar = bool | int | float
-
 
 class NotTraceableError(TypeError):
     """What was asked of a symbol needs its numbers, or is nothing that can be recorded."""

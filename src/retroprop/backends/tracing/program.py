@@ -1,6 +1,7 @@
 """The replay of a plan: one Python function without a branch, whose every name is an array that lies ready."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy
@@ -75,13 +76,13 @@ class Program:
 
     def __init__(self, plan: Plan, library: Library, workspace: Workspace) -> None:
         self.plan, self.library, self.workspace = plan, library, workspace
-        self.names: dict[str, Any] = {**library.names, "copy_tree": self._copy_tree}
+        self.names: dict[str, Any] = {**library.names, "copy_tree": partial(_copy_tree, library.names["copy"])}
         self._block = workspace.block(plan.nbytes)
-        self._inputs = {leaf.index: leaf for _, leaf in tree.leaves(plan.recording.arguments) if isinstance(leaf, Node)}
         self._given: set[int] = set()  # what only the arguments of a call can say
         self.source = self._written()
         exec(compile(self.source, "<a step, recorded>", "exec"), self.names)
-        self.run: Callable[..., Any] = self.names["run"]
+        # Out of its own globals: no cycle keeps the memory until the garbage is collected.
+        self.run: Callable[..., Any] = self.names.pop("run")
 
     # Names -----------------------------------------------------------------------------------------------------
 
@@ -137,10 +138,6 @@ class Program:
             self.bind(name, self.library.constant(0, dtype))
             self._settled.append(self.library.settle(name, f"n{value.index}"))
         return name
-
-    def _copy_tree(self, into: Any, given: Any) -> None:
-        for (_, target), (_, source) in zip(tree.leaves(into), tree.leaves(given), strict=True):
-            self.library.names["copy"](target, source)
 
     # Source ----------------------------------------------------------------------------------------------------
 
@@ -255,6 +252,11 @@ class Program:
 
     def _class(self, cls: type) -> str:
         return self.bind(cls.__name__, cls)
+
+
+def _copy_tree(copy: Callable[[Array, Array], None], into: Any, given: Any) -> None:
+    for (_, target), (_, source) in zip(tree.leaves(into), tree.leaves(given), strict=True):
+        copy(target, source)
 
 
 def view_of(node: Node, array: Array) -> Array:
