@@ -188,6 +188,7 @@ class Backend:
         -------
         callable
             A function of the arguments after the operations. Its results, those without axes excepted, hold until
-            the next call; what it keeps from call to call is its own, and no other `capture` shares it.
+            the next call, and may be given back to it as a donated argument only; what it keeps from call to call
+            is its own, and no other `capture` shares it.
         """
         return partial(step, self.operations())

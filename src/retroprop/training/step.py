@@ -15,7 +15,7 @@ from retroprop.core.parameters import Parameters
 from retroprop.functions.activations import CustomActivation
 from retroprop.functions.losses import CustomLoss
 from retroprop.functions.types import Array
-from retroprop.training.optimizers import Optimizer
+from retroprop.training.optimizers import OPTIMIZERS, Optimizer
 
 
 class Stepped(NamedTuple):
@@ -83,6 +83,7 @@ def bind(
     object.__setattr__(rule, "learning_rate", 1.0)
     custom = any(isinstance(f, CustomActivation) for f in architecture.activations)
     custom = custom or isinstance(architecture.output.loss, CustomLoss)
+    custom = custom or type(optimizer) not in OPTIMIZERS.values()
     # A function from outside may have changed since it was last seen: its step is made anew.
     step = (_step.__wrapped__ if custom else _step)(architecture, rule, clip_norm, clip_value)
     bound: Step = backend.capture(step, donate=(0, 1))

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from retroprop.backends.tracing.graph import NotTraceableError
 from retroprop.backends.tracing.plan import Plan
 from retroprop.backends.tracing.program import Library, Program, Workspace
 from retroprop.backends.tracing.recording import Recording, form_of, record
@@ -46,27 +47,36 @@ class Captured:
     def __call__(self, *arguments: Any) -> Any:
         results = self._run(*arguments)
         if results is None:
-            self._run = self._program(arguments)
-            results = self._run(*arguments)
+            run = self._program(arguments)
+            results = run(*arguments)
+            self._run = run if run is not self._plain else self._run
         return results
 
     def _program(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """Return what runs arguments of this form."""
-        form = form_of(arguments)
-        if form not in self._programs:
-            try:
+        try:
+            form = form_of(arguments)
+            if form not in self._programs:
                 plan = _planned(self._step, form, self._donate, self._planned)
                 self._programs[form] = Program(plan, self._library, self._workspace)
-            except Exception as error:
-                # Whatever a function from outside does to a symbol; if the step is wrong, the plain one will say so.
-                log.info("a step is not recorded, and runs as it is written: %s", error)
-                return self._plain
-        return self._programs[form].run
+            return self._programs[form].run
+        except NotTraceableError as error:
+            log.info("a step is not recorded, and runs as it is written: %s", error)
+        except Exception as error:
+            # Whatever a function from outside does to a symbol; if the step is wrong, the plain one will say so.
+            log.warning("a step is not recorded, and runs as it is written: %s: %s", type(error).__name__, error)
+        return self._plain
 
 
-@lru_cache(maxsize=64)
+_plans: WeakKeyDictionary[Callable[..., Any], dict[Any, Plan]] = WeakKeyDictionary()
+
+
 def _planned(
     step: Callable[..., Any], form: tuple[Any, ...], donate: tuple[int, ...], planned: Callable[[Recording], Plan]
 ) -> Plan:
-    """Return the plan of a step; it has no buffers, so trainings share it."""
-    return planned(record(step, form, donate))
+    """Return the plan of a step; it has no buffers, so trainings share it, and it goes with the step."""
+    plans = _plans.setdefault(step, {})
+    key = form, donate, planned
+    if key not in plans:
+        plans[key] = planned(record(step, form, donate))
+    return plans[key]

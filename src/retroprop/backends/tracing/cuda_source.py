@@ -1,5 +1,6 @@
 """A pointwise loop as the body of a CUDA kernel: what CuPy's `ElementwiseKernel` takes, broadcasting included."""
 
+from math import isfinite, isnan
 from typing import Any, NamedTuple
 
 from retroprop.backends.tracing.fusion import SUMS, Loop, base_of
@@ -68,7 +69,7 @@ def kernel_of(one: Instruction) -> Kernel:
             return f"x{value.index}"
         dtype = _number_dtype(node)
         if not isinstance(value, Node):
-            return f"{_TYPES[dtype]}({value!r})" if dtype.startswith("float") else repr(value).lower()
+            return f"{_TYPES[dtype]}({_number(float(value))})" if dtype.startswith("float") else repr(value).lower()
         name = f"s{value.index}_{dtype}"
         if f"{dtype} {name}" not in declared:
             declared.append(f"{dtype} {name}")
@@ -89,6 +90,12 @@ def kernel_of(one: Instruction) -> Kernel:
         tuple(numbers),
         tuple(one.stores),
     )
+
+
+def _number(value: float) -> str:
+    if isfinite(value):
+        return repr(value)
+    return "NAN" if isnan(value) else "INFINITY" if value > 0.0 else "-INFINITY"
 
 
 def _number_dtype(node: Node) -> str:

@@ -43,13 +43,16 @@ class CupyCalls:
     def dtype(self, dtype: Any) -> Any:
         return dtype
 
+    def address(self, array: Array) -> int:
+        return int(array.data.ptr)
+
     def constant(self, value: Any, dtype: Any) -> Array:
         return cupy.asarray(value, dtype)
 
     def settle(self, name: str, number: str) -> str:
         return f"{name}.fill({number})"
 
-    def scalar(self, name: str) -> str:
+    def copied(self, name: str, ndim: int) -> str:
         return f"{name}.copy()"
 
     def call(self, node: Node, program: Program) -> list[str]:

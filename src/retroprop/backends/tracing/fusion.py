@@ -101,7 +101,7 @@ def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, i
         return None
     for (shape, base), operand in zip(sources, node.operands, strict=True):
         wanted = kind_of(shape, node.shape, domain)
-        viewed = operand.index != base.index and wanted == "full" and base.index in kinds
+        viewed = base.index in kinds and not _is_as_it_lies(operand, whole=wanted != "full")
         if wanted is None or viewed or kinds.get(base.index, wanted) != wanted:
             return None
     return kind, stage
@@ -109,6 +109,8 @@ def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, i
 
 def _reduced(node: Node, domain: Shape, kinds: dict[int, str], stage: int) -> tuple[str, int] | None:
     (x,), axes = node.operands, node.attr("axes")
+    if node.shape == domain or (x.op in VIEWS and base_of(x).index in kinds):
+        return None  # a number a row that has the form of the domain, or another look at what the loop makes
     if x.shape == domain and kinds.get(x.index, "full") == "full":
         if len(axes) == len(domain):
             return "after", 0
@@ -116,6 +118,13 @@ def _reduced(node: Node, domain: Shape, kinds: dict[int, str], stage: int) -> tu
     if kinds.get(x.index) == "row" and len(axes) == x.ndim:
         return "after", 0
     return None
+
+
+def _is_as_it_lies(operand: Node, *, whole: bool) -> bool:
+    """Return whether what the same loop makes is met in the order it is made: itself, or reshaped if `whole`."""
+    while whole and operand.op == "reshape":
+        operand = operand.inputs[0]
+    return operand.op not in VIEWS
 
 
 def fuse(graph: Graph, wanted: Iterable[Node], after: dict[int, set[int]], can: Callable[[Node], bool],

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy
+from numpy.lib.array_utils import normalize_axis_tuple
 
 
 class NotTraceableError(TypeError):
@@ -214,7 +216,7 @@ class Graph:
 
     def reduce(self, op: str, x: Node, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Node:
         """Return a sum, maximum, ... over axes."""
-        axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in numpy.atleast_1d(axis).tolist())
+        axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
         shape = [1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes]
         if dtype is None:
             dtype = getattr(numpy, op)(numpy.ones(1, x.dtype)).dtype
@@ -225,7 +227,7 @@ class Graph:
     def mean(self, x: Node, axis: Any = None, *, keepdims: bool = False) -> Node:
         """Return a mean over axes."""
         total = self.reduce("sum", x, axis, keepdims=keepdims)
-        if total.size > 1 or total is x or x.dtype.kind != "f":
+        if total is x or len(total.attr("axes")) < x.ndim or x.dtype.kind != "f":
             return self.pointwise("divide", total, float(x.size // max(total.size, 1)))
         return self.node("mean", (x,), total.shape, total.dtype, **dict(total.attrs))
 
@@ -236,7 +238,7 @@ class Graph:
 
     def matmul(self, a: Node, b: Node) -> Node:
         """Return the matrix product."""
-        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or a.dtype != b.dtype:
             raise NotTraceableError(f"matmul of shapes {a.shape} and {b.shape} is not recorded.")
         batch = numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         return self.node("matmul", (a, b), (*batch, a.shape[-2], b.shape[-1]), numpy.result_type(a.dtype, b.dtype))
@@ -260,7 +262,10 @@ class Graph:
     def index(self, x: Node, key: Any) -> Node:
         """Return a part of `x` by slices, whole numbers, None and an ellipsis: another look at the same numbers."""
         key = key if isinstance(key, tuple) else (key,)
-        if not all(k is None or k is Ellipsis or (isinstance(k, (int, slice)) and k is not True) for k in key):
+        key = tuple(_whole(k) for k in key)
+        if not all(
+            k is None or k is Ellipsis or (isinstance(k, (int, slice)) and not isinstance(k, bool)) for k in key
+        ):
             raise NotTraceableError("only slices, whole numbers, None and ... index an array while it is recorded.")
         looked = numpy.broadcast_to(numpy.empty((), x.dtype), x.shape)[key]
         if looked.size == x.size and all(k is None or k is Ellipsis or k == slice(None) for k in key):
@@ -287,6 +292,13 @@ class Graph:
     def overwrite(self, new: Node, old: Node) -> Node:
         """Return `new` in the place of `old`, which nobody reads after that."""
         return self.node("overwrite", (new, old), new.shape, new.dtype)
+
+
+def _whole(key: Any) -> Any:
+    """Return a part of an index with Python's own whole numbers."""
+    if isinstance(key, slice):
+        return slice(*(None if k is None else index(k) for k in (key.start, key.stop, key.step)))
+    return int(key) if isinstance(key, numpy.integer) else key
 
 
 VIEWS = ("transpose", "reshape", "index", "part", "overwrite")

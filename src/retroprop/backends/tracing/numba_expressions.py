@@ -1,6 +1,7 @@
 """Pointwise functions and sums as expressions that Numba compiles to vector instructions."""
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any
 
 from retroprop.backends.tracing.fusion import SUMS, Loop
@@ -18,6 +19,11 @@ def can_loop(node: Node) -> bool:
     """Return whether a node may be computed in a loop."""
     if node.weak or node.dtype.name not in ("float32", "float64", "bool") or node.ndim > 2:
         return False
+    floats = all(i.dtype.kind == "f" for i in node.operands if not i.weak)
+    numbers = any(not isinstance(i, Node) or i.weak for i in node.inputs)
+    arithmetic = node.op in ("add", "subtract", "multiply")
+    if not floats and node.op != "where" and (numbers or (node.dtype.kind == "b" and arithmetic)):
+        return False  # the rules of whole numbers and of truth are not those of Numba
     if node.op in SUMS:
         return bool(node.inputs[0].dtype.kind == "f")
     return node.op in INFIX or node.op in OTHERS or node.op in TRANSCENDENTAL
@@ -53,10 +59,9 @@ def fold(op: str, total: str, x: str) -> str:
     return f"{total} = {x} if {x} {'>' if op == 'max' else '<'} {total} or {x} != {x} else {total}"
 
 
-def ended(node: Node, total: str) -> str:
+def ended(node: Node, total: str, many: str) -> str:
     """Return what a sum is when all is taken in: of its dtype, and for a mean divided by how many there were."""
-    many = f" / {node.inputs[0].size // max(node.size, 1)}.0" if node.op == "mean" else ""
-    return f"{type_of(node.dtype)}({total}{many})"
+    return f"{type_of(node.dtype)}({total}{f' / {many}' if node.op == 'mean' else ''})"
 
 
 def expression(node: Node, operands: list[str]) -> str:
@@ -86,8 +91,8 @@ def _cast(node: Node, x: str) -> str:
 
 def _extreme(node: Node, x: str, y: str, sign: str) -> str:
     """Return a maximum or minimum that is NaN where an operand is; a number of the formula is none."""
-    if not isinstance(node.inputs[1], Node):
+    if not isinstance(node.inputs[1], Node) and not isnan(node.inputs[1]):
         return f"{y} if {x} {sign} {y} else {x}"
-    if not isinstance(node.inputs[0], Node):
+    if not isinstance(node.inputs[0], Node) and not isnan(node.inputs[0]):
         return f"{x} if {y} {sign} {x} else {y}"
     return f"{y} if {x} {sign} {y} or {y} != {y} else {x}"

@@ -6,6 +6,7 @@ a call, and two threads of a program that enter its default threading layer end 
 
 import hashlib
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -37,11 +38,23 @@ from numba import float32 as f32, float64 as f64, njit
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={flags})
 '''
 _lock = Lock()
+log = logging.getLogger("retroprop")
 
 
 def available() -> bool:
-    """Return whether Numba is installed and not switched off (RETROPROP_NUMBA=0)."""
-    return os.environ.get(ENVIRONMENT_VARIABLE, "1") != "0" and find_spec("numba") is not None
+    """Return whether Numba is installed, works, and is not switched off (RETROPROP_NUMBA=0)."""
+    return os.environ.get(ENVIRONMENT_VARIABLE, "1") != "0" and find_spec("numba") is not None and _works()
+
+
+@lru_cache(maxsize=1)
+def _works() -> bool:
+    try:
+        import numba  # noqa: F401
+    except Exception as error:
+        # It refuses a NumPy newer than itself; its compiler's library may be missing.
+        log.warning("Numba is installed but cannot be imported, and is not used: %s", error)
+        return False
+    return True
 
 
 def looped(recording: Recording) -> Plan:
@@ -57,21 +70,23 @@ class NumbaLoops(NumpyCalls):
         places = program.plan.places
 
         def place(node: Node) -> Any:
-            base = base_of(node)
-            if base.index not in places:
-                return base.index
-            where = places[base.index]
-            matrix = node.shape == one.loop.domain  # type: ignore[union-attr]
-            return id(where.cell), where.offset, node.size, node.dtype.name, matrix
+            if base_of(node).index not in places:
+                return node.index
+            array = self._argument(node, one, program)
+            return array.ctypes.data, array.shape, array.strides, array.dtype.name
 
         by_columns = columns_first(one.loop.domain)
         source = (ColumnLoopSource if by_columns else LoopSource)(one, place)
         kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
+        types: list[Any] = list(one.loop.domain)
         for name, node, scratch in source.arrays:
             array = self._scratch(node, one, program) if scratch else self._argument(node, one, program)
             arguments.append(program.bind(f"{kernel}_{name}", array))
+            types.append(array)
         arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
+        # Now, not at the first call: what cannot be compiled is known before a step has begun.
+        compile_for(program.names[kernel], (*types, *(0.0 for _ in source.numbers)))
         return [f"{kernel}({', '.join(arguments)})"]
 
     def _argument(self, node: Node, one: Instruction, program: Program) -> Array:
@@ -107,11 +122,19 @@ def compiled(text: str, reorders: bool) -> Any:
         return _imported(name, source).kernel
 
 
+def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
+    """Compile a kernel for arguments like these, or read it from the cache."""
+    from numba import typeof
+
+    with _lock:
+        kernel.compile(tuple(typeof(argument) for argument in arguments))
+
+
 def _imported(name: str, source: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     path = _folder() / f"{name}.py"
-    if not path.exists():
+    if not path.exists() or path.read_text() != source:
         written = path.with_suffix(f".{os.getpid()}")
         written.write_text(source)
         written.replace(path)
@@ -119,21 +142,25 @@ def _imported(name: str, source: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     spec.loader.exec_module(module)
+    sys.modules[name] = module
     return module
 
 
 @lru_cache(maxsize=1)
 def _folder() -> Path:
-    """Return the folder of the sources and of what Numba makes of them: the user's cache, else a temporary one."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    for root in (Path(home).expanduser(), Path(tempfile.gettempdir())):
-        folder = root / "retroprop" / "loops"
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
+    """Return the folder of the sources and of what Numba makes of them: in the user's cache, else a temporary one.
+
+    What lies there is run, so nobody else may be able to write to it.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "retroprop" / "loops"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        found = folder.stat()
+        if not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        pass
     return Path(tempfile.mkdtemp(prefix="retroprop-"))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy
+
 from retroprop.backends.tracing.fusion import SUMS, base_of, kind_of
 from retroprop.backends.tracing.graph import Node
 from retroprop.backends.tracing.numba_expressions import ended, expression, fold, number_dtype, start, type_of
@@ -39,8 +41,9 @@ class LoopSource:
         self._read: set[str] = set()
         if len(self.loop.domain) == 1:
             self.full = "i"
-        body = self.flat() if len(self.loop.domain) == 1 else self.matrix()
-        self.text = self._definition([*self._before(), *body, *self._after()])
+        before, self._read = self._before(), set()
+        body, self._read = (self.flat() if len(self.loop.domain) == 1 else self.matrix()), set()
+        self.text = self._definition([*before, *body, *self._after()])
 
     def _definition(self, body: list[str]) -> str:
         names = [*"mn"[2 - len(self.loop.domain) :], *(name for name, *_ in self.arrays)]
@@ -93,7 +96,7 @@ class LoopSource:
             inside = self.walk(stage)
             lines += ["for j in range(n):", *indented(inside)] if inside else []
             for node in sums:
-                lines.append(f"r{node.index} = {ended(node, f'a{node.index}')}")
+                lines.append(f"r{node.index} = {self.ended(node)}")
                 lines += [f"{self.array(node)}[i] = r{node.index}"] if node.index in self._stored else []
         first = ["for j in range(n):", *indented(zeros)] if zeros else []
         return [*first, "for i in range(m):", *indented(lines)]
@@ -143,6 +146,11 @@ class LoopSource:
                 lines += [*read, fold(node.op, self.total(node), x)]
         return lines + writes
 
+    def ended(self, node: Node) -> str:
+        """Return a sum when all is taken in; how many there were is an argument, for batches of any size."""
+        count = float(node.inputs[0].size // max(node.size, 1))
+        return ended(node, f"a{node.index}", self.number(count, numpy.dtype(float)) if node.op == "mean" else "")
+
     def total(self, node: Node) -> str:
         """Return where a sum is collected during a walk."""
         return f"{self.array(node)}[j]" if self.kinds[node.index] == "column" else f"a{node.index}"
@@ -162,7 +170,7 @@ class LoopSource:
         lines: list[str] = []
         for node in self.loop.nodes:
             if self.kinds[node.index] == "after" and node.op in SUMS:
-                lines.append(f"r{node.index} = {ended(node, f'a{node.index}')}")
+                lines.append(f"r{node.index} = {self.ended(node)}")
                 lines += [f"{self.array(node)}[0] = r{node.index}"] if node.index in self._stored else []
             elif self.kinds[node.index] == "after":
                 lines += self.computed(node)
@@ -235,7 +243,7 @@ class ColumnLoopSource(LoopSource):
             columns = [node for node in sums if self.kinds[node.index] == "column"]
             if inside:
                 first = [f"a{n.index} = {begin(n)}" for n in columns]
-                end = [f"{self.array(n)}[j] = {ended(n, f'a{n.index}')}" for n in columns]
+                end = [f"{self.array(n)}[j] = {self.ended(n)}" for n in columns]
                 inner = [*first, "for i in range(m):", *indented(inside), *end]
                 lines += ["for j in range(n):", *indented(inner)]
         return lines

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import numpy
 
 from retroprop.backends.tracing.fusion import Loop, base_of
-from retroprop.backends.tracing.graph import POINTWISE, Node, NotTraceableError
+from retroprop.backends.tracing.graph import POINTWISE, VIEWS, Node, NotTraceableError
 from retroprop.backends.tracing.plan import Instruction, Plan
-from retroprop.backends.tracing.program import Program
+from retroprop.backends.tracing.program import Program, reshaped
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
@@ -65,14 +65,17 @@ class NumpyCalls:
     def dtype(self, dtype: Any) -> Any:
         return dtype
 
+    def address(self, array: Array) -> int:
+        return int(array.ctypes.data)
+
     def constant(self, value: Any, dtype: Any) -> Array:
         return numpy.array(value, dtype)
 
     def settle(self, name: str, number: str) -> str:
         return f"{name}[()] = {number}"
 
-    def scalar(self, name: str) -> str:
-        return f"{name}[()]"
+    def copied(self, name: str, ndim: int) -> str:
+        return f"{name}.copy()" if ndim else f"{name}[()]"
 
     # Calls ---------------------------------------------------------------------------------------------------------
 
@@ -96,7 +99,7 @@ class NumpyCalls:
             return [f"copy({out}, {y})", f"copy({out}, {x}, where={condition})"]
         if node.op in ("join", "concat"):
             rows = ", ".join(
-                program.bind(f"f{i.index}", program.array(i).reshape(-1)) if base_of(i).op != "input"
+                program.bind(f"f{i.index}", reshaped(program.array(i), (-1,), self)) if base_of(i).op != "input"
                 else f"{name}.reshape(-1)" for i, name in zip(node.operands, names, strict=True)
             )  # fmt: skip
             return [f"concatenate(({rows},), 0, {out})"]
@@ -112,7 +115,8 @@ class NumpyCalls:
         narrow = [i for i in node.operands if 1 < i.size < node.size]
         if len(narrow) < 2 or not isinstance(value, Node) or value.op != "constant":
             return program.operand(value, operand_dtype(node, value))
-        return program.bind(f"w{node.index}", numpy.broadcast_to(program.array(value), node.shape).copy())
+        wide = numpy.broadcast_to(program.array(value), node.shape).copy()
+        return program.bind(f"w{node.index}_{value.index}", wide)
 
     def _turned(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
         """Return a pointwise call whose result lies columns first, and before it the copy that turns an operand.
@@ -141,7 +145,8 @@ class NumpyCalls:
     def _reduced(self, node: Node, out: str, name: str, program: Program) -> list[str]:
         (x,), axes = node.operands, node.attr("axes")
         each = 1.0 / (x.size // max(node.size, 1)) if node.op == "mean" else 1.0
-        given = base_of(x).op == "input" and base_of(x).index not in program.plan.places
+        given = base_of(x).index not in program.plan.places or node.dtype != x.dtype
+        given = given or (x.op in VIEWS and len(axes) == x.ndim)
         if node.op not in ("sum", "mean") or x.dtype.kind != "f" or given or x.ndim > 2:
             place = f"{axes if len(axes) > 1 else axes[0]}, None, {out}, {node.attr('keepdims')}"
             line = f"{_REDUCE[node.op]}.reduce({name}, {place})"
@@ -157,7 +162,7 @@ class NumpyCalls:
         return [f"dot({pair[0]}, {pair[1]}, {self._flat(node, program, (-1,))})"]
 
     def _flat(self, node: Node, program: Program, shape: tuple[int, ...]) -> str:
-        return program.bind(f"f{node.index}", program.array(node).reshape(shape))
+        return program.bind(f"o{node.index}", program.array(node).reshape(shape))
 
     def _row(self, n: int, each: float, like: Node, program: Program) -> str:
         name = f"ones_{like.dtype}_{n}" if each == 1.0 else f"parts_{like.dtype}_{n}"
@@ -213,5 +218,5 @@ def operand_dtype(node: Node, value: Any) -> Any:
         return node.dtype
     others = [i.dtype for i in node.operands if not i.weak]
     if node.op in _COMPARE:
-        return others[0]
+        return numpy.result_type(others[0], 1.0 if isinstance(value, Node) else value)
     return numpy.result_type(node.dtype, *others) if node.dtype.kind == "f" else numpy.result_type(*others)

@@ -336,7 +336,8 @@ class Plan:
                 and last.get(operand.index) == at
                 and (id(here.cell), here.offset) not in taken
             )
-            same = operand.shape == node.shape and operand.dtype == node.dtype
+            seen = any(read is not operand and base_of(read) is operand for read in one.reads)  # as a view, too
+            same = not seen and operand.shape == node.shape and operand.dtype == node.dtype
             same = same and here is not None and here.columns_first == self._lies(node)
             if free and same and (one.loop is None or _written_last(one.loop, operand, node)):
                 return here
@@ -381,6 +382,8 @@ def _written_last(loop: Loop, operand: Node, node: Node) -> bool:
     if loop.kinds[node.index] != "full" or operand.shape != loop.domain:
         return False
     readers = [n for n in loop.nodes if any(o.index == operand.index for o in n.operands)]
+    if len(loop.domain) == 1 and readers[-1].index > node.index:  # blocks are written as they are computed
+        return False
     return all(_walk(loop, n) <= loop.stages[node.index] for n in readers)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import inf, nan
 from typing import Any, ClassVar, Protocol
 
 import numpy
@@ -55,6 +56,9 @@ class Library(Protocol):
     def dtype(self, dtype: Any) -> Any:
         """Return the library's own dtype object."""
 
+    def address(self, array: Array) -> int:
+        """Return where the numbers of an array begin."""
+
     def constant(self, value: Any, dtype: Any) -> Array:
         """Return an array of numbers known now."""
 
@@ -67,8 +71,8 @@ class Library(Protocol):
     def settle(self, name: str, number: str) -> str:
         """Return the line that puts a Python number into an array without axes."""
 
-    def scalar(self, name: str) -> str:
-        """Return the expression of a copy of an array without axes."""
+    def copied(self, name: str, ndim: int) -> str:
+        """Return the expression of a copy of an array with so many axes."""
 
 
 class Program:
@@ -76,7 +80,8 @@ class Program:
 
     def __init__(self, plan: Plan, library: Library, workspace: Workspace) -> None:
         self.plan, self.library, self.workspace = plan, library, workspace
-        self.names: dict[str, Any] = {**library.names, "copy_tree": partial(_copy_tree, library.names["copy"])}
+        copy_tree = partial(_copy_tree, library.names["copy"])
+        self.names: dict[str, Any] = {"inf": inf, "nan": nan, **library.names, "copy_tree": copy_tree}
         self._block = workspace.block(plan.nbytes)
         self._given: set[int] = set()  # what only the arguments of a call can say
         self.source = self._written()
@@ -110,7 +115,7 @@ class Program:
     def array(self, node: Node) -> Array:
         """Return a node's array over the memory it has."""
         if node.op in VIEWS:
-            return view_of(node, self.array(node.inputs[0]))
+            return view_of(node, self.array(node.inputs[0]), self.library)
         if node.op == "constant":
             content = numpy.frombuffer(node.attr("content"), node.dtype).reshape(node.shape)
             return self.library.constant(content, node.dtype)
@@ -229,7 +234,7 @@ class Program:
         lines = []
         for node in self.plan.wanted:
             if node.weak and node.op in HOST_ARITHMETIC:
-                parts = [f"n{i.index}" if isinstance(i, Node) else repr(i) for i in node.inputs]
+                parts = [f"n{i.index}" if isinstance(i, Node) else f"({i!r})" for i in node.inputs]
                 lines.append(f"n{node.index} = {f' {HOST_ARITHMETIC[node.op]} '.join(parts)}")
         return lines
 
@@ -238,8 +243,11 @@ class Program:
         results = plan.recording.results
         own = {number: argument for argument, number in plan.kept.items()}
 
+        # What is given back as a donated argument that does not stay must not lie where the next step writes.
+        back = any(i not in plan.kept and self._nodes(plan.recording.arguments[i]) for i in plan.recording.donated)
+
         def leaf(node: Node) -> str:
-            return self.library.scalar(self.name(node)) if not node.shape else self.name(node)
+            return self.library.copied(self.name(node), node.ndim) if back or not node.shape else self.name(node)
 
         if not tree.is_branch(results):
             return leaf(results)
@@ -251,26 +259,37 @@ class Program:
         return f"{self._class(type(results))}({', '.join(parts)})"
 
     def _class(self, cls: type) -> str:
-        return self.bind(cls.__name__, cls)
+        return self.bind(f"class_{cls.__name__}", cls)
 
 
 def _copy_tree(copy: Callable[[Array, Array], None], into: Any, given: Any) -> None:
     for (_, target), (_, source) in zip(tree.leaves(into), tree.leaves(given), strict=True):
+        if target.shape != source.shape or target.dtype != source.dtype:
+            raise ValueError(f"a step for {target.dtype} {target.shape} was given {source.dtype} {source.shape}.")
         copy(target, source)
 
 
-def view_of(node: Node, array: Array) -> Array:
+def view_of(node: Node, array: Array, library: Library) -> Array:
     """Return the view that a node of `VIEWS` is of an array."""
     if node.op == "transpose":
         return array.mT
     if node.op == "reshape":
-        return array.reshape(node.shape)
+        return reshaped(array, node.shape, library)
     if node.op == "part":
         offset = node.attr("offset")
         return array[offset : offset + node.size].reshape(node.shape)
     if node.op == "index":
-        return eval(f"array[{_subscript(node)}]", {"array": array, "slice": slice, "Ellipsis": Ellipsis})
+        key = eval(node.attr("key"), {"slice": slice, "Ellipsis": Ellipsis})
+        return array[key if Ellipsis in key else (*key, ...)]  # with an ellipsis one number is a view, too
     return array  # overwrite: the new numbers are where the old ones were
+
+
+def reshaped(array: Array, shape: tuple[int, ...], library: Library) -> Array:
+    """Return the same numbers in another shape; an array that would have to be copied for it is refused."""
+    seen = array.reshape(shape)
+    if library.address(seen) != library.address(array):
+        raise NotTraceableError("an array that does not lie row by row is reshaped.")
+    return seen
 
 
 def view_source(node: Node, name: str) -> str:

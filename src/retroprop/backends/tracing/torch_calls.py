@@ -59,13 +59,16 @@ class TorchCalls:
     def dtype(self, dtype: Any) -> Any:
         return getattr(torch, str(dtype))
 
+    def address(self, array: Array) -> int:
+        return int(array.data_ptr())
+
     def constant(self, value: Any, dtype: Any) -> Array:
         return torch.tensor(value, dtype=self.dtype(dtype), device=self.device)
 
     def settle(self, name: str, number: str) -> str:
         return f"{name}.fill_({number})"
 
-    def scalar(self, name: str) -> str:
+    def copied(self, name: str, ndim: int) -> str:
         return f"{name}.clone()"
 
     def loop(self, one: Instruction, program: Program) -> list[str]:
@@ -94,7 +97,7 @@ class TorchCalls:
         clamp = {"maximum": "clamp_min", "minimum": "clamp_max"}.get(node.op)
         if clamp and not isinstance(rest[0], Node):
             return f"{clamp}({program.name(x)}, {rest[0]!r}, out={out})"
-        dtype = next(i.dtype for i in node.operands if not i.weak)
+        dtype = node.dtype if node.op == "where" else next(i.dtype for i in node.operands if not i.weak)
         names = []
         for k, i in enumerate(node.inputs):
             number = k == 1 and node.op in _NUMBER_SECOND and not (isinstance(i, Node) and not i.weak)
