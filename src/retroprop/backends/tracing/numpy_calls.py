@@ -83,7 +83,7 @@ class NumpyCalls:
         out = program.name(node)
         if node.op in POINTWISE:
             return self._turned(node, out, [self._operand(node, i, program) for i in node.inputs], program)
-        names = [program.name(i) for i in node.operands]
+        names = [program.name(i) for i in node.operands if not i.weak]
         if node.op in _REDUCE:
             return self._reduced(node, out, names[0], program)
         if node.op == "matmul":
