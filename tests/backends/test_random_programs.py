@@ -1,4 +1,4 @@
-"""Programs nobody wrote: recorded and replayed on NumPy, through Numba's loops and on PyTorch; the plain function knows.
+"""Programs nobody wrote: recorded and replayed on NumPy, in Numba's loops and on PyTorch; the plain function knows.
 
 A program is a list of operations on earlier results: pointwise, sums, products, comparisons, views. Each is called with
 several sizes in turn, as a training calls its step. Numba's loops run as the Python they are written in, which looks
