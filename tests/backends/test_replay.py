@@ -38,14 +38,21 @@ OPTIMIZERS = {
 }
 
 
-LOWERINGS = {"numpy alone": "numpy", "numpy with numba": "numpy", "torch": "torch:cpu", "cupy": "cupy"}
+LOWERINGS = {
+    "numpy alone": "numpy",
+    "numpy with numba": "numpy",
+    "torch": "torch:cpu",
+    "torch with numba": "torch:cpu",
+    "cupy": "cupy",
+}
 
 
 def opened(request, monkeypatch):
     """Return the backend of a lowering, Numba switched on or off."""
     name = request.param
-    monkeypatch.setenv("RETROPROP_NUMBA", "1" if name == "numpy with numba" else "0")
-    if name == "numpy with numba" and find_spec("numba") is None:
+    with_numba = name.endswith("with numba")
+    monkeypatch.setenv("RETROPROP_NUMBA", "1" if with_numba else "0")
+    if with_numba and find_spec("numba") is None:
         pytest.skip("Numba is not installed (the extra 'fast')")
     request.node.user_properties.append(("backend", LOWERINGS[name]))
     return open_backend(LOWERINGS[name])
@@ -53,7 +60,8 @@ def opened(request, monkeypatch):
 
 def lowerings(*, many):
     """Return the ways to replay a step; where it takes many loops, Numba's compiling is for the long run."""
-    marks = {"cupy": [pytest.mark.gpu], "numpy with numba": [pytest.mark.long] if many else []}
+    long = [pytest.mark.long] if many else []
+    marks = {"cupy": [pytest.mark.gpu], "numpy with numba": long, "torch with numba": long}
     return [pytest.param(name, marks=marks.get(name, [])) for name in LOWERINGS]
 
 

@@ -8,8 +8,10 @@ import array_api_compat.torch
 import torch
 
 from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.torch_calls import TorchCalls, called
+from retroprop.backends.tracing.torch_loops import TorchLoops
 from retroprop.functions.types import Array
 
 
@@ -65,4 +67,7 @@ class TorchBackend(Backend):
         return context
 
     def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
-        return Captured(step, super().capture(step), donate, TorchCalls(self.device), called)
+        plain = super().capture(step)
+        if self.device.type == "cpu" and numba_kernels.available():
+            return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)
+        return Captured(step, plain, donate, TorchCalls(self.device), called)

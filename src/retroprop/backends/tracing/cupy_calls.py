@@ -25,6 +25,7 @@ class CupyCalls:
 
     names: ClassVar[dict[str, Any]] = {
         "copy": cupy.copyto,
+        "copy_in": cupy.copyto,
         "matmul": cupy.matmul,
         "take": cupy.take,
         "concatenate": cupy.concatenate,
@@ -52,7 +53,16 @@ class CupyCalls:
     def settle(self, name: str, number: str) -> str:
         return f"{name}.fill({number})"
 
-    def copied(self, name: str, ndim: int) -> str:
+    def taken(self, name: str) -> str:
+        return name
+
+    def published(self, array: Array) -> Array:
+        return array
+
+    def result(self, node: Node, program: Program, *, copy: bool) -> str:
+        name = program.name(node)
+        if not copy:
+            return name
         return f"{name}.copy()"
 
     def call(self, node: Node, program: Program) -> list[str]:

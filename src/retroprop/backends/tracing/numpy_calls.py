@@ -45,6 +45,7 @@ class NumpyCalls:
 
     names: ClassVar[dict[str, Any]] = {
         "copy": numpy.copyto,
+        "copy_in": numpy.copyto,
         "dot": numpy.dot,
         "matmul": numpy.matmul,
         "concatenate": numpy.concatenate,
@@ -74,8 +75,17 @@ class NumpyCalls:
     def settle(self, name: str, number: str) -> str:
         return f"{name}[()] = {number}"
 
-    def copied(self, name: str, ndim: int) -> str:
-        return f"{name}.copy()" if ndim else f"{name}[()]"
+    def taken(self, name: str) -> str:
+        return name
+
+    def published(self, array: Array) -> Array:
+        return array
+
+    def result(self, node: Node, program: Program, *, copy: bool) -> str:
+        name = program.name(node)
+        if not copy:
+            return name
+        return f"{name}.copy()" if node.ndim else f"{name}[()]"
 
     # Calls ---------------------------------------------------------------------------------------------------------
 
@@ -87,7 +97,7 @@ class NumpyCalls:
         if node.op in _REDUCE:
             return self._reduced(node, out, names[0], program)
         if node.op == "matmul":
-            return [self._product(node, out, names)]
+            return [self._product(node, out, program)]
         if node.op == "gather":
             return [f"{names[0]}.take({names[1]}, 0, {out}, 'clip')"]
         if node.op == "take":
@@ -137,10 +147,9 @@ class NumpyCalls:
         names[turns[0]] = out
         return [copied, self.pointwise(node, out, names)]
 
-    def _product(self, node: Node, out: str, names: list[str]) -> str:
+    def _product(self, node: Node, out: str, program: Program) -> str:
         """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
-        one_dtype = len({node.dtype, *(i.dtype for i in node.operands)}) == 1
-        return f"{'dot' if one_dtype and node.ndim == 2 else 'matmul'}({', '.join(names)}, {out})"
+        return f"{'dot' if node.ndim == 2 else 'matmul'}({', '.join(map(program.name, node.operands))}, {out})"
 
     def _reduced(self, node: Node, out: str, name: str, program: Program) -> list[str]:
         (x,), axes = node.operands, node.attr("axes")

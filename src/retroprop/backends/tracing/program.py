@@ -42,7 +42,7 @@ class Library(Protocol):
     Attributes
     ----------
     names : dict
-        The functions the lines call, `copy(target, source)` among them.
+        The functions the lines call, `copy(target, source)` among them, and `copy_in` for what is given and published.
     """
 
     names: ClassVar[dict[str, Any]]
@@ -71,8 +71,14 @@ class Library(Protocol):
     def settle(self, name: str, number: str) -> str:
         """Return the line that puts a Python number into an array without axes."""
 
-    def copied(self, name: str, ndim: int) -> str:
-        """Return the expression of a copy of an array with so many axes."""
+    def taken(self, name: str) -> str:
+        """Return the expression of an argument as the lines want it."""
+
+    def published(self, array: Array) -> Array:
+        """Return an array of the replay as the caller wants it."""
+
+    def result(self, node: Node, program: "Program", *, copy: bool) -> str:
+        """Return the expression of a result as the caller wants it, or of a copy."""
 
 
 class Program:
@@ -80,7 +86,7 @@ class Program:
 
     def __init__(self, plan: Plan, library: Library, workspace: Workspace) -> None:
         self.plan, self.library, self.workspace = plan, library, workspace
-        copy_tree = partial(_copy_tree, library.names["copy"])
+        copy_tree = partial(_copy_tree, library.names["copy_in"])
         self.names: dict[str, Any] = {"inf": inf, "nan": nan, **library.names, "copy_tree": copy_tree}
         self._block = workspace.block(plan.nbytes)
         self._given: set[int] = set()  # what only the arguments of a call can say
@@ -184,9 +190,12 @@ class Program:
     def _kept(self, i: int, name: str) -> list[str]:
         """Return the lines that copy an argument in, unless it is what the last step gave."""
         argument = self.plan.recording.arguments[i]
-        own = self.workspace.trees.setdefault(i, tree.mapped(argument, self.array))
+        own = self.workspace.trees.setdefault(i, tree.mapped(argument, self._published))
         self.bind(f"kept{i}", own)
         return [f"if {name} is not kept{i}: copy_tree(kept{i}, {name})"]
+
+    def _published(self, node: Node) -> Array:
+        return self.library.published(self.array(node))
 
     def _unpacked(self, name: str, argument: Any) -> list[str]:
         """Return the lines that take an argument apart and see that it has the form that was recorded."""
@@ -212,7 +221,9 @@ class Program:
             return [line for i, leaf in enumerate(argument) for line in self._assigned(f"{name}_{i}", leaf)]
         if not isinstance(argument, Node):
             return []
-        return [f"{'n' if argument.op == 'number' else 'a'}{argument.index} = {name}"]
+        if argument.op == "number":
+            return [f"n{argument.index} = {name}"]
+        return [f"a{argument.index} = {self.library.taken(name)}"]
 
     def _views(self) -> list[tuple[int, str]]:
         """Return the lines that take views of arguments, each with the argument it is of."""
@@ -247,7 +258,7 @@ class Program:
         back = any(i not in plan.kept and self._nodes(plan.recording.arguments[i]) for i in plan.recording.donated)
 
         def leaf(node: Node) -> str:
-            return self.library.copied(self.name(node), node.ndim) if back or not node.shape else self.name(node)
+            return self.library.result(node, self, copy=back or not node.shape)
 
         if not tree.is_branch(results):
             return leaf(results)

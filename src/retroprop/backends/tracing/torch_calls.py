@@ -37,6 +37,7 @@ class TorchCalls:
 
     names: ClassVar[dict[str, Any]] = {
         "copy": torch.Tensor.copy_,
+        "copy_in": torch.Tensor.copy_,
         "matmul": torch.matmul,
         "index_select": torch.index_select,
         "cat": torch.cat,
@@ -68,7 +69,16 @@ class TorchCalls:
     def settle(self, name: str, number: str) -> str:
         return f"{name}.fill_({number})"
 
-    def copied(self, name: str, ndim: int) -> str:
+    def taken(self, name: str) -> str:
+        return name
+
+    def published(self, array: Array) -> Array:
+        return array
+
+    def result(self, node: Node, program: Program, *, copy: bool) -> str:
+        name = program.name(node)
+        if not copy:
+            return name
         return f"{name}.clone()"
 
     def loop(self, one: Instruction, program: Program) -> list[str]:
