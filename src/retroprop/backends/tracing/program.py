@@ -290,8 +290,7 @@ def view_of(node: Node, array: Array, library: Library) -> Array:
         offset = node.attr("offset")
         return array[offset : offset + node.size].reshape(node.shape)
     if node.op == "index":
-        key = eval(node.attr("key"), {"slice": slice, "Ellipsis": Ellipsis})
-        return array[key if Ellipsis in key else (*key, ...)]  # with an ellipsis one number is a view, too
+        return eval(f"array[{_subscript(node)}]", {"array": array, "slice": slice, "Ellipsis": Ellipsis})
     return array  # overwrite: the new numbers are where the old ones were
 
 
@@ -315,5 +314,6 @@ def view_source(node: Node, name: str) -> str:
 
 
 def _subscript(node: Node) -> str:
-    key: str = node.attr("key")
-    return key[1:-1] if key.startswith("(") else key
+    """Return an index as source, with an ellipsis: one number is a view then, too."""
+    key: str = node.attr("key")[1:-1].rstrip(", ")
+    return key if "Ellipsis" in key else f"{key}, ..."
