@@ -70,6 +70,10 @@ class Backend:
         """Return the device as a user spells it, empty where the library has only one."""
         return str(self.device)
 
+    def model(self) -> str:
+        """Return what the device is sold as, empty where it is the processor or the library does not tell."""
+        return ""
+
     def __str__(self) -> str:
         """Return what `get_backend` makes this backend of."""
         return f"{self.name}:{self.device_name()}" if self.device_name() else self.name

@@ -51,6 +51,10 @@ class CupyBackend(Backend):
     def device_name(self) -> str:
         return str(self.device.id)
 
+    def model(self) -> str:
+        name = cupy.cuda.runtime.getDeviceProperties(self.device.id)["name"]
+        return name.decode() if isinstance(name, bytes) else str(name)
+
     def belongs(self, x: Any) -> bool:
         return isinstance(x, cupy.ndarray)
 

@@ -66,6 +66,9 @@ class JaxBackend(Backend):
             )
         return getattr(jax.numpy, name)
 
+    def model(self) -> str:
+        return "" if self.device.platform == "cpu" else str(self.device.device_kind)
+
     def belongs(self, x: Any) -> bool:
         return isinstance(x, jax.Array)
 

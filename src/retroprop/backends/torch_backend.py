@@ -43,6 +43,9 @@ class TorchBackend(Backend):
     def version(cls) -> str:
         return str(torch.__version__)
 
+    def model(self) -> str:
+        return str(torch.cuda.get_device_name(self.device)) if self.device.type == "cuda" else ""
+
     def belongs(self, x: Any) -> bool:
         return isinstance(x, torch.Tensor)
 

@@ -54,23 +54,12 @@ def describe() -> dict[str, Any]:
 
 
 def gpus(backends: Sequence[str]) -> dict[str, str]:
-    """Return the model of the GPU behind each of these backends that has one, in its library's words."""
+    """Return the model of the device behind each of these backends that has one of its own."""
     found = {}
     for backend in backends:
-        name, _, device = backend.partition(":")
         with suppress(Exception):  # a name is a comfort; no figure depends on it
-            if name == "cupy":
-                import cupy
-
-                model = cupy.cuda.runtime.getDeviceProperties(int(device or 0))["name"]
-                found[backend] = model.decode() if isinstance(model, bytes) else str(model)
-            elif name == "torch" and device.startswith("cuda"):
-                import torch
-
-                found[backend] = str(torch.cuda.get_device_name(device))
-            elif name == "jax" and not device.startswith("cpu"):
-                found[backend] = str(rp.get_backend(backend).device.device_kind)
-    return found
+            found[backend] = rp.get_backend(backend).model()
+    return {backend: model for backend, model in found.items() if model}
 
 
 def _cpu() -> str:

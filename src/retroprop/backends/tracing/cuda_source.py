@@ -4,7 +4,7 @@ from math import isfinite, isnan
 from typing import Any, NamedTuple
 
 from retroprop.backends.tracing.fusion import SUMS, Loop, base_of
-from retroprop.backends.tracing.graph import Node
+from retroprop.backends.tracing.graph import Node, number_dtype
 from retroprop.backends.tracing.plan import Instruction
 
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<", "less_equal": "<=", "greater": ">",
@@ -67,7 +67,7 @@ def kernel_of(one: Instruction) -> Kernel:
             if value.index not in reads:
                 reads[value.index] = value
             return f"x{value.index}"
-        dtype = _number_dtype(node)
+        dtype = number_dtype(node).name
         if not isinstance(value, Node):
             return f"{_TYPES[dtype]}({_number(float(value))})" if dtype.startswith("float") else repr(value).lower()
         name = f"s{value.index}_{dtype}"
@@ -96,12 +96,6 @@ def _number(value: float) -> str:
     if isfinite(value):
         return repr(value)
     return "NAN" if isnan(value) else "INFINITY" if value > 0.0 else "-INFINITY"
-
-
-def _number_dtype(node: Node) -> str:
-    others = [i.dtype for i in node.operands if not i.weak]
-    name: str = (others[0] if node.dtype.kind == "b" else node.dtype).name
-    return name
 
 
 def _expression(node: Node, operands: list[str]) -> str:

@@ -8,7 +8,7 @@ import cupy
 from retroprop.backends.tracing.cuda_source import can_kernel, fits_kernel, kernel_of
 from retroprop.backends.tracing.graph import Node, NotTraceableError
 from retroprop.backends.tracing.plan import Instruction, Plan
-from retroprop.backends.tracing.program import Program
+from retroprop.backends.tracing.program import Library, Program
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
@@ -20,7 +20,7 @@ def kerneled(recording: Recording) -> Plan:
     return Plan(recording, can=can_kernel, fits=fits_kernel, columns_first=lambda shape: False)
 
 
-class CupyCalls:
+class CupyCalls(Library):
     """CuPy as a `Library`, on the device that is current."""
 
     names: ClassVar[dict[str, Any]] = {
@@ -41,9 +41,6 @@ class CupyCalls:
             nbytes *= n
         return memory[offset : offset + nbytes].view(dtype).reshape(shape)
 
-    def dtype(self, dtype: Any) -> Any:
-        return dtype
-
     def address(self, array: Array) -> int:
         return int(array.data.ptr)
 
@@ -52,18 +49,6 @@ class CupyCalls:
 
     def settle(self, name: str, number: str) -> str:
         return f"{name}.fill({number})"
-
-    def taken(self, name: str) -> str:
-        return name
-
-    def published(self, array: Array) -> Array:
-        return array
-
-    def result(self, node: Node, program: Program, *, copy: bool) -> str:
-        name = program.name(node)
-        if not copy:
-            return name
-        return f"{name}.copy()"
 
     def call(self, node: Node, program: Program) -> list[str]:
         out = program.name(node)

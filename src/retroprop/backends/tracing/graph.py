@@ -304,6 +304,12 @@ def _whole(key: Any) -> Any:
 VIEWS = ("transpose", "reshape", "index", "part", "overwrite")
 
 
+def number_dtype(node: Node) -> Any:
+    """Return the dtype a Python number takes as an operand of `node`."""
+    others = [i.dtype for i in node.operands if not i.weak]
+    return others[0] if node.dtype.kind == "b" else node.dtype
+
+
 def _simpler(op: str, inputs: tuple[Any, ...]) -> Node | None:
     """Return the operand a neutral number leaves as it is: x + 0, x − 0, x · 1, x / 1."""
     if op not in ("add", "subtract", "multiply", "divide"):

@@ -8,7 +8,7 @@ from retroprop.backends.tracing.fusion import SUMS, Loop
 from retroprop.backends.tracing.graph import Node
 
 # Numba has no vector forms of these: many are worth a call of NumPy's.
-TRANSCENDENTAL = {name: name for name in ("exp", "expm1", "log", "log1p", "tanh")}
+TRANSCENDENTAL = ("exp", "expm1", "log", "log1p", "tanh")
 FEW = 256
 INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<", "less_equal": "<=", "greater": ">",
          "greater_equal": ">=", "equal": "==", "not_equal": "!=", "logical_and": "and", "logical_or": "or"}  # fmt: skip
@@ -39,12 +39,6 @@ def type_of(dtype: Any) -> str:
     """Return the name a dtype has in the source."""
     name: str = dtype.name
     return {"float32": "f32", "float64": "f64"}.get(name, name)
-
-
-def number_dtype(node: Node) -> Any:
-    """Return the dtype a Python number takes as an operand of `node`."""
-    others = [i.dtype for i in node.operands if not i.weak]
-    return others[0] if node.dtype.kind == "b" else node.dtype
 
 
 def start(op: str, dtype: Any) -> str:

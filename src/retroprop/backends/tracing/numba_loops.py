@@ -5,8 +5,8 @@ from typing import Any
 import numpy
 
 from retroprop.backends.tracing.fusion import SUMS, base_of, kind_of
-from retroprop.backends.tracing.graph import Node
-from retroprop.backends.tracing.numba_expressions import ended, expression, fold, number_dtype, start, type_of
+from retroprop.backends.tracing.graph import Node, number_dtype
+from retroprop.backends.tracing.numba_expressions import ended, expression, fold, start, type_of
 from retroprop.backends.tracing.plan import Instruction
 
 _PLAIN = (0.0, 1.0, -1.0, 0.5, 2.0)  # stand in the source; other numbers are arguments, so that one source serves all

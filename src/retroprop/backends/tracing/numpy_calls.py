@@ -7,7 +7,7 @@ import numpy
 from retroprop.backends.tracing.fusion import Loop, base_of
 from retroprop.backends.tracing.graph import POINTWISE, VIEWS, Node, NotTraceableError
 from retroprop.backends.tracing.plan import Instruction, Plan
-from retroprop.backends.tracing.program import Program, reshaped
+from retroprop.backends.tracing.program import Library, Program, reshaped
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
@@ -30,7 +30,7 @@ def fits_block(loop: Loop) -> bool:
 def columns_first(shape: tuple[int, ...]) -> bool:
     """Return whether a matrix of few columns and many rows, which lies better column by column.
 
-    The inner loop is the longer one then: a bias is added, and a row's maximum found, 3 to 10 times as fast.
+    The inner loop is the longer one then. Of 200 rows of 10 NumPy finds the maxima in 2 µs, not in 15.
     """
     return len(shape) == 2 and 1 <= shape[1] <= 32 and shape[0] >= max(2 * shape[1], 32)
 
@@ -40,7 +40,7 @@ def blocked(recording: Recording) -> Plan:
     return Plan(recording, can=can_block, fits=fits_block, columns_first=columns_first)
 
 
-class NumpyCalls:
+class NumpyCalls(Library):
     """NumPy as a `Library`."""
 
     names: ClassVar[dict[str, Any]] = {
@@ -49,7 +49,6 @@ class NumpyCalls:
         "dot": numpy.dot,
         "matmul": numpy.matmul,
         "concatenate": numpy.concatenate,
-        "float": float,
         **POINTWISE,
     }
 
@@ -63,9 +62,6 @@ class NumpyCalls:
             return numpy.ndarray(shape[::-1], dtype, memory, offset).T
         return numpy.ndarray(shape, dtype, memory, offset)
 
-    def dtype(self, dtype: Any) -> Any:
-        return dtype
-
     def address(self, array: Array) -> int:
         return int(array.ctypes.data)
 
@@ -75,17 +71,8 @@ class NumpyCalls:
     def settle(self, name: str, number: str) -> str:
         return f"{name}[()] = {number}"
 
-    def taken(self, name: str) -> str:
-        return name
-
-    def published(self, array: Array) -> Array:
-        return array
-
     def result(self, node: Node, program: Program, *, copy: bool) -> str:
-        name = program.name(node)
-        if not copy:
-            return name
-        return f"{name}.copy()" if node.ndim else f"{name}[()]"
+        return super().result(node, program, copy=copy) if node.ndim else f"{program.name(node)}[()]"
 
     # Calls ---------------------------------------------------------------------------------------------------------
 
@@ -160,7 +147,7 @@ class NumpyCalls:
             place = f"{axes if len(axes) > 1 else axes[0]}, None, {out}, {node.attr('keepdims')}"
             line = f"{_REDUCE[node.op]}.reduce({name}, {place})"
             return [line] if each == 1.0 else [line, f"multiply({out}, {program.number(each, node.dtype)}, {out})"]
-        # A sum is a product with ones, a mean one with 1/n: 3 to 5 times as fast as NumPy's own.
+        # A sum is a product with ones, a mean one with 1/n: 2 to 5 times as fast as NumPy's own.
         array = program.array(x)
         if len(axes) == x.ndim:
             order = "F" if x.ndim == 2 and program.plan.places[base_of(x).index].columns_first else "C"

@@ -118,7 +118,7 @@ class Plan:
         columns_first: Callable[[Shape], bool],
     ) -> None:
         self.recording, self.graph, self._columns_first = recording, recording.graph, columns_first
-        self.outputs: list[Node] = [leaf for _, leaf in tree.leaves(recording.results)]
+        self.outputs: list[Node] = list(tree.leaves(recording.results))
         self.wanted = self._reachable()
         self.kept = self._kept()
         self._joins()
@@ -149,9 +149,9 @@ class Plan:
         if not tree.is_branch(results):
             return found
         for argument in self.recording.donated:
-            given = [leaf for _, leaf in tree.leaves(self.recording.arguments[argument])]
+            given = list(tree.leaves(self.recording.arguments[argument]))
             for number, result in enumerate(results):
-                back = [leaf for _, leaf in tree.leaves(result)]
+                back = list(tree.leaves(result))
                 if given and len(back) == len(given) and all(map(_replaces, back, given)):
                     found[argument] = number
                     break
@@ -159,13 +159,13 @@ class Plan:
 
     def _joins(self) -> None:
         """Sort the joins: `placed` ones, whose leaves are made there, and those that copy."""
-        stay = {leaf.index for argument in self.kept for _, leaf in tree.leaves(self.recording.arguments[argument])}
+        stay = {leaf.index for argument in self.kept for leaf in tree.leaves(self.recording.arguments[argument])}
         joins = [node for node in self.wanted if node.op == "join"]
         uses: dict[int, int] = {}
         for join in joins:
             for leaf in join.operands:
                 uses[leaf.index] = uses.get(leaf.index, 0) + 1
-        self.placed: dict[int, tuple[Node, int]] = {}  # leaf -> its join and where in it
+        placed: set[int] = set()  # leaves that lie in their join
         self.join_kept: dict[int, bool] = {}
         for join in joins:
             given = [leaf.op == "input" and leaf.index in stay for leaf in join.operands]
@@ -173,16 +173,11 @@ class Plan:
             once = all(uses[leaf.index] == 1 for leaf in join.operands)
             if once and (all(given) or all(made)):
                 self.join_kept[join.index] = all(given)
-                offset = 0
-                for leaf in join.operands:
-                    self.placed[leaf.index] = join, offset
-                    offset += leaf.size
-        self.stay = {i for i in stay if i in self.placed}
-        if self.stay != stay:
+                placed |= {leaf.index for leaf in join.operands}
+        if not stay <= placed:  # all of an argument stays where it is, or nothing
             self.kept = {}
-            self.stay = set()
             self.join_kept = {i: False for i, kept in self.join_kept.items() if not kept}
-            self.placed = {leaf: (join, at) for leaf, (join, at) in self.placed.items() if join.index in self.join_kept}
+        self.placed = {leaf.index for i in self.join_kept for leaf in self.graph.nodes[i].operands}
 
     def _before_overwriting(self) -> dict[int, set[int]]:
         """Return, for a node that overwrites parameters or state, everything that reads them."""
@@ -236,7 +231,7 @@ class Plan:
     def _stores(self) -> None:
         """Find which nodes of the loops others read."""
         read = {base_of(o).index for one in self.instructions for o in one.reads}
-        read |= {base_of(o).index for o in self.outputs} | set(self.placed)
+        read |= {base_of(o).index for o in self.outputs} | self.placed
         for one in self.instructions:
             one.stores = [n for n in one.nodes if one.loop is None or n.index in read]
             if one.loop is not None and self._columns_first(one.loop.domain):
@@ -332,7 +327,7 @@ class Plan:
                 here is not None
                 and here.cell.kept is None
                 and operand.index not in self.placed
-                and operand.op not in ("join",)
+                and operand.op != "join"
                 and last.get(operand.index) == at
                 and (id(here.cell), here.offset) not in taken
             )

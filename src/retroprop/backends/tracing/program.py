@@ -1,9 +1,10 @@
 """The replay of a plan: one Python function without a branch, whose every name is an array that lies ready."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from math import inf, nan
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy
 
@@ -36,49 +37,63 @@ class Workspace:
         return self._kept[number]
 
 
-class Library(Protocol):
-    """What a replay needs to know of an array library.
+class Library(ABC):
+    """What a replay needs to know of an array library; what most of them answer alike is answered here.
 
     Attributes
     ----------
     names : dict
         The functions the lines call, `copy(target, source)` among them, and `copy_in` for what is given and published.
+    copying : str
+        The call that copies an array.
     """
 
     names: ClassVar[dict[str, Any]]
+    copying: ClassVar[str] = ".copy()"
 
+    @abstractmethod
     def empty(self, nbytes: int) -> Array:
         """Return so many bytes."""
 
+    @abstractmethod
     def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool) -> Array:
         """Return an array over memory, from `offset` bytes on."""
 
-    def dtype(self, dtype: Any) -> Any:
-        """Return the library's own dtype object."""
-
+    @abstractmethod
     def address(self, array: Array) -> int:
         """Return where the numbers of an array begin."""
 
+    @abstractmethod
     def constant(self, value: Any, dtype: Any) -> Array:
         """Return an array of numbers known now."""
 
+    @abstractmethod
+    def settle(self, name: str, number: str) -> str:
+        """Return the line that puts a Python number into an array without axes."""
+
+    @abstractmethod
     def call(self, node: Node, program: "Program") -> list[str]:
         """Return the lines that compute a node."""
 
     def loop(self, one: Instruction, program: "Program") -> list[str]:
         """Return the lines that run a loop."""
+        raise NotTraceableError("no loops are planned for this library.")
 
-    def settle(self, name: str, number: str) -> str:
-        """Return the line that puts a Python number into an array without axes."""
+    def dtype(self, dtype: Any) -> Any:
+        """Return the library's own dtype object."""
+        return dtype
 
     def taken(self, name: str) -> str:
         """Return the expression of an argument as the lines want it."""
+        return name
 
     def published(self, array: Array) -> Array:
         """Return an array of the replay as the caller wants it."""
+        return array
 
     def result(self, node: Node, program: "Program", *, copy: bool) -> str:
         """Return the expression of a result as the caller wants it, or of a copy."""
+        return program.name(node) + (self.copying if copy else "")
 
 
 class Program:
@@ -180,7 +195,7 @@ class Program:
         return "\n    ".join([*head, *lines, *self._weak(), *self._settled, *body]) + "\n"
 
     def _nodes(self, argument: Any) -> list[Node]:
-        return [leaf for _, leaf in tree.leaves(argument) if isinstance(leaf, Node)]
+        return [leaf for leaf in tree.leaves(argument) if isinstance(leaf, Node)]
 
     def _placed(self, node: Node) -> str:
         name = f"v{node.index}"
@@ -274,7 +289,7 @@ class Program:
 
 
 def _copy_tree(copy: Callable[[Array, Array], None], into: Any, given: Any) -> None:
-    for (_, target), (_, source) in zip(tree.leaves(into), tree.leaves(given), strict=True):
+    for target, source in zip(tree.leaves(into), tree.leaves(given), strict=True):
         if target.shape != source.shape or target.dtype != source.dtype:
             raise ValueError(f"a step for {target.dtype} {target.shape} was given {source.dtype} {source.shape}.")
         copy(target, source)

@@ -73,7 +73,7 @@ def record(step: Callable[..., Any], forms: tuple[Any, ...], donate: tuple[int, 
 
     symbols = tree.mapped(forms, symbol)
     results = step(JoinedOperations(xp), *symbols)
-    for _, leaf in tree.leaves(results):
+    for leaf in tree.leaves(results):
         if not isinstance(leaf, Node) or leaf.weak:
             raise NotTraceableError(f"a step gives arrays back; this one gives {leaf!r}.")
     return Recording(xp.graph, symbols, results, donate)

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import torch
 
 from retroprop.backends.tracing.graph import Node, NotTraceableError
-from retroprop.backends.tracing.plan import Instruction, Plan
-from retroprop.backends.tracing.program import Program
+from retroprop.backends.tracing.plan import Plan
+from retroprop.backends.tracing.program import Library, Program
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array, Device
 
@@ -32,7 +32,7 @@ def called(recording: Recording) -> Plan:
     return Plan(recording, can=lambda node: False, fits=lambda loop: False, columns_first=lambda shape: False)
 
 
-class TorchCalls:
+class TorchCalls(Library):
     """PyTorch as a `Library`, on one device."""
 
     names: ClassVar[dict[str, Any]] = {
@@ -44,6 +44,8 @@ class TorchCalls:
         **_TENSORS,
         **{f"reduce_{name}": function for name, function in _REDUCE.items()},
     }
+
+    copying: ClassVar[str] = ".clone()"
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -68,21 +70,6 @@ class TorchCalls:
 
     def settle(self, name: str, number: str) -> str:
         return f"{name}.fill_({number})"
-
-    def taken(self, name: str) -> str:
-        return name
-
-    def published(self, array: Array) -> Array:
-        return array
-
-    def result(self, node: Node, program: Program, *, copy: bool) -> str:
-        name = program.name(node)
-        if not copy:
-            return name
-        return f"{name}.clone()"
-
-    def loop(self, one: Instruction, program: Program) -> list[str]:
-        raise NotTraceableError("no loops are planned here.")
 
     def call(self, node: Node, program: Program) -> list[str]:
         out = program.name(node)

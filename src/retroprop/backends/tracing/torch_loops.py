@@ -35,7 +35,7 @@ class TorchLoops(NumbaLoops):
         return torch.from_numpy(array)
 
     def result(self, node: Node, program: Program, *, copy: bool) -> str:
-        return f"{self._tensor(node, program)}{'.clone()' if copy else ''}"
+        return self._tensor(node, program) + (".clone()" if copy else "")
 
     def _product(self, node: Node, out: str, program: Program) -> str:
         if node.ndim > 2:

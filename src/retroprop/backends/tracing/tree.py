@@ -3,21 +3,19 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-Path = tuple[int, ...]
-
 
 def is_branch(tree: Any) -> bool:
     """Return whether it is a tuple of further parts."""
     return isinstance(tree, tuple)
 
 
-def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield every leaf with the way to it."""
+def leaves(tree: Any) -> Iterator[Any]:
+    """Yield every leaf, in order."""
     if is_branch(tree):
-        for i, part in enumerate(tree):
-            yield from leaves(part, (*path, i))
+        for part in tree:
+            yield from leaves(part)
     else:
-        yield path, tree
+        yield tree
 
 
 def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
