@@ -39,6 +39,8 @@ def network(**options):
         ({"initializer": 0.1}, TypeError, "initializer must be a name or one of retroprop's own objects, not 0.1"),
         ({"l2": -0.1}, ValueError, "l2 must be 0 or above and finite, not -0.1"),
         ({"l2": None}, TypeError, "l2 must be a number, not None"),
+        ({"l2": [0.1]}, ValueError, "l2 must be one number, or one for each of 2 matrices of weights, not 1"),
+        ({"l1": [0.1, -1.0]}, ValueError, "l1 must be 0 or above and finite, not -1.0"),
         ({"l2": "a"}, TypeError, "l2 must be a number, not 'a'"),
         (
             {"dropout": np.array([0.1, 0.2])},

@@ -176,8 +176,8 @@ def _to_plain(architecture: Architecture) -> dict[str, Any]:
         "output": plain(architecture.output.activation),
         "loss": plain(architecture.output.loss),
         "bias": architecture.bias,
-        "l2": architecture.l2,
-        "l1": architecture.l1,
+        "l2": architecture.l2 if isinstance(architecture.l2, float) else list(architecture.l2),
+        "l1": architecture.l1 if isinstance(architecture.l1, float) else list(architecture.l1),
         "dropout": list(architecture.dropout),
     }
 

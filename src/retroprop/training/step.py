@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
+from math import inf
 from typing import NamedTuple, Protocol
 
 from retroprop.backends import Backend
@@ -62,6 +63,8 @@ def bind(
     *,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    penalties_of_sum: bool = False,
+    work: float = inf,
 ) -> Step:
     """Return the step of one training: no name is looked up and nothing is chosen while it runs.
 
@@ -77,22 +80,60 @@ def bind(
         The update rule.
     clip_norm, clip_value : float, optional
         What the gradients are held to.
+    penalties_of_sum : bool
+        Whether J has λ/Σw of each batch, not λ; see `backward`.
+    work : float
+        As `Backend.capture` takes it.
     """
     # The learning rate is data of the step, not a part of it.
     rule = copy(optimizer)
     object.__setattr__(rule, "learning_rate", 1.0)
-    custom = any(isinstance(f, CustomActivation) for f in architecture.activations)
-    custom = custom or isinstance(architecture.output.loss, CustomLoss)
-    custom = custom or type(optimizer) not in OPTIMIZERS.values()
+    custom = _is_custom(architecture) or type(optimizer) not in OPTIMIZERS.values()
     # A function from outside may have changed since it was last seen: its step is made anew.
-    step = (_step.__wrapped__ if custom else _step)(architecture, rule, clip_norm, clip_value)
-    bound: Step = backend.capture(step, donate=(0, 1))
+    make = _step.__wrapped__ if custom else _step
+    step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
+    bound: Step = backend.capture(step, donate=(0, 1), work=work)
     return bound
+
+
+def bind_gradient(
+    backend: Backend, architecture: Architecture, *, penalties_of_sum: bool = False, work: float = inf
+) -> Callable[[Parameters, Batch], tuple[Array, Parameters]]:
+    """Return the function (parameters, data) → (J, ∂J/∂ parameters), whose results hold until the next call.
+
+    Parameters
+    ----------
+    backend, architecture, penalties_of_sum, work
+        As for `bind`.
+    """
+    make = _gradient.__wrapped__ if _is_custom(architecture) else _gradient
+    return backend.capture(make(architecture, penalties_of_sum), work=work)
+
+
+def _is_custom(architecture: Architecture) -> bool:
+    functions = (*architecture.activations, architecture.output.loss)
+    return any(isinstance(f, (CustomActivation, CustomLoss)) for f in functions)
+
+
+@lru_cache(maxsize=32)
+def _gradient(architecture: Architecture, penalties_of_sum: bool) -> Callable[..., tuple[Array, Parameters]]:
+    def gradient(operations: Operations, parameters: Parameters, data: Batch) -> tuple[Array, Parameters]:
+        trace = forward(operations, architecture, parameters, data.x)
+        found = backward(
+            operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
+        )
+        return found.cost, found.parameters
+
+    return gradient
 
 
 @lru_cache(maxsize=32)
 def _step(
-    architecture: Architecture, optimizer: Optimizer, clip_norm: float | None, clip_value: float | None
+    architecture: Architecture,
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    clip_value: float | None,
+    penalties_of_sum: bool = False,
 ) -> Callable[..., Stepped]:
     clips = clip_norm is not None or clip_value is not None
 
@@ -107,7 +148,7 @@ def _step(
     ) -> Stepped:
         x, y, weight = data if rows is None else (operations.gather(part, rows) for part in data)
         trace = forward(operations, architecture, parameters, x, masks)
-        found = backward(operations, architecture, parameters, trace, y, weight)
+        found = backward(operations, architecture, parameters, trace, y, weight, penalties_of_sum=penalties_of_sum)
         gradients = found.parameters
         if clips:
             gradients = operations.clip(gradients, clip_norm, clip_value)
