@@ -1,0 +1,287 @@
+"""What the classifier and the regressor share: one fit, by any solver, and propagation of data through the result."""
+
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+
+from retroprop.backends import Backend, backend_of
+from retroprop.core.architecture import Architecture
+from retroprop.core.forward import forward
+from retroprop.core.parameters import Parameters
+from retroprop.estimators import arrays, drawing, lbfgs, parameters
+from retroprop.estimators.descent import Descent, finite
+from retroprop.estimators.samples import Samples, chunk_rows, windows
+from retroprop.estimators.stopping import Solver
+from retroprop.estimators.validation import Validation
+from retroprop.estimators.watching import Callbacks, Watching
+from retroprop.functions import initializers
+from retroprop.functions.losses import Loss
+from retroprop.functions.types import Array
+from retroprop.network import Network
+from retroprop.training.step import Step, bind
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+    "preprocessed. The estimator keeps the last weights with a finite loss."
+)
+
+
+class Targets(NamedTuple):
+    """y as the fit takes it.
+
+    Attributes
+    ----------
+    y : array (n, n_outputs) or integer array (n,)
+        Target rows, or class indices, on the host.
+    n_outputs : int
+        The size of the output layer.
+    out_activation : str
+        Its activation, by scikit-learn's name.
+    scored : array
+        y as the validation score compares it.
+    stratify : array or None
+        What a validation split keeps the parts of.
+    """
+
+    y: Array
+    n_outputs: int
+    out_activation: str
+    scored: Array
+    stratify: Array | None
+
+
+class BaseMLP(Callbacks, BaseEstimator, ABC):
+    """The fit and the propagation both estimators have; use `MLPClassifier` or `MLPRegressor`."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
+
+    # What the two differ in ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _encoded(self, y: Any, *, incremental: bool) -> Targets:
+        """Return y, on the host and checked, as the fit takes it."""
+
+    @abstractmethod
+    def _loss(self) -> Loss:
+        """Return the loss of the fitted (or begun) output layer."""
+
+    @abstractmethod
+    def _validation_score(self, validation: Validation, loss: float, outputs: Array, fitted: Parameters) -> float:
+        """Return how well outputs on the host do, greater is better; NaN where a prediction is not finite."""
+
+    # The fit ------------------------------------------------------------------------------------------------
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, validation: Any = None) -> Any:
+        hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        given = (X, y, sample_weight)
+        x, lives_on, targets, weight = self._taken(X, y, sample_weight, incremental=incremental, reset=first_pass)
+        backend = arrays.working_backend(self.device, lives_on)
+        dtype = str(x.dtype).rpartition(".")[2]
+        sizes = (x.shape[1], *hidden, targets.n_outputs)
+        rng = check_random_state(self.random_state)
+        self.n_outputs_ = targets.n_outputs
+        if first_pass:
+            self._begin(rng, sizes, targets.out_activation, backend, dtype)
+        else:
+            self._move_to(backend, dtype)
+        architecture = self._architecture()
+        reported = architecture if self.exact_loss else parameters.as_reported(architecture)
+        if self.solver == "lbfgs":
+            start = self._parameters()
+            self._settle(lbfgs.fit_on_host(self, reported, start, x, targets.y, weight), backend, dtype)
+            return self
+        samples = Samples(backend, dtype, x, targets.y, weight)
+        with backend.active():
+            self._descend(samples, targets, weight, reported, rng, given, incremental=incremental)
+        return self
+
+    def _taken(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
+    ) -> tuple[Any, Backend, Targets, Array | None]:
+        """Return X, where it lives, the targets and the weights, all checked."""
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        x, backend = arrays.taken_inputs(self, X, reset=reset)
+        targets = self._encoded(arrays.to_host(y), incremental=incremental)
+        check_consistent_length(x, targets.y)
+        weight = self._weights(arrays.to_host(sample_weight), y, x.shape[0])
+        return x, backend, targets, weight
+
+    def _weights(self, sample_weight: Any, y: Any, n: int) -> Array | None:
+        """Return the weights of the observations, on the host."""
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(sample_weight, numpy.empty((n, 1)), ensure_non_negative=True)
+
+    def _begin(self, rng: Any, sizes: tuple[int, ...], out_activation: str, backend: Backend, dtype: str) -> None:
+        """Draw the weights, and start counting."""
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(sizes)
+        self.out_activation_ = out_activation
+        initializer = None if self.initializer is None else initializers.get(self.initializer)
+        drawn = drawing.initial_weights(rng, sizes, initializer, logistic=parameters.is_logistic(self.activation))
+        self.coefs_, self.intercepts_ = ([backend.asarray(part, dtype) for part in parts] for parts in drawn)
+        self._best = self._parameters()
+        self.__dict__.pop("_optimizer", None)
+        if self.solver == "lbfgs":
+            return
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        watches = self.early_stopping
+        self.best_loss_ = None if watches else numpy.inf
+        self.best_validation_score_ = -numpy.inf if watches else None
+        self.validation_scores_: list[float] | None = [] if watches else None
+        self.validation_loss_curve_: list[float] | None = [] if watches else None
+
+    def _descend(
+        self,
+        samples: Samples,
+        targets: Targets,
+        weight: Array | None,
+        architecture: Architecture,
+        rng: Any,
+        given: tuple[Any, Any, Any],
+        *,
+        incremental: bool,
+    ) -> None:
+        """Run a stochastic solver."""
+        solver = getattr(self, "_optimizer", None)
+        if solver is None or not incremental:
+            solver = self._optimizer = Solver.of(self)
+        rows, validation = None, None
+        if self.early_stopping:
+            rows, looked_at = drawing.split(rng, samples.n, self.validation_fraction, targets.stratify)
+            validation = self._held_out(samples, looked_at, targets, weight)
+        n = samples.n if rows is None else len(rows)
+        order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
+        epochs = 1 if incremental else self.max_iter
+        work = epochs * n * float(sum(architecture.layer_sizes))
+        step = self._step(samples.backend, architecture, solver, 0.0 if incremental else work)
+        watching = Watching(self, self.max_iter, n, given, incremental=incremental)
+        descent = Descent(self, architecture, step, solver, self._parameters(), samples, order, rng, validation)
+        try:
+            descent.run(self.max_iter, watching)
+        finally:
+            watching.end()
+        restores = self.early_stopping or self.restore_best
+        self._settle(self._best if restores else descent.last, samples.backend, samples.dtype, good=descent.good)
+
+    def _held_out(self, samples: Samples, rows: Array, targets: Targets, weight: Array | None) -> Validation:
+        weight = None if weight is None else weight[rows]
+        return Validation(samples, rows, targets.scored[rows], weight)
+
+    def _batch_rows(self, n: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, n)
+        if self.batch_size > n:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+            )
+        return int(min(self.batch_size, n))
+
+    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, work: float) -> Step:
+        """Return the step, the last one again where nothing has changed: one `partial_fit` follows another."""
+        wanted = (backend, architecture, solver.rule, self.clip_norm)
+        if getattr(self, "_bound", (None, None))[0] != wanted:
+            step = bind(backend, architecture, solver.rule, clip_norm=self.clip_norm, penalties_of_sum=True, work=work)
+            self._bound = wanted, step
+        return self._bound[1]
+
+    def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Parameters | None = None) -> None:
+        """Keep what a solver has found, if it is finite."""
+        is_finite = finite(found, backend)
+        kept = found if is_finite or good is None else good
+        self.coefs_ = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
+        self.intercepts_ = [backend.asarray(bias, dtype) for bias in kept.biases]
+        if not is_finite:
+            raise ValueError(NOT_FINITE)
+
+    # The fitted network -------------------------------------------------------------------------------------
+
+    def _fitted_with(self, found: Parameters) -> dict[str, Any]:
+        """Return the attributes of an estimator that has these parameters."""
+        return {"coefs_": [theta.mT for theta in found.thetas], "intercepts_": list(found.biases)}
+
+    def _parameters(self) -> Parameters:
+        return Parameters(tuple(coef.mT for coef in self.coefs_), tuple(self.intercepts_))
+
+    def _architecture(self) -> Architecture:
+        sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
+        return parameters.architecture_of(self, sizes, self.out_activation_, self._loss())
+
+    def _backend(self) -> Backend:
+        return backend_of(self.coefs_[0])
+
+    def _move_to(self, backend: Backend, dtype: str) -> None:
+        """Take the parameters where the data of a further fit live."""
+        old = self._backend()
+
+        def moved(array: Array) -> Array:
+            return backend.asarray(array if old == backend else old.to_numpy(array), dtype)
+
+        if old != backend or old.dtype_name(self.coefs_[0]) != dtype:
+            self.coefs_, self.intercepts_ = list(map(moved, self.coefs_)), list(map(moved, self.intercepts_))
+            self._best = self._best.like(map(moved, self._best.leaves))
+            if hasattr(self, "_optimizer"):
+                self._optimizer.state = tuple(s.like(map(moved, s.leaves)) for s in self._optimizer.state)
+
+    @property
+    def network_(self) -> Network:
+        """The fitted network, as retroprop's own; its parameters are copies."""
+        check_is_fitted(self)
+        a = self._architecture()
+        found = self._parameters()
+        return Network.from_parameters(
+            found.thetas, found.biases, hidden=a.hidden, output=a.output.activation, loss=a.output.loss, l2=0.0
+        )
+
+    def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
+        """Return a^(L) of X, with one row an observation, where X lives, and which backend that is."""
+        x, given = arrays.taken_inputs(self, X, reset=False, floats=False)
+        fitted = self._backend()
+        meets = arrays.meeting_place(self, fitted, given, method)
+        dtype = arrays.result_dtype(x, fitted.dtype_name(self.coefs_[0]))
+        found = self._parameters()
+        if meets != fitted or dtype != fitted.dtype_name(self.coefs_[0]):
+            moved = (leaf if meets == fitted else fitted.to_numpy(leaf) for leaf in found.leaves)
+            found = found.like([meets.asarray(leaf, dtype) for leaf in moved])
+        architecture, operations, outputs = self._architecture(), meets.operations(), []
+        size = self.predict_batch_size
+        size = chunk_rows(architecture.layer_sizes) if size == "auto" else size
+        n = x.shape[0]
+        with meets.active():
+            for window in windows(n, size):
+                batch = arrays.rows_of(x, None if n <= size else window, meets, dtype)
+                outputs.append(forward(operations, architecture, found, batch).a[-1])
+            a = outputs[0] if len(outputs) == 1 else meets.xp.concat(outputs, axis=0)
+        return (a if meets == given else given.asarray(meets.to_numpy(a))), given
+
+    # scikit-learn's own questions -----------------------------------------------------------------------------
+
+    def _check_solver(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: all arrays on the host, so that it loads where no device is."""
+        state: dict[str, Any] = {**super().__getstate__()}
+        state.pop("_bound", None)
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may ask of this estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.array_api_support = True
+        return tags
