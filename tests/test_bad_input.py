@@ -224,7 +224,7 @@ def test_metrics_that_mean_nothing_for_the_targets(backend):
     ("make", "message"),
     [
         (lambda: rp.optimizers.SGD(-0.1), "learning_rate must be above 0"),
-        (lambda: rp.optimizers.SGD(0.1, momentum=1.0), "momentum of SGD must be in [0, 1), not 1.0"),
+        (lambda: rp.optimizers.SGD(0.1, momentum=1.5), "momentum of SGD must be in [0, 1], not 1.5"),
         (lambda: rp.optimizers.SGD(0.1, nesterov=True), "nesterov of SGD needs a momentum above 0"),
         (lambda: rp.optimizers.Adam(beta2=1.0), "beta2 of Adam must be in [0, 1)"),
         (lambda: rp.EarlyStopping(patience=0), "patience of EarlyStopping must be a whole number, 1 or more"),
