@@ -42,8 +42,9 @@ CONFIGURATIONS = [
     # schedules, momentum
     *((task, {**SGD, "learning_rate": rate, **more}) for task, rate, more in product(
         ["binary", "multiclass", "one"], ["constant", "invscaling", "adaptive"],
-        [{"momentum": 0.0}, {"momentum": 0.9, "nesterovs_momentum": False}, 
-         {"momentum": 1.0, "learning_rate_init": 1e-3}, {"tol": 0.05, "n_iter_no_change": 2, "max_iter": 80}, {"power_t": 0.2}])),
+        [{"momentum": 0.0}, {"momentum": 0.9, "nesterovs_momentum": False},
+         {"momentum": 1.0, "learning_rate_init": 1e-3}, {"power_t": 0.2},
+         {"tol": 0.05, "n_iter_no_change": 2, "max_iter": 80}])),
     # what ends it
     *((task, {"solver": solver, "early_stopping": True, "learning_rate_init": 0.01, **more})
       for task, solver, more in product(

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from math import prod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy
@@ -162,9 +163,8 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             validation = self._held_out(samples, looked_at, targets, weight)
         n = samples.n if rows is None else len(rows)
         order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-        epochs = 1 if incremental else self.max_iter
-        work = epochs * n * float(sum(architecture.layer_sizes))
-        step = self._step(samples.backend, architecture, solver, 0.0 if incremental else work)
+        numbers = n * sum(architecture.layer_sizes) + len(order.windows) * sum(map(prod, architecture.shapes))
+        step = self._step(samples.backend, architecture, solver, 0.0 if incremental else float(self.max_iter * numbers))
         watching = Watching(self, self.max_iter, n, given, incremental=incremental)
         descent = Descent(self, architecture, step, solver, self._parameters(), samples, order, rng, validation)
         try:

@@ -37,8 +37,8 @@ from numba import float32 as f32, float64 as f64, njit
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={flags})
 '''
-# A loop saves half a nanosecond to two for each number of a step; to compile them all takes one second or two.
-_WORTH = 2e9
+# A loop saves one nanosecond to two for each number of a step; to compile them all takes one second or two.
+_WORTH = 1e9
 _lock = Lock()
 log = logging.getLogger("retroprop")
 
