@@ -31,3 +31,23 @@ def test_scikit_learns_own_tests_of_its_mlp():
     assert Counter(found["outcomes"].values()) == Counter(passed=len(found["outcomes"]))
     assert len(found["outcomes"]) >= 57  # 59; two of them need pandas
     assert min(found["built"].values()) > 30  # the classes tested were ours
+
+
+CHECKS = """
+import json, sys, warnings
+from sklearn.utils.estimator_checks import check_estimator
+from retroprop.estimators import MLPClassifier, MLPRegressor
+warnings.simplefilter("ignore")
+estimator = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[sys.argv[1]](**json.loads(sys.argv[2]))
+results = check_estimator(estimator, on_fail=None, on_skip=None)
+print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in results]))
+"""
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("options", ['{"max_iter": 20}', '{"max_iter": 20, "solver": "lbfgs"}'])
+def test_scikit_learns_checks_of_every_estimator(name, options):
+    results, _ = run("-c", CHECKS, name, options, SCIPY_ARRAY_API="1")
+    assert [r for r in results if r[1] not in ("passed", "skipped")] == []  # none is expected to fail either
+    array_api = Counter(r[1] for r in results if r[0].startswith("check_array_api"))
+    assert array_api["passed"] >= 5, "the checks of the Array API did not run"

@@ -164,7 +164,10 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         n = samples.n if rows is None else len(rows)
         order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
         numbers = n * sum(architecture.layer_sizes) + len(order.windows) * sum(map(prod, architecture.shapes))
-        step = self._step(samples.backend, architecture, solver, 0.0 if incremental else float(self.max_iter * numbers))
+        if incremental:
+            step = self._kept_step(samples, architecture, solver)
+        else:
+            step = self._step(samples.backend, architecture, solver, work=float(self.max_iter * numbers))
         watching = Watching(self, self.max_iter, n, given, incremental=incremental)
         descent = Descent(self, architecture, step, solver, self._parameters(), samples, order, rng, validation)
         try:
@@ -187,12 +190,14 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             )
         return int(min(self.batch_size, n))
 
-    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, work: float) -> Step:
-        """Return the step, the last one again where nothing has changed: one `partial_fit` follows another."""
-        wanted = (backend, architecture, solver.rule, self.clip_norm)
+    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, *, work: float) -> Step:
+        return bind(backend, architecture, solver.rule, clip_norm=self.clip_norm, penalties_of_sum=True, work=work)
+
+    def _kept_step(self, samples: Samples, architecture: Architecture, solver: Solver) -> Step:
+        """Return the step of the last `partial_fit` where nothing has changed: it is bound and recorded once."""
+        wanted = (samples.backend, samples.dtype, architecture, solver.rule, self.clip_norm)
         if getattr(self, "_bound", (None, None))[0] != wanted:
-            step = bind(backend, architecture, solver.rule, clip_norm=self.clip_norm, penalties_of_sum=True, work=work)
-            self._bound = wanted, step
+            self._bound = wanted, self._step(samples.backend, architecture, solver, work=0.0)
         return self._bound[1]
 
     def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Parameters | None = None) -> None:
