@@ -18,7 +18,7 @@ import sklearn
 from retroprop import estimators
 from retroprop.backends import host_backend
 from retroprop.core.parameters import Parameters
-from retroprop.training.step import bind_gradient
+from retroprop.training.step import bind_measure
 
 HOME = "sklearn.neural_network"
 BUILT = {"MLPClassifier": 0, "MLPRegressor": 0}
@@ -47,7 +47,7 @@ class MLPClassifier(estimators.MLPClassifier):
         found = Parameters(tuple(w.T for w in parts[:n]), tuple(parts[n:]))
         backend, net = host_backend(), self.network_
         batch = net.batch(X, y, sample_weight)
-        cost, gradient = bind_gradient(backend, self._architecture(), penalties_of_sum=True)(found, batch)
+        cost, gradient, _ = bind_measure(backend, self._architecture(), penalties_of_sum=True)(found, batch)
         return float(cost), np.hstack([*(g.T.ravel() for g in gradient.thetas), *gradient.biases])
 
     def _leaves(self):

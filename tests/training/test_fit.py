@@ -6,7 +6,7 @@ from harness import assert_close
 
 import retroprop as rp
 from retroprop.functions import schedules
-from retroprop.training.step import bind_gradient
+from retroprop.training.step import bind_measure
 
 SGD = rp.optimizers.SGD
 RNG = np.random.default_rng(20)
@@ -299,7 +299,7 @@ def test_a_penalty_of_the_sum_is_shared_by_the_observations(backend, weight):
     )
     data = net.batch([[1.0], [3.0]], [[1.0], [4.0]], weight)
     with net.backend.active():
-        cost, gradients = bind_gradient(net.backend, net.architecture, penalties_of_sum=True)(net.parameters, data)
+        cost, gradients, _ = bind_measure(net.backend, net.architecture, penalties_of_sum=True)(net.parameters, data)
     w, total = np.asarray(weight or [1.0, 1.0]), sum(weight or [1.0, 1.0])
     error = np.asarray([1.0, 2.0])
     np.testing.assert_allclose(

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from copy import copy
 from math import prod
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,11 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from retroprop.backends import Backend, backend_of
+from retroprop.backends import Backend, backend_of, get_backend, host_backend
 from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
-from retroprop.estimators import arrays, drawing, lbfgs, parameters
+from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters
 from retroprop.estimators.descent import Descent, finite
 from retroprop.estimators.samples import Samples, chunk_rows, windows
 from retroprop.estimators.stopping import Solver
@@ -60,6 +61,10 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
     """The fit and the propagation both estimators have; use `MLPClassifier` or `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
+    best_loss_: float | None
+    best_validation_score_: float | None
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
 
     # What the two differ in ---------------------------------------------------------------------------------
 
@@ -95,11 +100,14 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             self._move_to(backend, dtype)
         architecture = self._architecture()
         reported = architecture if self.exact_loss else parameters.as_reported(architecture)
+        on_host = backend == host_backend()
+        # SciPy works in float64 whatever it is given.
+        works_in = "float64" if self.solver == "lbfgs" and on_host else dtype
+        samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
-            start = self._parameters()
-            self._settle(lbfgs.fit_on_host(self, reported, start, x, targets.y, weight), backend, dtype)
+            minimize = lbfgs.fit_on_host if on_host else lbfgs.fit_on_device
+            self._settle(minimize(self, reported, self._parameters(), samples), backend, dtype)
             return self
-        samples = Samples(backend, dtype, x, targets.y, weight)
         with backend.active():
             self._descend(samples, targets, weight, reported, rng, given, incremental=incremental)
         return self
@@ -136,11 +144,15 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             return
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
-        watches = self.early_stopping
-        self.best_loss_ = None if watches else numpy.inf
-        self.best_validation_score_ = -numpy.inf if watches else None
-        self.validation_scores_: list[float] | None = [] if watches else None
-        self.validation_loss_curve_: list[float] | None = [] if watches else None
+        self.best_loss_ = self.best_validation_score_ = self.validation_scores_ = self.validation_loss_curve_ = None
+
+    def _begin_course(self, *, validates: bool) -> None:
+        """Begin the figures that this fit has and those before it had not."""
+        if not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = numpy.inf
+        if validates and self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
+            self.best_validation_score_ = -numpy.inf
 
     def _descend(
         self,
@@ -161,6 +173,7 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         if self.early_stopping:
             rows, looked_at = drawing.split(rng, samples.n, self.validation_fraction, targets.stratify)
             validation = self._held_out(samples, looked_at, targets, weight)
+        self._begin_course(validates=validation is not None)
         n = samples.n if rows is None else len(rows)
         order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
         numbers = n * sum(architecture.layer_sizes) + len(order.windows) * sum(map(prod, architecture.shapes))
@@ -203,9 +216,10 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
     def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Parameters | None = None) -> None:
         """Keep what a solver has found, if it is finite."""
         is_finite = finite(found, backend)
-        kept = found if is_finite or good is None else good
-        self.coefs_ = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
-        self.intercepts_ = [backend.asarray(bias, dtype) for bias in kept.biases]
+        kept = found if is_finite else good
+        if kept is not None:  # else those it started with
+            self.coefs_ = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
+            self.intercepts_ = [backend.asarray(bias, dtype) for bias in kept.biases]
         if not is_finite:
             raise ValueError(NOT_FINITE)
 
@@ -233,10 +247,16 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             return backend.asarray(array if old == backend else old.to_numpy(array), dtype)
 
         if old != backend or old.dtype_name(self.coefs_[0]) != dtype:
-            self.coefs_, self.intercepts_ = list(map(moved, self.coefs_)), list(map(moved, self.intercepts_))
-            self._best = self._best.like(map(moved, self._best.leaves))
-            if hasattr(self, "_optimizer"):
-                self._optimizer.state = tuple(s.like(map(moved, s.leaves)) for s in self._optimizer.state)
+            for name in moving.ATTRIBUTES:
+                if hasattr(self, name):
+                    setattr(self, name, moving.with_arrays(getattr(self, name), moved))
+
+    def to(self, backend: Any) -> Any:
+        """Return a copy of this fitted estimator that lives on another backend ("numpy", "torch:cuda:0", ...)."""
+        check_is_fitted(self)
+        moved = copy(self)
+        moved._move_to(get_backend(backend), self._backend().dtype_name(self.coefs_[0]))
+        return moved
 
     @property
     def network_(self) -> Network:
@@ -282,7 +302,7 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         """Return what is pickled: all arrays on the host, so that it loads where no device is."""
         state: dict[str, Any] = {**super().__getstate__()}
         state.pop("_bound", None)
-        return state
+        return moving.on_host(state)
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn may ask of this estimator."""

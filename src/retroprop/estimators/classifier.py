@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
+from retroprop.backends import host_backend
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.base import BaseMLP, Targets
@@ -154,9 +155,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _labels(self, a: Array, backend: Any) -> Array:
         """Return the classes that outputs stand for, where they live if that library can hold them."""
-        on_host = backend.to_numpy(a)
-        labels = self._label_binarizer.inverse_transform(on_host.ravel() if on_host.shape[1] == 1 else on_host)
-        return labels if labels.dtype.kind in "OUS" else backend.asarray(labels)
+        if backend == host_backend():
+            return self._label_binarizer.inverse_transform(a.ravel() if a.shape[1] == 1 else a)
+        xp, indices = backend.xp, "int32"
+        with backend.active():
+            if self.out_activation_ == "softmax":
+                which = xp.argmax(a, axis=1)
+            elif a.shape[1] > 1:
+                return backend.asarray(a > 0.5, indices)
+            else:
+                which = backend.asarray(a[:, 0] > 0.5, indices)
+            if self.classes_.dtype.kind in "OUS":
+                return self.classes_[backend.to_numpy(which)]
+            return xp.take(backend.asarray(self.classes_), which, axis=0)
 
     def _encoded(self, y: Any, *, incremental: bool) -> Targets:
         y = _check_y(y, multi_output=True, estimator=self)

@@ -13,7 +13,7 @@ from retroprop.functions.losses import Loss
 from retroprop.functions.outputs import AveragedOutput, HeldOutput, PairedOutput
 from retroprop.functions.schedules import Schedule
 from retroprop.training import optimizers
-from retroprop.training.optimizers import Optimizer
+from retroprop.training.optimizers import UpdateRule
 
 STOCHASTIC = ("sgd", "adam", "adamw", "rmsprop", "lion")
 # scikit-learn's names, and ours, for the functions of a layer
@@ -28,7 +28,7 @@ _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS)), list, tuple, _FUNCTION],
-    "solver": [StrOptions({"lbfgs", *STOCHASTIC}), Optimizer],
+    "solver": [StrOptions({"lbfgs", *STOCHASTIC}), UpdateRule],
     "alpha": [_NOT_NEGATIVE, "array-like"],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
@@ -121,10 +121,10 @@ def is_logistic(activation: Any) -> bool:
     return len(given) > 0 and all(isinstance(f, str) and f == "logistic" for f in given)
 
 
-def optimizer_of(estimator: Any) -> Optimizer:
+def optimizer_of(estimator: Any) -> UpdateRule:
     """Return the update rule of a stochastic solver."""
     e, eta = estimator, float(estimator.learning_rate_init)
-    if isinstance(e.solver, Optimizer):
+    if isinstance(e.solver, UpdateRule):
         return e.solver
     if e.solver == "sgd":
         # Nesterov's look ahead without momentum is the plain step.
@@ -142,6 +142,6 @@ def schedule_of(estimator: Any) -> Schedule | None:
     """Return the schedule of the learning rate, None for one of scikit-learn's three."""
     if isinstance(estimator.learning_rate, Schedule):
         return estimator.learning_rate.start()
-    if isinstance(estimator.solver, Optimizer):
+    if isinstance(estimator.solver, UpdateRule):
         return schedules.get(estimator.solver.learning_rate).start()
     return None

@@ -6,7 +6,7 @@ from typing import Any
 from retroprop.core.parameters import Parameters
 from retroprop.estimators.parameters import optimizer_of, schedule_of
 from retroprop.functions.schedules import Schedule
-from retroprop.training.optimizers import Optimizer
+from retroprop.training.optimizers import UpdateRule
 
 SMALLEST = 1e-6  # "adaptive" lowers the learning rate no more below this
 
@@ -17,7 +17,7 @@ class Solver:
 
     Attributes
     ----------
-    rule : Optimizer
+    rule : UpdateRule
         The update rule.
     kind : str
         "constant", "invscaling" or "adaptive".
@@ -31,7 +31,7 @@ class Solver:
         How many updates are done.
     """
 
-    rule: Optimizer
+    rule: UpdateRule
     kind: str
     schedule: Schedule | None
     initial: float
