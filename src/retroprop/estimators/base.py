@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from copy import copy
 from math import prod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy
 from sklearn.base import BaseEstimator
@@ -17,9 +17,10 @@ from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters
 from retroprop.estimators.descent import Descent, finite
-from retroprop.estimators.samples import Samples, chunk_rows, windows
+from retroprop.estimators.samples import Minibatches, Samples, chunk_rows, windows
 from retroprop.estimators.stopping import Solver
-from retroprop.estimators.validation import Validation
+from retroprop.estimators.targets import Targets
+from retroprop.estimators.validation import Validation, score_of
 from retroprop.estimators.watching import Callbacks, Watching
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
@@ -31,30 +32,6 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
     "preprocessed. The estimator keeps the last weights with a finite loss."
 )
-
-
-class Targets(NamedTuple):
-    """y as the fit takes it.
-
-    Attributes
-    ----------
-    y : array (n, n_outputs) or integer array (n,)
-        Target rows, or class indices, on the host.
-    n_outputs : int
-        The size of the output layer.
-    out_activation : str
-        Its activation, by scikit-learn's name.
-    scored : array
-        y as the validation score compares it.
-    stratify : array or None
-        What a validation split keeps the parts of.
-    """
-
-    y: Array
-    n_outputs: int
-    out_activation: str
-    scored: Array
-    stratify: Array | None
 
 
 class BaseMLP(Callbacks, BaseEstimator, ABC):
@@ -69,23 +46,34 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
     # What the two differ in ---------------------------------------------------------------------------------
 
     @abstractmethod
-    def _encoded(self, y: Any, *, incremental: bool) -> Targets:
-        """Return y, on the host and checked, as the fit takes it."""
+    def _encoded(self, y: Any, *, role: str) -> Targets:
+        """Return y, on the host and checked, as the fit takes it; the role is "fit", "partial_fit" or "validation"."""
 
     @abstractmethod
     def _loss(self) -> Loss:
         """Return the loss of the fitted (or begun) output layer."""
 
     @abstractmethod
-    def _validation_score(self, validation: Validation, loss: float, outputs: Array, fitted: Parameters) -> float:
-        """Return how well outputs on the host do, greater is better; NaN where a prediction is not finite."""
+    def _output_activation(self) -> Any:
+        """Return its activation."""
+
+    @abstractmethod
+    def _validation_score(self, outputs: Array, scored: Array, weight: Array | None) -> float:
+        """Return the accuracy or R² of outputs, all on the host; NaN where a prediction is not finite."""
 
     # The fit ------------------------------------------------------------------------------------------------
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, validation: Any = None) -> Any:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+    ) -> Any:
         hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+        parameters.check_together(self, incremental=incremental, validates=validation[0] is not None)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         given = (X, y, sample_weight)
         x, lives_on, targets, weight = self._taken(X, y, sample_weight, incremental=incremental, reset=first_pass)
@@ -109,7 +97,10 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             self._settle(minimize(self, reported, self._parameters(), samples), backend, dtype)
             return self
         with backend.active():
-            self._descend(samples, targets, weight, reported, rng, given, incremental=incremental)
+            held_out = None
+            if validation[0] is not None:
+                held_out = self._given_validation(validation, backend, dtype)
+            self._descend(samples, targets, weight, reported, rng, given, held_out, incremental=incremental)
         return self
 
     def _taken(
@@ -119,7 +110,7 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         x, backend = arrays.taken_inputs(self, X, reset=reset)
-        targets = self._encoded(arrays.to_host(y), incremental=incremental)
+        targets = self._encoded(arrays.to_host(y), role="partial_fit" if incremental else "fit")
         check_consistent_length(x, targets.y)
         weight = self._weights(arrays.to_host(sample_weight), y, x.shape[0])
         return x, backend, targets, weight
@@ -162,6 +153,7 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         architecture: Architecture,
         rng: Any,
         given: tuple[Any, Any, Any],
+        validation: Validation | None,
         *,
         incremental: bool,
     ) -> None:
@@ -169,10 +161,10 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
             solver = self._optimizer = Solver.of(self)
-        rows, validation = None, None
-        if self.early_stopping:
+        rows = None
+        if self.early_stopping and validation is None:
             rows, looked_at = drawing.split(rng, samples.n, self.validation_fraction, targets.stratify)
-            validation = self._held_out(samples, looked_at, targets, weight)
+            validation = Validation(samples, looked_at, score_of(self, targets, weight, looked_at, given))
         self._begin_course(validates=validation is not None)
         n = samples.n if rows is None else len(rows)
         order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
@@ -182,7 +174,8 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         else:
             step = self._step(samples.backend, architecture, solver, work=float(self.max_iter * numbers))
         watching = Watching(self, self.max_iter, n, given, incremental=incremental)
-        descent = Descent(self, architecture, step, solver, self._parameters(), samples, order, rng, validation)
+        batches = Minibatches(samples, order)
+        descent = Descent(self, architecture, step, solver, self._parameters(), batches, rng, validation)
         try:
             descent.run(self.max_iter, watching)
         finally:
@@ -190,9 +183,19 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         restores = self.early_stopping or self.restore_best
         self._settle(self._best if restores else descent.last, samples.backend, samples.dtype, good=descent.good)
 
-    def _held_out(self, samples: Samples, rows: Array, targets: Targets, weight: Array | None) -> Validation:
-        weight = None if weight is None else weight[rows]
-        return Validation(samples, rows, targets.scored[rows], weight)
+    def _given_validation(self, given: tuple[Any, Any, Any], backend: Backend, dtype: str) -> Validation:
+        """Return validation data given to `fit`."""
+        X, y, sample_weight = given
+        x, lives_on = arrays.taken_inputs(self, X, reset=False)
+        if lives_on not in (backend, host_backend()):
+            raise ValueError(f"X_val must live where X does, on {backend}, or on the host; it lives on {lives_on}.")
+        if y is None:
+            raise ValueError("X_val needs y_val, and y_val is None.")
+        targets = self._encoded(arrays.to_host(y), role="validation")
+        check_consistent_length(x, targets.y)
+        weight = self._weights(arrays.to_host(sample_weight), None, x.shape[0])
+        samples = Samples(backend, dtype, x, targets.y, weight)
+        return Validation(samples, None, score_of(self, targets, weight, None, given))
 
     def _batch_rows(self, n: int) -> int:
         if self.batch_size == "auto":
@@ -234,7 +237,7 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
 
     def _architecture(self) -> Architecture:
         sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
-        return parameters.architecture_of(self, sizes, self.out_activation_, self._loss())
+        return parameters.architecture_of(self, sizes, self._output_activation(), self._loss())
 
     def _backend(self) -> Backend:
         return backend_of(self.coefs_[0])
@@ -262,10 +265,9 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
     def network_(self) -> Network:
         """The fitted network, as retroprop's own; its parameters are copies."""
         check_is_fitted(self)
-        a = self._architecture()
-        found = self._parameters()
+        a, found = self._architecture(), self._parameters()
         return Network.from_parameters(
-            found.thetas, found.biases, hidden=a.hidden, output=a.output.activation, loss=a.output.loss, l2=0.0
+            found.thetas, found.biases, hidden=a.hidden, output=a.output.activation, loss=a.output.loss
         )
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:

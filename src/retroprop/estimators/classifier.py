@@ -5,18 +5,15 @@ from typing import Any, ClassVar
 import numpy
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
-from retroprop.backends import host_backend
-from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, parameters
-from retroprop.estimators.base import BaseMLP, Targets
-from retroprop.estimators.validation import Validation
+from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.targets import LabelColumns, Labels, Targets
 from retroprop.estimators.watching import watched
 from retroprop.functions import losses
 from retroprop.functions.losses import Loss
@@ -32,6 +29,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "stratify": [StrOptions({"binary"}), "boolean"],
     }
+
+    _coding: Labels | LabelColumns
 
     def __init__(
         self,
@@ -112,94 +111,100 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @watched
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Fit the network."""
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """Run one epoch over the given data."""
-        classes = arrays.to_host(classes)
+        y, classes = arrays.to_host(y), arrays.to_host(classes)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, which sees a part of y only: pass the "
+                "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
+            )
         if _check_partial_fit_first_call(self, classes):
-            y = arrays.to_host(y)
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            self._coding = Labels(y if type_of_target(y).startswith("multilabel") else classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """Return the predicted classes, (n,), or for labels an indicator (n, n_classes)."""
+        """Return the predicted classes, (n,), for labels an indicator (n, n_classes), (n, n_columns) for several."""
         check_is_fitted(self)
         a, backend = self._outputs(X, "predict")
-        return self._labels(a, backend)
+        with backend.active():
+            return self._coding.labels(a, backend)
 
-    def predict_proba(self, X: Any) -> Array:
-        """Return the probabilities (n, n_classes), in the order of `classes_`."""
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probabilities (n, n_classes), in the order of `classes_`; a list of them for several columns."""
         check_is_fitted(self)
         a, backend = self._outputs(X, "predict_proba")
-        return backend.xp.concat([1.0 - a, a], axis=1) if a.shape[1] == 1 else a
+        with backend.active():
+            return self._coding.probabilities(a, backend)
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithms of the probabilities."""
         check_is_fitted(self)
         a, backend = self._outputs(X, "predict_log_proba")
+        log = backend.xp.log
         with backend.active():
-            return backend.xp.log(backend.xp.concat([1.0 - a, a], axis=1) if a.shape[1] == 1 else a)
+            found = self._coding.probabilities(a, backend)
+            return [log(part) for part in found] if isinstance(found, list) else log(found)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy of the predictions."""
+        """Return the accuracy of the predictions; of several columns, the part of the rows that are right in all."""
         y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
-        return float(accuracy_score(y, arrays.to_host(self.predict(X)), sample_weight=weight))
+        predicted = arrays.to_host(self.predict(X))
+        if isinstance(self._coding, LabelColumns):
+            return float(numpy.average((predicted == numpy.asarray(y)).all(axis=1), weights=weight))
+        return float(accuracy_score(y, predicted, sample_weight=weight))
 
     # Classes ------------------------------------------------------------------------------------------------
 
-    def _labels(self, a: Array, backend: Any) -> Array:
-        """Return the classes that outputs stand for, where they live if that library can hold them."""
-        if backend == host_backend():
-            return self._label_binarizer.inverse_transform(a.ravel() if a.shape[1] == 1 else a)
-        xp, indices = backend.xp, "int32"
-        with backend.active():
-            if self.out_activation_ == "softmax":
-                which = xp.argmax(a, axis=1)
-            elif a.shape[1] > 1:
-                return backend.asarray(a > 0.5, indices)
-            else:
-                which = backend.asarray(a[:, 0] > 0.5, indices)
-            if self.classes_.dtype.kind in "OUS":
-                return self.classes_[backend.to_numpy(which)]
-            return xp.take(backend.asarray(self.classes_), which, axis=0)
-
-    def _encoded(self, y: Any, *, incremental: bool) -> Targets:
-        y = _check_y(y, multi_output=True, estimator=self)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        else:
-            self._check_classes(unique_labels(y))
-        columns = self._label_binarizer.transform(y).astype(bool)
-        n_outputs = columns.shape[1]
-        softmax = self._label_binarizer.y_type_ == "multiclass"
-        targets = columns.argmax(axis=1) if softmax else columns.astype("float64")
-        stratify = self.stratify if isinstance(self.stratify, bool) else n_outputs == 1
-        kept = None if not stratify else columns if n_outputs == 1 or not softmax else targets
-        return Targets(targets, n_outputs, "softmax" if softmax else "logistic", columns, kept)
-
-    def _check_classes(self, found: Array) -> None:
-        known = arrays.to_host(self.classes_)
-        if self.warm_start:
-            if set(found) != set(known):
+    def _encoded(self, y: Any, *, role: str) -> Targets:
+        several = is_multioutput(y)
+        if not several:
+            y = _check_y(y, multi_output=True, estimator=self)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+        if role == "validation":
+            self._refuse_new(self._coding.unknown(y))
+        elif not hasattr(self, "classes_") or (role == "fit" and not self.warm_start):
+            self._coding = LabelColumns(y) if several else Labels(y)
+            self.classes_ = self._coding.classes
+        elif self.warm_start:
+            found, _, differ = self._coding.unknown(y)
+            if differ:
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                    f"Previously got {known}, `y` has {found}"
+                    f"Previously got {self.classes_}, `y` has {found}"
                 )
-        elif len(numpy.setdiff1d(found, known, assume_unique=True)):
-            raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {found}.")
+        else:
+            self._refuse_new(self._coding.unknown(y))
+        targets = self._coding.targets(y)
+        keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
+        return targets if keeps else targets._replace(stratify=None)
+
+    def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:
+        found, is_new, _ = looked_at
+        if is_new:
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
+            )
 
     def _weights(self, sample_weight: Any, y: Any, n: int) -> Array | None:
         weight = super()._weights(sample_weight, y, n)
-        if self.class_weight is None:
+        if self.class_weight is None or y is None:  # validation data have their own weights only
             return weight
         of_classes = compute_sample_weight(self.class_weight, arrays.to_host(y))
         return of_classes if weight is None else weight * of_classes
@@ -207,17 +212,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _loss(self) -> Loss:
         if self.loss != "log_loss":
             return losses.get(self.loss)
-        return losses.CrossEntropy() if self.out_activation_ == "softmax" else losses.BinaryCrossEntropy()
+        return self._coding.loss()
 
-    def _validation_score(self, validation: Validation, loss: float, outputs: Array, fitted: Parameters) -> float:
-        if self.out_activation_ == "softmax":
-            right = outputs.argmax(axis=1) == validation.y.argmax(axis=1)
-        else:
-            right = ((outputs > 0.5) == validation.y).all(axis=1)
-        return float(numpy.average(right, weights=validation.weight))
+    def _output_activation(self) -> Any:
+        return self._coding.output_activation()
+
+    def _validation_score(self, outputs: Array, scored: Array, weight: Array | None) -> float:
+        return float(numpy.average(self._coding.right(outputs, scored), weights=weight))
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn may ask of this estimator."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def is_multioutput(y: Any) -> bool:
+    """Return whether y has several columns of classes, not the zeros and ones of a multilabel indicator."""
+    if hasattr(y, "shape"):
+        two_axes = len(y.shape) == 2 and y.shape[1] > 1
+    else:
+        two_axes = isinstance(y, (list, tuple)) and len(y) > 0 and isinstance(y[0], (list, tuple))
+    return two_axes and type_of_target(y) == "multiclass-multioutput"

@@ -10,12 +10,12 @@ from retroprop.backends.intake import holds
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import stopping
-from retroprop.estimators.samples import Samples
+from retroprop.estimators.samples import Batches
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.validation import Validation
 from retroprop.estimators.watching import Watching
 from retroprop.functions.types import Array
-from retroprop.training.batches import BatchOrder, dropout_masks
+from retroprop.training.batches import dropout_masks
 from retroprop.training.step import Step
 
 
@@ -34,8 +34,10 @@ class Descent:
         Update rule and learning rate.
     parameters : Parameters
         Where it starts.
-    samples, order, rng
-        The data, the order of their batches, and what it is drawn from.
+    batches : Batches
+        The data of each epoch.
+    rng : RandomState
+        What their order and the dropout masks are drawn from.
     validation : Validation or None
         What is looked at after each epoch.
     """
@@ -47,14 +49,13 @@ class Descent:
         step: Step,
         solver: Solver,
         parameters: Parameters,
-        samples: Samples,
-        order: BatchOrder,
+        batches: Batches,
         rng: Any,
         validation: Validation | None,
     ) -> None:
         self.estimator, self.architecture, self.step, self.solver = estimator, architecture, step, solver
-        self.samples, self.order, self.rng, self.validation = samples, order, rng, validation
-        self.backend = samples.backend
+        self.batches, self.rng, self.validation = batches, rng, validation
+        self.backend = batches.backend
         self.drops = any(architecture.dropout)
         # The parameters of the end of the last epoch, and the last that a finite loss was seen of.
         self.last = self.good = parameters
@@ -92,19 +93,15 @@ class Descent:
     def _epoch(self) -> None:
         """Run one epoch, and note its loss: Σ loss of the batch · its rows / all rows, each before its update."""
         e, step, solver = self.estimator, self.step, self.solver
-        order, windows = self.order.epoch(self.rng)
-        batch_of = self.samples.ordered(order)
-        masks, costs = None, []
-        for window in windows:
-            batch, rows = batch_of(window)
+        masks, costs, sizes = None, [], []
+        for m, batch, rows in self.batches.epoch(self.rng):
+            sizes.append(m)
             if self.drops:
-                m = window.stop - window.start
-                masks = dropout_masks(self.backend, self.architecture, self.samples.dtype, m, self.rng)
+                masks = dropout_masks(self.backend, self.architecture, self.batches.dtype, m, self.rng)
             self.parameters, solver.state, cost, _ = step(
                 self.parameters, solver.state, solver.next(), batch, rows, masks
             )
             costs.append(cost)
-        sizes = [window.stop - window.start for window in windows]
         n = sum(sizes)
         e.loss_ = sum(cost * size for cost, size in zip(self._read(costs), sizes, strict=True)) / n
         if isfinite(e.loss_):
@@ -124,15 +121,15 @@ class Descent:
         """Measure the epoch, and keep its parameters where they are the best."""
         e = self.estimator
         if self.validation is not None:
-            loss, outputs = self.validation.measure(self.architecture, self.last)
+            loss, score = self.validation.measure(self.architecture, self.last)
             e.validation_loss_curve_.append(loss)
-            score = e._validation_score(self.validation, loss, outputs, self.last)
             e.validation_scores_.append(score)
             if e.verbose:
                 print(f"Validation score: {score:f}")
-        best = stopping.note_score(e, score) if e.early_stopping else stopping.note_loss(e, e.loss_)
-        if not e.early_stopping and self.validation is not None and e.restore_best:
-            best = stopping.is_best(e, score)
+            best = stopping.note_score(e, score)
+        if not e.early_stopping:
+            best_loss = stopping.note_loss(e, e.loss_)
+            best = best_loss if self.validation is None else best
         if best and (e.early_stopping or e.restore_best):
             e._best = self.last
 

@@ -20,7 +20,6 @@ STOCHASTIC = ("sgd", "adam", "adamw", "rmsprop", "lion")
 ACTIVATIONS = {"logistic": "sigmoid"} | {name: name for name in activations.ACTIVATIONS if name != "softmax"}
 REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "log_cosh", "quantile")
 CLASSIFICATION_LOSSES = ("log_loss", "squared_error", "absolute_error", "huber", "log_cosh")
-OUT_ACTIVATIONS = {"softmax": "softmax", "logistic": "sigmoid", "identity": "identity", "exp": "exp"}
 
 _FUNCTION = HasMethods(["value", "derivative"])
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -63,6 +62,32 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+def check_together(estimator: Any, *, incremental: bool, validates: bool) -> None:
+    """Refuse what a solver would have to leave unread.
+
+    Raises
+    ------
+    ValueError
+        For `partial_fit` with early stopping, and for what "lbfgs" cannot do.
+    """
+    e = estimator
+    if e.early_stopping and incremental:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if e.solver != "lbfgs":
+        return
+    for name, given in (
+        ("dropout", numpy.any(e.dropout)),
+        ("l1", numpy.any(e.l1)),
+        ("clip_norm", e.clip_norm is not None),
+        ("learning_rate", not isinstance(e.learning_rate, str)),
+        ("restore_best", e.restore_best),
+        ("X_val", validates),
+    ):
+        if given:
+            shown = "" if name == "X_val" else f"={getattr(e, name)!r}"
+            raise ValueError(f"solver='lbfgs' does not go with {name}{shown}: use one of {', '.join(STOCHASTIC)}.")
+
+
 def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
     """Return the sizes of the hidden layers.
 
@@ -77,7 +102,7 @@ def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], out_activation: str, loss: Loss) -> Architecture:
+def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, loss: Loss) -> Architecture:
     """Return the network a fitted estimator is, with α and λ₁ as they are given: for the sum over the observations."""
 
     def named(f: Any) -> Any:
@@ -87,7 +112,7 @@ def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], out_activation
     return build(
         layer_sizes,
         hidden=[named(f) for f in given] if isinstance(given, (list, tuple)) else named(given),
-        output=OUT_ACTIVATIONS[out_activation],
+        output=output,
         loss=loss,
         bias=True,
         l2=_plain(estimator.alpha),

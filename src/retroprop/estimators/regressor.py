@@ -10,10 +10,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
-from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, parameters
-from retroprop.estimators.base import BaseMLP, Targets
-from retroprop.estimators.validation import Validation
+from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.targets import Targets
 from retroprop.estimators.watching import watched
 from retroprop.functions import losses
 from retroprop.functions.losses import Loss
@@ -106,9 +105,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @watched
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Fit the network."""
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -127,7 +135,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
         return float(r2_score(y, arrays.to_host(self.predict(X)), sample_weight=weight))
 
-    def _encoded(self, y: Any, *, incremental: bool) -> Targets:
+    def _encoded(self, y: Any, *, role: str) -> Targets:
         y = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -135,13 +143,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if self.loss == "poisson" and numpy.any(columns < 0):
             raise ValueError(f"loss='poisson' needs y >= 0; the least is {numpy.min(columns)}.")
         out = "exp" if self.loss == "poisson" else "identity"
-        return Targets(columns, columns.shape[1], out, y, None)
+        return Targets(columns, columns.shape[1], out, y)
 
     def _loss(self) -> Loss:
         return losses.Quantile(self.quantile) if self.loss == "quantile" else losses.get(self.loss)
 
-    def _validation_score(self, validation: Validation, loss: float, outputs: Array, fitted: Parameters) -> float:
+    def _output_activation(self) -> Any:
+        return self.out_activation_
+
+    def _validation_score(self, outputs: Array, scored: Array, weight: Array | None) -> float:
         if not numpy.isfinite(outputs).all():
             return float("nan")
         predicted = outputs.ravel() if outputs.shape[1] == 1 else outputs
-        return float(r2_score(validation.y, predicted, sample_weight=validation.weight))
+        return float(r2_score(scored, predicted, sample_weight=weight))

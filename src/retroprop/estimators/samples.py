@@ -1,7 +1,7 @@
 """The data of a fit, given to the step batch by batch."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from scipy import sparse
 
@@ -9,7 +9,7 @@ from retroprop.backends import Backend
 from retroprop.backends.batch import Batch
 from retroprop.estimators.arrays import rows_of
 from retroprop.functions.types import Array
-from retroprop.training.batches import in_order
+from retroprop.training.batches import BatchOrder, in_order
 
 Given = tuple[Batch, Array | None]
 """What a step takes: data, and which rows of them (None: all)."""
@@ -72,6 +72,51 @@ class Samples:
             return batch
         gather = self.backend.operations().gather
         return Batch(*(gather(part, there) for part in batch))
+
+
+class Batches(Protocol):
+    """What gives the batches of an epoch."""
+
+    backend: Backend
+    dtype: str
+
+    def epoch(self, rng: Any) -> Iterator[tuple[int, Batch, Array | None]]:
+        """Yield for each batch how many rows it has, data, and which rows of them it is (None: all)."""
+
+
+class Minibatches:
+    """Batches of samples, in the order that `Shuffled` draws."""
+
+    def __init__(self, samples: Samples, order: BatchOrder) -> None:
+        self.samples, self.order = samples, order
+        self.backend, self.dtype = samples.backend, samples.dtype
+
+    def epoch(self, rng: Any) -> Iterator[tuple[int, Batch, Array | None]]:
+        """Yield the batches of the next epoch."""
+        order, parts = self.order.epoch(rng)
+        batch_of = self.samples.ordered(order)
+        for window in parts:
+            yield window.stop - window.start, *batch_of(window)
+
+
+class Stream:
+    """Batches that come one after the other from outside.
+
+    Parameters
+    ----------
+    backend, dtype
+        The network's.
+    batches : callable
+        Returns the samples of an epoch, batch by batch.
+    """
+
+    def __init__(self, backend: Backend, dtype: str, batches: Callable[[], Iterator[Samples]]) -> None:
+        self.backend, self.dtype, self.batches = backend, dtype, batches
+
+    def epoch(self, rng: Any) -> Iterator[tuple[int, Batch, Array | None]]:
+        """Yield the batches of the next epoch."""
+        for samples in self.batches():
+            yield samples.n, samples.whole(), None
 
 
 def windows(n: int, size: int) -> Iterator[slice]:

@@ -79,27 +79,23 @@ class Solver:
 
 def note_loss(estimator: Any, loss: float) -> bool:
     """Count the epochs whose loss is not better than the best by more than tol; return whether it is the best."""
-    worse = loss > estimator.best_loss_ - estimator.tol
-    estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
-    best: bool = loss < estimator.best_loss_
+    e = estimator
+    e._no_improvement_count = e._no_improvement_count + 1 if loss > e.best_loss_ - e.tol else 0
+    best: bool = loss < e.best_loss_
     if best:
-        estimator.best_loss_ = loss
+        e.best_loss_ = loss
     return best
 
 
 def note_score(estimator: Any, score: float) -> bool:
-    """Count the epochs whose validation score is not better than the best by tol; return whether it is the best.
+    """Return whether a validation score is the best; where it decides, count the epochs not better by tol.
 
     NaN compares as neither, and so resets the count, as in scikit-learn.
     """
-    worse = score < estimator.best_validation_score_ + estimator.tol
-    estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
-    best: bool = score > estimator.best_validation_score_
+    e = estimator
+    if e.early_stopping:
+        e._no_improvement_count = e._no_improvement_count + 1 if score < e.best_validation_score_ + e.tol else 0
+    best: bool = score > e.best_validation_score_
     if best:
-        estimator.best_validation_score_ = score
+        e.best_validation_score_ = score
     return best
-
-
-def is_best(estimator: Any, score: float) -> bool:
-    """Return whether the last validation score is above all before it."""
-    return all(score > before for before in estimator.validation_scores_[:-1])

@@ -1,12 +1,23 @@
 """Looking at validation data after each epoch."""
 
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
 import numpy
+from sklearn.metrics import check_scoring
+from sklearn.utils import _safe_indexing
 
 from retroprop.core.architecture import Architecture
 from retroprop.core.backward import evaluate
 from retroprop.core.parameters import Parameters
+from retroprop.estimators.arrays import to_host
 from retroprop.estimators.samples import Samples, chunk_rows, windows
+from retroprop.estimators.targets import Targets
 from retroprop.functions.types import Array
+
+Score = Callable[[float, Array, Parameters], float]
+"""Of the loss, the outputs on the host and the parameters; greater is better."""
 
 
 class Validation:
@@ -18,18 +29,16 @@ class Validation:
         The data they are among.
     rows : integer array or None
         Which; None is all of them.
-    y : array
-        Their targets, as the estimator scores them, on the host.
-    weight : array or None
-        Their weights, on the host.
+    score : callable
+        How well the model does on them.
     """
 
-    def __init__(self, samples: Samples, rows: Array | None, y: Array, weight: Array | None) -> None:
-        self.samples, self.rows, self.y, self.weight = samples, rows, y, weight
+    def __init__(self, samples: Samples, rows: Array | None, score: Score) -> None:
+        self.samples, self.rows, self.score = samples, rows, score
 
-    def measure(self, architecture: Architecture, parameters: Parameters) -> tuple[float, Array]:
-        """Return the loss without penalties, and the outputs on the host."""
-        samples = self.samples
+    def measure(self, architecture: Architecture, parameters: Parameters) -> tuple[float, float]:
+        """Return the loss without penalties, and the score."""
+        samples, bare = self.samples, architecture._replace(l2=0.0, l1=0.0)
         backend, operations = samples.backend, samples.backend.operations()
         batch_of, n = samples.ordered(self.rows), samples.n if self.rows is None else len(self.rows)
         total, weights, outputs = 0.0, 0.0, []
@@ -37,11 +46,47 @@ class Validation:
             batch, rows = batch_of(window)
             if rows is not None:
                 batch = type(batch)(*(operations.gather(part, rows) for part in batch))
-            cost, a = evaluate(operations, architecture._replace(l2=0.0, l1=0.0), parameters, *batch)
+            cost, a = evaluate(operations, bare, parameters, *batch)
             share = float(window.stop - window.start)
             if batch.weight is not None:
                 share = float(backend.to_numpy(backend.xp.sum(batch.weight)))
-            total += share * float(backend.to_numpy(cost))
-            weights += share
+            total, weights = total + share * float(backend.to_numpy(cost)), weights + share
             outputs.append(backend.to_numpy(a))
-        return total / weights if weights else 0.0, numpy.concatenate(outputs) if len(outputs) > 1 else outputs[0]
+        loss = total / weights if weights else 0.0
+        return loss, self.score(loss, numpy.concatenate(outputs), parameters)
+
+
+def score_of(
+    estimator: Any, targets: Targets, weight: Array | None, rows: Array | None, given: tuple[Any, Any, Any]
+) -> Score:
+    """Return how an estimator scores: as its `scoring` says, None being accuracy or R².
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        What is fitted.
+    targets, weight
+        Of all the data.
+    rows : integer array or None
+        Which of them are looked at.
+    given : tuple
+        X, y and the weights as a scorer takes them.
+    """
+    scoring = estimator.scoring
+    if scoring == "loss":
+        return lambda loss, outputs, parameters: -loss
+    if scoring is None:
+        y, w = (part if part is None or rows is None else part[rows] for part in (targets.scored, weight))
+        return lambda loss, outputs, parameters: estimator._validation_score(outputs, y, w)
+    scorer = check_scoring(estimator, scoring)
+    X, y, w = (part if part is None or rows is None else _safe_indexing(part, rows) for part in map(to_host, given))
+    weights = {} if w is None else {"sample_weight": w}
+    fitted = copy(estimator)
+
+    def score(loss: float, outputs: Array, parameters: Parameters) -> float:
+        # On the host, as other scorers than ours may look at nothing else.
+        for name, arrays in estimator._fitted_with(parameters).items():
+            setattr(fitted, name, [to_host(array) for array in arrays])
+        return float(scorer(fitted, X, y, **weights))
+
+    return score

@@ -6,7 +6,7 @@ give ∂J_i/∂z = a − y and take J_i from z; any other pair follows the gener
 
 from typing import NamedTuple, Protocol
 
-from retroprop.functions.activations import ACTIVATIONS, Activation
+from retroprop.functions.activations import ACTIVATIONS, Activation, GroupedSoftmax
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array, Namespace
 
@@ -85,8 +85,22 @@ class AveragedOutput(NamedTuple):
         return a - y
 
 
+class ProjectedOutput(NamedTuple):
+    """J_i = Σ_k y_k a_k, whose derivatives are those of the outputs themselves: of one alone where y is one-hot."""
+
+    activation: Activation
+    loss: Loss
+
+    def value(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return xp.sum(y * a, axis=-1)
+
+    def error(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return self.activation.pull_back(y, z, a, xp)
+
+
 def pair(activation: Activation, loss: Loss) -> Output:
     """Return the output layer of that activation and that loss."""
     # By type: an object from outside may bear any name.
-    paired = loss.link is not None and type(activation) is ACTIVATIONS[loss.link]
+    own = ACTIVATIONS | {GroupedSoftmax.name: GroupedSoftmax}
+    paired = loss.link is not None and type(activation) is own[loss.link]
     return (PairedOutput if paired else GeneralOutput)(activation, loss)
