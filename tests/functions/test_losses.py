@@ -440,5 +440,6 @@ def test_an_output_that_reports_held_probabilities_costs_at_most_minus_log_eps()
 def test_an_output_that_reports_the_mean_over_outputs_is_differentiated_by_the_sum():
     z, y = np.asarray([[1.0, 4.0]]), np.asarray([[0.0, 2.0]])
     averaged = outputs.AveragedOutput(activations.Identity(), losses.SquaredError())
+    assert averaged != outputs.pair(activations.Identity(), losses.SquaredError())  # steps are kept by what they do
     np.testing.assert_allclose(averaged.value(z, z, y, np), [0.5 * (1.0 + 4.0) / 2.0])
     np.testing.assert_array_equal(averaged.error(z, z, y, np), [[1.0, 2.0]])

@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from copy import copy
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy
 from sklearn.base import BaseEstimator
@@ -16,8 +16,10 @@ from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters
+from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent, finite
-from retroprop.estimators.samples import Minibatches, Samples, chunk_rows, windows
+from retroprop.estimators.inspection import Inspection
+from retroprop.estimators.samples import Batches, Minibatches, Samples, chunk_rows, windows
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
@@ -34,7 +36,43 @@ NOT_FINITE = (
 )
 
 
-class BaseMLP(Callbacks, BaseEstimator, ABC):
+class Meeting(NamedTuple):
+    """X and a fitted network, in one place.
+
+    Attributes
+    ----------
+    x : array or sparse matrix
+        As it was given.
+    given, backend : Backend
+        Where that is, and where they meet.
+    dtype : str
+        In which they meet.
+    parameters, architecture
+        The network, there.
+    """
+
+    x: Any
+    given: Backend
+    backend: Backend
+    dtype: str
+    parameters: Parameters
+    architecture: Architecture
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return int(self.x.shape[0])
+
+    def rows(self, window: slice | None) -> Array:
+        """Return some rows of X, or all, where they meet."""
+        return arrays.rows_of(self.x, window, self.backend, self.dtype)
+
+    def given_back(self, a: Array) -> Array:
+        """Return a result where X lives."""
+        return a if self.backend == self.given else self.given.asarray(self.backend.to_numpy(a))
+
+
+class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     """The fit and the propagation both estimators have; use `MLPClassifier` or `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
@@ -72,45 +110,66 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
         parameters.check_together(self, incremental=incremental, validates=validation[0] is not None)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        given = (X, y, sample_weight)
-        x, lives_on, targets, weight = self._taken(X, y, sample_weight, incremental=incremental, reset=first_pass)
+        given, role = (X, y, sample_weight), "partial_fit" if incremental else "fit"
+        x, lives_on, targets, weight = self._taken(*given, role=role, reset=first_pass)
         backend = arrays.working_backend(self.device, lives_on)
         dtype = str(x.dtype).rpartition(".")[2]
-        sizes = (x.shape[1], *hidden, targets.n_outputs)
         rng = check_random_state(self.random_state)
-        self.n_outputs_ = targets.n_outputs
-        if first_pass:
-            self._begin(rng, sizes, targets.out_activation, backend, dtype)
-        else:
-            self._move_to(backend, dtype)
-        architecture = self._architecture()
-        reported = architecture if self.exact_loss else parameters.as_reported(architecture)
+        architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
         on_host = backend == host_backend()
         # SciPy works in float64 whatever it is given.
         works_in = "float64" if self.solver == "lbfgs" and on_host else dtype
         samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
             minimize = lbfgs.fit_on_host if on_host else lbfgs.fit_on_device
-            self._settle(minimize(self, reported, self._parameters(), samples), backend, dtype)
+            self._settle(minimize(self, architecture, self._parameters(), samples), backend, dtype)
             return self
         with backend.active():
-            held_out = None
+            rows, held_out = None, None
             if validation[0] is not None:
                 held_out = self._given_validation(validation, backend, dtype)
-            self._descend(samples, targets, weight, reported, rng, given, held_out, incremental=incremental)
+            elif self.early_stopping:
+                rows, looked_at = drawing.split(rng, samples.n, self.validation_fraction, targets.stratify)
+                held_out = Validation(samples, looked_at, score_of(self, targets, weight, looked_at, given))
+            n = samples.n if rows is None else len(rows)
+            if self.batch_size != "auto" and self.batch_size > n:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
+                )
+            order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
+            batches = Minibatches(samples, order)
+            self._run(batches, architecture, rng, held_out, n=n, given=given, incremental=incremental)
         return self
 
+    def _prepared(
+        self, x: Any, targets: Targets, backend: Backend, dtype: str, rng: Any, *, first_pass: bool
+    ) -> Architecture:
+        """Draw the weights, or take those there are where the data live; return the network as it is trained."""
+        hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
+        sizes = (x.shape[1], *hidden, targets.n_outputs)
+        self.n_outputs_ = targets.n_outputs
+        if first_pass:
+            self._begin(rng, sizes, targets.out_activation, backend, dtype)
+        else:
+            self._move_to(backend, dtype)
+        architecture = self._architecture()
+        if architecture.layer_sizes != sizes:
+            raise ValueError(
+                f"a further fit needs the layers of the one before, {architecture.layer_sizes}; "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} and y make {sizes}."
+            )
+        return architecture if self.exact_loss else parameters.as_reported(architecture)
+
     def _taken(
-        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool
+        self, X: Any, y: Any, sample_weight: Any, *, role: str, reset: bool
     ) -> tuple[Any, Backend, Targets, Array | None]:
         """Return X, where it lives, the targets and the weights, all checked."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         x, backend = arrays.taken_inputs(self, X, reset=reset)
-        targets = self._encoded(arrays.to_host(y), role="partial_fit" if incremental else "fit")
+        targets = self._encoded(arrays.to_host(y), role=role)
         check_consistent_length(x, targets.y)
         weight = self._weights(arrays.to_host(sample_weight), y, x.shape[0])
         return x, backend, targets, weight
@@ -145,43 +204,38 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             self.validation_scores_, self.validation_loss_curve_ = [], []
             self.best_validation_score_ = -numpy.inf
 
-    def _descend(
+    def _run(
         self,
-        samples: Samples,
-        targets: Targets,
-        weight: Array | None,
+        batches: Batches,
         architecture: Architecture,
         rng: Any,
-        given: tuple[Any, Any, Any],
         validation: Validation | None,
         *,
-        incremental: bool,
+        n: int = 0,
+        given: tuple[Any, Any, Any] = (None, None, None),
+        incremental: bool = False,
+        epochs: int | None = None,
     ) -> None:
-        """Run a stochastic solver."""
+        """Run a stochastic solver over batches, of n rows in all where that is known."""
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
             solver = self._optimizer = Solver.of(self)
-        rows = None
-        if self.early_stopping and validation is None:
-            rows, looked_at = drawing.split(rng, samples.n, self.validation_fraction, targets.stratify)
-            validation = Validation(samples, looked_at, score_of(self, targets, weight, looked_at, given))
         self._begin_course(validates=validation is not None)
-        n = samples.n if rows is None else len(rows)
-        order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-        numbers = n * sum(architecture.layer_sizes) + len(order.windows) * sum(map(prod, architecture.shapes))
+        epochs = self.max_iter if epochs is None else epochs
+        n_batches = n / self._batch_rows(n) if n else 0.0
+        numbers = n * sum(architecture.layer_sizes) + n_batches * sum(map(prod, architecture.shapes))
         if incremental:
-            step = self._kept_step(samples, architecture, solver)
+            step = self._kept_step(batches, architecture, solver)
         else:
-            step = self._step(samples.backend, architecture, solver, work=float(self.max_iter * numbers))
-        watching = Watching(self, self.max_iter, n, given, incremental=incremental)
-        batches = Minibatches(samples, order)
+            step = self._step(batches.backend, architecture, solver, work=epochs * numbers)
+        watching = Watching(self, epochs, n, given, incremental=incremental)
         descent = Descent(self, architecture, step, solver, self._parameters(), batches, rng, validation)
         try:
-            descent.run(self.max_iter, watching)
+            descent.run(epochs, watching)
+            found = self._best if self.early_stopping or self.restore_best else descent.last
+            self._settle(found, batches.backend, batches.dtype, good=descent.good)
         finally:
             watching.end()
-        restores = self.early_stopping or self.restore_best
-        self._settle(self._best if restores else descent.last, samples.backend, samples.dtype, good=descent.good)
 
     def _given_validation(self, given: tuple[Any, Any, Any], backend: Backend, dtype: str) -> Validation:
         """Return validation data given to `fit`."""
@@ -198,22 +252,16 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
         return Validation(samples, None, score_of(self, targets, weight, None, given))
 
     def _batch_rows(self, n: int) -> int:
-        if self.batch_size == "auto":
-            return min(200, n)
-        if self.batch_size > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
-            )
-        return int(min(self.batch_size, n))
+        return int(min(200 if self.batch_size == "auto" else self.batch_size, n))
 
     def _step(self, backend: Backend, architecture: Architecture, solver: Solver, *, work: float) -> Step:
         return bind(backend, architecture, solver.rule, clip_norm=self.clip_norm, penalties_of_sum=True, work=work)
 
-    def _kept_step(self, samples: Samples, architecture: Architecture, solver: Solver) -> Step:
+    def _kept_step(self, batches: Batches, architecture: Architecture, solver: Solver) -> Step:
         """Return the step of the last `partial_fit` where nothing has changed: it is bound and recorded once."""
-        wanted = (samples.backend, samples.dtype, architecture, solver.rule, self.clip_norm)
+        wanted = (batches.backend, batches.dtype, architecture, solver.rule, self.clip_norm)
         if getattr(self, "_bound", (None, None))[0] != wanted:
-            self._bound = wanted, self._step(samples.backend, architecture, solver, work=0.0)
+            self._bound = wanted, self._step(batches.backend, architecture, solver, work=0.0)
         return self._bound[1]
 
     def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Parameters | None = None) -> None:
@@ -270,26 +318,30 @@ class BaseMLP(Callbacks, BaseEstimator, ABC):
             found.thetas, found.biases, hidden=a.hidden, output=a.output.activation, loss=a.output.loss
         )
 
-    def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
-        """Return a^(L) of X, with one row an observation, where X lives, and which backend that is."""
+    def _met(self, X: Any, method: str) -> Meeting:
+        """Return where X and the fitted network meet."""
         x, given = arrays.taken_inputs(self, X, reset=False, floats=False)
         fitted = self._backend()
-        meets = arrays.meeting_place(self, fitted, given, method)
-        dtype = arrays.result_dtype(x, fitted.dtype_name(self.coefs_[0]))
-        found = self._parameters()
-        if meets != fitted or dtype != fitted.dtype_name(self.coefs_[0]):
-            moved = (leaf if meets == fitted else fitted.to_numpy(leaf) for leaf in found.leaves)
-            found = found.like([meets.asarray(leaf, dtype) for leaf in moved])
-        architecture, operations, outputs = self._architecture(), meets.operations(), []
+        backend = arrays.meeting_place(self, fitted, given, method)
+        own = fitted.dtype_name(self.coefs_[0])
+        dtype, found = arrays.result_dtype(x, own), self._parameters()
+        if backend != fitted or dtype != own:
+            moved = (leaf if backend == fitted else fitted.to_numpy(leaf) for leaf in found.leaves)
+            found = found.like([backend.asarray(leaf, dtype) for leaf in moved])
+        return Meeting(x, given, backend, dtype, found, self._architecture())
+
+    def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
+        """Return a^(L) of X, with one row an observation, where X lives, and which backend that is."""
+        met = self._met(X, method)
         size = self.predict_batch_size
-        size = chunk_rows(architecture.layer_sizes) if size == "auto" else size
-        n = x.shape[0]
-        with meets.active():
-            for window in windows(n, size):
-                batch = arrays.rows_of(x, None if n <= size else window, meets, dtype)
-                outputs.append(forward(operations, architecture, found, batch).a[-1])
-            a = outputs[0] if len(outputs) == 1 else meets.xp.concat(outputs, axis=0)
-        return (a if meets == given else given.asarray(meets.to_numpy(a))), given
+        size = chunk_rows(met.architecture.layer_sizes) if size == "auto" else size
+        operations, outputs = met.backend.operations(), []
+        with met.backend.active():
+            for window in windows(met.n, size):
+                x = met.rows(None if met.n <= size else window)
+                outputs.append(forward(operations, met.architecture, met.parameters, x).a[-1])
+            a = outputs[0] if len(outputs) == 1 else met.backend.xp.concat(outputs, axis=0)
+        return met.given_back(a), met.given
 
     # scikit-learn's own questions -----------------------------------------------------------------------------
 

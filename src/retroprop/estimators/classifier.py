@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import LabelColumns, Labels, Targets
 from retroprop.estimators.watching import watched
 from retroprop.functions import losses
@@ -114,14 +115,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        classes: Any = None,
     ) -> Any:
         """Fit the network."""
+        if is_stream(X, y):
+            return fit_stream(self, X, classes=classes, validation=(X_val, y_val, sample_weight_val))
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -194,6 +198,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         targets = self._coding.targets(y)
         keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
         return targets if keeps else targets._replace(stratify=None)
+
+    def _know(self, classes: Any, *, reset: bool) -> None:
+        """Take in all the classes of batches that are still to come."""
+        if reset and classes is None:
+            raise ValueError("classes must be passed where X gives batches: all of them, as to partial_fit.")
+        if reset:
+            self._coding = Labels(arrays.to_host(classes))
+            self.classes_ = self._coding.classes
 
     def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:
         found, is_new, _ = looked_at

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.watching import watched
 from retroprop.functions import losses
@@ -108,7 +109,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -116,6 +117,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         sample_weight_val: Any = None,
     ) -> Any:
         """Fit the network."""
+        if is_stream(X, y):
+            return fit_stream(self, X, validation=(X_val, y_val, sample_weight_val))
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -144,6 +147,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             raise ValueError(f"loss='poisson' needs y >= 0; the least is {numpy.min(columns)}.")
         out = "exp" if self.loss == "poisson" else "identity"
         return Targets(columns, columns.shape[1], out, y)
+
+    def _know(self, classes: Any, *, reset: bool) -> None:
+        """Know nothing beforehand of the values of batches to come."""
 
     def _loss(self) -> Loss:
         return losses.Quantile(self.quantile) if self.loss == "quantile" else losses.get(self.loss)

@@ -46,9 +46,18 @@ class Labels:
     """
 
     def __init__(self, y: Any) -> None:
-        self.binarizer = LabelBinarizer().fit(y)
-        self.classes: Any = self.binarizer.classes_
-        self.out_activation = "softmax" if self.binarizer.y_type_ == "multiclass" else "logistic"
+        self._take(LabelBinarizer().fit(y))
+
+    @classmethod
+    def of(cls, binarizer: Any) -> "Labels":
+        """Return the coding of a fitted `LabelBinarizer`."""
+        found = cls.__new__(cls)
+        found._take(binarizer)
+        return found
+
+    def _take(self, binarizer: Any) -> None:
+        self.binarizer, self.classes = binarizer, binarizer.classes_
+        self.out_activation = "softmax" if binarizer.y_type_ == "multiclass" else "logistic"
 
     def unknown(self, y: Any) -> tuple[Any, bool, bool]:
         """Return the labels of y, whether one is new, and whether they are other than those known."""

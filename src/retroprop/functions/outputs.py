@@ -1,9 +1,11 @@
 """The output layer: an activation and a loss together, where the cost of an observation meets its error.
 
 The pairs softmax + cross-entropy, sigmoid + binary cross-entropy, identity + squared error and exp + poisson
-give ∂J_i/∂z = a − y and take J_i from z; any other pair follows the general rule.
+give ∂J_i/∂z = a − y and take J_i from z; any other pair follows the general rule. Outputs of different classes are
+never equal: what is bound to one must not be taken for the other.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from retroprop.functions.activations import ACTIVATIONS, Activation, GroupedSoftmax
@@ -55,7 +57,8 @@ class GeneralOutput(NamedTuple):
         return self.activation.pull_back(self.loss.derivative(a, y, xp), z, a, xp)
 
 
-class HeldOutput(NamedTuple):
+@dataclass(frozen=True)
+class HeldOutput:
     """A pair whose J_i is told of probabilities held to [ε, 1 − ε], ε the dtype's, so that it never exceeds −log ε.
 
     It is differentiated as if they were not held: ∂J_i/∂z = a − y.
@@ -72,7 +75,8 @@ class HeldOutput(NamedTuple):
         return a - y
 
 
-class AveragedOutput(NamedTuple):
+@dataclass(frozen=True)
+class AveragedOutput:
     """A pair whose J_i is told as the mean over the outputs, and differentiated as their sum: ∂J_i/∂z = a − y."""
 
     activation: Activation
@@ -85,7 +89,8 @@ class AveragedOutput(NamedTuple):
         return a - y
 
 
-class ProjectedOutput(NamedTuple):
+@dataclass(frozen=True)
+class ProjectedOutput:
     """J_i = Σ_k y_k a_k, whose derivatives are those of the outputs themselves: of one alone where y is one-hot."""
 
     activation: Activation

@@ -1,0 +1,94 @@
+"""From and to scikit-learn's own MLP: the same parameters, the same fitted attributes, both ways."""
+
+from copy import deepcopy
+from typing import Any
+
+import numpy
+from sklearn import neural_network
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from retroprop.estimators import arrays
+from retroprop.estimators.targets import Labels
+
+FITTED = ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "feature_names_in_", "loss_",
+          "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_", "classes_",
+          "_no_improvement_count")  # fmt: skip
+
+THEIRS = {
+    "activation": ("identity", "logistic", "tanh", "relu"),
+    "solver": ("lbfgs", "sgd", "adam"),
+    "learning_rate": ("constant", "invscaling", "adaptive"),
+}
+
+
+class Conversion:
+    """The methods of both estimators that turn one into scikit-learn's and back."""
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's estimator that predicts the same, and goes on training from here.
+
+        A further `partial_fit` there begins with new moments.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such network: another activation, loss or output, several columns of classes.
+        """
+        theirs = getattr(neural_network, type(self).__name__)
+        ours = self.get_params(deep=False)  # type: ignore[attr-defined]
+        options = {name: ours[name] for name in theirs().get_params()}
+        losses = ("log_loss",) if hasattr(self, "predict_proba") else ("squared_error", "poisson")
+        for name, accepted in (*THEIRS.items(), ("loss", losses)):
+            if not isinstance(ours[name], str) or ours[name] not in accepted:
+                raise ValueError(f"scikit-learn has no {name}={ours[name]!r}: it has {', '.join(accepted)}.")
+        if numpy.ndim(ours["alpha"]) > 0:
+            raise ValueError(f"scikit-learn has one alpha for all layers, not alpha={ours['alpha']!r}.")
+        found = theirs(**options)
+        if not hasattr(self, "coefs_"):
+            return found
+        for name in FITTED:
+            if hasattr(self, name):
+                setattr(found, name, deepcopy(getattr(self, name)))
+        found.coefs_ = [numpy.ascontiguousarray(arrays.to_host(coef)) for coef in self.coefs_]
+        found.intercepts_ = [numpy.array(arrays.to_host(intercept)) for intercept in self.intercepts_]  # type: ignore[attr-defined]
+        found._best_coefs = [coef.copy() for coef in found.coefs_]
+        found._best_intercepts = [intercept.copy() for intercept in found.intercepts_]
+        found._random_state = check_random_state(found.random_state)
+        coding = getattr(self, "_coding", None)
+        if coding is not None:
+            if not isinstance(coding, Labels):
+                raise ValueError("scikit-learn has no classifier for several columns of classes.")
+            found._label_binarizer = deepcopy(coding.binarizer)
+        return found
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Any:
+        """Return this class's estimator with the parameters and the fitted attributes of scikit-learn's.
+
+        Parameters
+        ----------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Fitted or not.
+
+        Raises
+        ------
+        TypeError
+            If it is another.
+        """
+        theirs = getattr(neural_network, cls.__name__)
+        if not isinstance(estimator, theirs):
+            raise TypeError(f"{cls.__name__}.from_sklearn takes scikit-learn's {cls.__name__}, not {estimator!r}.")
+        found: Any = cls(**estimator.get_params(deep=False))
+        if not hasattr(estimator, "coefs_"):
+            return found
+        check_is_fitted(estimator)
+        for name in FITTED:
+            if hasattr(estimator, name):
+                setattr(found, name, deepcopy(getattr(estimator, name)))
+        found.coefs_, found.intercepts_ = deepcopy(estimator.coefs_), deepcopy(estimator.intercepts_)
+        found._best = found._parameters()
+        found.validation_loss_curve_ = None if found.__dict__.get("validation_scores_") is None else []
+        if hasattr(estimator, "_label_binarizer"):
+            found._coding = Labels.of(deepcopy(estimator._label_binarizer))
+        return found

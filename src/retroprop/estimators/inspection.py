@@ -1,0 +1,73 @@
+"""Looking into a fitted network: what every layer answers, and how outputs and losses follow the inputs."""
+
+from typing import Any
+
+import numpy
+from sklearn.utils.validation import check_is_fitted
+
+from retroprop.core.backward import backward
+from retroprop.core.forward import forward
+from retroprop.estimators import arrays
+from retroprop.estimators.samples import Samples
+from retroprop.functions.outputs import ProjectedOutput
+from retroprop.functions.types import Array
+
+
+class Inspection:
+    """The methods of both estimators that look inside; all return arrays where X lives."""
+
+    def activations(self, X: Any) -> list[Array]:
+        """Return the activations of all layers, the input's first: a list of arrays (n_samples, n_neurons).
+
+        Parameters
+        ----------
+        X : array (n_samples, n_features)
+            One observation a row.
+        """
+        check_is_fitted(self)
+        met = self._met(X, "activations")  # type: ignore[attr-defined]
+        with met.backend.active():
+            trace = forward(met.backend.operations(), met.architecture, met.parameters, met.rows(None))
+            return [met.given_back(a) for a in trace.a]
+
+    def input_gradient(self, X: Any, y: Any = None, *, output: int | None = None) -> Array:
+        """Return the gradient with respect to the inputs, (n_samples, n_features): of the loss, or of an output.
+
+        Parameters
+        ----------
+        X : array (n_samples, n_features)
+            One observation a row.
+        y : array, optional
+            Given, each row is the gradient of the loss of its observation, without penalties.
+        output : int, optional
+            Else each is that of this column of the outputs (of the probabilities, for a classifier: the one of
+            `classes_[1]` where there are two classes); may be left out where there is one.
+
+        Raises
+        ------
+        ValueError
+            If both or neither say what is to be differentiated.
+        """
+        check_is_fitted(self)
+        n_outputs: int = self.n_outputs_  # type: ignore[attr-defined]
+        if output is None and y is None and n_outputs == 1:
+            output = 0
+        if (output is None) == (y is None):
+            raise ValueError(f"input_gradient needs either y or output, a column of the {n_outputs} outputs.")
+        met = self._met(X, "input_gradient")  # type: ignore[attr-defined]
+        architecture = met.architecture._replace(l2=0.0, l1=0.0)
+        if y is None:
+            if output not in range(n_outputs):
+                raise ValueError(f"output must be in [0, {n_outputs}), not {output!r}.")
+            targets = [[float(k == output) for k in range(n_outputs)]] * met.n
+            architecture = architecture._replace(output=ProjectedOutput(*architecture.output[:2]))
+        else:
+            targets = self._encoded(arrays.to_host(y), role="validation").y  # type: ignore[attr-defined]
+        with met.backend.active():
+            operations, x = met.backend.operations(), met.rows(None)
+            data = Samples(met.backend, met.dtype, x, numpy.asarray(targets), None).data
+            trace = forward(operations, architecture, met.parameters, x)
+            found = backward(operations, architecture, met.parameters, trace, data.y, wrt_input=True)
+            # J is a mean: each observation has 1/n of it
+            gradient: Array = found.x
+            return met.given_back(gradient * float(met.n))

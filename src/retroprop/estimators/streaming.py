@@ -1,0 +1,75 @@
+"""`fit` from batches that come from outside: data larger than memory, or made as they are needed."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+from sklearn.utils import check_random_state
+
+from retroprop.estimators import arrays, parameters
+from retroprop.estimators.samples import Samples, Stream
+
+
+def is_stream(X: Any, y: Any) -> bool:
+    """Return whether X is an iterator of batches, or a function that returns one, and no array of data."""
+    return y is None and (callable(X) or hasattr(X, "__next__"))
+
+
+def fit_stream(
+    estimator: Any, source: Any, *, classes: Any = None, validation: tuple[Any, Any, Any] = (None, None, None)
+) -> Any:
+    """Fit an estimator batch by batch.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        What is fitted.
+    source : iterator or callable
+        Batches (X, y) or (X, y, sample_weight); an iterator is one epoch, a function is called for each.
+    classes : array or None
+        All the classes, for a classifier.
+    validation : tuple
+        X_val, y_val, sample_weight_val.
+
+    Raises
+    ------
+    ValueError
+        For what needs all the data at once: solver="lbfgs", a validation split.
+    """
+    e = estimator
+    parameters.check_together(e, incremental=False, validates=validation[0] is not None)
+    if e.solver == "lbfgs":
+        raise ValueError("solver='lbfgs' needs all the data at once: pass X and y, or use another solver.")
+    if e.early_stopping and validation[0] is None:
+        raise ValueError("early_stopping=True cannot split off a part of batches from outside: pass X_val and y_val.")
+    once = hasattr(source, "__next__")
+    passes: Callable[[], Iterator[Any]] = (lambda: source) if once else lambda: iter(source())
+    opened = passes()
+    first = next(opened, None)
+    if first is None:
+        raise ValueError("X gives no batch at all: it must give (X, y) or (X, y, sample_weight).")
+    first_pass = not hasattr(e, "coefs_") or not e.warm_start
+    e._know(classes, reset=first_pass)
+    x, lives_on, targets, _ = e._taken(*_parts(first), role="partial_fit", reset=first_pass)
+    backend = arrays.working_backend(e.device, lives_on)
+    dtype = str(x.dtype).rpartition(".")[2]
+    rng = check_random_state(e.random_state)
+    architecture = e._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
+    waiting = [chain([first], opened)]
+
+    def batches() -> Iterator[Samples]:
+        for given in waiting.pop() if waiting else passes():
+            x, _, targets, weight = e._taken(*_parts(given), role="partial_fit", reset=False)
+            yield Samples(backend, dtype, x, targets.y, weight)
+
+    with backend.active():
+        held_out = None if validation[0] is None else e._given_validation(validation, backend, dtype)
+        stream = Stream(backend, dtype, batches)
+        e._run(stream, architecture, rng, held_out, epochs=1 if once else e.max_iter)
+    return e
+
+
+def _parts(given: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        raise ValueError(f"a batch must be (X, y) or (X, y, sample_weight), not {type(given).__name__}.")
+    return (*given, None) if len(given) == 2 else tuple(given)
