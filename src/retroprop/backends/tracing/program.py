@@ -102,7 +102,8 @@ class Program:
     def __init__(self, plan: Plan, library: Library, workspace: Workspace) -> None:
         self.plan, self.library, self.workspace = plan, library, workspace
         copy_tree = partial(_copy_tree, library.names["copy_in"])
-        self.names: dict[str, Any] = {"inf": inf, "nan": nan, **library.names, "copy_tree": copy_tree}
+        self.names: dict[str, Any] = {"inf": inf, "nan": nan, **library.names}
+        self.names |= {"copy_tree": copy_tree, "new": tuple.__new__}
         self._block = workspace.block(plan.nbytes)
         self._given: set[int] = set()  # what only the arguments of a call can say
         self.source = self._written()
@@ -280,9 +281,7 @@ class Program:
         parts = [
             f"kept{own[i]}" if i in own else tree.written(part, leaf, self._class) for i, part in enumerate(results)
         ]
-        if type(results) is tuple:
-            return f"({', '.join(parts)},)"
-        return f"{self._class(type(results))}({', '.join(parts)})"
+        return tree.joined(type(results), parts, self._class)
 
     def _class(self, cls: type) -> str:
         return self.bind(f"class_{cls.__name__}", cls)
