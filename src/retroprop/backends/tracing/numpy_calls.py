@@ -36,9 +36,18 @@ def columns_first(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and 1 <= shape[1] <= 32 and shape[0] >= max(2 * shape[1], 32)
 
 
+def turns(shape: tuple[int, ...]) -> bool:
+    """Return whether a Θ of many more columns than rows, which lies better column by column, (from, to).
+
+    Of 784-100-10 and 128 rows the products take 0.87 of the time then; of a Θ nearer to a square as long, or longer.
+    """
+    n_out, n_in = shape
+    return n_out >= 32 and n_in >= max(2 * n_out, 200)
+
+
 def blocked(recording: Recording) -> Plan:
     """Plan a recording for NumPy alone."""
-    return Plan(recording, can=can_block, fits=fits_block, columns_first=columns_first)
+    return Plan(recording, can=can_block, fits=fits_block, columns_first=columns_first, turns=turns)
 
 
 class NumpyCalls(Library):
@@ -166,7 +175,11 @@ class NumpyCalls(Library):
 
     def _product(self, node: Node, out: str, program: Program) -> str:
         """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
-        return f"{'dot' if node.ndim == 2 else 'matmul'}({', '.join(map(program.name, node.operands))}, {out})"
+        a, b = node.operands
+        if program.plan.places[node.index].columns_first:  # (A B)ᵀ = Bᵀ Aᵀ
+            a, b = node.graph.transpose(b), node.graph.transpose(a)
+            out = program.bind(f"t{node.index}", program.array(node).T)
+        return f"{'dot' if node.ndim == 2 else 'matmul'}({program.name(a)}, {program.name(b)}, {out})"
 
     def _reduced(self, node: Node, out: str, name: str, program: Program) -> list[str]:
         (x,), axes = node.operands, node.attr("axes")

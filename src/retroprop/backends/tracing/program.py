@@ -11,6 +11,7 @@ import numpy
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.fusion import base_of
 from retroprop.backends.tracing.graph import HOST_ARITHMETIC, VIEWS, Node, NotTraceableError
+from retroprop.backends.tracing.layout import overwritten
 from retroprop.backends.tracing.plan import Cell, Instruction, Place, Plan
 from retroprop.functions.types import Array
 
@@ -136,6 +137,8 @@ class Program:
 
     def array(self, node: Node) -> Array:
         """Return a node's array over the memory it has."""
+        if node.op == "part" and node.inputs[0].inputs[0].index in self.plan.in_place:
+            return self.array(overwritten(node))  # which may not lie row by row
         if node.op in VIEWS:
             return view_of(node, self.array(node.inputs[0]), self.library)
         if node.op == "constant":
