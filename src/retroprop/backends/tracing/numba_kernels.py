@@ -17,7 +17,7 @@ from threading import Lock
 from types import ModuleType
 from typing import Any
 
-from retroprop.backends.tracing.fusion import Loop, base_of
+from retroprop.backends.tracing.fusion import base_of
 from retroprop.backends.tracing.graph import Node
 from retroprop.backends.tracing.numba_expressions import can_loop, fits_loop
 from retroprop.backends.tracing.numba_loops import ColumnLoopSource, LoopSource
@@ -75,10 +75,8 @@ class NumbaLoops(NumpyCalls):
             array = self._argument(node, one, program)
             return array.ctypes.data, array.shape, array.strides, array.dtype.name
 
-        by_columns = program.plan.by_columns(one.loop)
-        source = (ColumnLoopSource if by_columns else LoopSource)(one, place)
-        reorders = _reorders(one.loop, by_columns=by_columns)
-        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, reorders))
+        source = (ColumnLoopSource if one.by_columns else LoopSource)(one, place)
+        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
         types: list[Any] = list(one.loop.domain)
         for name, node, scratch in source.arrays:
@@ -95,7 +93,7 @@ class NumbaLoops(NumpyCalls):
         array = program.array(node)
         if array.shape != one.loop.domain:
             return array.reshape(-1)
-        return array.T if program.plan.by_columns(one.loop) else array
+        return array.T if one.by_columns else array
 
     def _scratch(self, node: Node, one: Instruction, program: Program) -> Array:
         cell = one.scratch[node.index]
@@ -103,10 +101,12 @@ class NumbaLoops(NumpyCalls):
         return self.array(program.memory(cell), cell.offset, (size,), node.dtype, columns_first=False)
 
 
-def _reorders(loop: Loop, *, by_columns: bool) -> bool:
+def _reorders(one: Instruction) -> bool:
     """Return whether sums over many numbers may be taken in another order, several numbers at a time."""
+    loop = one.loop
+    assert loop is not None
     sums = {loop.kinds[node.index] for node in loop.nodes if node.op in ("sum", "mean")}
-    if by_columns:
+    if one.by_columns:
         return bool(sums - {"row"})
     return bool(sums - {"column"}) and loop.domain[-1] >= 32
 

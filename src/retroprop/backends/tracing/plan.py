@@ -24,6 +24,8 @@ class Instruction:
         Which.
     stores : list of Node
         What it writes for others to read.
+    by_columns : bool
+        Whether a loop walks over columns, with the rows inside: over matrices that lie columns first.
     scratch : dict
         The memory a loop needs for itself: for a node, by index, a row or a column of numbers.
     """
@@ -31,6 +33,7 @@ class Instruction:
     node: Node | None = None
     loop: Loop | None = None
     stores: list[Node] = field(default_factory=list)
+    by_columns: bool = False
     scratch: dict[int, "Cell"] = field(default_factory=dict)
 
     @property
@@ -190,11 +193,6 @@ class Plan:
         joins = [node for node in self.wanted if node.op == "join"]
         return layout.turned(joins, self.wanted, turns) if all(j.index in self.join_kept for j in joins) else set()
 
-    def by_columns(self, loop: Loop) -> bool:
-        """Return whether a loop walks over columns, with the rows inside: over matrices that lie columns first."""
-        shaped = {i.index for node in loop.nodes for i in (node, *node.operands) if i.shape == loop.domain}
-        return self._columns_first(loop.domain) or bool(shaped & self.turned)
-
     def _before_overwriting(self) -> dict[int, set[int]]:
         """Return, for a node that overwrites parameters or state, everything that reads them."""
         after: dict[int, set[int]] = {}
@@ -245,12 +243,16 @@ class Plan:
         return order
 
     def _stores(self) -> None:
-        """Find which nodes of the loops others read."""
+        """Find which nodes of the loops others read, and how the loops walk."""
         read = {base_of(o).index for one in self.instructions for o in one.reads}
         read |= {base_of(o).index for o in self.outputs} | self.placed
         for one in self.instructions:
             one.stores = [n for n in one.nodes if one.loop is None or n.index in read]
-            if one.loop is not None and self.by_columns(one.loop):
+            if one.loop is None:
+                continue
+            shaped = {i.index for n in one.nodes for i in (n, *n.operands) if i.shape == one.loop.domain}
+            one.by_columns = self._columns_first(one.loop.domain) or bool(shaped & self.turned)
+            if one.by_columns:
                 one.stores += crossing(one)  # a whole column lies between two walks over a row
 
     # Places --------------------------------------------------------------------------------------------------
@@ -313,7 +315,7 @@ class Plan:
     def _scratch(self, one: Instruction) -> list[tuple[Node, int]]:
         """Return what a loop keeps to itself, and its bytes: of a row between two walks, or a number for each row."""
         assert one.loop is not None
-        if self.by_columns(one.loop):
+        if one.by_columns:
             stored = {node.index for node in one.stores}
             rows = [n for n in one.loop.nodes if one.loop.kinds[n.index] == "row" and n.index not in stored]
             return [(node, node.nbytes) for node in rows]

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from math import inf, nan
+from types import CodeType
 from typing import Any, ClassVar
 
 import numpy
@@ -108,7 +109,7 @@ class Program:
         self._block = workspace.block(plan.nbytes)
         self._given: set[int] = set()  # what only the arguments of a call can say
         self.source = self._written()
-        exec(compile(self.source, "<a step, recorded>", "exec"), self.names)
+        exec(_compiled(self.source), self.names)
         # Out of its own globals: no cycle keeps the memory until the garbage is collected.
         self.run: Callable[..., Any] = self.names.pop("run")
 
@@ -288,6 +289,11 @@ class Program:
 
     def _class(self, cls: type) -> str:
         return self.bind(f"class_{cls.__name__}", cls)
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: str) -> CodeType:
+    return compile(source, "<a step, recorded>", "exec")
 
 
 def _copy_tree(copy: Callable[[Array, Array], None], into: Any, given: Any) -> None:
