@@ -130,6 +130,25 @@ def assert_same(results, dtype, factor=1.0):
 SHUFFLED = [np.random.default_rng(9).permutation(70)[at : at + 30] for at in (0, 30, 60)]  # the last batch has 10
 
 
+def test_the_gradient_without_an_update(lowering, dtype):
+    """What L-BFGS evaluates: nothing is donated, and what it returned is right until the next call."""
+    net = rp.Network([6, 40, 3], hidden="tanh", output="softmax", loss="cross_entropy", l2=0.1, seed=0, dtype=dtype,
+                     backend=lowering)  # fmt: skip
+    data = data_of(net, 70, "indices", weighted=True)
+    measure, plain = steps.bind_measure(lowering, net.architecture), steps._measure(net.architecture)
+    operations = Operations(lowering.xp, lowering.device)
+    for seed in range(3):
+        parameters = rp.Network([6, 40, 3], seed=seed, dtype=dtype, backend=lowering).parameters
+        before = [lowering.to_numpy(leaf).copy() for leaf in parameters.leaves]
+        with lowering.active():
+            results = [measure(parameters, data), plain(operations, parameters, data)]
+            found, expected = ([lowering.to_numpy(r) for r in (m.cost, *m.gradients.leaves, m.a)] for m in results)
+        assert_same([found, expected], dtype)
+        for leaf, kept in zip(parameters.leaves, before, strict=True):
+            np.testing.assert_array_equal(lowering.to_numpy(leaf), kept)
+    assert measure._programs, "it was not recorded"
+
+
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_every_activation(hidden, dtype, every):
     net = rp.Network([6, 40, 9, 3], hidden=hidden, output="softmax", loss="cross_entropy", seed=0, dtype=dtype,

@@ -1,5 +1,6 @@
 """Taking a user's arrays in: what is accepted, and the errors that say what was given instead."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from retroprop.backends import host
@@ -68,6 +69,11 @@ def holds(backend: Backend, condition: Array) -> bool:
     """Return whether a boolean array is True everywhere; waits for the device."""
     with backend.active():
         return bool(backend.to_numpy(backend.xp.all(condition)))
+
+
+def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
+    """Return arrays of one number, of one dtype, as Python floats; waits for the device, once."""
+    return backend.to_numpy(backend.xp.stack(numbers)).tolist()  # type: ignore[no-any-return]
 
 
 def _elsewhere(backend: Backend, x: Any, name: str) -> str:
