@@ -97,7 +97,13 @@ def data_of(net, m, targets, *, weighted=False, seed=0):
 def both(net, optimizer, data, batches, *, masked=False, learning_rate=0.01, **clips):
     """Run the same batches through the recorded step and the plain one; return what each ends with."""
     backend, results = net.backend, []
-    step = steps._step(net.architecture, optimizer, clips.get("clip_norm"), clips.get("clip_value"))
+    step = steps._step(
+        net.architecture,
+        optimizer,
+        clips.get("clip_norm"),
+        clips.get("clip_value"),
+        clips.get("penalties_of_sum", False),
+    )
     recorded = backend.capture(step, donate=(0, 1))
     for run in (recorded, partial(step, Operations(backend.xp, backend.device))):
         rng = np.random.default_rng(3)
@@ -197,6 +203,13 @@ def test_penalties_and_dropout(bias, options, dtype, every):
     net = rp.Network([6, 8, 5, 3], hidden=["relu", "gelu"], bias=bias, seed=0, dtype=dtype, backend=every, **options)
     data = data_of(net, 70, "numbers", weighted=True)
     assert_same(both(net, OPTIMIZERS["nesterov"], data, SHUFFLED, masked="dropout" in options), dtype)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_penalties_of_each_batch(weighted, dtype, every):
+    net = rp.Network([6, 8, 3], l2=[0.5, 0.25], l1=0.1, seed=0, dtype=dtype, backend=every)
+    data = data_of(net, 70, "numbers", weighted=weighted)
+    assert_same(both(net, OPTIMIZERS["sgd"], data, SHUFFLED, penalties_of_sum=True), dtype)
 
 
 @pytest.mark.parametrize("clips", [{"clip_norm": 0.1}, {"clip_norm": 1e6}, {"clip_value": 0.01},

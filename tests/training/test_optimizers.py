@@ -275,7 +275,7 @@ def test_names_and_defaults():
     [
         (lambda: SGD(0.0), "learning_rate"),
         (lambda: SGD(-0.1), "learning_rate"),
-        (lambda: SGD(0.1, momentum=1.0), "momentum of SGD"),
+        (lambda: SGD(0.1, momentum=1.5), "momentum of SGD"),
         (lambda: SGD(0.1, momentum=-0.1), "momentum of SGD"),
         (lambda: SGD(0.1, nesterov=True), "nesterov of SGD needs a momentum"),
         (lambda: RMSprop(0.1, decay=1.0), "decay of RMSprop"),

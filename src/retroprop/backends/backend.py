@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from math import inf
 from typing import Any, ClassVar
 
 from retroprop.backends import host
@@ -176,7 +177,9 @@ class Backend:
 
         return self.capture(step, donate=donate)
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def capture(
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+    ) -> Callable[..., Any]:
         """Return a step (state in, state out) as one unit, where the library can: here, the step itself.
 
         Parameters
@@ -187,6 +190,9 @@ class Backend:
         donate : tuple of int
             The arguments, not counting the operations, whose memory the results may take: what is given there
             must not be read again.
+        work : float
+            How many numbers all the calls to come will work on, roughly: a backend that would compile looks whether
+            it is worth it.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import inf
 from typing import Any, ClassVar
 
 import array_api_compat.cupy
@@ -72,5 +73,7 @@ class CupyBackend(Backend):
         context: AbstractContextManager[Any] = self.device
         return context
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def capture(
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+    ) -> Callable[..., Any]:
         return Captured(step, super().capture(step), donate, CupyCalls(), kerneled)

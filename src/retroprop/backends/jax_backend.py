@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import lru_cache, partial
+from math import inf
 from typing import Any, ClassVar
 
 import jax
@@ -95,7 +96,9 @@ class JaxBackend(Backend):
         stack.enter_context(jax.default_matmul_precision("highest"))
         return stack
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def capture(
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+    ) -> Callable[..., Any]:
         return _compiled(self, step, donate)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import inf
 from typing import Any, ClassVar
 
 import numpy
@@ -50,8 +51,10 @@ class NumpyBackend(Backend):
     def active(self) -> AbstractContextManager[Any]:
         return host.quiet()
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def capture(
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+    ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if numba_kernels.available():
+        if numba_kernels.worthwhile(work):
             return Captured(step, plain, donate, numba_kernels.NumbaLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, NumpyCalls(), blocked)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import inf
 from typing import Any, ClassVar
 
 import array_api_compat.torch
@@ -69,8 +70,10 @@ class TorchBackend(Backend):
         context: AbstractContextManager[Any] = torch.no_grad()
         return context
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def capture(
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+    ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if self.device.type == "cpu" and numba_kernels.available():
+        if self.device.type == "cpu" and numba_kernels.worthwhile(work):
             return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, TorchCalls(self.device), called)

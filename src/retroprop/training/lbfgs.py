@@ -290,7 +290,7 @@ def bind(
     """
     for name, given, why in (
         ("dropout", any(architecture.dropout), "its masks make the cost another function at each evaluation"),
-        ("l1", architecture.l1, "its kinks lie where the minimum does; l2 has none"),
+        ("l1", any(l1 for _, l1 in architecture.penalties), "its kinks lie where the minimum does; l2 has none"),
         ("clip_norm", clip_norm is not None, "its line search needs the gradient as it is"),
         ("clip_value", clip_value is not None, "its line search needs the gradient as it is"),
     ):

@@ -94,7 +94,7 @@ def fit(
         If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
     """
     _check_counts(epochs=epochs, batch_size=batch_size)
-    clips = {"clip_norm": _clip("clip_norm", clip_norm), "clip_value": _clip("clip_value", clip_value)}
+    clip_norm, clip_value = _clip("clip_norm", clip_norm), _clip("clip_value", clip_value)
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
         raise TypeError(f"early_stopping must be an EarlyStopping or None, not {early_stopping!r}.")
     if net.parameters.thetas[0].ndim != 2:
@@ -110,9 +110,9 @@ def fit(
             f"or above, not {batch_size!r}."
         )
     if isinstance(rule, LBFGS):
-        step = lbfgs.bind(net.backend, net.architecture, rule, **clips)
+        step = lbfgs.bind(net.backend, net.architecture, rule, clip_norm=clip_norm, clip_value=clip_value)
     else:
-        step = bind(net.backend, net.architecture, rule, **clips)
+        step = bind(net.backend, net.architecture, rule, clip_norm=clip_norm, clip_value=clip_value)
     training = Training(
         net,
         data,

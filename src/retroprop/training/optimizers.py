@@ -92,7 +92,7 @@ class SGD(UpdateRule):
     learning_rate : float or Schedule
         η.
     momentum : float
-        μ in [0, 1); 0 is θ ← θ − η g.
+        μ in [0, 1]; 0 is θ ← θ − η g, 1 forgets nothing.
     nesterov : bool
         Nesterov's look ahead: θ ← θ + μ v_new − η g (Sutskever et al. 2013).
     """
@@ -106,7 +106,8 @@ class SGD(UpdateRule):
     def __post_init__(self) -> None:
         plain_numbers(self)
         schedules.get(self.learning_rate)
-        _check("SGD", below_one={"momentum": self.momentum})
+        if not 0.0 <= self.momentum <= 1.0:
+            raise ValueError(f"momentum of SGD must be in [0, 1], not {self.momentum!r}.")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov of SGD needs a momentum above 0.")
 

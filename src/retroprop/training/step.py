@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from copy import copy
-from functools import lru_cache, partial
+from functools import lru_cache
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from retroprop.backends import Backend
@@ -80,6 +81,8 @@ def bind(
     *,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    penalties_of_sum: bool = False,
+    work: float = inf,
 ) -> Step:
     """Return the step of one training: no name is looked up and nothing is chosen while it runs.
 
@@ -95,24 +98,31 @@ def bind(
         How the parameters follow the gradients.
     clip_norm, clip_value : float, optional
         What the gradients are held to.
+    penalties_of_sum : bool
+        Whether J has λ/Σw of each batch, not λ; see `backward`.
+    work : float
+        As `Backend.capture` takes it.
     """
     # The learning rate is data of the step, not a part of it.
     rule = copy(optimizer)
     object.__setattr__(rule, "learning_rate", 1.0)
     custom = _has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
     # A function from outside may have changed since it was last seen: its step is made anew.
-    step = (_step.__wrapped__ if custom else _step)(architecture, rule, clip_norm, clip_value)
-    bound: Step = backend.capture(step, donate=(0, 1))
+    make = _step.__wrapped__ if custom else _step
+    step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
+    bound: Step = backend.capture(step, donate=(0, 1), work=work)
     return bound
 
 
-def bind_measure(backend: Backend, architecture: Architecture) -> Callable[[Parameters, Batch], Measured]:
+def bind_measure(
+    backend: Backend, architecture: Architecture, *, penalties_of_sum: bool = False, work: float = inf
+) -> Callable[[Parameters, Batch], Measured]:
     """Return the cost and the gradient, without an update, as a function of the parameters and the data.
 
-    But for the cost, what it returns holds until the next call.
+    But for the cost, what it returns holds until the next call. The arguments are those of `bind`.
     """
     make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
-    bound: Callable[[Parameters, Batch], Measured] = backend.capture(make(architecture))
+    bound: Callable[[Parameters, Batch], Measured] = backend.capture(make(architecture, penalties_of_sum), work=work)
     return bound
 
 
@@ -123,7 +133,11 @@ def _has_custom_parts(architecture: Architecture) -> bool:
 
 @lru_cache(maxsize=32)
 def _step(
-    architecture: Architecture, optimizer: UpdateRule, clip_norm: float | None, clip_value: float | None
+    architecture: Architecture,
+    optimizer: UpdateRule,
+    clip_norm: float | None,
+    clip_value: float | None,
+    penalties_of_sum: bool = False,
 ) -> Callable[..., Stepped]:
     clips = clip_norm is not None or clip_value is not None
 
@@ -138,7 +152,7 @@ def _step(
     ) -> Stepped:
         if rows is not None:
             data = Batch(*(operations.gather(part, rows) for part in data))
-        cost, gradients, a = _measured(operations, parameters, data, masks, architecture=architecture)
+        cost, gradients, a = _measured(operations, parameters, data, masks, architecture, penalties_of_sum)
         if clips:
             gradients = operations.clip(gradients, clip_norm, clip_value)
         parameters, state = operations.update(optimizer.formula, parameters, gradients, state, hyper)
@@ -148,18 +162,23 @@ def _step(
 
 
 @lru_cache(maxsize=32)
-def _measure(architecture: Architecture) -> Callable[..., Measured]:
-    return partial(_measured, architecture=architecture)
+def _measure(architecture: Architecture, penalties_of_sum: bool = False) -> Callable[..., Measured]:
+    def measure(operations: Operations, parameters: Parameters, data: Batch) -> Measured:
+        return _measured(operations, parameters, data, None, architecture, penalties_of_sum)
+
+    return measure
 
 
 def _measured(
     operations: Operations,
     parameters: Parameters,
     data: Batch,
-    masks: tuple[Array | None, ...] | None = None,
-    *,
+    masks: tuple[Array | None, ...] | None,
     architecture: Architecture,
+    penalties_of_sum: bool,
 ) -> Measured:
     trace = forward(operations, architecture, parameters, data.x, masks)
-    found = backward(operations, architecture, parameters, trace, data.y, data.weight)
+    found = backward(
+        operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
+    )
     return Measured(found.cost, found.parameters, trace.a[-1])
