@@ -130,8 +130,10 @@ def test_early_stopping_has_rows_of_its_own(cli):
 
 def test_lbfgs_takes_all_rows_and_ends_by_itself(cli):
     pytest.importorskip("sklearn", reason="iris is scikit-learn's")
-    found = results(cli, "iris", "--optimizer", "lbfgs", "--hidden", 5, "--activation", "tanh", "--l2", 0.01,
-                    "--no-picture", "--output", "i.safetensors")  # fmt: skip
+    found = results(
+        cli, "iris", "--optimizer", "lbfgs", "--hidden", 5, "--activation", "tanh", "--l2", 0.01, "--dtype", "float64",
+        "--no-picture", "--output", "i.safetensors",
+    )  # fmt: skip
     assert found["stop_reason"] == "converged"
     assert found["batch_size"] == found["part_rows"]["training"]
     assert found["epochs"] < 1000

@@ -174,6 +174,48 @@ def test_a_start_that_is_no_number_is_not_left():
     assert (found.reason, found.n_iterations, found.n_evaluations) == ("diverged", 0, 1)
 
 
+def test_a_decrease_within_the_rounding_of_the_cost_is_no_progress():
+    evaluations = itertools.count()
+
+    def an_ulp_a_time(parameters):
+        k = next(evaluations)
+        return np.float32(1.0 - 2.0**-24 * k), Parameters((np.array([1e-8 * 0.5**k], dtype="float32"),))
+
+    rule = LBFGS(gradient_tol=0.0, cost_tol=0.0)
+    start = Parameters((np.zeros(1, dtype="float32"),))
+    found = minimize(an_ulp_a_time, start, backend=rp.get_backend("numpy"), rule=rule, max_iterations=50)
+    assert (found.reason, found.n_iterations) == ("converged", 1)
+
+
+def test_pairs_that_mislead_are_forgotten():
+    start = Parameters((np.array([-1.2, 1.0]),))
+    objective = lbfgs.Objective(rp.get_backend("numpy"), lambda p: lbfgs.Measured(*rosenbrock(np)(p), None), start)
+    state = lbfgs.begin(objective, start, LBFGS())
+    # yᵀs < 0: with it, the direction leads uphill.
+    misleading = Pair(np.array([1.0, 0.0]), np.array([-1.0, 0.0]), np.float64(-1.0))
+    assert direction(state.point.gradient, (misleading,), np) @ state.point.gradient > 0.0
+    after = lbfgs.iterate(objective, state._replace(pairs=(misleading,)), LBFGS())
+    assert after.point.value < state.point.value
+    assert after.reason == ""
+    assert len(after.pairs) == 1
+    assert after.pairs[0].rho > 0.0
+
+
+def test_a_step_along_which_the_slope_has_steepened_makes_no_pair():
+    """On cos x from 0.3 a search of one evaluation stops at 1.3, where it goes down more steeply still: yᵀs < 0."""
+
+    def cosine(parameters):
+        (x,) = parameters.thetas
+        return lbfgs.Measured(np.sum(np.cos(x)), Parameters((-np.sin(x),)), None)
+
+    start = Parameters((np.array([0.3]),))
+    objective, rule = lbfgs.Objective(rp.get_backend("numpy"), cosine, start), LBFGS(max_evaluations=1)
+    after = lbfgs.iterate(objective, lbfgs.begin(objective, start, rule), rule)
+    np.testing.assert_allclose(after.point.x, [1.3])
+    assert after.pairs == ()
+    assert after.reason == ""
+
+
 def test_a_gradient_that_lies_ends_in_stalled():
     def uphill(parameters):
         cost, gradient = rosenbrock(np)(parameters)

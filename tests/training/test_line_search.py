@@ -66,6 +66,13 @@ def test_a_minimum_near_the_end_of_the_interval_is_not_believed():
     assert holds_strong_wolfe(phi.start(), found, 1e-4, 0.9)
 
 
+def test_an_interval_that_hardly_shrinks_is_halved():
+    # −t with a wall at 9.9: the minimum of the cubic over [0, 10] is next to 0, so that 1 is tried, and falls.
+    phi = Recorded(lambda t: -t if t < 9.9 else 1e6, lambda t: -1.0)
+    strong_wolfe(phi, phi.start(), first_step=10.0, max_evaluations=3)
+    assert phi.steps == pytest.approx([10.0, 1.0, 5.5])
+
+
 # Random functions -------------------------------------------------------------------------------------------------
 
 
