@@ -269,7 +269,7 @@ class GroupedSoftmax(Softmax):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(int(size) for size in self.sizes))
+        object.__setattr__(self, "sizes", tuple(self.sizes))
         if not self.sizes or min(self.sizes) < 2:
             raise ValueError(f"sizes of grouped_softmax must be 2 or above, one a group, not {self.sizes!r}.")
 

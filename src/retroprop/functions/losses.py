@@ -231,7 +231,7 @@ class GroupedCrossEntropy(CrossEntropy):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(int(size) for size in self.sizes))
+        object.__setattr__(self, "sizes", tuple(self.sizes))
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
         one = super().value_from_z
