@@ -388,3 +388,33 @@ class NotANumber(Cube):
 def test_a_custom_activation_is_checked_when_the_network_is_built(custom, match, where):
     with pytest.raises(ValueError, match=match):
         rp.Network([2, 3, 1], **{where: custom()})
+
+
+def test_a_softmax_for_each_group(backend):
+    """Each group sums to 1 by itself, and sends back what its own Jacobian makes of δ."""
+    f, one = activations.GroupedSoftmax((2, 3)), activations.Softmax()
+    z = np.asarray([[0.0, np.log(3.0), 1.0, 1.0, 1.0], [500.0, -500.0, -900.0, -900.0, -901.0]])
+    delta = np.arange(10.0).reshape(2, 5)
+    a = f.value(backend.asarray(z), backend.xp)
+    np.testing.assert_allclose(backend.to_numpy(a)[0], [0.25, 0.75, 1 / 3, 1 / 3, 1 / 3])
+    back = backend.to_numpy(f.pull_back(backend.asarray(delta), None, a, backend.xp))
+    for part in (slice(0, 2), slice(2, 5)):
+        alone = one.value(z[:, part], np)
+        np.testing.assert_allclose(backend.to_numpy(a)[:, part], alone, atol=1e-15)
+        np.testing.assert_allclose(back[:, part], one.pull_back(delta[:, part], None, alone, np), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: activations.GroupedSoftmax((1, 2)), "sizes of grouped_softmax must be 2 or above"),
+        (lambda: activations.GroupedSoftmax((2, 2)).value(np.ones((1, 5)), np), "make 4, and the layer has 5"),
+        (
+            lambda: rp.Network([2, 4, 1], hidden=activations.GroupedSoftmax((2, 2))),
+            "softmax is an output activation; a hidden layer takes an elementwise one",
+        ),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

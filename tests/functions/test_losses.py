@@ -443,3 +443,29 @@ def test_an_output_that_reports_the_mean_over_outputs_is_differentiated_by_the_s
     assert averaged != outputs.pair(activations.Identity(), losses.SquaredError())  # steps are kept by what they do
     np.testing.assert_allclose(averaged.value(z, z, y, np), [0.5 * (1.0 + 4.0) / 2.0])
     np.testing.assert_array_equal(averaged.error(z, z, y, np), [[1.0, 2.0]])
+
+
+def test_the_cross_entropies_of_groups_add_up():
+    groups = (2, 3)
+    z = np.asarray([[0.0, 1.0, 2.0, 0.0, -1.0], [1e4, -1e4, 0.0, 0.0, 0.0]])
+    y = np.asarray([[0.0, 1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0, 0.0]])
+    output = outputs.pair(activations.GroupedSoftmax(groups), losses.GroupedCrossEntropy(groups))
+    assert isinstance(output, outputs.PairedOutput)
+    one = losses.CrossEntropy()
+    expected = one.value_from_z(z[:, :2], y[:, :2], np) + one.value_from_z(z[:, 2:], y[:, 2:], np)
+    np.testing.assert_allclose(output.value(z, None, y, np), expected)
+    assert expected[1] == pytest.approx(2e4 + np.log(3.0))
+    net = rp.Network([4, 6, 5], hidden="tanh", output=output.activation, loss=output.loss, seed=0, dtype="float64")
+    rows = np.random.default_rng(0).permutation(np.repeat(y, 4, axis=0))
+    assert rp.check_gradient(net, np.random.default_rng(1).normal(size=(8, 4)), rows).ok
+
+
+def test_a_projected_output_has_the_derivatives_of_one_output():
+    z, pick = np.asarray([[0.3, -0.2, 0.9]]), np.asarray([[0.0, 1.0, 0.0]])
+    f = activations.Softmax()
+    output = outputs.ProjectedOutput(f, losses.CrossEntropy())
+    a = f.value(z, np)
+    assert output.value(z, a, pick, np) == pytest.approx(a[:, 1])
+    np.testing.assert_allclose(
+        output.error(z, a, pick, np), [[-a[0, 0] * a[0, 1], a[0, 1] * (1 - a[0, 1]), -a[0, 2] * a[0, 1]]]
+    )

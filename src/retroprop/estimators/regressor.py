@@ -21,7 +21,95 @@ from retroprop.functions.types import Array
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multilayer perceptron for regression."""
+    """A multilayer perceptron for regression: scikit-learn's `MLPRegressor`, and what it does not take in.
+
+    Parameters
+    ----------
+    loss : str or object
+        "squared_error", "poisson" (whose outputs are e^z), "absolute_error", "huber", "log_cosh", "quantile", one of
+        `retroprop.losses`, or an object with `value` and `derivative`.
+    hidden_layer_sizes : int or sequence of int
+        Neurons of the hidden layers; `()` has none.
+    activation : str, object, or a list of them
+        f of the hidden layers, for all or one for each: "identity", "logistic" (ours: "sigmoid"), "tanh", "relu", and
+        every other of `retroprop.activations`.
+    solver : str or object
+        "lbfgs", "sgd", "adam"; "adamw", "rmsprop", "lion", or one of `retroprop.optimizers` with its own learning rate.
+    alpha : float, or sequence of float
+        Strength of the L2 penalty, for all layers of weights or one for each; divided by the rows of the batch, or by
+        the sum of their weights.
+    batch_size : int or "auto"
+        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all.
+    learning_rate : str or Schedule
+        "constant", "invscaling" or "adaptive", which "adam" and "lbfgs" take no notice of, as in scikit-learn; or one
+        of `retroprop.schedules`, for every solver but "lbfgs".
+    learning_rate_init : float
+        η at the beginning.
+    power_t : float
+        The exponent of "invscaling".
+    max_iter : int
+        Epochs; iterations of "lbfgs".
+    shuffle : bool
+        Whether each epoch has an order of its own.
+    random_state : int, RandomState or None
+        Draws weights, validation split, orders and dropout; the same gives the same model as scikit-learn's.
+    tol : float
+        What counts as an improvement of the loss or the validation score.
+    verbose : bool or int
+        Whether a line is printed for each epoch.
+    warm_start : bool
+        Whether `fit` goes on from the last one.
+    momentum, nesterovs_momentum
+        Of "sgd".
+    early_stopping : bool
+        Whether to stop when the validation score no longer improves; the best weights are kept then.
+    validation_fraction : float
+        What is split off for it, unless `fit` is given X_val.
+    beta_1, beta_2, epsilon : float
+        Of "adam" and "adamw"; "lion" takes the betas, "rmsprop" the epsilon.
+    n_iter_no_change : int or inf
+        How many epochs in a row without improvement are borne.
+    max_fun : int
+        Evaluations of "lbfgs" at most.
+    quantile : float
+        Which one loss="quantile" estimates, in (0, 1).
+    l1 : float, or sequence of float
+        Strength of the L1 penalty, as `alpha` is of L2.
+    dropout : float, or sequence of float
+        The part of the neurons of all hidden layers, or of each, masked at each step.
+    initializer : str, object or None
+        Of `retroprop.initializers`; None is scikit-learn's.
+    clip_norm : float or None
+        What the norm of all gradients together is held to.
+    scoring : str, callable or None
+        What the validation score is: a scorer of scikit-learn, "loss", or None for R².
+    restore_best : bool
+        Whether the weights of the best epoch are kept without early stopping, too: by the validation score where there
+        is one, else by the training loss.
+    exact_loss : bool
+        Whether the loss is told as it is differentiated; scikit-learn tells the squared error of
+        several outputs as their mean, and differentiates the sum.
+    predict_batch_size : int or "auto"
+        Rows propagated at once outside `fit`; "auto" keeps the activations within 64 MiB.
+    device : str or None
+        The backend that data of the host are worked on ("auto", "cupy", "torch:cuda:0", ...); None is NumPy. Arrays of
+        a device are worked on where they are.
+    progress : bool
+        Whether a bar is shown, on standard error where that is a terminal.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of array
+        Weights (n_in, n_out) and biases (n_out,) of the layers, where the data lived.
+    loss_, loss_curve_, best_loss_, n_iter_, t_ : as in scikit-learn
+        The last loss, that of each epoch, the best (None with early stopping), epochs, and samples seen.
+    validation_scores_, best_validation_score_, validation_loss_curve_
+        The score of each epoch, the best, and the loss without penalties; None without validation data.
+    n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
+        The form of the network.
+    network_ : Network
+        The fitted network, as retroprop's own.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **parameters.CONSTRAINTS,
@@ -116,7 +204,30 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Any:
-        """Fit the network."""
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame (n_samples, n_features)
+            Of any array library; or an iterator of batches (X, y) or (X, y, sample_weight), which is one epoch, or a
+            function that returns one for each epoch.
+        y : array
+            Values, (n_samples,) or (n_samples, n_outputs).
+        sample_weight : array (n_samples,), optional
+            What each row counts, 0 or above.
+        X_val, y_val, sample_weight_val : array, optional
+            Data that are looked at after each epoch; with early stopping nothing is split off then.
+
+        Returns
+        -------
+        MLPRegressor
+            Itself. Ctrl-C ends the fit with what it has come to.
+
+        Raises
+        ------
+        ValueError
+            For bad parameters or data; and where weights become infinite: the last good ones are kept.
+        """
         if is_stream(X, y):
             return fit_stream(self, X, validation=(X_val, y_val, sample_weight_val))
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
@@ -124,7 +235,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Run one epoch over the given data."""
+        """Run one epoch over the given data, going on from the last.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        """
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
