@@ -13,6 +13,7 @@ import pytest
 from harness import Cube, Quartic, open_backend, tolerance
 
 import retroprop as rp
+from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.core.operations import Operations
 from retroprop.functions.activations import ACTIVATIONS
@@ -431,3 +432,17 @@ def test_two_steps_of_one_recording_share_no_memory(on_numpy):
     for one, other in zip(results[0].parameters.leaves, results[1].parameters.leaves, strict=True):
         assert not np.shares_memory(one, other)
     assert not np.shares_memory(results[0].a, results[1].a)
+
+
+def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
+    monkeypatch.setattr(numba_kernels, "available", lambda: True)
+    backend, enough = rp.get_backend("numpy"), numba_kernels._WORTH
+
+    def step(operations, x):
+        return operations.xp.exp(x)
+
+    def looped(work):
+        return type(backend.capture(step, work=work)._library) is numba_kernels.NumbaLoops
+
+    assert [looped(work) for work in (0.4 * enough, 0.4 * enough, 0.4 * enough)] == [False, False, True]  # asked again
+    assert looped(float("inf"))

@@ -55,6 +55,6 @@ class NumpyBackend(Backend):
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
     ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if numba_kernels.worthwhile(work):
+        if numba_kernels.worthwhile(step, work):
             return Captured(step, plain, donate, numba_kernels.NumbaLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, NumpyCalls(), blocked)

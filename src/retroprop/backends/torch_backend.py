@@ -74,6 +74,6 @@ class TorchBackend(Backend):
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
     ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if self.device.type == "cpu" and numba_kernels.worthwhile(work):
+        if self.device.type == "cpu" and numba_kernels.worthwhile(step, work):
             return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, TorchCalls(self.device), called)
