@@ -1,7 +1,10 @@
 """The estimators where scikit-learn's tools meet them: pipelines, searches, ensembles, frames, callbacks, joblib."""
 
+import warnings
+
 import numpy as np
 import pytest
+from harness import open_backend
 from joblib import parallel_config
 from sklearn import config_context
 from sklearn.calibration import CalibratedClassifierCV
@@ -124,6 +127,23 @@ def test_callbacks_by_scikit_learns_protocol():
     assert stopped.n_iter_ == 2
     assert stopping.calls[-1] == "teardown"
     np.testing.assert_array_equal(stopped.coefs_[0], MLPClassifier(**OPTIONS | {"max_iter": 2}).fit(X, Y).coefs_[0])
+
+
+@pytest.mark.parametrize("place", ["numpy", "array_api_strict"])
+def test_callbacks_follow_lbfgs(place):
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    x = open_backend(place).asarray(X)
+    options = OPTIONS | {"solver": "lbfgs", "max_iter": 4}
+    recorder, stopping = Recorder(), Recorder(stop_after=2)
+    found = MLPClassifier(**options).set_callbacks(recorder).fit(x, Y)
+    assert [call for call in recorder.calls if call.startswith("end")] == [
+        *(f"end epoch {k}" for k in range(4)),
+        "end fit",
+    ]
+    assert recorder.scores[-1] == recorder.scores[-2] == found.score(x, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert MLPClassifier(**options).set_callbacks(stopping).fit(x, Y).n_iter_ == 2
 
 
 def test_scikit_learns_own_callbacks():

@@ -19,7 +19,7 @@ from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters
 from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent, finite
 from retroprop.estimators.inspection import Inspection
-from retroprop.estimators.samples import Batches, Minibatches, Samples, chunk_rows, windows
+from retroprop.estimators.samples import Batches, OrderedBatches, Samples, chunk_rows, windows
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
@@ -123,8 +123,13 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         works_in = "float64" if self.solver == "lbfgs" and on_host else dtype
         samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
+            watching = Watching(self, self.max_iter, samples.n, given, incremental=False)
             minimize = lbfgs.fit_on_host if on_host else lbfgs.fit_on_device
-            self._settle(minimize(self, architecture, self._parameters(), samples), backend, dtype)
+            try:
+                found = minimize(self, architecture, self._parameters(), samples, watching)
+                self._settle(found, backend, dtype)
+            finally:
+                watching.end()
             return self
         with backend.active():
             rows, held_out = None, None
@@ -139,7 +144,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
                 )
             order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-            batches = Minibatches(samples, order)
+            batches = OrderedBatches(samples, order)
             self._run(batches, architecture, rng, held_out, n=n, given=given, incremental=incremental)
         return self
 

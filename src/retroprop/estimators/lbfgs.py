@@ -12,11 +12,13 @@ from retroprop.backends.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators.samples import Samples, chunk_rows, windows
+from retroprop.estimators.watching import Watching
 from retroprop.functions.types import Array
-from retroprop.training.lbfgs import minimize
+from retroprop.training.lbfgs import Minimum, minimize
 from retroprop.training.optimizers import LBFGS
 from retroprop.training.step import Measured, bind_measure
 
+STOPPED = 99  # SciPy's status where a callback has ended it
 EVALUATIONS = 200  # of a run that converges, roughly, for a backend that asks whether to compile
 
 _ADVICE = (
@@ -25,7 +27,9 @@ _ADVICE = (
 )
 
 
-def fit_on_host(estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples) -> Parameters:
+def fit_on_host(
+    estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples, watching: Watching
+) -> Parameters:
     """Minimise the loss of all the data with SciPy; return the parameters of the minimum, float64 as it works in.
 
     Parameters
@@ -36,6 +40,8 @@ def fit_on_host(estimator: Any, architecture: Architecture, parameters: Paramete
         The network, and where it starts.
     samples : Samples
         The data, on the host, float64.
+    watching : Watching
+        What follows the iterations, and may stop them.
     """
     e, objective = estimator, Objective(architecture, samples)
     start = numpy.concatenate([leaf.astype("float64").ravel() for leaf in parameters.leaves])
@@ -44,22 +50,38 @@ def fit_on_host(estimator: Any, architecture: Architecture, parameters: Paramete
         cost, gradient = objective(unflattened(flat, parameters))
         return float(cost), numpy.concatenate([leaf.ravel() for leaf in gradient.leaves])
 
+    def iterated(intermediate_result: Any) -> None:
+        at = unflattened(intermediate_result.x, parameters)
+        if _is_told(e, watching, e.n_iter_ + 1, float(intermediate_result.fun), at):
+            raise StopIteration
+
+    e.n_iter_ = 0
+    watching.epoch_begins()
     result = scipy.optimize.minimize(
         value_and_gradient,
         start,
+        callback=iterated if watching.follows else None,
         method="L-BFGS-B",
         jac=True,
         options={"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol},
     )
     e.n_iter_, e.loss_ = min(int(result.nit), e.max_iter), float(result.fun)
-    if result.status != 0:
+    if result.status not in (0, STOPPED):
         _warn(e, f"(status={result.status}):\n{result.message}")
     return unflattened(result.x, parameters)
 
 
-def fit_on_device(estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples) -> Parameters:
+def fit_on_device(
+    estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples, watching: Watching
+) -> Parameters:
     """Minimise the loss of all the data where they live; the arguments are those of `fit_on_host`."""
     e, objective = estimator, Objective(architecture, samples)
+
+    def iterated(so_far: Minimum) -> bool:
+        return _is_told(e, watching, so_far.n_iterations, so_far.cost, so_far.parameters)
+
+    e.n_iter_ = 0
+    watching.epoch_begins()
     found = minimize(
         objective,
         parameters,
@@ -67,11 +89,21 @@ def fit_on_device(estimator: Any, architecture: Architecture, parameters: Parame
         rule=LBFGS(gradient_tol=e.tol),
         max_iterations=e.max_iter,
         max_evaluations=e.max_fun,
+        callback=iterated if watching.follows else None,
     )
     e.n_iter_, e.loss_ = found.n_iterations, found.cost
-    if found.reason != "converged":
+    if found.reason not in ("converged", "callback"):
         _warn(e, f"({found.reason}).")
     return found.parameters
+
+
+def _is_told(estimator: Any, watching: Watching, n_iterations: int, cost: float, parameters: Parameters) -> bool:
+    """Tell what follows the fit of an iteration; return whether a callback asks to stop."""
+    estimator.n_iter_, estimator.loss_ = n_iterations, cost
+    stops = watching.epoch_ends(parameters)
+    if not stops and n_iterations < estimator.max_iter:
+        watching.epoch_begins()
+    return stops
 
 
 def _warn(estimator: Any, how: str) -> None:

@@ -84,7 +84,7 @@ class Batches(Protocol):
         """Yield for each batch how many rows it has, data, and which rows of them it is (None: all)."""
 
 
-class Minibatches:
+class OrderedBatches:
     """Batches of samples, in the order that `Shuffled` draws."""
 
     def __init__(self, samples: Samples, order: BatchOrder) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from retroprop.core.parameters import Parameters
 from retroprop.training.history import History
-from retroprop.training.progress import display
+from retroprop.training.progress import Silence, display
 
 try:
     from sklearn.callback import CallbackSupportMixin as Callbacks
@@ -62,6 +62,11 @@ class Watching:
         self.bar = display(bool(estimator.progress) and not incremental)
         self.course = Seen(epochs)
         self.bar.start(epochs, rows)
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything follows the fit."""
+        return self.context is not None or type(self.bar) is not Silence
 
     def _data(self) -> dict[str, Any]:
         X, y, weight = self.given
