@@ -367,5 +367,6 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         """Return what scikit-learn may ask of this estimator."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
         tags.array_api_support = True
         return tags
