@@ -7,6 +7,7 @@ One of its tests calls a private method of scikit-learn's class: `_loss_grad_lbf
 """
 
 import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -17,8 +18,9 @@ import sklearn
 
 from retroprop import estimators
 from retroprop.backends import host_backend
+from retroprop.core.backward import backward
+from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
-from retroprop.training.step import bind_measure
 
 HOME = "sklearn.neural_network"
 BUILT = {"MLPClassifier": 0, "MLPRegressor": 0}
@@ -29,7 +31,7 @@ class MLPRegressor(estimators.MLPRegressor):
         BUILT["MLPRegressor"] += 1
         super().__init__(loss, hidden_layer_sizes, activation, **options)
 
-    __init__.__signature__ = __import__("inspect").signature(estimators.MLPRegressor.__init__)
+    __init__.__signature__ = inspect.signature(estimators.MLPRegressor.__init__)
 
 
 class MLPClassifier(estimators.MLPClassifier):
@@ -37,7 +39,7 @@ class MLPClassifier(estimators.MLPClassifier):
         BUILT["MLPClassifier"] += 1
         super().__init__(hidden_layer_sizes, activation, **options)
 
-    __init__.__signature__ = __import__("inspect").signature(estimators.MLPClassifier.__init__)
+    __init__.__signature__ = inspect.signature(estimators.MLPClassifier.__init__)
 
     def _loss_grad_lbfgs(self, packed, X, y, sample_weight, activations, deltas, coef_grads, intercept_grads):
         """Return J and its gradient, packed as scikit-learn packs them."""
@@ -45,10 +47,10 @@ class MLPClassifier(estimators.MLPClassifier):
         parts = [p.reshape(a.shape) for p, a in zip(np.split(packed, cut[:-1]), self._leaves(), strict=True)]
         n = len(self.coefs_)
         found = Parameters(tuple(w.T for w in parts[:n]), tuple(parts[n:]))
-        backend, net = host_backend(), self.network_
-        batch = net.batch(X, y, sample_weight)
-        cost, gradient, _ = bind_measure(backend, self._architecture(), penalties_of_sum=True)(found, batch)
-        return float(cost), np.hstack([*(g.T.ravel() for g in gradient.thetas), *gradient.biases])
+        operations, architecture = host_backend().operations(), self._architecture()
+        trace, y = forward(operations, architecture, found, X), y.astype(float)
+        g = backward(operations, architecture, found, trace, y, sample_weight, penalties_of_sum=True)
+        return float(g.cost), np.hstack([*(theta.T.ravel() for theta in g.thetas), *g.biases])
 
     def _leaves(self):
         return [*self.coefs_, *self.intercepts_]

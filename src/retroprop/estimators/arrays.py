@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy
 from scipy import sparse
-from sklearn import get_config
 from sklearn.utils.validation import _check_feature_names, _check_n_features, validate_data
 
-from retroprop.backends import Backend, backend_of, host, host_backend
+from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
 from retroprop.backends.intake import holds
 from retroprop.functions.types import Array
 
@@ -90,41 +89,9 @@ def widest_float(backend: Backend) -> str:
 
 def working_backend(device: Any, backend: Backend) -> Backend:
     """Return where host data are worked on: on the `device` asked for, and arrays of a device where they are."""
-    from retroprop.backends import get_backend
-
     if device is None or backend != host_backend():
         return backend
     return get_backend(device)
-
-
-def meeting_place(estimator: Any, fitted: Backend, given: Backend, method: str) -> Backend:
-    """Return where a model that lives on `fitted` meets data that live on `given`.
-
-    Host data are moved to the model; the parameters of a model on the host, to the data.
-
-    Raises
-    ------
-    ValueError
-        For two devices, or two libraries other than NumPy; and always where they differ while scikit-learn's
-        `array_api_dispatch` is on, as that is its rule.
-    """
-    if fitted == given:
-        return fitted
-    strict = get_config().get("array_api_dispatch", False) and estimator.device is None
-    on_host = host_backend()
-    if not strict and on_host in (fitted, given):
-        return given if fitted == on_host else fitted
-    raise ValueError(
-        f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and the same device as "
-        f"those passed to fit(): the model lives on {fitted}, and X on {given}. Take the model there with "
-        f"estimator.to({str(given)!r})."
-    )
-
-
-def result_dtype(x: Any, parameters_dtype: str) -> str:
-    """Return the dtype of the outputs: the wider of X's, where it is of floats, and the parameters'."""
-    given = str(x.dtype).rpartition(".")[2]
-    return given if given in FLOATS and parameters_dtype == "float32" else parameters_dtype
 
 
 def rows_of(x: Any, rows: Any, backend: Backend, dtype: str) -> Array:

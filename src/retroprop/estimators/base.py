@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from copy import copy
 from math import prod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy
 from sklearn.base import BaseEstimator
@@ -19,6 +19,7 @@ from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters
 from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent, finite
 from retroprop.estimators.inspection import Inspection
+from retroprop.estimators.meeting import Meeting, met
 from retroprop.estimators.samples import Batches, OrderedBatches, Samples, chunk_rows, windows
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.targets import Targets
@@ -34,42 +35,6 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
     "preprocessed. The estimator keeps the last weights with a finite loss."
 )
-
-
-class Meeting(NamedTuple):
-    """X and a fitted network, in one place.
-
-    Attributes
-    ----------
-    x : array or sparse matrix
-        As it was given.
-    given, backend : Backend
-        Where that is, and where they meet.
-    dtype : str
-        In which they meet.
-    parameters, architecture
-        The network, there.
-    """
-
-    x: Any
-    given: Backend
-    backend: Backend
-    dtype: str
-    parameters: Parameters
-    architecture: Architecture
-
-    @property
-    def n(self) -> int:
-        """How many rows there are."""
-        return int(self.x.shape[0])
-
-    def rows(self, window: slice | None) -> Array:
-        """Return some rows of X, or all, where they meet."""
-        return arrays.rows_of(self.x, window, self.backend, self.dtype)
-
-    def given_back(self, a: Array) -> Array:
-        """Return a result where X lives."""
-        return a if self.backend == self.given else self.given.asarray(self.backend.to_numpy(a))
 
 
 class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
@@ -118,18 +83,11 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         dtype = str(x.dtype).rpartition(".")[2]
         rng = check_random_state(self.random_state)
         architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
-        on_host = backend == host_backend()
         # SciPy works in float64 whatever it is given.
-        works_in = "float64" if self.solver == "lbfgs" and on_host else dtype
+        works_in = "float64" if self.solver == "lbfgs" and backend == host_backend() else dtype
         samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
-            watching = Watching(self, self.max_iter, samples.n, given, incremental=False)
-            minimize = lbfgs.fit_on_host if on_host else lbfgs.fit_on_device
-            try:
-                found = minimize(self, architecture, self._parameters(), samples, watching)
-                self._settle(found, backend, dtype)
-            finally:
-                watching.end()
+            self._minimise(architecture, samples, dtype, given)
             return self
         with backend.active():
             rows, held_out = None, None
@@ -242,6 +200,16 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         finally:
             watching.end()
 
+    def _minimise(self, architecture: Architecture, samples: Samples, dtype: str, given: tuple[Any, Any, Any]) -> None:
+        """Run L-BFGS over all the data."""
+        watching = Watching(self, self.max_iter, samples.n, given, incremental=False)
+        minimise = lbfgs.fit_on_host if samples.backend == host_backend() else lbfgs.fit_on_device
+        try:
+            found = minimise(self, architecture, self._parameters(), samples, watching)
+            self._settle(found, samples.backend, dtype)
+        finally:
+            watching.end()
+
     def _given_validation(self, given: tuple[Any, Any, Any], backend: Backend, dtype: str) -> Validation:
         """Return validation data given to `fit`."""
         X, y, sample_weight = given
@@ -326,27 +294,20 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _met(self, X: Any, method: str) -> Meeting:
         """Return where X and the fitted network meet."""
         x, given = arrays.taken_inputs(self, X, reset=False, floats=False)
-        fitted = self._backend()
-        backend = arrays.meeting_place(self, fitted, given, method)
-        own = fitted.dtype_name(self.coefs_[0])
-        dtype, found = arrays.result_dtype(x, own), self._parameters()
-        if backend != fitted or dtype != own:
-            moved = (leaf if backend == fitted else fitted.to_numpy(leaf) for leaf in found.leaves)
-            found = found.like([backend.asarray(leaf, dtype) for leaf in moved])
-        return Meeting(x, given, backend, dtype, found, self._architecture())
+        return met(self, x, given, self._parameters(), self._architecture(), method)
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
         """Return a^(L) of X, with one row an observation, where X lives, and which backend that is."""
-        met = self._met(X, method)
+        here = self._met(X, method)
         size = self.predict_batch_size
-        size = chunk_rows(met.architecture.layer_sizes) if size == "auto" else size
-        operations, outputs = met.backend.operations(), []
-        with met.backend.active():
-            for window in windows(met.n, size):
-                x = met.rows(None if met.n <= size else window)
-                outputs.append(forward(operations, met.architecture, met.parameters, x).a[-1])
-            a = outputs[0] if len(outputs) == 1 else met.backend.xp.concat(outputs, axis=0)
-        return met.given_back(a), met.given
+        size = chunk_rows(here.architecture.layer_sizes) if size == "auto" else size
+        operations, outputs = here.backend.operations(), []
+        with here.backend.active():
+            for window in windows(here.n, size):
+                x = here.rows(None if here.n <= size else window)
+                outputs.append(forward(operations, here.architecture, here.parameters, x).a[-1])
+            a = outputs[0] if len(outputs) == 1 else here.backend.xp.concat(outputs, axis=0)
+        return here.given_back(a), here.given
 
     # scikit-learn's own questions -----------------------------------------------------------------------------
 
