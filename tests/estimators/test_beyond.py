@@ -250,6 +250,22 @@ def test_several_columns_of_numbers_stay_where_x_lives(backend):
     np.testing.assert_array_equal(backend.to_numpy(predicted), classifier().fit(X, columns).predict(X))
 
 
+def test_several_columns_of_classes_part_by_part():
+    classes = [["a", "b", "c"], ["x", "y"]]
+    found, whole = classifier(max_iter=1), classifier(max_iter=1, shuffle=False, batch_size=50).fit(X, COLUMNS)
+    found.set_params(shuffle=False, batch_size=50).partial_fit(X, COLUMNS, classes=classes)
+    assert same(found, whole)
+    found.set_params(batch_size="auto").partial_fit(X[:3], COLUMNS[:3])
+    stream = ((X[at : at + 50], COLUMNS[at : at + 50]) for at in (0, 50, 100))
+    assert same(classifier().fit(stream, classes=classes), whole)
+    with pytest.raises(ValueError, match="`y` has classes not in"):
+        found.partial_fit(X[:3], np.full((3, 2), "z"))
+    with pytest.raises(ValueError, match="y has 3 columns, and there are classes for 2"):
+        found.partial_fit(X, COLUMNS[:, [0, 1, 1]])
+    with pytest.raises(ValueError, match="classes go with batches from outside"):
+        classifier().fit(X, COLUMNS, classes=classes)
+
+
 def test_multilabel_with_everything():
     labels = np.stack([Y > 0, X[:, 1] > 0, Y == 2], axis=1).astype(int)
     found = classifier(dropout=0.1, class_weight=[{0: 1.0, 1: 2.0}] * 3, activation="gelu", max_iter=300).fit(

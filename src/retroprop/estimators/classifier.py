@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.base import BaseMLP
 from retroprop.estimators.streaming import fit_stream, is_stream
-from retroprop.estimators.targets import LabelColumns, Labels, Targets
+from retroprop.estimators.targets import LabelColumns, Labels, Targets, are_columns
 from retroprop.estimators.watching import watched
 from retroprop.functions import losses
 from retroprop.functions.losses import Loss
@@ -246,6 +246,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         if is_stream(X, y):
             return fit_stream(self, X, classes=classes, validation=(X_val, y_val, sample_weight_val))
+        if classes is not None:
+            raise ValueError("classes go with batches from outside; where y is given, it says which classes there are.")
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -258,7 +260,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X, y, sample_weight
             As for `fit`.
         classes : array, optional
-            All the classes; needed at the first call.
+            All the classes; needed at the first call. For several columns a list of them.
         """
         y, classes = arrays.to_host(y), arrays.to_host(classes)
         if self.class_weight == "balanced":
@@ -266,7 +268,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "class_weight='balanced' is not supported for partial_fit, which sees a part of y only: pass the "
                 "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
             )
-        if _check_partial_fit_first_call(self, classes):
+        if are_columns(classes):
+            self._know(classes, reset=not hasattr(self, "classes_"))
+        elif _check_partial_fit_first_call(self, classes):
             self._coding = Labels(y if type_of_target(y).startswith("multilabel") else classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -304,15 +308,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # Classes ------------------------------------------------------------------------------------------------
 
     def _encoded(self, y: Any, *, role: str) -> Targets:
-        several = is_multioutput(y)
+        begins = not hasattr(self, "classes_") or (role == "fit" and not self.warm_start)
+        several = is_multioutput(y) if begins else isinstance(self._coding, LabelColumns)
         if not several:
             y = _check_y(y, multi_output=True, estimator=self)
             if y.ndim == 2 and y.shape[1] == 1:
                 y = column_or_1d(y, warn=True)
         if role == "validation":
             self._refuse_new(self._coding.unknown(y))
-        elif not hasattr(self, "classes_") or (role == "fit" and not self.warm_start):
-            self._coding = LabelColumns(y) if several else Labels(y)
+        elif begins:
+            self._coding = LabelColumns(numpy.asarray(y).T) if several else Labels(y)
             self.classes_ = self._coding.classes
         elif self.warm_start:
             found, _, differ = self._coding.unknown(y)
@@ -332,7 +337,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if reset and classes is None:
             raise ValueError("classes must be passed where X gives batches: all of them, as to partial_fit.")
         if reset:
-            self._coding = Labels(arrays.to_host(classes))
+            self._coding = LabelColumns(classes) if are_columns(classes) else Labels(arrays.to_host(classes))
             self.classes_ = self._coding.classes
 
     def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:

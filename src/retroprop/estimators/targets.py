@@ -106,20 +106,23 @@ class LabelColumns:
 
     Parameters
     ----------
-    y : array (n, n_columns)
-        All the labels there are.
+    columns : sequence of array
+        For each all the labels there are.
     """
 
     out_activation = "softmax"
 
-    def __init__(self, y: Any) -> None:
-        self.classes = [numpy.unique(column) for column in numpy.asarray(y).T]
+    def __init__(self, columns: Any) -> None:
+        self.classes = [numpy.unique(column) for column in columns]
         # A column of one class has a second neuron, which it never learns to choose.
         self.sizes = tuple(max(2, len(classes)) for classes in self.classes)
 
     def unknown(self, y: Any) -> tuple[Any, bool, bool]:
         """Return the labels of y, whether one is new, and whether they are other than those known."""
-        found = [numpy.unique(column) for column in numpy.asarray(y).T]
+        columns = numpy.asarray(y).T
+        if len(columns) != len(self.classes):
+            raise ValueError(f"y has {len(columns)} columns, and there are classes for {len(self.classes)}.")
+        found = [numpy.unique(column) for column in columns]
         pairs = list(zip(found, self.classes, strict=True))
         return found, any(len(numpy.setdiff1d(*pair)) for pair in pairs), any({*f} != {*c} for f, c in pairs)
 
@@ -159,6 +162,11 @@ class LabelColumns:
     def _parts(self, a: Array) -> list[Array]:
         ends = numpy.cumsum(self.sizes).tolist()
         return [a[:, end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
+
+
+def are_columns(classes: Any) -> bool:
+    """Return whether these are the classes of several columns: a sequence of one-dimensional arrays."""
+    return isinstance(classes, (list, tuple)) and len(classes) > 0 and all(numpy.ndim(one) == 1 for one in classes)
 
 
 def taken(classes: Array, which: Array, backend: Backend) -> Array:
