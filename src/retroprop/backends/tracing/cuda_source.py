@@ -12,7 +12,8 @@ _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "
 _CALLS = {"sqrt": "sqrt", "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "tanh": "tanh", "abs": "fabs",
           "floor": "floor"}  # fmt: skip
 _OTHERS = ("negative", "square", "maximum", "minimum", "where", "astype", "logical_not")
-_TYPES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long"}
+TYPES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long",
+         "uint8": "unsigned char"}  # fmt: skip
 
 
 class Kernel(NamedTuple):
@@ -43,7 +44,7 @@ class Kernel(NamedTuple):
 def can_kernel(node: Node) -> bool:
     """Return whether a node may be computed in an elementwise kernel."""
     known = node.op in _INFIX or node.op in _CALLS or node.op in _OTHERS
-    return known and not node.weak and node.dtype.name in _TYPES and node.ndim <= 2
+    return known and not node.weak and node.dtype.name in TYPES and node.ndim <= 2
 
 
 def fits_kernel(loop: Loop) -> bool:
@@ -69,7 +70,7 @@ def kernel_of(one: Instruction) -> Kernel:
             return f"x{value.index}"
         dtype = number_dtype(node).name
         if not isinstance(value, Node):
-            return f"{_TYPES[dtype]}({_number(float(value))})" if dtype.startswith("float") else repr(value).lower()
+            return f"{TYPES[dtype]}({number_of(float(value))})" if dtype.startswith("float") else repr(value).lower()
         name = f"s{value.index}_{dtype}"
         if f"{dtype} {name}" not in declared:
             declared.append(f"{dtype} {name}")
@@ -78,7 +79,7 @@ def kernel_of(one: Instruction) -> Kernel:
 
     for node in one.nodes:
         operands = [told(node, value) for value in node.inputs]
-        lines.append(f"const {_TYPES[node.dtype.name]} r{node.index} = {_expression(node, operands)};")
+        lines.append(f"const {TYPES[node.dtype.name]} r{node.index} = {expression(node, operands)};")
     lines += [f"y{node.index} = r{node.index};" for node in one.stores]
     inputs = [f"{node.dtype.name} x{index}" for index, node in reads.items()]
     outputs = [f"{node.dtype.name} y{node.index}" for node in one.stores]
@@ -92,13 +93,15 @@ def kernel_of(one: Instruction) -> Kernel:
     )
 
 
-def _number(value: float) -> str:
+def number_of(value: float) -> str:
+    """Return a Python number as a literal."""
     if isfinite(value):
         return repr(value)
     return "NAN" if isnan(value) else "INFINITY" if value > 0.0 else "-INFINITY"
 
 
-def _expression(node: Node, operands: list[str]) -> str:
+def expression(node: Node, operands: list[str]) -> str:
+    """Return a pointwise node as an expression of its operands."""
     x, y = operands[0], operands[-1]
     if node.op in _INFIX:
         return f"{x} {_INFIX[node.op]} {y}"
@@ -110,5 +113,5 @@ def _expression(node: Node, operands: list[str]) -> str:
     if node.op == "where":
         return f"{x} ? {operands[1]} : {y}"
     if node.op == "astype":
-        return f"{_TYPES[node.dtype.name]}({x})"
+        return f"{TYPES[node.dtype.name]}({x})"
     return {"negative": f"-{x}", "square": f"{x} * {x}", "logical_not": f"!{x}"}[node.op]
