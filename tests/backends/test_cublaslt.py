@@ -41,7 +41,9 @@ def emulated(product, first, second, result, *, alpha=1.0, beta=0.0, epilogue="n
     a, b = read(memory_of(second), product.a), read(memory_of(first), product.b)
     assert a.shape == (product.m, product.k)
     assert b.shape == (product.k, product.n)
-    d = alpha * a @ b + beta * read(memory_of(result), product.d)
+    d = alpha * a @ b
+    if beta:  # C is not read otherwise
+        d = d + beta * read(memory_of(result), product.d)
     columns = np.arange(product.n)
     if epilogue in ("bias", "relu_aux_bias"):
         d = d + bias[:, None]  # along the rows of D
