@@ -10,8 +10,18 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
+
+from retroprop.backends import Backend
+from retroprop.backends.cuda.captured import CudaStep
+from retroprop.backends.cuda.head import HEAD
+from retroprop.backends.cuda.layout import product_of
+from retroprop.backends.cuda.runtime import Runtime
+from retroprop.backends.numpy_backend import NumpyBackend
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 
@@ -90,10 +100,16 @@ extern "C" int launch(int gx, int gy, int threads, void **given) {
 """
 
 
+OPTIONS = ["-std=c++17", "-O0", "-w", "-fPIC"]
+
+
 @lru_cache(maxsize=1)
 def folder():
-    """A folder for what is compiled."""
-    return Path(tempfile.mkdtemp(prefix="retroprop-cuda-"))
+    """A folder for what is compiled, with what all kernels begin with compiled already."""
+    made = Path(tempfile.mkdtemp(prefix="retroprop-cuda-"))
+    (made / "begin.h").write_text(SHIM + HEAD)
+    subprocess.run([COMPILER, *OPTIONS, "-x", "c++-header", made / "begin.h"], check=True, capture_output=True)
+    return made
 
 
 @lru_cache(maxsize=4096)
@@ -102,13 +118,11 @@ def compiled(source):
     signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
     types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",")]
     call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
-    text = SHIM + source + DRIVER.replace("CALL", f"retroprop_kernel({call})")
+    text = '#include "begin.h"\n' + source.removeprefix(HEAD) + DRIVER.replace("CALL", f"retroprop_kernel({call})")
     name = hashlib.sha256(text.encode()).hexdigest()[:24]
-    library = folder() / f"{name}.so"
-    if not library.exists():
-        (folder() / f"{name}.cpp").write_text(text)
-        command = [COMPILER, "-std=c++17", "-O0", "-w", "-shared", "-fPIC", "-o", library, folder() / f"{name}.cpp"]
-        subprocess.run(command, check=True, capture_output=True, text=True)
+    source, library = folder() / f"{name}.cpp", folder() / f"{name}.so"
+    source.write_text(text)
+    subprocess.run([COMPILER, *OPTIONS, "-shared", "-o", library, source], check=True, capture_output=True, text=True)
     return ctypes.CDLL(str(library)).launch
 
 
@@ -116,3 +130,94 @@ def run(source, grid, threads, addresses):
     """Run a kernel over a grid on memory at the addresses."""
     given = (ctypes.c_void_p * len(addresses))(*addresses)
     compiled(source)(grid[0], grid[1], threads, given)
+
+
+class HostRuntime(Runtime):
+    """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
+
+    def __init__(self, *, graphs=True):
+        self.graphs, self.recording, self.log = graphs, None, Counter()
+
+    def launched(self, what, work):
+        """Return a launch: written down while a graph is recorded, else done."""
+
+        def launch():
+            if self.recording is not None:
+                self.recording.append(work)
+            else:
+                self.log[what] += 1
+                work()
+
+        return launch
+
+    def empty(self, nbytes):
+        room = np.full(nbytes + 256, 0xFF, "uint8")  # NaN, as far as it is not written
+        begin = -room.ctypes.data % 256
+        return room[begin : begin + nbytes]
+
+    def array(self, memory, offset, shape, dtype):
+        return np.ndarray(shape, dtype, memory, offset)
+
+    def address(self, array):
+        return array.ctypes.data
+
+    def constant(self, value, dtype):
+        return np.array(value, dtype)
+
+    def kernel(self, text, blocks, threads, arguments):
+        compiled(text)
+        addresses = [array.ctypes.data for array in arguments]
+        keep = tuple(arguments)
+        return self.launched("kernel", lambda: keep and run(text, blocks, threads, addresses))
+
+    def product(self, first, second, result, epilogue=None):
+        lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
+        mapped = product_of(*lies)
+        assert mapped.m * mapped.n == result.size
+
+        def work():
+            with np.errstate(all="ignore"):
+                result[...] = first @ second
+
+        return self.launched("product", work)
+
+    def copy(self, target, source):
+        assert target.shape == source.shape
+        return self.launched("copy", lambda: np.copyto(target, source, casting="unsafe"))
+
+    def copied(self, array):
+        assert self.recording is None
+        return array.copy()
+
+    def alike(self, first, second, tolerance):
+        scale = np.max(np.abs(second[np.isfinite(second)]), initial=0.0)
+        return np.allclose(first, second, rtol=0.0, atol=tolerance * scale, equal_nan=True)
+
+    def captured(self, launches):
+        assert self.recording is None
+        self.recording = []
+        try:
+            launches()
+            works = self.recording
+        finally:
+            self.recording = None
+
+        def graph():
+            self.log["graph"] += 1
+            for work in works:
+                work()
+
+        return graph
+
+
+class CudaOnTheHost(NumpyBackend):
+    """NumPy's arrays, and steps as they are on a GPU."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.options = options
+
+    def capture(self, step, *, donate=(), precision="highest", deterministic=False):
+        plain = Backend.capture(self, step)
+        self.runtime = HostRuntime(**self.options)
+        return CudaStep(step, plain, donate, self.runtime)

@@ -9,6 +9,8 @@ from retroprop.backends import host
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType, Namespace
 
+PRECISIONS = ("highest", "tf32", "bf16")
+
 
 class BackendUnavailableError(ImportError):
     """A backend was asked for by name that this machine cannot give; the message says why and what to install."""
@@ -34,9 +36,12 @@ class Backend:
         Its functions, as the standard has them.
     device : object
         Where its arrays live, the library's own object.
+    precisions : tuple of str
+        How exact the products of float32 can be made: "highest", and on some GPUs "tf32" and "bf16".
     """
 
     library: ClassVar[str] = ""
+    precisions: ClassVar[tuple[str, ...]] = ("highest",)
 
     def __init__(self, xp: Namespace, device: Device, name: str = "") -> None:
         self.xp = xp
@@ -176,7 +181,40 @@ class Backend:
 
         return self.capture(step, donate=donate)
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def check_precision(self, precision: str, dtype: str, *, deterministic: bool = False) -> None:
+        """Raise unless a step of that dtype can be captured that exactly, with the same bits at each run if asked.
+
+        Raises
+        ------
+        ValueError
+            If it cannot; the message says what can.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, not {precision!r}.")
+        if precision not in self.precisions:
+            raise ValueError(
+                f"precision={precision!r} is not to be had on {self}: it computes in the dtype it is given "
+                f"({', '.join(map(repr, self.precisions))}). CuPy and JAX on an NVIDIA GPU have the others."
+            )
+        if precision != "highest" and dtype != "float32":
+            raise ValueError(f"precision={precision!r} is for products of float32; the network is {dtype}.")
+        if deterministic and not self.repeats():
+            raise ValueError(
+                f"deterministic=True cannot be promised on {self}, whose library may add in any order. CuPy can."
+            )
+
+    def repeats(self) -> bool:
+        """Return whether a captured step told to be deterministic gives the same bits at each run."""
+        return True
+
+    def capture(
+        self,
+        step: Callable[..., Any],
+        *,
+        donate: tuple[int, ...] = (),
+        precision: str = "highest",
+        deterministic: bool = False,
+    ) -> Callable[..., Any]:
         """Return a step (state in, state out) as one unit, where the library can: here, the step itself.
 
         Parameters
@@ -187,6 +225,10 @@ class Backend:
         donate : tuple of int
             The arguments, not counting the operations, whose memory the results may take: what is given there
             must not be read again.
+        precision : str
+            How exact products of float32 are, one of `precisions`.
+        deterministic : bool
+            Whether the same numbers must give the same bits, at each run.
 
         Returns
         -------
@@ -194,5 +236,10 @@ class Backend:
             A function of the arguments after the operations. Its results, those without axes excepted, hold until
             the next call, and may be given back to it as a donated argument only; what it keeps from call to call
             is its own, and no other `capture` shares it.
+
+            It may have a method `run(parameters, state, hypers, data, rows)` that does many steps of training as
+            one unit: step t is called with `hypers[t]`, a tuple of floats, and `rows[t]`, of an integer array
+            (steps, m), and without masks. It returns parameters, state and the costs, shape (steps,), or None if
+            it cannot, having done nothing.
         """
         return partial(step, self.operations())

@@ -7,7 +7,10 @@ from typing import Any, ClassVar
 import array_api_compat.cupy
 import cupy
 
-from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.backend import PRECISIONS, Backend, BackendUnavailableError
+from retroprop.backends.cuda import switches
+from retroprop.backends.cuda.captured import CudaStep
+from retroprop.backends.cuda.cupy_runtime import CupyRuntime
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.cupy_calls import CupyCalls, kerneled
 from retroprop.functions.types import Array
@@ -24,6 +27,7 @@ class CupyBackend(Backend):
     """CuPy on the GPU of a given number."""
 
     library: ClassVar[str] = "cupy"
+    precisions: ClassVar[tuple[str, ...]] = PRECISIONS
 
     def __init__(self, number: int) -> None:
         super().__init__(array_api_compat.cupy, cupy.cuda.Device(number))
@@ -72,5 +76,16 @@ class CupyBackend(Backend):
         context: AbstractContextManager[Any] = self.device
         return context
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
-        return Captured(step, super().capture(step), donate, CupyCalls(), kerneled)
+    def capture(
+        self,
+        step: Callable[..., Any],
+        *,
+        donate: tuple[int, ...] = (),
+        precision: str = "highest",
+        deterministic: bool = False,
+    ) -> Callable[..., Any]:
+        replayed = Captured(step, super().capture(step), donate, CupyCalls(), kerneled)
+        if not switches.enabled("kernels"):
+            return replayed
+        with self.device:
+            return CudaStep(step, replayed, donate, CupyRuntime(precision=precision, deterministic=deterministic))

@@ -50,7 +50,14 @@ class NumpyBackend(Backend):
     def active(self) -> AbstractContextManager[Any]:
         return host.quiet()
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def capture(
+        self,
+        step: Callable[..., Any],
+        *,
+        donate: tuple[int, ...] = (),
+        precision: str = "highest",
+        deterministic: bool = False,
+    ) -> Callable[..., Any]:
         plain = super().capture(step)
         if numba_kernels.available():
             return Captured(step, plain, donate, numba_kernels.NumbaLoops(), numba_kernels.looped)

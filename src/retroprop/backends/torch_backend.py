@@ -69,7 +69,17 @@ class TorchBackend(Backend):
         context: AbstractContextManager[Any] = torch.no_grad()
         return context
 
-    def capture(self, step: Callable[..., Any], *, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def repeats(self) -> bool:
+        return bool(self.device.type == "cpu")
+
+    def capture(
+        self,
+        step: Callable[..., Any],
+        *,
+        donate: tuple[int, ...] = (),
+        precision: str = "highest",
+        deterministic: bool = False,
+    ) -> Callable[..., Any]:
         plain = super().capture(step)
         if self.device.type == "cpu" and numba_kernels.available():
             return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)

@@ -62,6 +62,8 @@ def bind(
     *,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    precision: str = "highest",
+    deterministic: bool = False,
 ) -> Step:
     """Return the step of one training: no name is looked up and nothing is chosen while it runs.
 
@@ -77,6 +79,13 @@ def bind(
         The update rule.
     clip_norm, clip_value : float, optional
         What the gradients are held to.
+    precision, deterministic
+        As `Backend.capture` takes them.
+
+    Returns
+    -------
+    Step
+        It may have a method `run`, for many steps as one; `Backend.capture` says what that is.
     """
     # The learning rate is data of the step, not a part of it.
     rule = copy(optimizer)
@@ -86,7 +95,7 @@ def bind(
     custom = custom or type(optimizer) not in OPTIMIZERS.values()
     # A function from outside may have changed since it was last seen: its step is made anew.
     step = (_step.__wrapped__ if custom else _step)(architecture, rule, clip_norm, clip_value)
-    bound: Step = backend.capture(step, donate=(0, 1))
+    bound: Step = backend.capture(step, donate=(0, 1), precision=precision, deterministic=deterministic)
     return bound
 
 

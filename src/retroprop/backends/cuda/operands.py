@@ -11,8 +11,9 @@ from retroprop.backends.tracing.plan import Instruction
 
 MOST_NODES = 200
 MOST_KEPT = 16  # numbers a thread holds of each sum over rows
-_ARITHMETIC = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+_ARITHMETIC = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "hypot", "copysign")
 STRIDE = 16  # Python numbers a step may have
+_WHOLE = ("add", "subtract", "multiply", "maximum", "minimum", "where", "astype")  # what C does to whole numbers, too
 
 
 class Seen(NamedTuple):
@@ -45,7 +46,7 @@ def can_loop(node: Node) -> bool:
         return node.dtype.kind == "f" and operands == [node.dtype]
     if node.op in _ARITHMETIC and any(dtype != node.dtype for dtype in operands):
         return False  # mixed dtypes follow NumPy's rules, not those of C
-    return can_kernel(node) and not (node.op == "divide" and node.dtype.kind != "f")
+    return can_kernel(node) and (node.dtype.kind in "fb" or node.op in _WHOLE)
 
 
 def fits_loop(loop: Loop) -> bool:

@@ -10,8 +10,11 @@ from retroprop.backends.tracing.plan import Instruction
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<", "less_equal": "<=", "greater": ">",
           "greater_equal": ">=", "equal": "==", "not_equal": "!=", "logical_and": "&&", "logical_or": "||"}  # fmt: skip
 _CALLS = {"sqrt": "sqrt", "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "tanh": "tanh", "abs": "fabs",
-          "floor": "floor"}  # fmt: skip
-_OTHERS = ("negative", "square", "maximum", "minimum", "where", "astype", "logical_not")
+          "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint", "log2": "log2", "log10": "log10",
+          "sinh": "sinh", "cosh": "cosh", "sin": "sin", "cos": "cos", "tan": "tan", "atan": "atan", "asinh": "asinh",
+          "power": "pow", "hypot": "hypot", "copysign": "copysign"}  # fmt: skip
+_OTHERS = ("negative", "square", "maximum", "minimum", "where", "astype", "logical_not", "reciprocal", "isnan", "isinf",
+           "isfinite")  # fmt: skip
 TYPES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long",
          "uint8": "unsigned char"}  # fmt: skip
 
@@ -106,7 +109,7 @@ def expression(node: Node, operands: list[str]) -> str:
     if node.op in _INFIX:
         return f"{x} {_INFIX[node.op]} {y}"
     if node.op in _CALLS:
-        return f"{_CALLS[node.op]}({x})"
+        return f"{_CALLS[node.op]}({', '.join(operands)})"
     if node.op in ("maximum", "minimum"):  # NaN where an operand is
         sign = "<" if node.op == "maximum" else ">"
         return f"({x} {sign} {y} || {y} != {y}) ? {y} : {x}"
@@ -114,4 +117,9 @@ def expression(node: Node, operands: list[str]) -> str:
         return f"{x} ? {operands[1]} : {y}"
     if node.op == "astype":
         return f"{TYPES[node.dtype.name]}({x})"
-    return {"negative": f"-{x}", "square": f"{x} * {x}", "logical_not": f"!{x}"}[node.op]
+    forms = {
+        "negative": f"-{x}", "square": f"{x} * {x}", "logical_not": f"!{x}", "isnan": f"{x} != {x}",
+        "reciprocal": f"{TYPES[node.dtype.name]}(1) / {x}", "isinf": f"fabs({x}) == INFINITY",
+        "isfinite": f"fabs({x}) < INFINITY",
+    }  # fmt: skip
+    return forms[node.op]
