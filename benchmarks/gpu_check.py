@@ -1,13 +1,17 @@
-"""Check retroprop on a machine with an NVIDIA GPU: the tests marked ``gpu``, then a first timing.
+"""Check retroprop on a machine with an NVIDIA GPU: the tests marked ``gpu``, then the GPU benchmark.
 
-    python3 benchmarks/gpu_check.py [--part all|tests|bench] [--rows NAME ...] [--out DIR]
+    python3 benchmarks/gpu_check.py [--part all|tests|bench] [--rows NETWORK ...] [--precisions tf32 ...] [--out DIR]
 
 It runs from the source tree with the packages this Python has: no environment is made, nothing is installed or
-downloaded. Needed are NumPy, array-api-compat, safetensors, pytest and CuPy; PyTorch and JAX are used where
-installed. It leaves ``gpu_check.json`` and ``gpu_check.md`` in DIR.
+downloaded. Needed are NumPy, array-api-compat, safetensors and CuPy, and pytest for the tests; PyTorch and JAX are used
+where installed. array-api-compat and safetensors may also lie in any folder on PYTHONPATH.
 
-The exit status is 0 if everything asked for ran and passed, 1 if a test failed or a row could not be timed, 2 if a
-package is missing, 3 if no GPU answers.
+Every file of tests and every row of the benchmark is a process of its own, and its result is written down at once. A
+run that is cut off, or ends because ``--minutes`` are over, goes on where it was when it is started again with the same
+``--out``; ``--again`` forgets what is there. It leaves ``gpu_check.json`` and ``gpu_check.md`` in DIR.
+
+The exit status is 0 if everything asked for ran and passed, 1 if a test failed or one of our own rows could not be
+timed, 2 if a package is missing, 3 if no GPU answers, 4 if time was over before everything had run.
 """
 
 from __future__ import annotations
@@ -16,15 +20,17 @@ import argparse
 import json
 import os
 import platform
-import statistics
+import re
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,91 +38,129 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 sys.path.insert(0, str(ROOT / "src"))
 
-# name: layer sizes, batch size, steps of one timing
-ROWS = {
-    "784-100-10 @128": ((784, 100, 10), 128, 200),
-    "784-1024-1024-10 @1024": ((784, 1024, 1024, 10), 1024, 50),
+NEEDED = {
+    "numpy": "numpy",
+    "array_api_compat": "array-api-compat",
+    "safetensors": "safetensors",
+    "cupy": "cupy-cuda12x (or cupy-cuda13x)",
 }
-BACKENDS = ("cupy", "torch:cuda", "numpy")
-NEEDED = {"numpy": "numpy", "array_api_compat": "array-api-compat", "safetensors": "safetensors"}
-REPORTED = (
-    "numpy",
-    "array-api-compat",
-    "array-api-strict",
-    "safetensors",
-    "cupy-cuda12x",
-    "cupy-cuda13x",
-    "torch",
-    "jax",
-)
-ROUNDS = 9
+REPORTED = ("numpy", "array-api-compat", "array-api-strict", "safetensors", "cupy-cuda12x", "cupy-cuda13x", "cupy",
+            "torch", "triton", "jax", "jaxlib")  # fmt: skip
+AT_ONCE = 4  # files of tests, which spend most of their time compiling on the host
+A_FILE, A_ROW = 420, 240  # seconds, after which one is ended
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the parts asked for; return the exit status."""
+    """Run what is asked for and is not there yet; return the exit status."""
     options = parse(arguments)
+    if options.row is not None:
+        return one_row(*options.row)
     needed = NEEDED | ({"pytest": "pytest"} if options.part != "bench" else {})
     missing = [package for module, package in needed.items() if find_spec(module) is None]
     if missing:
-        print(
-            f"error: this Python ({sys.executable}) lacks {', '.join(missing)}: pip install {' '.join(missing)}",
-            file=sys.stderr,
-        )
+        where = "pip install them, or put a folder that has them on PYTHONPATH"
+        print(f"error: this Python ({sys.executable}) lacks {', '.join(missing)}: {where}", file=sys.stderr)
         return 2
-
-    device, reasons = gpu()
+    device, reason = gpu()
     if device is None:
-        print("error: no GPU answers. " + "; ".join(reasons), file=sys.stderr)
+        print(f"error: no GPU answers. {reason}", file=sys.stderr)
         return 3
-
-    options.out.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {"machine": machine(device)}
+    report = Report(options.out, machine(device), forget=options.again)
     print(f"GPU: {device}")
-    for name, found in report["machine"]["packages"].items():
+    for name, found in report.content["machine"]["packages"].items():
         print(f"  {name} {found}")
-
-    ok = True
+    until = time.monotonic() + 60.0 * options.minutes
+    left = 0
     if options.part in ("all", "tests"):
-        report["tests"] = run_tests(options.out)
-        ok = ok and report["tests"]["ok"]
+        left += run_tests(report, options.files or gpu_files(), until)
     if options.part in ("all", "bench"):
-        report["timings"] = [time_row(name, BACKENDS) for name in options.rows]
-        ok = ok and not any("error" in cell for row in report["timings"] for cell in row["backends"].values())
-
-    (options.out / "gpu_check.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    text = markdown(report)
-    (options.out / "gpu_check.md").write_text(text, encoding="utf-8")
-    print(f"\n{text}\nWritten: {options.out / 'gpu_check.json'}, {options.out / 'gpu_check.md'}")
-    return 0 if ok else 1
+        rows = [(network, precision) for precision in options.precisions for network in options.rows or networks()]
+        left += run_rows(report, rows, until)
+    print(f"\n{report.write()}\nWritten: {options.out / 'gpu_check.json'}, {options.out / 'gpu_check.md'}")
+    if left:
+        print(f"time is over, and {left} are left: start it again with the same --out", file=sys.stderr)
+        return 4
+    return 0 if report.ok() else 1
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("all", "tests", "bench"), default="all", help="what to run (default: all)")
-    parser.add_argument("--rows", nargs="+", choices=tuple(ROWS), default=list(ROWS), help="the networks to time")
+    parser.add_argument("--files", nargs="+", help="the files of tests to run (default: all with a test marked gpu)")
+    parser.add_argument("--rows", nargs="+", help="the networks to time, as 784-100-10@128 (default: the table's nine)")
+    parser.add_argument(
+        "--precisions", nargs="+", choices=("highest", "tf32", "bf16"), default=["tf32", "highest"],
+        help="of the products, ours and the others' (default: tf32 highest)",
+    )  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=7.5, help="begin nothing new after so long (default: 7.5)")
+    parser.add_argument("--again", action="store_true", help="forget the results that are there")
     parser.add_argument("--out", type=Path, default=Path("build/gpu"), help="folder of the report")
+    parser.add_argument("--row", nargs=3, metavar=("NETWORK", "PRECISION", "FILE"), help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
+
+
+class Report:
+    """What is known so far, in a file that every result is written to at once."""
+
+    def __init__(self, out: Path, about: dict[str, Any], *, forget: bool) -> None:
+        self.out, self._lock = out, Lock()
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / "gpu_check.json"
+        empty: dict[str, Any] = {"tests": {}, "rows": {}}
+        self.content = json.loads(path.read_text("utf-8")) if path.exists() and not forget else empty
+        self.content["machine"] = about
+
+    def has(self, kind: str, name: str) -> bool:
+        """Return whether a result is there and need not be asked for again."""
+        found = self.content[kind].get(name)
+        return found is not None and not found.get("cut_off")
+
+    def add(self, kind: str, name: str, result: dict[str, Any]) -> None:
+        """Write a result down."""
+        with self._lock:
+            self.content[kind][name] = {**result, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+            self.write()
+
+    def write(self) -> str:
+        """Write both files, and return the Markdown."""
+        text = markdown(self.content)
+        for name, written in (("gpu_check.json", json.dumps(self.content, indent=1) + "\n"), ("gpu_check.md", text)):
+            new = self.out / f"{name}.new"
+            new.write_text(written, encoding="utf-8")
+            new.replace(self.out / name)
+        return text
+
+    def ok(self) -> bool:
+        """Return whether tests ran, none failed, and each of our rows has its figures."""
+        from retroprop.bench.gpu.rows import OURS
+
+        tests, rows = self.content["tests"].values(), self.content["rows"].values()
+        passed = all(result["ok"] for result in tests)
+        timed = all("median" in row.get("contestants", {}).get(name, {}) for row in rows for name in OURS)
+        return passed and timed
 
 
 # What there is ----------------------------------------------------------------------------------------------
 
 
-def gpu() -> tuple[str | None, list[str]]:
+def gpu() -> tuple[str | None, str]:
     """Return the GPU's name, or None and why not; CuPy has to answer, it is the GPU backend of the base."""
     import retroprop as rp
 
     infos = {info.name: info for info in rp.list_backends()}
     if not infos["cupy"].available:
-        return None, [f"cupy: {infos['cupy'].reason}"]
-    import cupy
-
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"]
-    return name.decode() if isinstance(name, bytes) else str(name), []
+        return None, f"cupy: {infos['cupy'].reason}"
+    return rp.get_backend("cupy").model(), ""
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Return what a figure needs to be read: device, versions, commit, time."""
+    """Return what a figure needs to be read: device, versions, what is switched off, commit, time."""
+    import cupy
+
+    from retroprop.backends.cuda import switches
+    from retroprop.backends.cuda.cupy_runtime import products_here
+
     packages = {}
     for name in REPORTED:
         try:
@@ -129,165 +173,194 @@ def machine(device: str) -> dict[str, Any]:
         commit = answer.stdout.strip() or None
     except OSError:
         pass
-    import cupy
-
     return {
         "gpu": device,
         "cuda_runtime": cupy.cuda.runtime.runtimeGetVersion(),
         "cuda_driver": cupy.cuda.runtime.driverGetVersion(),
+        "products": products_here(cupy.cuda.runtime.getDevice())[1],
+        "switched_off": list(switches.disabled()),
         "processors": os.cpu_count(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": packages,
-        "tf32": tf32(),
         "commit": commit,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def tf32() -> str:
-    """Return what the libraries' own settings say of TF32, which retroprop leaves as they are."""
-    cupys = f"CuPy {'on' if os.environ.get('CUPY_TF32') == '1' else 'off'}"
-    if find_spec("torch") is None:
-        return cupys
-    import torch
-
-    return f"{cupys}, PyTorch {'on' if torch.backends.cuda.matmul.allow_tf32 else 'off'}"
-
-
 # The tests --------------------------------------------------------------------------------------------------
 
 
-def run_tests(out: Path) -> dict[str, Any]:
-    """Run the tests marked ``gpu`` with plain pytest; that not one of them ran counts as a failure."""
-    results = out / "gpu_tests.xml"
+def gpu_files() -> list[str]:
+    """Return the files of tests that have one marked gpu, or take the fixture with all backends; ours first."""
+    wanted = re.compile(r"mark\.gpu|def test_\w+\([^)]*\b(backend|every|lowering)\b")
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    found = [str(path.relative_to(ROOT)) for path in paths if wanted.search(path.read_text("utf-8"))]
+    return sorted(found, key=lambda name: ("cuda" not in name and "runs" not in name, name))
+
+
+def run_tests(report: Report, files: list[str], until: float) -> int:
+    """Run files of tests, several at once; return how many are left."""
+    waiting = [name for name in files if not report.has("tests", name)]
+    left = []
+
+    def run(name: str) -> None:
+        if time.monotonic() > until:
+            left.append(name)
+            return
+        result = test_file(report.out, name, min(A_FILE, until + 60.0 - time.monotonic()))
+        report.add("tests", name, result)
+        print(f"  {name}: {result['passed']} passed, {result['failed']} failed, {result['seconds']} s", flush=True)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(run, waiting))
+    return len(left)
+
+
+def test_file(out: Path, name: str, limit: float) -> dict[str, Any]:
+    """Run the tests marked gpu of one file with plain pytest."""
+    stem = name.replace("/", "_").removesuffix(".py")
+    results = (out / f"{stem}.xml").resolve()
     results.unlink(missing_ok=True)
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests"]
-    command.append(f"--junitxml={results.resolve()}")
-    begun = time.perf_counter()
-    status = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
-    counts = count_tests(results) if results.exists() else dict.fromkeys(("passed", "failed", "skipped"), 0)
+    command = [sys.executable, "-m", "pytest", "-m", "gpu and not long", "-q", "-p", "no:cacheprovider", name]
+    command += [f"--junitxml={results}", "--tb=short"]
+    begun, cut_off = time.monotonic(), False
+    with (out / f"{stem}.log").open("w", encoding="utf-8") as log:
+        try:
+            environment = os.environ | {"PYTHONPATH": path}
+            status: int | None = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False, timeout=max(limit, 10.0)
+            ).returncode
+        except subprocess.TimeoutExpired:
+            status, cut_off = None, True
+    counts, failures = (
+        count_tests(results) if results.exists() else (dict.fromkeys(("passed", "failed", "skipped"), 0), [])
+    )
+    # 5: the file has no test marked gpu
     return {
-        "ok": status == 0 and counts["passed"] > 0,
+        "ok": status in (0, 5),
+        "cut_off": cut_off,
         "exit_status": status,
-        "seconds": round(time.perf_counter() - begun, 1),
+        "seconds": round(time.monotonic() - begun, 1),
         **counts,
+        "failures": failures[:20],
     }
 
 
-def count_tests(results: Path) -> dict[str, int]:
-    """Return how many tests passed, failed and were skipped, from pytest's XML."""
+def count_tests(results: Path) -> tuple[dict[str, int], list[str]]:
+    """Return how many tests passed, failed and were skipped, and what failed, from pytest's XML."""
     total = failed = skipped = 0
+    failures: list[str] = []
     for suite in ElementTree.parse(results).getroot().iter("testsuite"):
         total += int(suite.get("tests", 0))
         failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped += int(suite.get("skipped", 0))
-    return {"passed": total - failed - skipped, "failed": failed, "skipped": skipped}
+        failures += [
+            f"{case.get('name')}: {(bad.get('message') or '')[:300]}"
+            for case in suite.iter("testcase")
+            for bad in (*case.findall("failure"), *case.findall("error"))
+        ]
+    return {"passed": total - failed - skipped, "failed": failed, "skipped": skipped}, failures
 
 
-# The timings ------------------------------------------------------------------------------------------------
+# The rows ---------------------------------------------------------------------------------------------------
 
 
-def time_row(name: str, backends: tuple[str, ...]) -> dict[str, Any]:
-    """Time training steps of one network on every backend, in turns; return seconds a step.
+def networks() -> tuple[str, ...]:
+    """Return the networks of the table."""
+    from retroprop.bench.gpu.rows import NETWORKS
 
-    One timing is an `rp.fit` of one epoch over minibatches that lie on the device already, from the call until the
-    device is done: `rp.fit`'s own start and the reading of the cost at the end are in it. Two such runs warm up
-    and are not counted.
-    """
-    import numpy as np
+    return NETWORKS
 
-    import retroprop as rp
 
-    layer_sizes, m, steps = ROWS[name]
-    rng = np.random.default_rng(0)
-    host_x = rng.standard_normal((steps * m, layer_sizes[0]), dtype="float32")
-    host_y = rng.integers(0, layer_sizes[-1], steps * m).astype("int32")
+def run_rows(report: Report, rows: list[tuple[str, str]], until: float) -> int:
+    """Time rows, one after another; return how many are left."""
+    left = 0
+    for network, precision in rows:
+        name = f"{network} {precision}"
+        if report.has("rows", name):
+            continue
+        if time.monotonic() > until:
+            left += 1
+            continue
+        begun = time.monotonic()
+        report.add("rows", name, timed(report.out, network, precision))
+        print(f"  {name}: {time.monotonic() - begun:.0f} s", flush=True)
+    return left
 
-    def prepared(backend: str) -> Any:
-        net = rp.Network(layer_sizes, output="softmax", loss="cross_entropy", seed=0, dtype="float32", backend=backend)
-        x, y = net.backend.asarray(host_x), net.backend.asarray(host_y)
 
-        def run() -> float:
-            net.backend.synchronize()
-            begun = time.perf_counter()
-            history = rp.fit(net, x, y, optimizer="adam", epochs=1, batch_size=m, shuffle=False)
-            net.backend.synchronize()
-            seconds = time.perf_counter() - begun
-            if not np.isfinite(history.cost[-1]):
-                raise ArithmeticError(f"the cost became {history.cost[-1]}")
-            return seconds / steps
-
-        return run
-
-    cells: dict[str, dict[str, Any]] = {}
-    runs = {}
-    for backend in backends:
+def timed(out: Path, network: str, precision: str) -> dict[str, Any]:
+    """Time one row in a process of its own, so that one that dies or hangs takes no other with it."""
+    file = (out / "row.json").resolve()
+    file.unlink(missing_ok=True)
+    command = [sys.executable, str(Path(__file__).resolve()), "--row", network, precision, str(file)]
+    lost = {"network": network, "precision": precision, "contestants": {}}
+    with (out / f"row {network} {precision}.log").open("w", encoding="utf-8") as log:
         try:
-            runs[backend] = prepared(backend)
-            for _ in range(2):
-                runs[backend]()
-        except rp.backends.BackendUnavailableError as error:
-            cells[backend] = {"skipped": str(error)}
-            runs.pop(backend, None)
-        except Exception as error:  # one backend that fails leaves the others their figures
-            cells[backend] = {"error": f"{type(error).__name__}: {error}"}
-            runs.pop(backend, None)
-    seconds: dict[str, list[float]] = {backend: [] for backend in runs}
-    for _ in range(ROUNDS):
-        for backend, run in runs.items():
-            seconds[backend].append(run())
-    for backend, values in seconds.items():
-        low, median, high = statistics.quantiles(values, n=4)
-        cells[backend] = {"median": median, "quartiles": [low, high], "all": values}
-    return {"row": name, "dtype": "float32", "steps_a_timing": steps, "rounds": ROUNDS, "backends": cells}
+            done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False, timeout=A_ROW)
+        except subprocess.TimeoutExpired:
+            return {**lost, "cut_off": True}
+    if done.returncode != 0 or not file.exists():
+        return {**lost, "exit_status": done.returncode}
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
+
+
+def one_row(network: str, precision: str, file: str) -> int:
+    """Time one row here, and write it to a file."""
+    from retroprop.bench.gpu.rows import measure
+
+    Path(file).write_text(json.dumps(measure(network, precision)), encoding="utf-8")
+    return 0
 
 
 # The report -------------------------------------------------------------------------------------------------
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """Return the report as Markdown."""
-    where = report["machine"]
-    packages = ", ".join(f"{name} {found}" for name, found in where["packages"].items())
+def markdown(content: dict[str, Any]) -> str:
+    """Return what is known as Markdown."""
+    from retroprop.bench.gpu.rows import table
+
+    where = content["machine"]
+    packages = ", ".join(f"{name} {found}" for name, found in where["packages"].items() if found != "not installed")
     lines = [
         "# GPU check",
         "",
         f"{where['gpu']}, {where['processors']} processors, Python {where['python']}, {where['platform']}.",
         f"CUDA runtime {where['cuda_runtime']}, driver {where['cuda_driver']}. {packages}.",
-        f"TF32: {where['tf32']}. Commit {where['commit'] or 'unknown'}, {where['at']}.",
+        f"Products by {where['products']}. Switched off: {', '.join(where['switched_off']) or 'nothing'}.",
+        f"Commit {where['commit'] or 'unknown'}, {where['at']}.",
     ]
-    if "tests" in report:
-        tests = report["tests"]
+    tests = content["tests"]
+    if tests:
+        sums = {kind: sum(result[kind] for result in tests.values()) for kind in ("passed", "failed", "skipped")}
+        verdict = "passed" if all(result["ok"] for result in tests.values()) else "FAILED"
+        counts = ", ".join(f"{many} {kind}" for kind, many in sums.items())
+        lines += ["", "## Tests marked gpu", "", f"{verdict}, in {len(tests)} files: {counts}."]
+        for name, result in tests.items():
+            if not result["ok"]:
+                lines += [
+                    "",
+                    f"### {name}",
+                    "",
+                    "cut off" if result["cut_off"] else f"exit {result['exit_status']}",
+                    "",
+                ]
+                lines += [f"- {failure}" for failure in result["failures"]]
+    if content["rows"]:
         lines += [
             "",
-            "## Tests marked gpu",
+            "## A training step",
             "",
-            f"{'Passed' if tests['ok'] else 'FAILED'} in {tests['seconds']} s:",
-            f"{tests['passed']} passed, {tests['failed']} failed, {tests['skipped']} skipped.",
+            "Microseconds a step (Adam, relu, softmax and cross-entropy, float32, products as the column says), all of",
+            "a row in one process in turns, synchronised, medians. products: the bare matrix products by cublasLt, as",
+            "a graph. launched, captured: our step on a batch that lies there, launch by launch and as a graph. run:",
+            "our steps gathering their batches from resident data, as `rp.fit` runs them. torch eager: with the",
+            "fused update; torch graph: the same captured by hand; torch.compile: max-autotune. numpy: the processor.",
+            "",
+            *table(list(content["rows"].values())),
         ]
-    if "timings" in report:
-        lines += [
-            "",
-            "## Training step",
-            "",
-            "Microseconds a step of `rp.fit` (Adam, softmax and cross-entropy, float32), synchronised: median and",
-            "quartiles of interleaved runs, warm-up apart. The ratio is to NumPy on the same machine in the same run;",
-            "below 1 is less time.",
-            "",
-            "| network @batch | backend | median µs | quartiles µs | ratio to numpy |",
-            "|---|---|---|---|---|",
-        ]
-        for row in report["timings"]:
-            reference = row["backends"].get("numpy", {}).get("median")
-            for backend, cell in row["backends"].items():
-                if "median" not in cell:
-                    lines.append(f"| {row['row']} | {backend} | {cell.get('skipped') or cell['error']} | | |")
-                    continue
-                median, (low, high) = cell["median"] * 1e6, (quartile * 1e6 for quartile in cell["quartiles"])
-                ratio = f"{cell['median'] / reference:.3f}" if reference else ""
-                lines.append(f"| {row['row']} | {backend} | {median:.0f} | {low:.0f} to {high:.0f} | {ratio} |")
     return "\n".join(lines) + "\n"
 
 

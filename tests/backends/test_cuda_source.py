@@ -10,7 +10,7 @@ import pytest
 from harness import tolerance
 
 import retroprop as rp
-from retroprop.backends.tracing.cuda_source import _TYPES, can_kernel, fits_kernel, kernel_of
+from retroprop.backends.tracing.cuda_source import TYPES, can_kernel, fits_kernel, kernel_of
 from retroprop.backends.tracing.plan import Plan
 from retroprop.backends.tracing.recording import form_of, record
 from retroprop.functions import activations, losses
@@ -31,7 +31,7 @@ def run_on_the_host(kernel, arrays, shape, folder):
     n_numbers = len(kernel.numbers)
     inputs = kernel.inputs.split(", ")
     numbers = inputs[len(inputs) - n_numbers :] if n_numbers else []
-    types = {name: _TYPES[dtype] for dtype, name in (d.split() for d in declared)}
+    types = {name: TYPES[dtype] for dtype, name in (d.split() for d in declared)}
     scalars = {n.split()[1] for n in numbers}
     parameters = [f"{t} {name}" if name in scalars else f"{t} *p_{name}" for name, t in types.items()]
     named = "\n".join(f"{t} &{name} = p_{name}[i];" for name, t in types.items() if name not in scalars)

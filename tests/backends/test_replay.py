@@ -10,6 +10,7 @@ from threading import Barrier, Thread
 
 import numpy as np
 import pytest
+from cuda_on_the_host import COMPILER, CudaOnTheHost
 from harness import Cube, Quartic, open_backend, tolerance
 
 import retroprop as rp
@@ -45,6 +46,7 @@ LOWERINGS = {
     "torch": "torch:cpu",
     "torch with numba": "torch:cpu",
     "cupy": "cupy",
+    "cuda on the host": "numpy",
 }
 
 
@@ -55,6 +57,10 @@ def opened(request, monkeypatch):
     monkeypatch.setenv("RETROPROP_NUMBA", "1" if with_numba else "0")
     if with_numba and find_spec("numba") is None:
         pytest.skip("Numba is not installed (the extra 'fast')")
+    if name == "cuda on the host":
+        if COMPILER is None:
+            pytest.skip("no C++ compiler")
+        return CudaOnTheHost()
     request.node.user_properties.append(("backend", LOWERINGS[name]))
     return open_backend(LOWERINGS[name])
 
@@ -62,7 +68,7 @@ def opened(request, monkeypatch):
 def lowerings(*, many):
     """Return the ways to replay a step; where it takes many loops, Numba's compiling is for the long run."""
     long = [pytest.mark.long] if many else []
-    marks = {"cupy": [pytest.mark.gpu], "numpy with numba": long, "torch with numba": long}
+    marks = {"cupy": [pytest.mark.gpu], "numpy with numba": long, "torch with numba": long, "cuda on the host": long}
     return [pytest.param(name, marks=marks.get(name, [])) for name in LOWERINGS]
 
 

@@ -4,11 +4,35 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from retroprop.backends import host
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType, Namespace
+
+PRECISIONS = ("highest", "tf32", "bf16")
+
+
+class Demands(NamedTuple):
+    """What is asked of a captured step beside what it computes.
+
+    Attributes
+    ----------
+    precision : str
+        How exact products of float32 are, one of `Backend.precisions`.
+    deterministic : bool
+        Whether the same numbers must give the same bits, at each run.
+    work : float
+        How many numbers all the calls to come will work on, roughly: a backend that would compile looks whether it is
+        worth it.
+    """
+
+    precision: str = "highest"
+    deterministic: bool = False
+    work: float = inf
+
+
+PLAIN = Demands()
 
 
 class BackendUnavailableError(ImportError):
@@ -35,9 +59,12 @@ class Backend:
         Its functions, as the standard has them.
     device : object
         Where its arrays live, the library's own object.
+    precisions : tuple of str
+        How exact the products of float32 can be made: "highest", and on some GPUs "tf32" and "bf16".
     """
 
     library: ClassVar[str] = ""
+    precisions: ClassVar[tuple[str, ...]] = ("highest",)
 
     def __init__(self, xp: Namespace, device: Device, name: str = "") -> None:
         self.xp = xp
@@ -177,8 +204,35 @@ class Backend:
 
         return self.capture(step, donate=donate)
 
+    def check_demands(self, demands: Demands, dtype: str) -> None:
+        """Raise unless a step of that dtype can be captured that exactly, with the same bits at each run if asked.
+
+        Raises
+        ------
+        ValueError
+            If it cannot; the message says what can.
+        """
+        precision = demands.precision
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, not {precision!r}.")
+        if precision not in self.precisions:
+            raise ValueError(
+                f"precision={precision!r} is not to be had on {self}: it computes in the dtype it is given "
+                f"({', '.join(map(repr, self.precisions))}). CuPy and JAX on an NVIDIA GPU have the others."
+            )
+        if precision != "highest" and dtype != "float32":
+            raise ValueError(f"precision={precision!r} is for products of float32; the network is {dtype}.")
+        if demands.deterministic and not self.repeats():
+            raise ValueError(
+                f"deterministic=True cannot be promised on {self}, whose library may add in any order. CuPy can."
+            )
+
+    def repeats(self) -> bool:
+        """Return whether a captured step told to be deterministic gives the same bits at each run."""
+        return True
+
     def capture(
-        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
         """Return a step (state in, state out) as one unit, where the library can: here, the step itself.
 
@@ -190,9 +244,8 @@ class Backend:
         donate : tuple of int
             The arguments, not counting the operations, whose memory the results may take: what is given there
             must not be read again.
-        work : float
-            How many numbers all the calls to come will work on, roughly: a backend that would compile looks whether
-            it is worth it.
+        demands : Demands
+            What else is asked of it; what `check_demands` refuses is not.
 
         Returns
         -------
@@ -200,5 +253,10 @@ class Backend:
             A function of the arguments after the operations. Its results, those without axes excepted, hold until
             the next call, and may be given back to it as a donated argument only; what it keeps from call to call
             is its own, and no other `capture` shares it.
+
+            It may have a method `run(parameters, state, hypers, data, rows)` that does many steps of training as
+            one unit: step t is called with `hypers[t]`, a tuple of floats, and `rows[t]`, of an integer array
+            (steps, m), and without masks. It returns parameters, state and the costs, shape (steps,), or None if
+            it cannot, having done nothing.
         """
         return partial(step, self.operations())

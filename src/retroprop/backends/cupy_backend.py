@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from math import inf
 from typing import Any, ClassVar
 
 import array_api_compat.cupy
 import cupy
 
-from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
+from retroprop.backends.cuda import switches
+from retroprop.backends.cuda.captured import CudaStep
+from retroprop.backends.cuda.cupy_runtime import CupyRuntime
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.cupy_calls import CupyCalls, kerneled
 from retroprop.functions.types import Array
@@ -25,6 +27,7 @@ class CupyBackend(Backend):
     """CuPy on the GPU of a given number."""
 
     library: ClassVar[str] = "cupy"
+    precisions: ClassVar[tuple[str, ...]] = PRECISIONS
 
     def __init__(self, number: int) -> None:
         super().__init__(array_api_compat.cupy, cupy.cuda.Device(number))
@@ -74,6 +77,11 @@ class CupyBackend(Backend):
         return context
 
     def capture(
-        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
-        return Captured(step, super().capture(step), donate, CupyCalls(), kerneled)
+        replayed = Captured(step, super().capture(step), donate, CupyCalls(), kerneled)
+        if not switches.enabled("kernels"):
+            return replayed
+        with self.device:
+            runtime = CupyRuntime(precision=demands.precision, deterministic=demands.deterministic)
+            return CudaStep(step, replayed, donate, runtime)

@@ -1,16 +1,16 @@
 """JAX, on the CPU, a GPU or a TPU."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from functools import lru_cache, partial
-from math import inf
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy
 import numpy
 
-from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
+from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType
 
 
@@ -31,6 +31,7 @@ class JaxBackend(Backend):
     """JAX on one of its devices."""
 
     library: ClassVar[str] = "jax"
+    precisions: ClassVar[tuple[str, ...]] = PRECISIONS
 
     def __init__(self, device: Device, spelled: str) -> None:
         super().__init__(jax.numpy, device)
@@ -96,14 +97,67 @@ class JaxBackend(Backend):
         stack.enter_context(jax.default_matmul_precision("highest"))
         return stack
 
+    def check_demands(self, demands: Demands, dtype: str) -> None:
+        if self.device.platform == "cpu" and demands.precision in PRECISIONS[1:]:
+            raise ValueError(
+                f"precision={demands.precision!r} needs a GPU or TPU: {self} computes in the dtype it is given."
+            )
+        super().check_demands(demands, dtype)
+
+    def repeats(self) -> bool:
+        return bool(self.device.platform == "cpu")
+
     def capture(
-        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
-        return _compiled(self, step, donate)
+        return _compiled(self, step, donate, demands.precision)
+
+
+class Compiled:
+    """A step compiled by XLA; it holds no buffers, so trainings share it and compile once."""
+
+    def __init__(
+        self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...], precision: str
+    ) -> None:
+        self._step, self._operations, self._precision = step, operations, precision
+        self._one = jax.jit(partial(step, operations), donate_argnums=donate)
+        self._many = jax.jit(self._scanned, donate_argnums=donate)
+
+    def __call__(self, *arguments: Any) -> Any:
+        with self._rounded():
+            return self._one(*arguments)
+
+    def run(self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array) -> tuple[Any, Any, Array]:
+        """Do a step for each of `hypers`, with a row of `rows` each; see `Backend.capture`."""
+        # As a Python number in a formula would, each takes the dtype of the parameters.
+        dtype = jax.tree.leaves(parameters)[0].dtype
+        columns = tuple(numpy.asarray(column, dtype) for column in zip(*hypers, strict=True))
+        with self._rounded():
+            found: tuple[Any, Any, Array] = self._many(parameters, state, columns, data, rows)
+        return found
+
+    def _rounded(self) -> AbstractContextManager[Any]:
+        """Return the context that makes products less exact, where that is asked for; `active` has the other."""
+        if self._precision == "highest":
+            return nullcontext()
+        context: AbstractContextManager[Any] = jax.default_matmul_precision(_PRECISION[self._precision])
+        return context
+
+    def _scanned(self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array) -> tuple[Any, Any, Array]:
+        def step(carried: Any, each: Any) -> Any:
+            hyper, some = each
+            parameters, state, cost, *_ = self._step(self._operations, *carried, hyper, data, some, None)
+            return (parameters, state), cost
+
+        (parameters, state), costs = jax.lax.scan(step, (parameters, state), (hypers, rows))
+        return parameters, state, costs
 
 
 @lru_cache(maxsize=32)
-def _compiled(backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...]) -> Callable[..., Any]:
-    """Return the step compiled by XLA; it holds no buffers, so trainings share it and compile once."""
-    compiled: Callable[..., Any] = jax.jit(partial(step, backend.operations()), donate_argnums=donate)
-    return compiled
+def _compiled(
+    backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...], precision: str
+) -> Callable[..., Any]:
+    return Compiled(step, backend.operations(), donate, precision)
+
+
+_PRECISION = {"tf32": "tensorfloat32", "bf16": "bfloat16"}

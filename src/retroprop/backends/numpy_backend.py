@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from math import inf
 from typing import Any, ClassVar
 
 import numpy
 
 from retroprop.backends import host
-from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.numpy_calls import NumpyCalls, blocked
@@ -52,9 +51,9 @@ class NumpyBackend(Backend):
         return host.quiet()
 
     def capture(
-        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if numba_kernels.worthwhile(step, work):
+        if numba_kernels.worthwhile(step, demands.work):
             return Captured(step, plain, donate, numba_kernels.NumbaLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, NumpyCalls(), blocked)

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from math import inf
 from typing import Any, ClassVar
 
 import array_api_compat.torch
 import torch
 
-from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.torch_calls import TorchCalls, called
@@ -70,10 +69,13 @@ class TorchBackend(Backend):
         context: AbstractContextManager[Any] = torch.no_grad()
         return context
 
+    def repeats(self) -> bool:
+        return bool(self.device.type == "cpu")
+
     def capture(
-        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), work: float = inf
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if self.device.type == "cpu" and numba_kernels.worthwhile(step, work):
+        if self.device.type == "cpu" and numba_kernels.worthwhile(step, demands.work):
             return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, TorchCalls(self.device), called)

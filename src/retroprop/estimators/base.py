@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from retroprop.backends import Backend, backend_of, get_backend, host_backend
+from retroprop.backends.backend import Demands
 from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
@@ -228,7 +229,14 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         return int(min(200 if self.batch_size == "auto" else self.batch_size, n))
 
     def _step(self, backend: Backend, architecture: Architecture, solver: Solver, *, work: float) -> Step:
-        return bind(backend, architecture, solver.rule, clip_norm=self.clip_norm, penalties_of_sum=True, work=work)
+        return bind(
+            backend,
+            architecture,
+            solver.rule,
+            clip_norm=self.clip_norm,
+            penalties_of_sum=True,
+            demands=Demands(work=work),
+        )
 
     def _kept_step(self, batches: Batches, architecture: Architecture, solver: Solver) -> Step:
         """Return the step of the last `partial_fit` where nothing has changed: it is bound and recorded once."""

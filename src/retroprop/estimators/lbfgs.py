@@ -8,6 +8,7 @@ import numpy
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
+from retroprop.backends.backend import Demands
 from retroprop.backends.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
@@ -125,8 +126,8 @@ class Objective:
         self.samples, n = samples, samples.n
         size = chunk_rows(architecture.layer_sizes) if samples.sparse else n
         self.windows = list(windows(n, size))
-        work = EVALUATIONS * n * float(sum(architecture.layer_sizes))
-        bound = partial(bind_measure, samples.backend, penalties_of_sum=True, work=work)
+        demands = Demands(work=EVALUATIONS * n * float(sum(architecture.layer_sizes)))
+        bound = partial(bind_measure, samples.backend, penalties_of_sum=True, demands=demands)
         self.first, self.others = bound(architecture), bound(architecture._replace(l2=0.0, l1=0.0))
         self.batch_of = samples.ordered(None)
 

@@ -6,6 +6,7 @@ Each f′ is computed from a = f(z) alone where that can be (`needs_z` is False)
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf, pi, sqrt
+from operator import index
 from typing import Any, ClassVar
 
 from retroprop.functions import special
@@ -269,7 +270,7 @@ class GroupedSoftmax(Softmax):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(self.sizes))
+        object.__setattr__(self, "sizes", tuple(map(index, self.sizes)))
         if not self.sizes or min(self.sizes) < 2:
             raise ValueError(f"sizes of grouped_softmax must be 2 or above, one a group, not {self.sizes!r}.")
 

@@ -7,6 +7,7 @@ taken by the core, once.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf
+from operator import index
 from typing import Any, ClassVar
 
 from retroprop.functions import special
@@ -231,7 +232,7 @@ class GroupedCrossEntropy(CrossEntropy):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(self.sizes))
+        object.__setattr__(self, "sizes", tuple(map(index, self.sizes)))
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
         one = super().value_from_z

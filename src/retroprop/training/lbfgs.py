@@ -9,7 +9,7 @@ from collections.abc import Callable
 from math import inf, isfinite, prod
 from typing import Any, NamedTuple
 
-from retroprop.backends import Backend
+from retroprop.backends.backend import PLAIN, Backend, Demands
 from retroprop.backends.batch import Batch
 from retroprop.backends.intake import holds, read
 from retroprop.core.architecture import Architecture
@@ -280,6 +280,7 @@ def bind(
     *,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    demands: Demands = PLAIN,
 ) -> Step:
     """Return the step of one training, an iteration over all rows; the arguments are those of `step.bind`.
 
@@ -296,7 +297,7 @@ def bind(
     ):
         if given:
             raise ValueError(f"the optimizer 'lbfgs' does not go with {name}: {why}.")
-    measure = bind_measure(backend, architecture)
+    measure = bind_measure(backend, architecture, demands=demands)
 
     def step(
         parameters: Parameters,

@@ -1,10 +1,12 @@
 """The epoch loop."""
 
+from collections.abc import Iterator, Sequence
 from math import inf, isfinite
 from time import perf_counter
 from typing import Any
 
 from retroprop.backends import host
+from retroprop.backends.backend import Demands
 from retroprop.backends.batch import Batch
 from retroprop.backends.intake import holds, read
 from retroprop.core.backward import evaluate
@@ -22,6 +24,7 @@ from retroprop.training.callbacks import EarlyStopping, TrainingState
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
+from retroprop.training.runs import Run, runs
 from retroprop.training.step import Step, bind
 
 
@@ -43,6 +46,8 @@ def fit(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     progress: bool = False,
+    precision: str = "highest",
+    deterministic: bool = False,
 ) -> History:
     """Train `net` in place.
 
@@ -80,6 +85,11 @@ def fit(
         The largest Euclidean norm of all gradients together, the largest size of each number of them.
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
+    precision : str
+        How exact the products of float32 are while it trains: "highest", or on a GPU "tf32" or "bf16", which round
+        their operands to 10 or 7 binary digits first. Sums and parameters stay in float32.
+    deterministic : bool
+        Whether the same training must give the same bits at each run on the same device.
 
     Returns
     -------
@@ -94,11 +104,13 @@ def fit(
         If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
     """
     _check_counts(epochs=epochs, batch_size=batch_size)
-    clip_norm, clip_value = _clip("clip_norm", clip_norm), _clip("clip_value", clip_value)
+    clips: dict[str, Any] = {"clip_norm": _clip("clip_norm", clip_norm), "clip_value": _clip("clip_value", clip_value)}
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
         raise TypeError(f"early_stopping must be an EarlyStopping or None, not {early_stopping!r}.")
     if net.parameters.thetas[0].ndim != 2:
         raise ValueError("fit trains one network; this one has model axes. Make a Network of each model.")
+    demands = Demands(precision=precision, deterministic=deterministic)
+    net.backend.check_demands(demands, net.dtype)
     data = net.batch(x, y, sample_weight, check=True)
     if data.x.ndim != 2:
         raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
@@ -110,9 +122,9 @@ def fit(
             f"or above, not {batch_size!r}."
         )
     if isinstance(rule, LBFGS):
-        step = lbfgs.bind(net.backend, net.architecture, rule, clip_norm=clip_norm, clip_value=clip_value)
+        step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
     else:
-        step = bind(net.backend, net.architecture, rule, clip_norm=clip_norm, clip_value=clip_value)
+        step = bind(net.backend, net.architecture, rule, **clips, demands=demands)
     training = Training(
         net,
         data,
@@ -208,14 +220,21 @@ class Training:
         self.n_batches = len(windows)
         order = None if order is None else self.backend.asarray(order)
         masks, costs, weights, seen = None, [], [], []
-        for window in windows:
+        done = 0
+        for ran in () if drops or collects else self._runs(order, windows, report):
+            self.parameters, self.state = ran.parameters, ran.state
+            costs.append(ran.costs)
+            weights += [] if ran.weights is None else [ran.weights]
+            done += ran.steps
+            report.n_updates += ran.steps
+            self.progress.advance(ran.rows)
+        for window in windows[done:]:
             batch, some = (in_order(data, window), None) if order is None else (data, order[window])
             if drops:
                 m = window.stop - window.start
                 masks = dropout_masks(self.backend, self.net.architecture, self.net.dtype, m, self.rng)
-            learning_rate = float(self.schedule(report.n_updates))
+            hyper = self.optimizer.hyper(report.n_updates + 1, float(self.schedule(report.n_updates)))
             report.n_updates += 1
-            hyper = self.optimizer.hyper(report.n_updates, learning_rate)
             self.parameters, self.state, cost, a = step(self.parameters, self.state, hyper, batch, some, masks)
             costs.append(cost)
             if batch.weight is not None or collects:
@@ -226,6 +245,7 @@ class Training:
                 if collects:
                     seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
             self.progress.advance(window.stop - window.start)
+        learning_rate = float(self.schedule(report.n_updates - 1))
         shares = [float(w.stop - w.start) for w in windows] if not weights else read(self.backend, weights)
         values = read(self.backend, costs)  # here an epoch waits for the device
         self._refuse_divergence(epoch, values, report)
@@ -242,6 +262,17 @@ class Training:
             learning_rate=learning_rate,
             seconds=perf_counter() - began,
         )
+
+    def _runs(self, order: Array | None, windows: Sequence[slice], report: TrainingState) -> Iterator[Run]:
+        """Return the runs of steps at the front of an epoch, each of the parameters the one before ended with."""
+
+        def hyper(t: int) -> tuple[float, ...]:
+            return self.optimizer.hyper(t + 1, float(self.schedule(t)))
+
+        def carried() -> tuple[Parameters, tuple[Parameters, ...], int]:
+            return self.parameters, self.state, report.n_updates
+
+        return runs(self.backend, self.step, self.data, order, windows, carried, hyper)
 
     def _refuse_divergence(self, epoch: int, costs: list[float], report: TrainingState) -> None:
         """Raise if a cost of the epoch, or what its last update made of the parameters, is not finite."""

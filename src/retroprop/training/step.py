@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
-from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from retroprop.backends import Backend
+from retroprop.backends.backend import PLAIN, Backend, Demands
 from retroprop.backends.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.backward import backward
@@ -82,7 +81,7 @@ def bind(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     penalties_of_sum: bool = False,
-    work: float = inf,
+    demands: Demands = PLAIN,
 ) -> Step:
     """Return the step of one training: no name is looked up and nothing is chosen while it runs.
 
@@ -100,8 +99,13 @@ def bind(
         What the gradients are held to.
     penalties_of_sum : bool
         Whether J has λ/Σw of each batch, not λ; see `backward`.
-    work : float
-        As `Backend.capture` takes it.
+    demands : Demands
+        As `Backend.capture` takes them.
+
+    Returns
+    -------
+    Step
+        It may have a method `run`, for many steps as one; `Backend.capture` says what that is.
     """
     # The learning rate is data of the step, not a part of it.
     rule = copy(optimizer)
@@ -110,19 +114,24 @@ def bind(
     # A function from outside may have changed since it was last seen: its step is made anew.
     make = _step.__wrapped__ if custom else _step
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
-    bound: Step = backend.capture(step, donate=(0, 1), work=work)
+    bound: Step = backend.capture(step, donate=(0, 1), demands=demands)
     return bound
 
 
 def bind_measure(
-    backend: Backend, architecture: Architecture, *, penalties_of_sum: bool = False, work: float = inf
+    backend: Backend,
+    architecture: Architecture,
+    *,
+    penalties_of_sum: bool = False,
+    demands: Demands = PLAIN,
 ) -> Callable[[Parameters, Batch], Measured]:
     """Return the cost and the gradient, without an update, as a function of the parameters and the data.
 
     But for the cost, what it returns holds until the next call. The arguments are those of `bind`.
     """
     make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
-    bound: Callable[[Parameters, Batch], Measured] = backend.capture(make(architecture, penalties_of_sum), work=work)
+    measure = make(architecture, penalties_of_sum)
+    bound: Callable[[Parameters, Batch], Measured] = backend.capture(measure, demands=demands)
     return bound
 
 

@@ -57,7 +57,7 @@ class Captured:
         try:
             form = form_of(arguments)
             if form not in self._programs:
-                plan = _planned(self._step, form, self._donate, self._planned)
+                plan = plan_of(self._step, form, self._donate, self._planned)
                 self._programs[form] = Program(plan, self._library, self._workspace)
             return self._programs[form].run
         except NotTraceableError as error:
@@ -71,7 +71,7 @@ class Captured:
 _plans: WeakKeyDictionary[Callable[..., Any], dict[Any, Plan]] = WeakKeyDictionary()
 
 
-def _planned(
+def plan_of(
     step: Callable[..., Any], form: tuple[Any, ...], donate: tuple[int, ...], planned: Callable[[Recording], Plan]
 ) -> Plan:
     """Return the plan of a step; it has no buffers, so trainings share it, and it goes with the step."""

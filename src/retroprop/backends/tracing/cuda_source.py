@@ -10,9 +10,13 @@ from retroprop.backends.tracing.plan import Instruction
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<", "less_equal": "<=", "greater": ">",
           "greater_equal": ">=", "equal": "==", "not_equal": "!=", "logical_and": "&&", "logical_or": "||"}  # fmt: skip
 _CALLS = {"sqrt": "sqrt", "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "tanh": "tanh", "abs": "fabs",
-          "floor": "floor"}  # fmt: skip
-_OTHERS = ("negative", "square", "maximum", "minimum", "where", "astype", "logical_not")
-_TYPES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long"}
+          "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint", "log2": "log2", "log10": "log10",
+          "sinh": "sinh", "cosh": "cosh", "sin": "sin", "cos": "cos", "tan": "tan", "atan": "atan", "asinh": "asinh",
+          "power": "pow", "hypot": "hypot", "copysign": "copysign"}  # fmt: skip
+_OTHERS = ("negative", "square", "maximum", "minimum", "where", "astype", "logical_not", "reciprocal", "isnan", "isinf",
+           "isfinite")  # fmt: skip
+TYPES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long",
+         "uint8": "unsigned char"}  # fmt: skip
 
 
 class Kernel(NamedTuple):
@@ -43,7 +47,7 @@ class Kernel(NamedTuple):
 def can_kernel(node: Node) -> bool:
     """Return whether a node may be computed in an elementwise kernel."""
     known = node.op in _INFIX or node.op in _CALLS or node.op in _OTHERS
-    return known and not node.weak and node.dtype.name in _TYPES and node.ndim <= 2
+    return known and not node.weak and node.dtype.name in TYPES and node.ndim <= 2
 
 
 def fits_kernel(loop: Loop) -> bool:
@@ -69,7 +73,7 @@ def kernel_of(one: Instruction) -> Kernel:
             return f"x{value.index}"
         dtype = number_dtype(node).name
         if not isinstance(value, Node):
-            return f"{_TYPES[dtype]}({_number(float(value))})" if dtype.startswith("float") else repr(value).lower()
+            return f"{TYPES[dtype]}({number_of(float(value))})" if dtype.startswith("float") else repr(value).lower()
         name = f"s{value.index}_{dtype}"
         if f"{dtype} {name}" not in declared:
             declared.append(f"{dtype} {name}")
@@ -78,7 +82,7 @@ def kernel_of(one: Instruction) -> Kernel:
 
     for node in one.nodes:
         operands = [told(node, value) for value in node.inputs]
-        lines.append(f"const {_TYPES[node.dtype.name]} r{node.index} = {_expression(node, operands)};")
+        lines.append(f"const {TYPES[node.dtype.name]} r{node.index} = {expression(node, operands)};")
     lines += [f"y{node.index} = r{node.index};" for node in one.stores]
     inputs = [f"{node.dtype.name} x{index}" for index, node in reads.items()]
     outputs = [f"{node.dtype.name} y{node.index}" for node in one.stores]
@@ -92,23 +96,30 @@ def kernel_of(one: Instruction) -> Kernel:
     )
 
 
-def _number(value: float) -> str:
+def number_of(value: float) -> str:
+    """Return a Python number as a literal."""
     if isfinite(value):
         return repr(value)
     return "NAN" if isnan(value) else "INFINITY" if value > 0.0 else "-INFINITY"
 
 
-def _expression(node: Node, operands: list[str]) -> str:
+def expression(node: Node, operands: list[str]) -> str:
+    """Return a pointwise node as an expression of its operands."""
     x, y = operands[0], operands[-1]
     if node.op in _INFIX:
         return f"{x} {_INFIX[node.op]} {y}"
     if node.op in _CALLS:
-        return f"{_CALLS[node.op]}({x})"
+        return f"{_CALLS[node.op]}({', '.join(operands)})"
     if node.op in ("maximum", "minimum"):  # NaN where an operand is
         sign = "<" if node.op == "maximum" else ">"
         return f"({x} {sign} {y} || {y} != {y}) ? {y} : {x}"
     if node.op == "where":
         return f"{x} ? {operands[1]} : {y}"
     if node.op == "astype":
-        return f"{_TYPES[node.dtype.name]}({x})"
-    return {"negative": f"-{x}", "square": f"{x} * {x}", "logical_not": f"!{x}"}[node.op]
+        return f"{TYPES[node.dtype.name]}({x})"
+    forms = {
+        "negative": f"-{x}", "square": f"{x} * {x}", "logical_not": f"!{x}", "isnan": f"{x} != {x}",
+        "reciprocal": f"{TYPES[node.dtype.name]}(1) / {x}", "isinf": f"fabs({x}) == INFINITY",
+        "isfinite": f"fabs({x}) < INFINITY",
+    }  # fmt: skip
+    return forms[node.op]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from math import inf, nan
 from types import CodeType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy
 
@@ -303,7 +303,14 @@ def _copy_tree(copy: Callable[[Array, Array], None], into: Any, given: Any) -> N
         copy(target, source)
 
 
-def view_of(node: Node, array: Array, library: Library) -> Array:
+class Addressed(Protocol):
+    """Whatever knows where the numbers of an array begin."""
+
+    def address(self, array: Array) -> int:
+        """Return where."""
+
+
+def view_of(node: Node, array: Array, library: Addressed) -> Array:
     """Return the view that a node of `VIEWS` is of an array."""
     if node.op == "transpose":
         return array.mT
@@ -317,7 +324,7 @@ def view_of(node: Node, array: Array, library: Library) -> Array:
     return array  # overwrite: the new numbers are where the old ones were
 
 
-def reshaped(array: Array, shape: tuple[int, ...], library: Library) -> Array:
+def reshaped(array: Array, shape: tuple[int, ...], library: Addressed) -> Array:
     """Return the same numbers in another shape; an array that would have to be copied for it is refused."""
     seen = array.reshape(shape)
     if library.address(seen) != library.address(array):

@@ -1,0 +1,275 @@
+"""A step on the GPU: recorded, laid out as launches, and replayed as a graph once that was seen to do the same."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+
+from retroprop.backends.cuda.memory import Memory
+from retroprop.backends.cuda.operands import STRIDE
+from retroprop.backends.cuda.program import STEPS, Program, given_nodes, planned
+from retroprop.backends.cuda.runtime import Launch, Runtime
+from retroprop.backends.tracing import tree
+from retroprop.backends.tracing.captured import plan_of
+from retroprop.backends.tracing.graph import Node, NotTraceableError
+from retroprop.backends.tracing.plan import Plan
+from retroprop.backends.tracing.recording import form_of
+from retroprop.functions.types import Array
+
+log = logging.getLogger("retroprop")
+UNROLLED = 8  # steps in one graph, where a run has twice as many
+
+
+class CudaStep:
+    """One training's step on a GPU, called one by one, or `run` many at a time.
+
+    Parameters
+    ----------
+    step : callable
+        As `Backend.capture` takes it.
+    otherwise : callable
+        Does the same for a step that is not to be launched this way.
+    donate : tuple of int
+        The arguments whose memory the results may take.
+    runtime : Runtime
+        The device.
+    """
+
+    def __init__(
+        self, step: Callable[..., Any], otherwise: Callable[..., Any], donate: tuple[int, ...], runtime: Runtime
+    ) -> None:
+        self._step, self._otherwise, self._donate, self._runtime = step, otherwise, donate, runtime
+        self._memory = Memory(runtime)
+        self._programs: dict[Any, Replay] = {}
+        self._refused: set[Any] = set()
+        self._last: Replay | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        replay = self._replay(arguments)
+        if replay is None:
+            return self._otherwise(*arguments)
+        replay.take(arguments)
+        replay.begin([replay.numbers_of(arguments)], replay.rows_of(arguments))
+        replay.steps(1)
+        return replay.program.results()
+
+    def run(
+        self, parameters: Any, state: Any, hypers: Sequence[tuple[float, ...]], data: Any, rows: Array
+    ) -> tuple[Any, Any, Array] | None:
+        """Do a step for each of `hypers`, with a row of `rows` each; see `Backend.capture`."""
+        first = (parameters, state, hypers[0], data, rows[0], None)
+        replay = self._replay(first)
+        if replay is None or replay.program.costs is None:
+            return None
+        replay.take(first)
+        costs = replay.room_for_costs(len(hypers))
+        numbers = [replay.numbers_of((parameters, state, hyper, data, rows[0], None)) for hyper in hypers]
+        for at in range(0, len(hypers), STEPS):
+            many = min(STEPS, len(hypers) - at)
+            replay.begin(numbers[at : at + many], rows[at : at + many])
+            replay.steps(many)
+            self._runtime.copy(costs[at : at + many], replay.program.costs[:many])()
+        parameters, state = replay.program.results()[:2]
+        return parameters, state, costs
+
+    def _replay(self, arguments: tuple[Any, ...]) -> "Replay | None":
+        """Return the replay for arguments of this form, None where there is none."""
+        if self._last is not None and self._last.fits(arguments):
+            return self._last
+        form = form_of(arguments)
+        if form not in self._programs and form not in self._refused:
+            self._make(form, arguments)
+        self._last = self._programs.get(form)
+        return self._last
+
+    def _make(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
+        self._refused.add(form)
+        try:
+            plan = plan_of(self._step, form, self._donate, planned)
+            self._programs[form] = Replay(plan, form, arguments, self._runtime, self._memory)
+        except NotTraceableError as error:
+            log.info("a step is not recorded for the GPU: %s", error)
+        except Exception as error:
+            # A compiler, a driver or a library that is not as expected: slower is better than not at all.
+            log.warning("a step is not recorded for the GPU: %s: %s", type(error).__name__, error)
+
+
+class Replay:
+    """A program for arguments of one form, the arrays it reads, and its graphs."""
+
+    def __init__(
+        self, plan: Plan, form: tuple[Any, ...], arguments: tuple[Any, ...], runtime: Runtime, memory: Memory
+    ) -> None:
+        self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
+        self._seen: list[Any] = [None] * len(form)
+        self._wanted = given_nodes(plan)
+        self._copied: dict[int, Array] = {}  # by index of the node: where an argument that changes is copied to
+        self._given: dict[int, Array] = {}
+        self._graphs: dict[int, Launch] = {}
+        self._captures = runtime.graphs
+        self._bind(arguments)
+
+    def fits(self, arguments: tuple[Any, ...]) -> bool:
+        """Return whether arguments have the form of this replay; it looks closely only at what is not known."""
+        if len(arguments) != len(self._form):
+            return False
+        return all(
+            argument is self.program.kept.get(i, self._seen[i]) or form_of((argument,))[0] == self._form[i]
+            for i, argument in enumerate(arguments)
+        )
+
+    # Arguments ----------------------------------------------------------------------------------------------------
+
+    def _bind(self, arguments: tuple[Any, ...]) -> None:
+        """Make the program, reading the arrays of the arguments where they are."""
+        for index, array in self._arrays(arguments):
+            known = self._given.get(index)
+            if index not in self._copied and known is None and _lies_in_one_piece(array):
+                self._given[index] = array
+            elif index not in self._copied and (known is None or self._moved(known, array)):
+                # Another place at each call: from now on it is copied to one that stays.
+                node = self._wanted[index]
+                self._copied[index] = self._memory.own(f"argument {index}", node.shape, node.dtype)
+                self._given[index] = self._copied[index]
+        self.program = Program(self._plan, self._runtime, self._memory, self._given)
+        self._graphs = {}
+
+    def take(self, arguments: tuple[Any, ...]) -> None:
+        """Copy in what the last step did not leave, and see that the rest is where it was."""
+        for i, kept in self.program.kept.items():
+            if arguments[i] is not kept:
+                for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
+                    self._runtime.copy(target, source)()
+        moved = any(
+            index not in self._copied and self._moved(self._given[index], array)
+            for index, array in self._arrays(arguments, changed=True)
+        )
+        if moved:
+            self._bind(arguments)
+        for index, array in self._arrays(arguments):
+            if index in self._copied:
+                self._runtime.copy(self._copied[index], array)()
+        self._seen = list(arguments)
+
+    def _arrays(self, arguments: tuple[Any, ...], *, changed: bool = False) -> list[tuple[int, Array]]:
+        """Return the arrays that are read where they are; of arguments that are other objects only, if `changed`."""
+        return [
+            (node.index, array)
+            for i, (recorded, argument) in enumerate(zip(self._plan.recording.arguments, arguments, strict=True))
+            if not (changed and argument is self._seen[i])
+            for node, array in zip(tree.leaves(recorded), tree.leaves(argument), strict=True)
+            if isinstance(node, Node) and node.index in self._wanted
+        ]
+
+    def _moved(self, known: Array, array: Array) -> bool:
+        same = known.strides == array.strides and self._runtime.address(known) == self._runtime.address(array)
+        return not same
+
+    def numbers_of(self, arguments: tuple[Any, ...]) -> list[float]:
+        """Return the numbers of a step as a row of the program's table."""
+        values = {
+            node.index: float(value)
+            for recorded, argument in zip(self._plan.recording.arguments, arguments, strict=True)
+            for node, value in zip(tree.leaves(recorded), tree.leaves(argument), strict=True)
+            if isinstance(node, Node) and node.op == "number"
+        }
+        return self.program.row_of(values)
+
+    def rows_of(self, arguments: tuple[Any, ...]) -> Array | None:
+        """Return the rows that are gathered, as a matrix of one row; None where all are taken."""
+        rows = self.program.rows
+        for recorded, argument in zip(self._plan.recording.arguments, arguments, strict=True):
+            if rows is not None and recorded is rows:
+                return argument[None, :]
+        return None
+
+    # Steps --------------------------------------------------------------------------------------------------------
+
+    def begin(self, numbers: list[list[float]], rows: Array | None) -> None:
+        """Write down what the next steps differ in."""
+        program, copy, constant = self.program, self._runtime.copy, self._runtime.constant
+        if program.numbers:
+            table = numpy.zeros((len(numbers), STRIDE))
+            table[:, : len(program.numbers)] = numbers
+            copy(program.table[: len(numbers)], constant(table, table.dtype))()
+        if rows is not None:
+            copy(program.order[: rows.shape[0]], rows)()
+        copy(program.tick, self._memory.zero())()
+
+    def steps(self, many: int) -> None:
+        """Do so many steps."""
+        if self._captures and 1 not in self._graphs:
+            self._try()
+            many -= 1
+        if self._captures and many >= 2 * UNROLLED and UNROLLED not in self._graphs:
+            self._capture(UNROLLED)
+        for size in sorted(self._graphs, reverse=True) if self._captures else ():
+            while many >= size:
+                self._graphs[size]()
+                many -= size
+        for _ in range(many):
+            self.program.run()
+
+    def _capture(self, steps: int) -> None:
+        def launches() -> None:
+            for _ in range(steps):
+                self.program.run()
+
+        try:
+            self._graphs[steps] = self._runtime.captured(launches)
+        except Exception as error:
+            self._refuse(f"{type(error).__name__}: {error}")
+
+    def _refuse(self, reason: str) -> None:
+        log.warning("steps are launched one by one, not as a graph: %s", reason)
+        self._captures, self._graphs = False, {}
+
+    def _try(self) -> None:
+        """Do one step launch by launch, capture it, do it again from the same state, and see that all is the same."""
+        state, copied = self._state(), self._runtime.copied
+        try:
+            before = [copied(array) for array in state]
+        except MemoryError as error:
+            self._refuse(f"there is no memory for a copy to try it on: {error}")
+            return self.program.run()
+        self.program.run()  # compiles and loads what is not yet, which no graph may do
+        after = [copied(array) for array in state]
+        self._capture(1)
+        if not self._captures:
+            return None
+        self._restore(state, before)
+        self._graphs[1]()
+        for array, expected in zip(state, after, strict=True):
+            floats = numpy.dtype(str(array.dtype)).kind == "f"
+            tolerance = 4.0 * float(numpy.finfo(str(array.dtype)).eps) ** 0.5 if floats else 0.0
+            if not self._runtime.alike(array, expected, tolerance):
+                self._restore(state, after)
+                return self._refuse("a graph did not do what its launches do")
+        return None
+
+    def _restore(self, state: list[Array], values: list[Array]) -> None:
+        for array, value in zip(state, values, strict=True):
+            self._runtime.copy(array, value)()
+
+    def _state(self) -> list[Array]:
+        """Return what a step changes for good, and its cost."""
+        program = self.program
+        leaves = [leaf for kept in program.kept.values() for leaf in tree.leaves(kept)]
+        return [*leaves, program.tick] if program.cost is None else [*leaves, program.tick, program.array(program.cost)]
+
+    def room_for_costs(self, many: int) -> Array:
+        """Return an array for the costs of a run."""
+        assert self.program.costs is not None
+        dtype = numpy.dtype(str(self.program.costs.dtype))
+        return self._runtime.array(self._runtime.empty(many * dtype.itemsize), 0, (many,), dtype)
+
+
+def _lies_in_one_piece(array: Array) -> bool:
+    """Return whether an array lies row by row without gaps."""
+    step = int(array.dtype.itemsize)
+    for n, stride in zip(reversed(array.shape), reversed(array.strides), strict=True):
+        if n > 1 and stride != step:
+            return False
+        step *= n
+    return True

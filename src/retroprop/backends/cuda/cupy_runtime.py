@@ -1,0 +1,183 @@
+"""The runtime that is a GPU: CuPy's memory, streams and compiler, and products by cublasLt."""
+
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import cupy
+import numpy
+
+from retroprop.backends.cuda import switches
+from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue
+from retroprop.backends.cuda.layout import Product, product_of
+from retroprop.backends.cuda.libraries import open_library
+from retroprop.backends.cuda.runtime import Launch, Runtime
+from retroprop.functions.types import Array
+
+log = logging.getLogger("retroprop")
+
+
+class CupyRuntime(Runtime):
+    """CuPy on the device that is current, for one training.
+
+    Parameters
+    ----------
+    precision : str
+        "highest", "tf32" or "bf16", of products of float32.
+    deterministic : bool
+        Whether every call adds in the same order.
+    """
+
+    def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
+        self._precision, self._deterministic = precision, deterministic
+        self._lt, _ = products_here(cupy.cuda.runtime.getDevice())
+        self._workspace: Array | None = None
+        # CuPy refuses its own products within a graph (cupy#6290).
+        self.graphs = self._lt is not None and switches.enabled("graph")
+        self.epilogues = self._lt is not None and switches.enabled("epilogue")
+
+    # Memory -------------------------------------------------------------------------------------------------------
+
+    def empty(self, nbytes: int) -> Array:
+        return cupy.empty(nbytes, cupy.uint8)
+
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any) -> Array:
+        nbytes = dtype.itemsize
+        for n in shape:
+            nbytes *= n
+        return memory[offset : offset + nbytes].view(dtype).reshape(shape)
+
+    def address(self, array: Array) -> int:
+        return int(array.data.ptr)
+
+    def constant(self, value: Any, dtype: Any) -> Array:
+        return cupy.asarray(value, dtype)
+
+    # Launches -----------------------------------------------------------------------------------------------------
+
+    def kernel(self, text: str, blocks: tuple[int, int, int], threads: int, arguments: Sequence[Array]) -> Launch:
+        function = compiled(text, cupy.cuda.runtime.getDevice())
+        given = tuple(arguments)
+        return lambda: function(blocks, (threads, 1, 1), given)
+
+    def copy(self, target: Array, source: Array) -> Launch:
+        return lambda: cupy.copyto(target, source)
+
+    def copied(self, array: Array) -> Array:
+        return array.copy()
+
+    def alike(self, first: Array, second: Array, tolerance: float) -> bool:
+        scale = cupy.max(cupy.abs(cupy.nan_to_num(second, posinf=0.0, neginf=0.0))) if second.size else 0.0
+        near = cupy.abs(first - second) <= tolerance * scale
+        same = near | (first == second) | (cupy.isnan(first) & cupy.isnan(second))
+        return bool(same.all())
+
+    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
+        if self._lt is None:
+            return self._by_others(first, second, result)
+        if self._workspace is None:
+            # One product follows another in the order of the stream, so that they share it.
+            self._workspace = self.empty(WORKSPACE_BYTES)
+        call = Call(
+            self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
+            str(result.dtype), self._precision, (self._workspace.data.ptr, WORKSPACE_BYTES),
+            epilogue=epilogue, deterministic=self._deterministic,
+        )  # fmt: skip
+        keep = first, second, result, self._workspace
+
+        def launch(keep: Any = keep) -> None:
+            call(cupy.cuda.get_current_stream().ptr)
+
+        return launch
+
+    def _by_others(self, first: Array, second: Array, result: Array) -> Launch:
+        if self._precision != "highest" and str(result.dtype) == "float32":
+            raise RuntimeError(f"precision {self._precision!r} needs cublasLt, and that is not used here.")
+        return lambda: cupy.matmul(first, second, out=result)
+
+    # Graphs -------------------------------------------------------------------------------------------------------
+
+    def captured(self, launches: Launch) -> Launch:
+        stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        stream.wait_event(cupy.cuda.get_current_stream().record())
+        collects = gc.isenabled()
+        # What is collected meanwhile might free memory or unload a module, which a capture does not survive.
+        gc.collect()
+        gc.disable()
+        try:
+            # All memory is there already; should CuPy want some, it stays with the graph.
+            with stream, cupy.cuda.using_allocator(pool.malloc):
+                stream.begin_capture()
+                try:
+                    launches()
+                except BaseException:
+                    with suppress(Exception):  # it ends the capture, and says again that it failed
+                        stream.end_capture()
+                    raise
+                graph = stream.end_capture()
+        finally:
+            if collects:
+                gc.enable()
+        graph.upload(stream)
+        stream.synchronize()
+        keep = graph, pool, stream
+
+        def launch(keep: Any = keep) -> None:
+            graph.launch()  # on the stream that is current, in order with all else
+
+        return launch
+
+
+def mapped(first: Array, second: Array, result: Array) -> Product:
+    """Return a product of CuPy's arrays as cublasLt sees it."""
+    lies = [(array.shape, tuple(s // array.dtype.itemsize for s in array.strides)) for array in (first, second, result)]
+    return product_of(*lies)
+
+
+@lru_cache(maxsize=4096)
+def compiled(text: str, device: int) -> Callable[..., None]:
+    """Return a kernel, compiled for the device now or read from CuPy's cache on disk."""
+    kernel = cupy.RawKernel(text, "retroprop_kernel")  # as C++17, which is CuPy's own choice
+    kernel.compile()
+    found: Callable[..., None] = kernel
+    return found
+
+
+@lru_cache(maxsize=16)
+def products_here(device: int) -> tuple[CublasLt | None, str]:
+    """Return cublasLt where it can be had and computes right, and what is to be said of it."""
+    if not switches.enabled("lt"):
+        return None, f"cupy.matmul ({switches.ENVIRONMENT_VARIABLE} says so)"
+    try:
+        library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
+        lt = CublasLt(library)
+        _look_at(lt)
+    except Exception as error:
+        log.warning("cublasLt is not used, so that steps are no graphs: %s: %s", type(error).__name__, error)
+        return None, f"cupy.matmul, as cublasLt is not to be had ({type(error).__name__}: {error})"
+    return lt, f"cublasLt {lt.version} ({name})"
+
+
+def _look_at(lt: CublasLt) -> None:
+    """Raise unless small products of every layout are what NumPy says, in float32 and in float64."""
+    workspace = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
+    rng = numpy.random.default_rng(0)
+    for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
+        for turned in ((False, False), (True, False), (False, True), (True, True)):
+            x, y, start = (rng.standard_normal(shape).astype(dtype) for shape in ((24, 40), (40, 72), (24, 72)))
+            first, second = (
+                cupy.asarray(numpy.ascontiguousarray(a.T)).T if turn else cupy.asarray(a)
+                for a, turn in zip((x, y), turned, strict=True)
+            )
+            result = cupy.asarray(start)
+            addresses = second.data.ptr, first.data.ptr, result.data.ptr
+            room = workspace.data.ptr, WORKSPACE_BYTES
+            call = Call(lt, mapped(first, second, result), addresses, dtype, "highest", room, alpha=0.5, beta=2.0)
+            call(cupy.cuda.get_current_stream().ptr)
+            expected = 0.5 * x @ y + 2.0 * start
+            error = numpy.max(numpy.abs(cupy.asnumpy(result) - expected)) / numpy.max(numpy.abs(expected))
+            if not error <= tolerance:
+                raise ArithmeticError(f"a product of {dtype}, transposed {turned}, is off by {error:.2g}.")

@@ -1,0 +1,69 @@
+"""How many threads take what: the shape of a kernel's grid."""
+
+from typing import NamedTuple
+
+THREADS = 256
+LOAD_BYTES = 16  # the widest load of a thread
+BLOCKS = 264  # two for each of the 132 multiprocessors of Hopper: enough to be busy, few enough to add up
+MOST_BLOCKS = 8192
+
+
+class Geometry(NamedTuple):
+    """The grid of a kernel; for a row of numbers only `width` and `grid` say something.
+
+    Attributes
+    ----------
+    width : int
+        Numbers a thread reads with one load.
+    lanes : int
+        Threads that share a row, a power of two up to 32.
+    columns : int
+        Loads of a thread from one row.
+    rows : int
+        Rows that a block works on at a time.
+    strips, tall : int
+        Blocks side by side, each with columns of its own, and blocks below one another.
+    """
+
+    width: int
+    lanes: int = 1
+    columns: int = 1
+    rows: int = 1
+    strips: int = 1
+    tall: int = 1
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """The blocks."""
+        return self.strips, self.tall, 1
+
+
+def geometry_of(domain: tuple[int, ...], itemsize: int, *, whole_rows: bool, sums: bool) -> Geometry:
+    """Return the grid of a kernel over a domain.
+
+    Parameters
+    ----------
+    domain : tuple of int
+        (rows, columns), (numbers,) or ().
+    itemsize : int
+        The bytes of its largest number.
+    whole_rows : bool
+        Whether a row must stay within one group of threads.
+    sums : bool
+        Whether blocks add something up between them; then there are few.
+    """
+    widest = max(LOAD_BYTES // max(itemsize, 1), 1)
+    if len(domain) != 2:
+        size = domain[0] if domain else 1
+        width = min(widest, 4)
+        blocks = -(-max(size, 1) // (THREADS * width))
+        return Geometry(width, strips=min(blocks, BLOCKS if sums else MOST_BLOCKS))
+    m, n = domain
+    width = next(w for w in (4, 2, 1) if w <= widest and n % w == 0)
+    loads = -(-max(n, 1) // width)
+    lanes = next(lanes for lanes in (1, 2, 4, 8, 16, 32) if lanes >= loads or lanes == 32)
+    columns = -(-loads // lanes) if whole_rows else 1
+    strips = 1 if whole_rows else -(-loads // lanes)
+    rows = THREADS // lanes
+    most = max(BLOCKS // strips, 1) if sums else max(MOST_BLOCKS // strips, 1)
+    return Geometry(width, lanes, columns, rows, strips, min(-(-max(m, 1) // rows), most))

@@ -1,0 +1,57 @@
+"""Finding libcublasLt: the one CuPy has loaded, a wheel's, or the system's, of CuPy's own CUDA version first."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+MAJORS = (13, 12)
+
+
+class LibraryMissingError(OSError):
+    """No cublasLt was found; the message lists where it was looked for."""
+
+
+def candidates(major: int | None = None) -> Iterator[str]:
+    """Yield what to try to open: names that the loader knows, then files of wheels and of the system.
+
+    Parameters
+    ----------
+    major : int, optional
+        The CUDA version to look for; None looks for those of `MAJORS`.
+    """
+    for number in (major,) if major is not None else MAJORS:
+        name = f"cublasLt64_{number}.dll" if sys.platform == "win32" else f"libcublasLt.so.{number}"
+        yield name  # CuPy or PyTorch may have loaded it; then the loader gives that one
+        for folder in _folders(number):
+            if (folder / name).is_file():
+                yield str(folder / name)
+
+
+def _folders(major: int) -> Iterator[Path]:
+    nvidia = find_spec("nvidia")
+    for place in (nvidia.submodule_search_locations or ()) if nvidia is not None else ():
+        yield from (Path(place) / "cublas" / "lib", Path(place) / f"cu{major}" / "lib", Path(place) / "cublas" / "bin")
+    for variable in ("CUDA_PATH", "CUDA_HOME"):
+        if variable in os.environ:
+            yield from (Path(os.environ[variable]) / "lib64", Path(os.environ[variable]) / "lib")
+    yield from (Path(f"/usr/local/cuda-{major}/lib64"), Path("/usr/local/cuda/lib64"))
+
+
+def open_library(major: int | None = None) -> tuple[ctypes.CDLL, str]:
+    """Return the library and the name it was found by.
+
+    Raises
+    ------
+    LibraryMissingError
+        If none can be opened.
+    """
+    tried = []
+    for name in candidates(major):
+        try:
+            return ctypes.CDLL(name), name
+        except OSError as error:
+            tried.append(f"{name} ({error})")
+    raise LibraryMissingError(f"cublasLt was not found: {'; '.join(tried)}.")

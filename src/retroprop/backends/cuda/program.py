@@ -1,0 +1,240 @@
+"""A plan as launches over fixed memory: what is called one by one, and captured as a graph."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from retroprop.backends.cuda.geometry import THREADS
+from retroprop.backends.cuda.head import HEAD
+from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
+from retroprop.backends.cuda.memory import Memory
+from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
+from retroprop.backends.cuda.runtime import Launch, Runtime
+from retroprop.backends.cuda.source import kernel_of
+from retroprop.backends.tracing import tree
+from retroprop.backends.tracing.cuda_source import TYPES
+from retroprop.backends.tracing.fusion import base_of, loop_of
+from retroprop.backends.tracing.graph import VIEWS, Node, NotTraceableError
+from retroprop.backends.tracing.plan import Cell, Instruction, Plan
+from retroprop.backends.tracing.program import view_of
+from retroprop.backends.tracing.recording import Recording
+from retroprop.functions.types import Array
+
+STEPS = 256  # as many are prepared at once: their numbers and their rows lie on the device
+_HOST = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+         "power": operator.pow}  # fmt: skip
+
+
+def planned(recording: Recording) -> Plan:
+    """Plan a recording for kernels and products."""
+    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda shape: False)
+
+
+class Program:
+    """The launches of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is computed.
+    runtime : Runtime
+        The device.
+    memory : Memory
+        The memory of the training.
+    given : dict
+        The arrays that are read where they are, by index of the node.
+
+    Attributes
+    ----------
+    launches : list
+        One step, in order.
+    kept : dict
+        For an argument that stays, by number: the arrays, in the form of the argument.
+    table, tick, order, costs : Array
+        What the steps of a run differ in: a row of numbers each, how many are done, the rows of the data, their costs.
+    numbers : list of Node
+        The Python numbers that a row of the table holds.
+
+    Raises
+    ------
+    NotTraceableError
+        If the plan has something that is no kernel, product or copy.
+    """
+
+    def __init__(self, plan: Plan, runtime: Runtime, memory: Memory, given: dict[int, Array]) -> None:
+        self.plan, self.runtime, self._own, self._given = plan, runtime, memory, given
+        arguments = plan.recording.arguments
+        if any(i not in plan.kept and _nodes(arguments[i]) for i in plan.recording.donated):
+            raise NotTraceableError("what is given away does not come back in its place.")
+        self._block = memory.block(plan.nbytes)
+        self._arrays: dict[int, Array] = {}
+        self.numbers: list[Node] = []
+        self._slots: dict[int, int] = {}
+        self.kept = {i: memory.trees.setdefault(i, tree.mapped(arguments[i], self.array)) for i in plan.kept}
+        self.table = memory.own("table", (STEPS, STRIDE), "float64")
+        self.tick = memory.own("tick", (), "int64")
+        self.cost = self._cost()
+        self.rows = self._rows()
+        n_rows = 0 if self.rows is None else self.rows.size
+        self.order = memory.own("order", (STEPS, n_rows), "int64")
+        self.launches = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
+        waiting = list(plan.instructions)
+        while waiting:
+            self.launches += self._lowered(waiting)
+        self.costs: Array | None = None
+        if self.cost is not None:
+            self.costs = memory.own("costs", (STEPS,), self.cost.dtype)
+            text = advance_source(TYPES[self.cost.dtype.name])
+            arrays = [self.costs, self.array(self.cost), self.tick]
+            self.launches.append(runtime.kernel(text, (1, 1, 1), 1, arrays))
+
+    # Memory ---------------------------------------------------------------------------------------------------------
+
+    def array(self, node: Node, *, as_given: bool = False) -> Array:
+        """Return a node's array, or of an argument that is copied first what was given."""
+        if as_given:
+            return self._given[node.index]
+        if node.index not in self._arrays:
+            self._arrays[node.index] = self._made(node)
+        return self._arrays[node.index]
+
+    def _made(self, node: Node) -> Array:
+        if node.op in VIEWS:
+            return view_of(node, self.array(node.inputs[0]), self.runtime)
+        if node.op == "constant":
+            content = numpy.frombuffer(node.attr("content"), node.dtype).reshape(node.shape)
+            return self.runtime.constant(content, node.dtype)
+        if node.index not in self.plan.places:
+            return self._given[node.index]
+        return self._placed(node)
+
+    def _placed(self, node: Node) -> Array:
+        place = self.plan.places[node.index]
+        start = place.cell.offset + place.offset * node.dtype.itemsize
+        return self.runtime.array(self._memory(place.cell), start, node.shape, node.dtype)
+
+    def _memory(self, cell: Cell) -> Array:
+        return self._block if cell.kept is None else self._own.bytes(f"kept {cell.kept}", cell.nbytes)
+
+    # What steps differ in -------------------------------------------------------------------------------------------
+
+    def _cost(self) -> Node | None:
+        """Return the one result without axes, None if there is none or more than one."""
+        single = [node for node in self.plan.outputs if not node.shape and node.dtype.name in ("float32", "float64")]
+        return single[0] if len(single) == 1 and single[0].op not in ("input", "constant") else None
+
+    def _rows(self) -> Node | None:
+        """Return the argument that says which rows are gathered, None if nothing is."""
+        found = {node.inputs[1].index: node.inputs[1] for node in self.plan.wanted if node.op == "gather"}
+        if len(found) > 1 or any(node.op != "input" or node.ndim != 1 for node in found.values()):
+            raise NotTraceableError("rows are gathered in more ways than one.")
+        return next(iter(found.values()), None)
+
+    def row_of(self, values: dict[int, float]) -> list[float]:
+        """Return a row of the table, given the numbers among the arguments by index."""
+        values = dict(values)
+        for node in self.plan.wanted:
+            if node.weak and node.op in _HOST:
+                x, y = (values[i.index] if isinstance(i, Node) else i for i in node.inputs)
+                values[node.index] = _HOST[node.op](x, y)
+        return [values[node.index] for node in self.numbers]
+
+    def _slot(self, node: Node) -> int:
+        slot = self._slots.setdefault(node.index, len(self._slots))
+        if slot == len(self.numbers):
+            self.numbers.append(node)
+        if slot >= STRIDE:
+            raise NotTraceableError(f"a step has more than {STRIDE} numbers that change.")
+        return slot
+
+    # Launches -------------------------------------------------------------------------------------------------------
+
+    def _lowered(self, waiting: list[Instruction]) -> list[Launch]:
+        """Take the next instruction, or several gathers, and return its launches."""
+        one = waiting.pop(0)
+        if one.loop is not None:
+            return [self._loop(one)]
+        node = one.nodes[0]
+        if node.op == "matmul" and node.ndim == 2:
+            first, second = node.operands
+            return [self.runtime.product(self.array(first), self.array(second), self.array(node))]
+        if node.op == "gather":
+            gathers = [node]
+            while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
+                gathers.append(waiting.pop(0).nodes[0])
+            return [self._gather(gathers)]
+        if node.op in ("join", "concat"):
+            return self._joined(node)
+        if not node.shape and can_loop(node):
+            loop = loop_of([node])
+            if loop is not None:
+                return [self._loop(Instruction(loop=loop, stores=[node]))]
+        raise NotTraceableError(f"{node.op} of shape {node.shape} is not launched.")
+
+    def _loop(self, one: Instruction) -> Launch:
+        kernel = kernel_of(one, self._seen, self._slot)
+        arguments = [self.array(node) for node in kernel.arrays]
+        arguments += [self.table, self.tick] if kernel.numbers else []
+        if kernel.counters:
+            # In the order of the stream one kernel follows another, so all may leave their parts in one place.
+            arguments += [self._own.parts(kernel.parts), self._own.counters(kernel.counters)]
+        return self.runtime.kernel(HEAD + kernel.text, kernel.geometry.grid, THREADS, arguments)
+
+    def _seen(self, node: Node) -> Seen:
+        array = self.array(node)
+        address = self.runtime.address(array)
+        return Seen(address, tuple(s // node.dtype.itemsize for s in array.strides), address)
+
+    def _gather(self, gathers: Sequence[Node]) -> Launch:
+        assert self.rows is not None
+        parts, arrays = [], [self.order, self.tick]
+        for node in gathers:
+            source, target = self._given[node.inputs[0].index], self.array(node)
+            row_bytes = node.nbytes // max(node.shape[0], 1)
+            unit = unit_of(row_bytes, (self.runtime.address(source), self.runtime.address(target)))
+            parts.append((row_bytes, unit))
+            arrays += [source, target]
+        text = gather_source(self.rows.size, parts)
+        blocks = (gather_blocks(self.rows.size, parts), len(parts), 1)
+        return self.runtime.kernel(HEAD + text, blocks, THREADS, arrays)
+
+    def _joined(self, node: Node) -> list[Launch]:
+        whole, at, launches = self.array(node), 0, []
+        for leaf in node.operands:
+            launches.append(self.runtime.copy(whole[at : at + leaf.size], self.array(leaf).reshape(-1)))
+            at += leaf.size
+        return launches
+
+    def run(self) -> None:
+        """Launch one step."""
+        for launch in self.launches:
+            launch()
+
+    def results(self) -> Any:
+        """Return the results of the last step, in their form; those that stay are the arguments that come back."""
+        own = {number: self.kept[argument] for argument, number in self.plan.kept.items()}
+        results = self.plan.recording.results
+
+        def leaf(node: Node) -> Array:
+            array = self.array(node)
+            return array if node.shape else self.runtime.copied(array)
+
+        if not tree.is_branch(results):
+            return leaf(results)
+        parts = [own[i] if i in own else tree.mapped(part, leaf) for i, part in enumerate(results)]
+        return tuple(parts) if type(results) is tuple else type(results)(*parts)
+
+
+def given_nodes(plan: Plan) -> dict[int, Node]:
+    """Return the arguments, by index, that are arrays to be read where they are: all but rows and what stays."""
+    kept = {leaf.index for i in plan.kept for leaf in _nodes(plan.recording.arguments[i])}
+    rows = {node.inputs[1].index for node in plan.wanted if node.op == "gather"}
+    read = {base_of(o).index for node in plan.wanted for o in node.operands} | {base_of(o).index for o in plan.outputs}
+    inputs = {node.index: node for node in plan.graph if node.op == "input"}
+    return {i: node for i, node in inputs.items() if i in read and i not in kept and i not in rows}
+
+
+def _nodes(argument: Any) -> list[Node]:
+    return [leaf for leaf in tree.leaves(argument) if isinstance(leaf, Node)]

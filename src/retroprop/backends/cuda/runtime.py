@@ -1,0 +1,68 @@
+"""What a program asks of the GPU: memory, kernels, products, copies and graphs, each prepared once and then called."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from retroprop.backends.cuda.cublaslt import Epilogue
+from retroprop.functions.types import Array
+
+Launch = Callable[[], None]
+
+
+class Runtime(ABC):
+    """A device and a library of arrays on it.
+
+    A launch, as `kernel`, `product` and `copy` return it, puts its work on the stream that is current when it is
+    called, and waits for nothing.
+
+    Attributes
+    ----------
+    graphs : bool
+        Whether launches can be captured: all of them, the products too.
+    epilogues : bool
+        Whether a product can do what an `Epilogue` says besides.
+    """
+
+    graphs: bool = False
+    epilogues: bool = False
+
+    @abstractmethod
+    def empty(self, nbytes: int) -> Array:
+        """Return so many bytes, from an address that is a multiple of 256 on."""
+
+    @abstractmethod
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an array over memory, row by row, from `offset` bytes on."""
+
+    @abstractmethod
+    def address(self, array: Array) -> int:
+        """Return where the numbers of an array begin."""
+
+    @abstractmethod
+    def constant(self, value: Any, dtype: Any) -> Array:
+        """Return an array of numbers of the host; its memory may be written to at once."""
+
+    @abstractmethod
+    def kernel(self, text: str, blocks: tuple[int, int, int], threads: int, arguments: Sequence[Array]) -> Launch:
+        """Compile a kernel and return its launch."""
+
+    @abstractmethod
+    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
+        """Return the launch of result = first @ second."""
+
+    @abstractmethod
+    def copy(self, target: Array, source: Array) -> Launch:
+        """Return the launch that copies, to another dtype too."""
+
+    @abstractmethod
+    def copied(self, array: Array) -> Array:
+        """Return a copy, made on the stream that is current."""
+
+    @abstractmethod
+    def alike(self, first: Array, second: Array, tolerance: float) -> bool:
+        """Return whether two arrays differ by no more than `tolerance` times the largest number, NaN in one place."""
+
+    @abstractmethod
+    def captured(self, launches: Launch) -> Launch:
+        """Return what `launches` launches as one graph; it is called once, and nothing runs meanwhile."""

@@ -1,0 +1,31 @@
+"""Parts of the fast way that can be switched off, to find out which one is to blame."""
+
+import os
+
+ENVIRONMENT_VARIABLE = "RETROPROP_DISABLE"
+PARTS = {
+    "kernels": "generated kernels: steps are replayed by CuPy's own calls",
+    "lt": "products by cublasLt: by cuTENSOR or cupy.matmul instead",
+    "epilogue": "bias, activation and sums within a product",
+    "graph": "CUDA graphs: every launch is made by itself",
+}
+
+
+def disabled() -> tuple[str, ...]:
+    """Return the parts that RETROPROP_DISABLE lists, comma between them.
+
+    Raises
+    ------
+    ValueError
+        If it lists anything else.
+    """
+    wanted = [part.strip() for part in os.environ.get(ENVIRONMENT_VARIABLE, "").split(",") if part.strip()]
+    unknown = [part for part in wanted if part not in PARTS]
+    if unknown:
+        raise ValueError(f"{ENVIRONMENT_VARIABLE} may list {', '.join(PARTS)}; it lists {', '.join(unknown)}.")
+    return tuple(part for part in PARTS if part in wanted)
+
+
+def enabled(part: str) -> bool:
+    """Return whether a part of `PARTS` is used."""
+    return part not in disabled()

@@ -1,0 +1,113 @@
+"""retroprop on CuPy: the bare products, the step launched and captured, and runs of steps over resident data."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from retroprop.backends.backend import Backend, Demands
+from retroprop.backends.cuda import switches
+from retroprop.bench.contestant import Contestant, NotHereError
+from retroprop.bench.workloads import Problem
+from retroprop.training.step import bind
+
+MOST_BYTES = 2**30
+
+
+def batches(problem: Problem) -> int:
+    """Return how many batches the resident data has, which a run goes through in an order drawn beforehand."""
+    return max(min(64, MOST_BYTES // problem.x.nbytes), 8)
+
+
+def products(backend: Backend, problem: Problem, precision: str) -> Contestant:
+    """Return the products of a step by cublasLt, as one graph: the floor under every step."""
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    rng, launches = np.random.default_rng(0), []
+    with backend.active():
+        runtime = CupyRuntime(precision=precision)
+        if not runtime.graphs:
+            raise NotHereError("cublasLt is not used here")
+        for product in problem.workload.products:
+            left, right = ((product.m, product.k), (product.k, product.n))
+            turn_left, turn_right = product.kind == "gradient", product.kind == "forward"
+            a = backend.asarray(rng.standard_normal(left[::-1] if turn_left else left), problem.dtype)
+            b = backend.asarray(rng.standard_normal(right[::-1] if turn_right else right), problem.dtype)
+            out = backend.xp.empty((product.m, product.n), dtype=a.dtype)
+            launches.append(runtime.product(a.T if turn_left else a, b.T if turn_right else b, out))
+
+        def all_of_them() -> None:
+            for launch in launches:
+                launch()
+
+        all_of_them()
+        graph = runtime.captured(all_of_them)
+    return _contestant("floor", "products", backend, graph)
+
+
+def one_by_one(backend: Backend, problem: Problem, precision: str, *, graph: bool) -> Contestant:
+    """Return the step called once a batch, on a batch that lies there: as a graph, or launch by launch."""
+    call, _ = _step(backend, problem, precision, graph=graph)
+    return _contestant("step", f"{backend.name}, {'captured' if graph else 'launched'}", backend, call)
+
+
+def runs(backend: Backend, problem: Problem, precision: str) -> tuple[Contestant, int]:
+    """Return many steps as one call, each gathering its batch from resident data, and how many."""
+    _, call = _step(backend, problem, precision, graph=True)
+    return _contestant("step", f"{backend.name}, run", backend, call), batches(problem)
+
+
+def _step(
+    backend: Backend, problem: Problem, precision: str, *, graph: bool
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    net, optimizer, m = problem.network(backend), problem.rule, problem.workload.batch
+    n_batches = batches(problem)
+    with backend.active(), _switched(graph=graph):
+        data = net.batch(problem.x, problem.y)
+        many = net.batch(np.tile(problem.x, (n_batches, 1)), np.tile(problem.y, n_batches)) if graph else data
+        xp = backend.xp
+        parameters = net.parameters.like(xp.astype(leaf, leaf.dtype, copy=True) for leaf in net.parameters.leaves)
+        state = optimizer.start(parameters, xp.zeros_like)
+        bound: Any = bind(backend, net.architecture, optimizer, demands=Demands(precision=precision))
+        order = np.random.default_rng(0).permutation(n_batches * m).reshape(n_batches, m)
+        rows = backend.asarray(order)
+    t = 0
+
+    def once() -> None:
+        nonlocal parameters, state, t
+        t += 1
+        parameters, state, *_ = bound(parameters, state, optimizer.hyper(t, problem.learning_rate), data, None, None)
+
+    def run() -> None:
+        nonlocal parameters, state, t
+        hypers = [optimizer.hyper(t + 1 + k, problem.learning_rate) for k in range(n_batches)]
+        t += n_batches
+        found = bound.run(parameters, state, hypers, many, rows)
+        if found is None:
+            raise NotHereError("the step is not launched as one")
+        parameters, state, _ = found
+
+    return once, run
+
+
+@contextmanager
+def _switched(*, graph: bool) -> Iterator[None]:
+    """Switch graphs off while a step is bound."""
+    before = os.environ.get(switches.ENVIRONMENT_VARIABLE)
+    listed = [*switches.disabled(), *([] if graph else ["graph"])]
+    os.environ[switches.ENVIRONMENT_VARIABLE] = ",".join(listed)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[switches.ENVIRONMENT_VARIABLE]
+        else:
+            os.environ[switches.ENVIRONMENT_VARIABLE] = before
+
+
+def _contestant(kind: str, name: str, backend: Backend, call: Callable[[], Any]) -> Contestant:
+    return Contestant(
+        kind=kind, name=name, call=call, finish=backend.synchronize, active=backend.active, pool=backend.name
+    )

@@ -1,0 +1,246 @@
+"""Generated kernels, run on the host as they are, against NumPy: every activation, loss and update, every sum."""
+
+import numpy as np
+import pytest
+from cuda_on_the_host import COMPILER, run
+from harness import tolerance
+
+import retroprop as rp
+from retroprop.backends.cuda.geometry import THREADS, geometry_of
+from retroprop.backends.cuda.head import HEAD
+from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
+from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
+from retroprop.backends.cuda.source import kernel_of
+from retroprop.backends.tracing.plan import Plan
+from retroprop.backends.tracing.recording import form_of, record
+from retroprop.functions import activations, losses
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+RNG = np.random.default_rng(0)
+
+
+def planned(formula, arrays):
+    step = lambda operations, *given: formula(operations.xp, *given)  # noqa: E731
+    recording = record(step, form_of(tuple(arrays)), ())
+    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda shape: False)
+
+
+def carried_out(formula, arrays):
+    """Run a formula that is one loop through its kernel, and return its results."""
+    plan = planned(formula, arrays)
+    (one,) = plan.instructions
+    assert one.loop is not None
+    given = {node.index: array for node, array in zip(plan.recording.arguments, arrays, strict=True)}
+    places = {i: np.array(array) for i, array in given.items() if isinstance(array, np.ndarray)}
+    for node in plan.wanted:
+        if node.op == "constant":
+            places[node.index] = np.frombuffer(node.attr("content"), node.dtype).reshape(node.shape).copy()
+    for node in one.stores:
+        places[node.index] = np.full(node.shape, 99, node.dtype)
+
+    def array(node):
+        return array(node.inputs[0]).reshape(node.shape) if node.op == "reshape" else places[node.index]
+
+    def see(node):
+        found = array(node)
+        return Seen(found.ctypes.data, tuple(s // found.itemsize for s in found.strides), found.ctypes.data)
+
+    slots = {}
+    kernel = kernel_of(one, see, lambda node: slots.setdefault(node.index, len(slots)))
+    tick = np.array([2], "int64")
+    table = np.full((3, STRIDE), np.nan)
+    for i, slot in slots.items():
+        table[2, slot] = given[i]
+    counters = np.zeros(max(kernel.counters, 1), "uint32")
+    parts = np.full(max(kernel.parts, 1), np.nan)
+    arguments = [array(node) for node in kernel.arrays]
+    arguments += [table, tick] if kernel.numbers else []
+    arguments += [parts, counters] if kernel.counters else []
+    for _ in range(2):  # twice: the counters must come back to 0
+        run(HEAD + kernel.text, kernel.geometry.grid, THREADS, [a.ctypes.data for a in arguments])
+    results = plan.recording.results
+    return [array(node) for node in (results if isinstance(results, tuple) else (results,))]
+
+
+def compare(formula, arrays, dtype):
+    with np.errstate(all="ignore"):
+        expected = formula(np, *arrays)
+    found = carried_out(formula, arrays)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == np.asarray(other).dtype
+        np.testing.assert_allclose(one, other, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+def numbers(dtype, *shape):
+    return (RNG.normal(size=shape) * 3.0).astype(dtype)
+
+
+def value_of(f):
+    return lambda xp, z, b: (f.value(z + b, xp),)
+
+
+def derivative_of(f):
+    return lambda xp, z, b: (f.pull_back(0.5 * z, z + b, f.value(z + b, xp), xp),)
+
+
+@pytest.mark.parametrize("name", sorted(set(activations.ACTIVATIONS) - {"identity"}))
+@pytest.mark.parametrize("made", [value_of, derivative_of])
+def test_every_activation_with_a_bias(name, made, dtype):
+    z = numbers(dtype, 7, 12)
+    z[0, :4] = [0.0, -0.0, 9.5, -30.0]
+    compare(made(activations.get(name)), [z, numbers(dtype, 12)], dtype)
+
+
+@pytest.mark.parametrize("name", sorted(losses.LOSSES))
+def test_every_loss_and_its_mean(name, dtype):
+    loss = losses.get(name)
+
+    def formula(xp, a, y):
+        a, y = xp.abs(a) / 10.0 + 0.001, xp.abs(y) / 10.0
+        return xp.mean(loss.value(a, y, xp), axis=-1), loss.derivative(a, y, xp)
+
+    compare(formula, [numbers(dtype, 33, 10), numbers(dtype, 33, 10)], dtype)
+
+
+def softmax_step(xp, z, b, y, classes):
+    """Bias, softmax, cross-entropy, δ and the gradient of the bias, as core has them."""
+    z = z + b
+    a = activations.get("softmax").value(z, xp)
+    target = xp.astype(y[:, None] == classes, z.dtype)
+    cost = losses.get("cross_entropy").value_from_z(z, target, xp)
+    delta = (a - target) * (1.0 / z.shape[0])
+    return a, delta, xp.sum(delta, axis=-2), xp.mean(cost, axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("m", "n"), [(5, 3), (37, 10), (128, 10), (1000, 10), (70, 33), (9, 128), (300, 200), (3, 512)]
+)
+def test_softmax_cross_entropy_delta_and_bias_in_one_kernel(m, n, dtype):
+    z = numbers(dtype, m, n) * 10.0
+    y, classes = RNG.integers(0, n, m).astype("int32"), np.arange(n, dtype="int32")
+    compare(softmax_step, [z, z[0].copy(), y, classes], dtype)
+
+
+@pytest.mark.parametrize(("m", "n"), [(2, 4), (128, 256), (129, 30), (1000, 7), (4096, 36), (40, 1028)])
+def test_mask_delta_and_the_sum_over_rows_in_one_kernel(m, n, dtype):
+    def formula(xp, back, a, mask):
+        delta = back * mask * xp.astype(a > 0.0, a.dtype)
+        return delta, xp.sum(delta, axis=-2)
+
+    compare(formula, [numbers(dtype, m, n) for _ in range(3)], dtype)
+
+
+@pytest.mark.parametrize("optimizer", [
+    rp.optimizers.SGD(0.1), rp.optimizers.SGD(0.1, momentum=0.9, nesterov=True), rp.optimizers.RMSprop(0.1),
+    rp.optimizers.Adam(0.1), rp.optimizers.AdamW(0.1), rp.optimizers.Lion(0.1),
+], ids=lambda optimizer: optimizer.name)  # fmt: skip
+@pytest.mark.parametrize("size", [6, 2051])
+def test_the_update_is_one_kernel_and_takes_its_numbers_from_the_device(optimizer, size, dtype):
+    arrays = [RNG.uniform(0.1, 1.0, size).astype(dtype) for _ in range(2 + optimizer.slots)]
+    compare(optimizer.formula, [*arrays, *optimizer.hyper(3, 0.1)], dtype)
+
+
+@pytest.mark.parametrize("shape", [(1000,), (13, 9), (3000, 2)])
+@pytest.mark.parametrize("name", ["sum", "max", "min", "mean"])
+def test_sums_over_everything(shape, name, dtype):
+    def formula(xp, x):
+        total = getattr(xp, name)(xp.abs(x) + 1.0)
+        return xp.sqrt(total) * 2.0, total
+
+    compare(formula, [numbers(dtype, *shape)], dtype)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_nan_is_the_largest_and_the_smallest(name):
+    x = numbers("float32", 5, 7)
+    x[2, 3] = np.nan
+    (found,) = carried_out(lambda xp, x: (getattr(xp, name)(x, axis=1) * 1.5,), [x])
+    assert np.isnan(found).tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("size", [100, 101])
+def test_an_output_may_lie_where_an_operand_does(size):
+    x, y = numbers("float32", size), numbers("float32", size)
+    plan = planned(lambda xp, x, y: (x * y + 1.0,), [x, y])
+    (one,) = plan.instructions
+    expected = x * y + 1.0
+    kernel = kernel_of(one, lambda node: Seen(0 if node.op != "input" or node is not plan.recording.arguments[1] else 1,
+                                              (1,), 16), len)  # fmt: skip
+    assert [node.op for node in kernel.arrays].count("input") == 2
+    run(HEAD + kernel.text, kernel.geometry.grid, THREADS, [x.ctypes.data, y.ctypes.data])
+    np.testing.assert_allclose(x, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("domain", [(), (1,), (10**7,), (1, 1), (3, 10), (4096, 1024), (10**6, 3), (2, 10**6)])
+@pytest.mark.parametrize("whole_rows", [False, True])
+@pytest.mark.parametrize("sums", [False, True])
+def test_a_grid_covers_its_domain_within_the_limits_of_cuda(domain, whole_rows, sums):
+    g = geometry_of(domain, 4, whole_rows=whole_rows, sums=sums)
+    assert 1 <= g.strips < 2**31
+    assert 1 <= g.tall < 2**16
+    if len(domain) == 2:
+        assert g.lanes * g.rows == THREADS
+        assert g.strips * g.lanes * g.columns * g.width >= domain[1]
+        assert domain[1] % g.width == 0
+        assert not sums or g.strips * g.tall <= max(264, g.strips)
+
+
+@pytest.mark.parametrize("architecture", ["80", "90"])
+def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
+    """NVRTC needs no device."""
+    nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", reason="CuPy is not installed")
+    try:
+        nvrtc.getVersion()
+    except RuntimeError as error:
+        pytest.skip(f"NVRTC cannot be loaded: {error}")
+    sgd, adam = rp.optimizers.SGD(0.1, momentum=0.9, nesterov=True), rp.optimizers.Adam(0.1)
+    z, bias, row = numbers(dtype, 64, 12), numbers(dtype, 12), numbers(dtype, 1001)
+    y, classes = np.zeros(64, "int32"), np.arange(12, dtype="int32")
+    samples = [
+        (softmax_step, [z, bias, y, classes]),
+        (lambda xp, z: (xp.max(z), xp.min(z), xp.mean(z)), [z]),
+        (sgd.formula, [row, row, row, 0.1]),
+        (adam.formula, [row, row, row, row, 0.1]),
+        *((derivative_of(activations.get(name)), [z, bias]) for name in activations.ACTIVATIONS if name != "identity"),
+    ]
+    texts = [kernel_text(formula, arrays) for formula, arrays in samples]
+    texts += [HEAD + gather_source(128, [(3136, 16), (4, 4), (2, 2), (1, 1)]), advance_source("float")]
+    for text in texts:
+        program = nvrtc.createProgram(text, "retroprop.cu", (), ())
+        try:
+            nvrtc.compileProgram(program, ("--std=c++17", f"-arch=sm_{architecture}"))
+        finally:
+            log = nvrtc.getProgramLog(program)
+        assert "error" not in log, log
+        assert len(nvrtc.getCUBIN(program)) > 1000
+        nvrtc.destroyProgram(program)
+
+
+def kernel_text(formula, arrays):
+    plan = planned(formula, arrays)
+    (one,) = plan.instructions
+    strides = lambda shape: tuple(int(np.prod(shape[k + 1 :])) for k in range(len(shape)))  # noqa: E731
+    return HEAD + kernel_of(one, lambda node: Seen(node.index, strides(node.shape), 256), lambda node: 0).text
+
+
+@pytest.mark.parametrize("tick", [0, 2])
+def test_rows_are_gathered_from_several_arrays_at_once(tick):
+    x, y, weight = numbers("float32", 40, 12), RNG.integers(0, 9, 40).astype("int32"), numbers("float64", 40)
+    order = RNG.permutation(40)[: 3 * 9]
+    taken = [np.zeros((9, *part.shape[1:]), part.dtype) for part in (x, y, weight)]
+    parts = [(part[0].nbytes, unit_of(part[0].nbytes, (part.ctypes.data,))) for part in (x, y, weight)]
+    assert [unit for _, unit in parts] == [16, 4, 8]
+    source = gather_source(9, parts)
+    ticks = np.array([tick], "int64")
+    addresses = [a.ctypes.data for pair in zip((x, y, weight), taken, strict=True) for a in pair]
+    grid = (gather_blocks(9, parts), 3, 1)
+    run(HEAD + source, grid, THREADS, [order.ctypes.data, ticks.ctypes.data, *addresses])
+    for part, found in zip((x, y, weight), taken, strict=True):
+        np.testing.assert_array_equal(found, part[order[9 * tick : 9 * tick + 9]])
+
+
+def test_a_step_writes_its_cost_down_and_goes_on():
+    costs, cost, tick = np.zeros(3, "float32"), np.array(1.5, "float32"), np.array([1], "int64")
+    run(advance_source("float"), (1, 1, 1), 1, [costs.ctypes.data, cost.ctypes.data, tick.ctypes.data])
+    assert costs.tolist() == [0.0, 1.5, 0.0]
+    assert tick.tolist() == [2]

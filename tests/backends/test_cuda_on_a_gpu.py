@@ -1,0 +1,173 @@
+"""What only a GPU can say: products of every kind, graphs that are used, parts switched off, streams, memory, bits."""
+
+import logging
+
+import numpy as np
+import pytest
+from harness import open_backend, tolerance
+
+import retroprop as rp
+from retroprop.backends.cuda import switches
+
+pytestmark = pytest.mark.gpu
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(300, 20)), RNG.integers(0, 5, 300)
+
+
+@pytest.fixture
+def cupy(request):
+    """CuPy, its backend's device current."""
+    request.node.user_properties.append(("backend", "cupy"))
+    backend = open_backend("cupy")
+    import cupy
+
+    with backend.active():
+        yield cupy
+
+
+@pytest.fixture
+def no_warnings(caplog):
+    """Fail if something fast was given up on the way."""
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        yield
+    assert caplog.text == ""
+
+
+def trained(backend, *, sizes=(20, 64, 48, 5), dtype="float32", hidden="relu", **options):
+    net = rp.Network(sizes, hidden=hidden, output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=backend)
+    options = {"optimizer": rp.optimizers.Adam(0.0002), "epochs": 3, "batch_size": 16, "seed": 1} | options
+    return net, rp.fit(net, X, Y, **options)
+
+
+def assert_same(one, other, factor=1.0):
+    (net, history), (expected, reference) = one, other
+    limit = factor * tolerance(expected.dtype)
+    for found, wanted in zip(net.parameters.leaves, expected.parameters.leaves, strict=True):
+        found = net.backend.to_numpy(found)
+        np.testing.assert_allclose(found, expected.backend.to_numpy(wanted), rtol=0.0, atol=limit)
+    np.testing.assert_allclose(history.cost, reference.cost, rtol=limit)
+
+
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("shape", [(128, 784, 256), (1, 5, 3), (33, 17, 10), (256, 10, 784)])
+@pytest.mark.parametrize(
+    ("dtype", "precision", "error"),
+    [("float64", "highest", 1e-13), ("float32", "highest", 2e-6), ("float32", "tf32", 2e-3), ("float32", "bf16", 2e-2)],
+)
+def test_products(cupy, turned, shape, dtype, precision, error):
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    runtime = CupyRuntime(precision=precision)
+    m, k, n = shape
+    first, second = (RNG.normal(size=s).astype(dtype) for s in ((m, k), (k, n)))
+    x, y = (
+        cupy.asarray(np.ascontiguousarray(a.T)).T if turn else cupy.asarray(a)
+        for a, turn in zip((first, second), turned, strict=True)
+    )
+    result = cupy.full((m, n), cupy.nan, dtype)
+    runtime.product(x, y, result)()
+    expected = first.astype("float64") @ second.astype("float64")
+    found = cupy.asnumpy(result).astype("float64")
+    assert np.linalg.norm(found - expected) <= error * np.linalg.norm(expected)
+
+
+def test_cublaslt_is_used(cupy):
+    from retroprop.backends.cuda.cupy_runtime import products_here
+
+    lt, said = products_here(cupy.cuda.runtime.getDevice())
+    assert lt is not None, said
+    assert "cublasLt" in said
+
+
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu", "sigmoid"])
+@pytest.mark.parametrize("optimizer", [rp.optimizers.SGD(0.05), rp.optimizers.Adam(0.0002)], ids=["sgd", "adam"])
+def test_a_training_is_numpys_and_nothing_is_given_up(cupy, no_warnings, hidden, optimizer, dtype):
+    options = {"hidden": hidden, "optimizer": optimizer, "dtype": dtype}
+    assert_same(trained("cupy", **options), trained("numpy", **options), factor=2.0)
+
+
+def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
+    """A capture refuses whatever would wait for the device, so that a step that is a graph waits for nothing."""
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    whole, replayed = CupyRuntime.captured, []
+
+    def counted(self, launches):
+        graph = whole(self, launches)
+        return lambda: replayed.append(1) or graph()
+
+    monkeypatch.setattr(CupyRuntime, "captured", counted)
+    trained("cupy", epochs=1)
+    # 18 batches of 16, eight a graph, and one of 12; the first of each is tried as a graph by itself.
+    assert len(replayed) == 1 + 2 + 1 + 1
+
+
+@pytest.mark.parametrize("listed", ["graph", "lt", "epilogue", "kernels", "graph,lt,epilogue,kernels"])
+def test_each_part_can_be_switched_off(cupy, listed, monkeypatch):
+    from retroprop.backends.cuda.cupy_runtime import products_here
+
+    expected = trained("numpy")
+    monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)
+    products_here.cache_clear()
+    try:
+        found = trained("cupy")
+    finally:
+        products_here.cache_clear()
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize(("precision", "digits"), [("tf32", 1e-2), ("bf16", 6e-2)])
+def test_less_precision_is_less_and_not_nothing(cupy, no_warnings, precision, digits):
+    options = {"optimizer": rp.optimizers.SGD(0.05), "epochs": 2, "sizes": (20, 256, 256, 5)}
+    (exact, _), (rounded, _) = trained("cupy", **options), trained("cupy", precision=precision, **options)
+    differences = [
+        float(cupy.max(cupy.abs(one - other)) / cupy.max(cupy.abs(one)))
+        for one, other in zip(exact.thetas, rounded.thetas, strict=True)
+    ]
+    assert 0.0 < max(differences) < digits
+
+
+def test_deterministic_gives_the_same_bits(cupy, no_warnings):
+    options = {"sizes": (20, 512, 512, 5), "deterministic": True, "precision": "tf32", "epochs": 2}
+    (one, _), (other, _) = trained("cupy", **options), trained("cupy", **options)
+    for found, wanted in zip(one.parameters.leaves, other.parameters.leaves, strict=True):
+        assert bool((found == wanted).all())
+
+
+def test_another_stream_than_the_default(cupy, no_warnings):
+    expected = trained("cupy")
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        found = trained("cupy")
+    stream.synchronize()
+    assert_same(found, expected, factor=0.01)
+
+
+def test_memory_goes_with_the_training(cupy):
+    import gc
+
+    pool = cupy.get_default_memory_pool()
+    trained("cupy")
+    gc.collect()
+    before = pool.used_bytes()
+    for _ in range(3):
+        trained("cupy")
+    gc.collect()
+    assert pool.used_bytes() <= before + 2**20
+
+
+@pytest.mark.parametrize("sizes", [(784, 100, 10), (784, 256, 256, 10)])
+def test_digits_are_learnt_as_on_numpy(cupy, no_warnings, sizes):
+    """Whole trainings part ways in their last digits; where they end does not."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(10, 784))
+    y = rng.integers(0, 10, 4000)
+    x = 0.15 * centres[y] + rng.normal(size=(4000, 784))
+    found = {}
+    for backend in ("cupy", "numpy"):
+        net = rp.Network(sizes, output="softmax", loss="cross_entropy", seed=0, backend=backend)
+        rp.fit(net, x[:3000], y[:3000], epochs=4, batch_size=128, seed=0)
+        labels = np.argmax(net.backend.to_numpy(net.predict(x[3000:])), axis=1)
+        found[backend] = float(np.mean(labels == y[3000:]))
+    assert abs(found["cupy"] - found["numpy"]) < 0.02
+    assert found["cupy"] > 0.5

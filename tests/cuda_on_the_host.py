@@ -1,0 +1,223 @@
+"""CUDA kernels compiled as C++ for the host and run as they are: blocks one after another, threads in turns.
+
+A thread is a coroutine that runs until the next barrier or exchange; when all of a block have come there, they go on.
+So what a kernel does with its threads, warps and blocks is tested where no GPU is, and only its timing is not.
+"""
+
+import ctypes
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from retroprop.backends.backend import PLAIN, Backend
+from retroprop.backends.cuda.captured import CudaStep
+from retroprop.backends.cuda.head import HEAD
+from retroprop.backends.cuda.layout import product_of
+from retroprop.backends.cuda.runtime import Runtime
+from retroprop.backends.numpy_backend import NumpyBackend
+
+COMPILER = shutil.which("g++") or shutil.which("c++")
+
+SHIM = r"""
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <ucontext.h>
+using namespace std;
+#define __global__
+#define __device__ static inline
+#define __shared__ static
+#define __launch_bounds__(n)
+struct int2 { int x, y; };
+struct int4 { int x, y, z, w; };
+struct Dim { unsigned x, y, z; };
+static Dim threadIdx, blockIdx, gridDim, blockDim;
+static const int MOST = 1024;
+static ucontext_t scheduler, fibers[MOST];
+static bool finished[MOST];
+static int running;
+static double exchanged[MOST];
+static void turn() { swapcontext(&fibers[running], &scheduler); threadIdx = {unsigned(running), 0, 0}; }
+#define __syncthreads() turn()
+#define __threadfence()
+template <class T> static T __shfl_xor_sync(unsigned, T value, int apart) {
+  const int here = running;
+  memcpy(&exchanged[here], &value, sizeof(T));
+  turn();
+  T other;
+  memcpy(&other, &exchanged[here ^ apart], sizeof(T));
+  turn();
+  return other;
+}
+static unsigned atomicAdd(unsigned *p, unsigned n) { unsigned old = *p; *p += n; return old; }
+"""
+# A member function is no function of the file.
+SHIM += "#undef __device__\n#define __device__ inline\n"
+
+DRIVER = r"""
+static void **arguments;
+static void thread() {
+  CALL;
+  finished[running] = true;
+  swapcontext(&fibers[running], &scheduler);
+}
+extern "C" int launch(int gx, int gy, int threads, void **given) {
+  static char *stacks = (char *)malloc(size_t(MOST) << 16);
+  arguments = given;
+  gridDim = {unsigned(gx), unsigned(gy), 1};
+  blockDim = {unsigned(threads), 1, 1};
+  for (int y = 0; y < gy; ++y)
+    for (int x = 0; x < gx; ++x) {
+      for (int t = 0; t < threads; ++t) {
+        getcontext(&fibers[t]);
+        fibers[t].uc_stack.ss_sp = stacks + (size_t(t) << 16);
+        fibers[t].uc_stack.ss_size = 1 << 16;
+        fibers[t].uc_link = nullptr;
+        makecontext(&fibers[t], thread, 0);
+        finished[t] = false;
+      }
+      for (int left = threads; left > 0;) {
+        left = 0;
+        for (int t = 0; t < threads; ++t)
+          if (!finished[t]) {
+            running = t;
+            threadIdx = {unsigned(t), 0, 0};
+            blockIdx = {unsigned(x), unsigned(y), 0};
+            swapcontext(&scheduler, &fibers[t]);
+            left += !finished[t];
+          }
+      }
+    }
+  return 0;
+}
+"""
+
+
+OPTIONS = ["-std=c++17", "-O0", "-w", "-fPIC"]
+
+
+@lru_cache(maxsize=1)
+def folder():
+    """A folder for what is compiled, with what all kernels begin with compiled already."""
+    made = Path(tempfile.mkdtemp(prefix="retroprop-cuda-"))
+    (made / "begin.h").write_text(SHIM + HEAD)
+    subprocess.run([COMPILER, *OPTIONS, "-x", "c++-header", made / "begin.h"], check=True, capture_output=True)
+    return made
+
+
+@lru_cache(maxsize=4096)
+def compiled(source):
+    """Return `launch` of a source that defines `retroprop_kernel`."""
+    signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
+    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",")]
+    call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
+    text = '#include "begin.h"\n' + source.removeprefix(HEAD) + DRIVER.replace("CALL", f"retroprop_kernel({call})")
+    name = hashlib.sha256(text.encode()).hexdigest()[:24]
+    source, library = folder() / f"{name}.cpp", folder() / f"{name}.so"
+    source.write_text(text)
+    subprocess.run([COMPILER, *OPTIONS, "-shared", "-o", library, source], check=True, capture_output=True, text=True)
+    return ctypes.CDLL(str(library)).launch
+
+
+def run(source, grid, threads, addresses):
+    """Run a kernel over a grid on memory at the addresses."""
+    given = (ctypes.c_void_p * len(addresses))(*addresses)
+    compiled(source)(grid[0], grid[1], threads, given)
+
+
+class HostRuntime(Runtime):
+    """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
+
+    def __init__(self, *, graphs=True):
+        self.graphs, self.recording, self.log = graphs, None, Counter()
+
+    def launched(self, what, work):
+        """Return a launch: written down while a graph is recorded, else done."""
+
+        def launch():
+            if self.recording is not None:
+                self.recording.append(work)
+            else:
+                self.log[what] += 1
+                work()
+
+        return launch
+
+    def empty(self, nbytes):
+        room = np.full(nbytes + 256, 0xFF, "uint8")  # NaN, as far as it is not written
+        begin = -room.ctypes.data % 256
+        return room[begin : begin + nbytes]
+
+    def array(self, memory, offset, shape, dtype):
+        return np.ndarray(shape, dtype, memory, offset)
+
+    def address(self, array):
+        return array.ctypes.data
+
+    def constant(self, value, dtype):
+        return np.array(value, dtype)
+
+    def kernel(self, text, blocks, threads, arguments):
+        compiled(text)
+        addresses = [array.ctypes.data for array in arguments]
+        keep = tuple(arguments)
+        return self.launched("kernel", lambda: keep and run(text, blocks, threads, addresses))
+
+    def product(self, first, second, result, epilogue=None):
+        lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
+        mapped = product_of(*lies)
+        assert mapped.m * mapped.n == result.size
+
+        def work():
+            with np.errstate(all="ignore"):
+                result[...] = first @ second
+
+        return self.launched("product", work)
+
+    def copy(self, target, source):
+        assert target.shape == source.shape
+        return self.launched("copy", lambda: np.copyto(target, source, casting="unsafe"))
+
+    def copied(self, array):
+        assert self.recording is None
+        return array.copy()
+
+    def alike(self, first, second, tolerance):
+        scale = np.max(np.abs(second[np.isfinite(second)]), initial=0.0)
+        return np.allclose(first, second, rtol=0.0, atol=tolerance * scale, equal_nan=True)
+
+    def captured(self, launches):
+        assert self.recording is None
+        self.recording = []
+        try:
+            launches()
+            works = self.recording
+        finally:
+            self.recording = None
+
+        def graph():
+            self.log["graph"] += 1
+            for work in works:
+                work()
+
+        return graph
+
+
+class CudaOnTheHost(NumpyBackend):
+    """NumPy's arrays, and steps as they are on a GPU."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.options = options
+
+    def capture(self, step, *, donate=(), demands=PLAIN):
+        plain = Backend.capture(self, step)
+        self.runtime = HostRuntime(**self.options)
+        return CudaStep(step, plain, donate, self.runtime)

@@ -1,0 +1,96 @@
+"""Many steps as one are the steps, one after the other."""
+
+import numpy as np
+import pytest
+from harness import open_backend, tolerance
+
+import retroprop as rp
+from retroprop.training import runs
+from retroprop.training.batches import Epoch
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(50, 4)), RNG.integers(0, 3, 50)
+OPTIONS = {
+    "shuffled": {},
+    "in order": {"shuffle": False},
+    "weighted": {"sample_weight": np.linspace(0.5, 2.0, 50)},
+    "decaying": {"optimizer": rp.optimizers.AdamW(rp.schedules.Exponential(0.01, decay=0.9))},
+    "clipped": {"clip_norm": 0.1},
+    "without state": {"optimizer": rp.optimizers.SGD(0.1)},
+}
+
+
+def trained(backend, dtype, **options):
+    net = rp.Network([4, 6, 3], output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=backend)
+    return net, rp.fit(net, X, Y, epochs=2, batch_size=8, seed=1, **options)
+
+
+@pytest.mark.parametrize("case", list(OPTIONS))
+@pytest.mark.parametrize("name", ["jax:cpu", pytest.param("jax:cuda", marks=pytest.mark.gpu),
+                                  pytest.param("cupy", marks=pytest.mark.gpu)])  # fmt: skip
+def test_a_run_is_its_steps(name, case, dtype, monkeypatch, request):
+    request.node.user_properties.append(("backend", name))
+    backend = open_backend(name)
+    monkeypatch.setattr(runs, "LONGEST", 4)
+    done = []
+    whole = runs.Run
+    monkeypatch.setattr(runs, "Run", lambda *values: done.append(values[4]) or whole(*values))
+    net, history = trained(backend, dtype, **OPTIONS[case])
+    assert done == [4, 2, 4, 2]  # of six batches of eight; the seventh has two rows
+    expected, reference = trained("numpy", dtype, **OPTIONS[case])
+    for found, wanted in zip(net.parameters.leaves, expected.parameters.leaves, strict=True):
+        np.testing.assert_allclose(backend.to_numpy(found), wanted, rtol=0.0, atol=tolerance(dtype))
+    np.testing.assert_allclose(history.cost, reference.cost, rtol=tolerance(dtype))
+    assert history.learning_rate == reference.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("windows", "many"),
+    [
+        ([slice(0, 4), slice(4, 8), slice(8, 10)], 2),
+        ([slice(0, 4), slice(4, 8)], 2),
+        ([slice(0, 4), slice(4, 7), slice(7, 10)], 0),
+        ([slice(0, 10)], 0),
+        ([slice(0, 4), slice(2, 6), slice(6, 10)], 0),
+    ],
+)
+def test_batches_of_one_size_that_follow_one_another_are_a_run(windows, many):
+    class Step:
+        def run(self, parameters, state, hypers, data, rows):
+            assert rows.shape == (many, 4)
+            return parameters, state, np.zeros(len(hypers))
+
+    net = rp.Network([4, 6, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
+    batch = net.batch(X[:10], Y[:10])
+    epoch = Epoch(None, windows)
+    found = list(runs.runs(net.backend, Step(), batch, epoch.order, epoch.windows, lambda: (1, 2, 0), lambda t: (0.1,)))
+    assert [run.steps for run in found] == ([many] if many else [])
+
+
+def test_a_step_without_runs_makes_none():
+    net = rp.Network([4, 6, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
+    windows = [slice(0, 5), slice(5, 10)]
+    assert list(runs.runs(net.backend, object(), net.batch(X, Y), None, windows, tuple, lambda t: (0.1,))) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"precision": "half"}, "must be one of 'highest', 'tf32', 'bf16', not 'half'"),
+        ({"precision": "tf32"}, "'tf32' is not to be had on numpy"),
+    ],
+)
+def test_a_precision_that_is_not_to_be_had_is_an_error(options, match):
+    net = rp.Network([4, 6, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
+    with pytest.raises(ValueError, match=match):
+        rp.fit(net, X, Y, epochs=1, **options)
+
+
+def test_the_same_bits_twice(backend):
+    if not backend.repeats() and backend.name != "cupy":
+        with pytest.raises(ValueError, match="deterministic=True cannot be promised"):
+            trained(backend, "float32", deterministic=True)
+        return
+    one, other = (trained(backend, "float32", deterministic=True)[0] for _ in range(2))
+    for found, wanted in zip(one.parameters.leaves, other.parameters.leaves, strict=True):
+        np.testing.assert_array_equal(backend.to_numpy(found), backend.to_numpy(wanted))
