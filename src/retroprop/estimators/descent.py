@@ -1,12 +1,14 @@
 """Epochs of minibatch updates: retroprop's own step, and scikit-learn's rules of what an epoch is and when to stop."""
 
 import warnings
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
-from retroprop.backends.intake import holds
+from retroprop.backends.batch import Batch
+from retroprop.backends.intake import holds, read
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import stopping
@@ -16,6 +18,7 @@ from retroprop.estimators.validation import Validation
 from retroprop.estimators.watching import Watching
 from retroprop.functions.types import Array
 from retroprop.training.batches import dropout_masks
+from retroprop.training.runs import Run, runs
 from retroprop.training.step import Step
 
 
@@ -94,16 +97,23 @@ class Descent:
         """Run one epoch, and note its loss: Σ loss of the batch · its rows / all rows, each before its update."""
         e, step, solver = self.estimator, self.step, self.solver
         masks, costs, sizes = None, [], []
-        for m, batch, rows in self.batches.epoch(self.rng):
-            sizes.append(m)
+        given = self.batches.epoch(self.rng)
+        # The batches of one size as one, where the step can.
+        for run in () if self.drops or given.data is None else self._runs(given.data, given.order, given.windows):
+            self.parameters, solver.state = run.parameters, run.state
+            solver.n_updates += run.steps
+            costs.append(run.costs)
+            sizes += [run.rows // run.steps] * run.steps
+        for m, batch, rows in given.batches(len(sizes)):
             if self.drops:
                 masks = dropout_masks(self.backend, self.architecture, self.batches.dtype, m, self.rng)
-            self.parameters, solver.state, cost, _ = step(
-                self.parameters, solver.state, solver.next(), batch, rows, masks
-            )
+            hyper = solver.hyper(solver.n_updates)
+            self.parameters, solver.state, cost, _ = step(self.parameters, solver.state, hyper, batch, rows, masks)
+            solver.n_updates += 1
             costs.append(cost)
-        n = sum(sizes)
-        e.loss_ = sum(cost * size for cost, size in zip(self._read(costs), sizes, strict=True)) / n
+            sizes.append(m)
+        n, values = sum(sizes), read(self.backend, costs)  # here an epoch waits for the device
+        e.loss_ = sum(cost * size for cost, size in zip(values, sizes, strict=True)) / n
         if isfinite(e.loss_):
             self.good = self.last
         self.last = copied(self.parameters, self.backend)
@@ -113,9 +123,13 @@ class Descent:
         if e.verbose:
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
 
-    def _read(self, costs: list[Array]) -> list[float]:
-        """Return 0-d arrays as Python floats; here an epoch waits for the device."""
-        return self.backend.to_numpy(self.backend.xp.stack(costs)).tolist()  # type: ignore[no-any-return]
+    def _runs(self, data: Batch, order: Array | None, windows: Sequence[slice]) -> Iterator[Run]:
+        solver = self.solver
+
+        def carried() -> tuple[Any, Any, int]:
+            return self.parameters, solver.state, solver.n_updates
+
+        return runs(self.backend, self.step, data, order, windows, carried, solver.hyper)
 
     def _look(self) -> None:
         """Measure the epoch, and keep its parameters where they are the best."""

@@ -1,7 +1,8 @@
 """The data of a fit, given to the step batch by batch."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
 from scipy import sparse
 
@@ -74,14 +75,33 @@ class Samples:
         return Batch(*(gather(part, there) for part in batch))
 
 
+class Epoch(NamedTuple):
+    """The batches of an epoch.
+
+    Attributes
+    ----------
+    batches : callable
+        Yields, after so many left out, how many rows a batch has, data, and which rows of them it is (None: all).
+    data : Batch or None
+        The data all batches are rows of, where they lie on the backend.
+    order, windows
+        Which rows of them, as `training.batches` has it.
+    """
+
+    batches: Callable[[int], Iterator[tuple[int, Batch, Array | None]]]
+    data: Batch | None = None
+    order: Array | None = None
+    windows: Sequence[slice] = ()
+
+
 class Batches(Protocol):
-    """What gives the batches of an epoch."""
+    """What gives the batches of each epoch."""
 
     backend: Backend
     dtype: str
 
-    def epoch(self, rng: Any) -> Iterator[tuple[int, Batch, Array | None]]:
-        """Yield for each batch how many rows it has, data, and which rows of them it is (None: all)."""
+    def epoch(self, rng: Any) -> Epoch:
+        """Return the batches of the next epoch."""
 
 
 class OrderedBatches:
@@ -91,12 +111,18 @@ class OrderedBatches:
         self.samples, self.order = samples, order
         self.backend, self.dtype = samples.backend, samples.dtype
 
-    def epoch(self, rng: Any) -> Iterator[tuple[int, Batch, Array | None]]:
-        """Yield the batches of the next epoch."""
-        order, parts = self.order.epoch(rng)
-        batch_of = self.samples.ordered(order)
-        for window in parts:
-            yield window.stop - window.start, *batch_of(window)
+    def epoch(self, rng: Any) -> Epoch:
+        """Return the batches of the next epoch."""
+        samples, (order, parts) = self.samples, self.order.epoch(rng)
+        if order is not None and not samples.sparse:
+            order = self.backend.asarray(order)
+        batch_of = samples.ordered(order)
+
+        def batches(skip: int) -> Iterator[tuple[int, Batch, Array | None]]:
+            for window in parts[skip:]:
+                yield window.stop - window.start, *batch_of(window)
+
+        return Epoch(batches) if samples.sparse else Epoch(batches, samples.data, order, parts)
 
 
 class Stream:
@@ -106,17 +132,21 @@ class Stream:
     ----------
     backend, dtype
         The network's.
-    batches : callable
+    passes : callable
         Returns the samples of an epoch, batch by batch.
     """
 
-    def __init__(self, backend: Backend, dtype: str, batches: Callable[[], Iterator[Samples]]) -> None:
-        self.backend, self.dtype, self.batches = backend, dtype, batches
+    def __init__(self, backend: Backend, dtype: str, passes: Callable[[], Iterator[Samples]]) -> None:
+        self.backend, self.dtype, self.passes = backend, dtype, passes
 
-    def epoch(self, rng: Any) -> Iterator[tuple[int, Batch, Array | None]]:
-        """Yield the batches of the next epoch."""
-        for samples in self.batches():
-            yield samples.n, samples.whole(), None
+    def epoch(self, rng: Any) -> Epoch:
+        """Return the batches of the next epoch."""
+
+        def batches(skip: int) -> Iterator[tuple[int, Batch, Array | None]]:
+            for samples in islice(self.passes(), skip, None):
+                yield samples.n, samples.whole(), None
+
+        return Epoch(batches)
 
 
 def windows(n: int, size: int) -> Iterator[slice]:

@@ -48,12 +48,11 @@ class Solver:
         named = isinstance(e.learning_rate, str) and e.solver != "adam"
         return cls(optimizer_of(e), e.learning_rate if named else "constant", schedule_of(e), eta, eta, e.power_t)
 
-    def next(self) -> tuple[float, ...]:
-        """Return the numbers of the next update."""
+    def hyper(self, n_updates: int) -> tuple[float, ...]:
+        """Return the numbers of the update after so many."""
         if self.schedule is not None:
-            self.learning_rate = float(self.schedule(self.n_updates))
-        self.n_updates += 1
-        return self.rule.hyper(self.n_updates, self.learning_rate)
+            self.learning_rate = float(self.schedule(n_updates))
+        return self.rule.hyper(n_updates + 1, self.learning_rate)
 
     def epoch_ends(self, samples_seen: int, cost: float) -> None:
         """Take note of the end of an epoch."""
