@@ -40,7 +40,7 @@ def problem(name: str, epochs: int) -> tuple[str, np.ndarray, np.ndarray, dict[s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--data", nargs="+", choices=[*LOADED, *LARGE], default=[*LOADED, *LARGE])
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -305,7 +305,8 @@ def test_fit_from_batches_is_fit_in_that_order():
 
 def test_bad_batches():
     for given, options, message in (
-        (iter([]), {}, "X gives no batch at all"),
+        (iter([]), {}, "X gives no batch: each epoch needs one at least"),
+        (lambda used=[(X, Y)]: iter([used.pop()] if used else []), {}, "X gives no batch"),
         (iter([X]), {}, r"a batch must be \(X, y\) or \(X, y, sample_weight\), not ndarray"),
         (batches, {"solver": "lbfgs"}, "needs all the data at once"),
         (batches, {"early_stopping": True}, "cannot split off a part of batches from outside"),

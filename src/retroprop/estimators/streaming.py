@@ -1,6 +1,6 @@
 """`fit` from batches that come from outside: data larger than memory, or made as they are needed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -43,11 +43,8 @@ def fit_stream(
     if e.early_stopping and validation[0] is None:
         raise ValueError("early_stopping=True cannot split off a part of batches from outside: pass X_val and y_val.")
     once = hasattr(source, "__next__")
-    passes: Callable[[], Iterator[Any]] = (lambda: source) if once else lambda: iter(source())
-    opened = passes()
-    first = next(opened, None)
-    if first is None:
-        raise ValueError("X gives no batch at all: it must give (X, y) or (X, y, sample_weight).")
+    opened = source if once else iter(source())
+    first = _first(opened)
     first_pass = not hasattr(e, "coefs_") or not e.warm_start
     e._know(classes, reset=first_pass)
     x, lives_on, targets, _ = e._taken(*_parts(first), role="partial_fit", reset=first_pass)
@@ -55,10 +52,10 @@ def fit_stream(
     dtype = str(x.dtype).rpartition(".")[2]
     rng = check_random_state(e.random_state)
     architecture = e._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
-    waiting = [chain([first], opened)]
+    waiting = [chain([first], opened)]  # the first epoch has begun
 
     def batches() -> Iterator[Samples]:
-        for given in waiting.pop() if waiting else passes():
+        for given in waiting.pop() if waiting else _begun(source()):
             x, _, targets, weight = e._taken(*_parts(given), role="partial_fit", reset=False)
             yield Samples(backend, dtype, x, targets.y, weight)
 
@@ -67,6 +64,19 @@ def fit_stream(
         stream = Stream(backend, dtype, batches)
         e._run(stream, architecture, rng, held_out, epochs=1 if once else e.max_iter)
     return e
+
+
+def _begun(opened: Any) -> Iterator[Any]:
+    """Return all batches of an epoch, of which there is one at least."""
+    opened = iter(opened)
+    return chain([_first(opened)], opened)
+
+
+def _first(opened: Any) -> Any:
+    first = next(opened, None)
+    if first is None:
+        raise ValueError("X gives no batch: each epoch needs one at least, (X, y) or (X, y, sample_weight).")
+    return first
 
 
 def _parts(given: Any) -> tuple[Any, Any, Any]:
