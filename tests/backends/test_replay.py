@@ -14,7 +14,8 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost
 from harness import Cube, Quartic, open_backend, tolerance
 
 import retroprop as rp
-from retroprop.backends.tracing import numba_kernels
+from retroprop.backends.backend import Demands
+from retroprop.backends.tracing import captured, numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.core.operations import Operations
 from retroprop.functions.activations import ACTIVATIONS
@@ -440,6 +441,20 @@ def test_two_steps_of_one_recording_share_no_memory(on_numpy):
     assert not np.shares_memory(results[0].a, results[1].a)
 
 
+def test_batches_of_two_sizes_take_turns_without_a_look_at_their_form(monkeypatch, on_numpy):
+    net = rp.Network([6, 8, 3], seed=0, backend=on_numpy[1])
+    data, rule = data_of(net, 70, "numbers"), OPTIMIZERS["sgd"]
+    step = steps.bind(net.backend, net.architecture, rule)
+    forms, plain = [], captured.form_of
+    monkeypatch.setattr(captured, "form_of", lambda arguments: forms.append(arguments) or plain(arguments))
+    parameters, state = net.to(net.backend).parameters, ()
+    with net.backend.active():
+        for _ in range(3):
+            for rows in SHUFFLED:
+                parameters, state, *_ = step(parameters, state, (0.01,), data, net.backend.asarray(rows), None)
+    assert len(forms) == 2
+
+
 def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
     monkeypatch.setattr(numba_kernels, "available", lambda: True)
     backend, enough = rp.get_backend("numpy"), numba_kernels._WORTH
@@ -448,7 +463,7 @@ def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
         return operations.xp.exp(x)
 
     def looped(work):
-        return type(backend.capture(step, work=work)._library) is numba_kernels.NumbaLoops
+        return type(backend.capture(step, demands=Demands(work=work))._library) is numba_kernels.NumbaLoops
 
     assert [looped(work) for work in (0.4 * enough, 0.4 * enough, 0.4 * enough)] == [False, False, True]  # asked again
     assert looped(float("inf"))

@@ -46,10 +46,18 @@ class Captured:
 
     def __call__(self, *arguments: Any) -> Any:
         results = self._run(*arguments)
-        if results is None:
-            run = self._program(arguments)
-            results = run(*arguments)
-            self._run = run if run is not self._plain else self._run
+        return self._change(arguments) if results is None else results
+
+    def _change(self, arguments: tuple[Any, ...]) -> Any:
+        """Return the results of arguments that the last program did not take."""
+        # One of the others, as for the smaller batch at the end of an epoch: each sees at once whether they fit.
+        for program in self._programs.values():
+            if program.run is not self._run and (results := program.run(*arguments)) is not None:
+                self._run = program.run
+                return results
+        run = self._program(arguments)
+        results = run(*arguments)
+        self._run = run if run is not self._plain else self._run
         return results
 
     def _program(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
