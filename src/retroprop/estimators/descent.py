@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
 
+import numpy
 from sklearn.exceptions import ConvergenceWarning
 
 from retroprop.backends.batch import Batch
@@ -113,7 +114,7 @@ class Descent:
             costs.append(cost)
             sizes.append(m)
         n, values = sum(sizes), read(self.backend, costs)  # here an epoch waits for the device
-        e.loss_ = sum(cost * size for cost, size in zip(values, sizes, strict=True)) / n
+        e.loss_ = numpy.float64(sum(cost * size for cost, size in zip(values, sizes, strict=True)) / n)
         if isfinite(e.loss_):
             self.good = self.last
         self.last = copied(self.parameters, self.backend)

@@ -66,7 +66,7 @@ def fit_on_host(
         jac=True,
         options={"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol},
     )
-    e.n_iter_, e.loss_ = min(int(result.nit), e.max_iter), float(result.fun)
+    e.n_iter_, e.loss_ = min(int(result.nit), e.max_iter), numpy.float64(result.fun)
     if result.status not in (0, STOPPED):
         _warn(e, f"(status={result.status}):\n{result.message}")
     return unflattened(result.x, parameters)
@@ -92,7 +92,7 @@ def fit_on_device(
         max_evaluations=e.max_fun,
         callback=iterated if watching.follows else None,
     )
-    e.n_iter_, e.loss_ = found.n_iterations, found.cost
+    e.n_iter_, e.loss_ = found.n_iterations, numpy.float64(found.cost)
     if found.reason not in ("converged", "callback"):
         _warn(e, f"({found.reason}).")
     return found.parameters
