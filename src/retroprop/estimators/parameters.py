@@ -68,11 +68,16 @@ def check_together(estimator: Any, *, incremental: bool, validates: bool) -> Non
     Raises
     ------
     ValueError
-        For `partial_fit` with early stopping, and for what "lbfgs" cannot do.
+        For `partial_fit` with early stopping, two learning rates, and what "lbfgs" cannot do.
     """
     e = estimator
     if e.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
+    if isinstance(e.solver, UpdateRule) and e.learning_rate in ("invscaling", "adaptive"):
+        raise ValueError(
+            f"learning_rate={e.learning_rate!r} goes with a solver by name; {type(e.solver).__name__} has a learning "
+            "rate of its own, which may be one of retroprop.schedules."
+        )
     if e.solver != "lbfgs":
         return
     for name, given in (

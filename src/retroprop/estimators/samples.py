@@ -65,14 +65,9 @@ class Samples:
 
         return batch
 
-    def whole(self, rows: Array | None = None) -> Batch:
-        """Return all rows, or some in their order, as one batch."""
-        n = self.n if rows is None else len(rows)
-        batch, there = self.ordered(rows)(slice(0, n))
-        if there is None:
-            return batch
-        gather = self.backend.operations().gather
-        return Batch(*(gather(part, there) for part in batch))
+    def whole(self) -> Batch:
+        """Return all rows as one batch."""
+        return self.ordered(None)(slice(0, self.n))[0]
 
 
 class Epoch(NamedTuple):
