@@ -392,6 +392,8 @@ def test_network_is_retroprops_own(tmp_path):
 
 @pytest.mark.parametrize("task", ["classes", "two", "labels", "numbers", "poisson"])
 def test_to_and_from_scikit_learn(task):
+    if task == "poisson" and "loss" not in theirs.MLPRegressor().get_params():
+        pytest.skip("scikit-learn has it from 1.7 on")
     kind = "MLPClassifier" if task in ("classes", "two", "labels") else "MLPRegressor"
     y = {"classes": Y, "two": Y > 0, "labels": np.stack([Y > 0, Y == 1], axis=1) * 1, "numbers": TARGET,
          "poisson": np.abs(TARGET)}[task]  # fmt: skip

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from harness import open_backend
 from joblib import parallel_config
 from sklearn import config_context
@@ -74,6 +75,8 @@ def test_weights_are_routed():
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_frames_have_names(library):
     frames = pytest.importorskip(library)
+    if library == "polars" and not sklearn.__version__.startswith("1.9."):
+        pytest.skip("scikit-learn reads the names of polars frames from 1.9 on")
     names = ["a", "b", "c", "d"]
     frame = frames.DataFrame({name: X[:, k] for k, name in enumerate(names)})
     found = MLPClassifier(**OPTIONS, early_stopping=True, scoring="accuracy").fit(frame, frames.Series("y", Y) if

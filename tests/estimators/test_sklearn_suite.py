@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 import sklearn
 
+pytestmark = pytest.mark.skipif(
+    not sklearn.__version__.startswith("1.9."),
+    reason=f"written against scikit-learn 1.9.1's tests, and {sklearn.__version__} is installed",
+)
+
 HERE = Path(__file__).parent
 
 
@@ -21,10 +26,6 @@ def run(*arguments, **environment):
     return json.loads(found.stdout.splitlines()[-1]), found.stdout
 
 
-@pytest.mark.skipif(
-    not sklearn.__version__.startswith("1.9."),
-    reason=f"written against scikit-learn 1.9.1's test_mlp.py, and {sklearn.__version__} is installed",
-)
 def test_scikit_learns_own_tests_of_its_mlp():
     found, output = run(str(HERE / "sklearn_suite.py"))
     assert found["status"] == 0, output

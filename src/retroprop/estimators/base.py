@@ -142,7 +142,10 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         """Return the weights of the observations, on the host."""
         if sample_weight is None:
             return None
-        return _check_sample_weight(sample_weight, numpy.empty((n, 1)), ensure_non_negative=True)
+        weight = _check_sample_weight(sample_weight, numpy.empty((n, 1)), ensure_non_negative=True)
+        if not weight.any():  # which scikit-learn sees from 1.9 on
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return weight
 
     def _begin(self, rng: Any, sizes: tuple[int, ...], out_activation: str, backend: Backend, dtype: str) -> None:
         """Draw the weights, and start counting."""

@@ -28,7 +28,8 @@ class Conversion:
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator that predicts the same, and goes on training from here.
 
-        A further `partial_fit` there begins with new moments.
+        A further `partial_fit` there begins with new moments, and without what scikit-learn has no parameter for, such
+        as dropout.
 
         Raises
         ------
@@ -38,7 +39,10 @@ class Conversion:
         theirs = getattr(neural_network, type(self).__name__)
         ours = self.get_params(deep=False)  # type: ignore[attr-defined]
         options = {name: ours[name] for name in theirs().get_params()}
-        losses = ("log_loss",) if hasattr(self, "predict_proba") else ("squared_error", "poisson")
+        if hasattr(self, "predict_proba"):
+            losses: tuple[str, ...] = ("log_loss",)
+        else:
+            losses = ("squared_error", "poisson") if "loss" in options else ("squared_error",)  # before 1.7
         for name, accepted in (*THEIRS.items(), ("loss", losses)):
             if not isinstance(ours[name], str) or ours[name] not in accepted:
                 raise ValueError(f"scikit-learn has no {name}={ours[name]!r}: it has {', '.join(accepted)}.")
