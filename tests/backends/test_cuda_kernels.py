@@ -19,6 +19,12 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.long)])
+def dtype(request):
+    """float32, and float64 on the long run: each kernel takes a compiler."""
+    return request.param
+
+
 def planned(formula, arrays):
     step = lambda operations, *given: formula(operations.xp, *given)  # noqa: E731
     recording = record(step, form_of(tuple(arrays)), ())

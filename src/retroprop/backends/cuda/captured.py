@@ -104,6 +104,8 @@ class Replay:
         self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
         self._seen: list[Any] = [None] * len(form)
         self._wanted = given_nodes(plan)
+        recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
+        self._numbers = {i: nodes for i, nodes in enumerate(recorded) if any(map(_is_number, nodes))}
         self._copied: dict[int, Array] = {}  # by index of the node: where an argument that changes is copied to
         self._given: dict[int, Array] = {}
         self._graphs: dict[int, Launch] = {}
@@ -168,12 +170,11 @@ class Replay:
 
     def numbers_of(self, arguments: tuple[Any, ...]) -> list[float]:
         """Return the numbers of a step as a row of the program's table."""
-        values = {
-            node.index: float(value)
-            for recorded, argument in zip(self._plan.recording.arguments, arguments, strict=True)
-            for node, value in zip(tree.leaves(recorded), tree.leaves(argument), strict=True)
-            if isinstance(node, Node) and node.op == "number"
-        }
+        values: dict[int, float] = {}
+        for i, nodes in self._numbers.items():
+            for node, value in zip(nodes, tree.leaves(arguments[i]), strict=True):
+                if _is_number(node):
+                    values[node.index] = float(value)
         return self.program.row_of(values)
 
     def rows_of(self, arguments: tuple[Any, ...]) -> Array | None:
@@ -263,6 +264,10 @@ class Replay:
         assert self.program.costs is not None
         dtype = numpy.dtype(str(self.program.costs.dtype))
         return self._runtime.array(self._runtime.empty(many * dtype.itemsize), 0, (many,), dtype)
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, Node) and leaf.op == "number"
 
 
 def _lies_in_one_piece(array: Array) -> bool:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 import cupy
@@ -18,6 +19,7 @@ from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
+MOST_ALGORITHMS, REPEATS = 5, 8
 
 
 class CupyRuntime(Runtime):
@@ -37,7 +39,9 @@ class CupyRuntime(Runtime):
         self._workspace: Array | None = None
         # CuPy refuses its own products within a graph (cupy#6290).
         self.graphs = self._lt is not None and switches.enabled("graph")
-        self.epilogues = self._lt is not None and switches.enabled("epilogue")
+        # cublasLt's relu makes 0 of NaN, and ours does not.
+        self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
+        self._measures = self.graphs and not deterministic and switches.enabled("autotune")
 
     # Memory -------------------------------------------------------------------------------------------------------
 
@@ -70,6 +74,8 @@ class CupyRuntime(Runtime):
         return array.copy()
 
     def alike(self, first: Array, second: Array, tolerance: float) -> bool:
+        if first.dtype.kind != "f":
+            return bool((first == second).all())
         scale = cupy.max(cupy.abs(cupy.nan_to_num(second, posinf=0.0, neginf=0.0))) if second.size else 0.0
         near = cupy.abs(first - second) <= tolerance * scale
         same = near | (first == second) | (cupy.isnan(first) & cupy.isnan(second))
@@ -91,7 +97,47 @@ class CupyRuntime(Runtime):
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
 
+        self._tune(call, launch)
         return launch
+
+    def _tune(self, call: Call, launch: Launch) -> None:
+        """Take the fastest of cublasLt's algorithms; its own order of them is right nine times of ten."""
+        if not self._measures:
+            return
+        many = min(len(call.algorithms), MOST_ALGORITHMS)
+        seconds = []
+        for number in range(many):
+            call.choose(number)
+            seconds.append(self._seconds([launch]))
+        call.choose(min(range(many), key=seconds.__getitem__))
+
+    def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
+        if not self._measures:
+            return 0
+        return min(range(len(ways)), key=[self._seconds(way) for way in ways].__getitem__)
+
+    def _seconds(self, launches: Sequence[Launch]) -> float:
+        """Return the device's time for some launches one after another, inf if they fail; as a graph, without gaps."""
+
+        def repeated() -> None:
+            for _ in range(REPEATS):
+                for launch in launches:
+                    launch()
+
+        try:
+            for launch in launches:
+                launch()
+            graph = self._recorded(repeated)
+            begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+            graph()
+            begin.record()
+            graph()
+            end.record()
+            end.synchronize()
+            return float(cupy.cuda.get_elapsed_time(begin, end)) / 1e3 / REPEATS
+        except Exception as error:
+            log.info("one way to a result is left out: %s: %s", type(error).__name__, error)
+            return inf
 
     def _by_others(self, first: Array, second: Array, result: Array) -> Launch:
         if self._precision != "highest" and str(result.dtype) == "float32":
@@ -101,11 +147,14 @@ class CupyRuntime(Runtime):
     # Graphs -------------------------------------------------------------------------------------------------------
 
     def captured(self, launches: Launch) -> Launch:
+        gc.collect()
+        return self._recorded(launches)
+
+    def _recorded(self, launches: Launch) -> Launch:
         stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
         stream.wait_event(cupy.cuda.get_current_stream().record())
         collects = gc.isenabled()
         # What is collected meanwhile might free memory or unload a module, which a capture does not survive.
-        gc.collect()
         gc.disable()
         try:
             # All memory is there already; should CuPy want some, it stays with the graph.
@@ -123,7 +172,7 @@ class CupyRuntime(Runtime):
                 gc.enable()
         graph.upload(stream)
         stream.synchronize()
-        keep = graph, pool, stream
+        keep = graph, pool, stream, launches  # whose arrays the graph has the addresses of
 
         def launch(keep: Any = keep) -> None:
             graph.launch()  # on the stream that is current, in order with all else
@@ -151,6 +200,8 @@ def products_here(device: int) -> tuple[CublasLt | None, str]:
     """Return cublasLt where it can be had and computes right, and what is to be said of it."""
     if not switches.enabled("lt"):
         return None, f"cupy.matmul ({switches.ENVIRONMENT_VARIABLE} says so)"
+    with suppress(Exception):  # CuPy loads its own cuBLAS, and with it the library that is looked for
+        cupy.cuda.device.get_cublas_handle()
     try:
         library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
         lt = CublasLt(library)

@@ -1,14 +1,18 @@
 """A plan as launches over fixed memory: what is called one by one, and captured as a graph."""
 
+import logging
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
+from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import THREADS
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
+from retroprop.backends.cuda.layout import mask_bytes, mask_leading
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.runtime import Launch, Runtime
@@ -22,6 +26,7 @@ from retroprop.backends.tracing.program import view_of
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
+log = logging.getLogger("retroprop")
 STEPS = 256  # as many are prepared at once: their numbers and their rows lie on the device
 _HOST = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
          "power": operator.pow}  # fmt: skip
@@ -72,6 +77,7 @@ class Program:
         self._arrays: dict[int, Array] = {}
         self.numbers: list[Node] = []
         self._slots: dict[int, int] = {}
+        self._weak = [node for node in plan.wanted if node.weak and node.op in _HOST]
         self.kept = {i: memory.trees.setdefault(i, tree.mapped(arguments[i], self.array)) for i in plan.kept}
         self.table = memory.own("table", (STEPS, STRIDE), "float64")
         self.tick = memory.own("tick", (), "int64")
@@ -80,6 +86,7 @@ class Program:
         n_rows = 0 if self.rows is None else self.rows.size
         self.order = memory.own("order", (STEPS, n_rows), "int64")
         self.launches = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
+        self._masks: dict[int, Epilogue] = {}
         waiting = list(plan.instructions)
         while waiting:
             self.launches += self._lowered(waiting)
@@ -135,10 +142,9 @@ class Program:
     def row_of(self, values: dict[int, float]) -> list[float]:
         """Return a row of the table, given the numbers among the arguments by index."""
         values = dict(values)
-        for node in self.plan.wanted:
-            if node.weak and node.op in _HOST:
-                x, y = (values[i.index] if isinstance(i, Node) else i for i in node.inputs)
-                values[node.index] = _HOST[node.op](x, y)
+        for node in self._weak:
+            x, y = (values[i.index] if isinstance(i, Node) else i for i in node.inputs)
+            values[node.index] = _HOST[node.op](x, y)
         return [values[node.index] for node in self.numbers]
 
     def _slot(self, node: Node) -> int:
@@ -158,8 +164,7 @@ class Program:
             return [self._loop(one)]
         node = one.nodes[0]
         if node.op == "matmul" and node.ndim == 2:
-            first, second = node.operands
-            return [self.runtime.product(self.array(first), self.array(second), self.array(node))]
+            return self._product(node, waiting)
         if node.op == "gather":
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
@@ -172,6 +177,39 @@ class Program:
             if loop is not None:
                 return [self._loop(Instruction(loop=loop, stores=[node]))]
         raise NotTraceableError(f"{node.op} of shape {node.shape} is not launched.")
+
+    def _product(self, node: Node, waiting: list[Instruction]) -> list[Launch]:
+        """Return a product, with what follows where one call does both and is faster."""
+        first, second = (self.array(operand) for operand in node.operands)
+        plain = self.runtime.product(first, second, self.array(node))
+        if not self.runtime.epilogues or not waiting:
+            return [plain]
+        at = len(self.plan.instructions) - len(waiting) - 1
+        fused = forward_of(self.plan, node, waiting[0])
+        fused = fused or backward_of(self.plan, node, waiting[0], set(self._masks), at)
+        if fused is None:
+            return [plain]
+        try:
+            mask = self._masks.get(fused.mask_of.index) or self._mask(fused.mask_of)
+            bias = 0 if fused.bias is None else self.runtime.address(self.array(fused.bias))
+            epilogue = mask._replace(kind=fused.kind, bias=bias)
+            together = self.runtime.product(first, second, self.array(node), epilogue)
+        except CublasLtError as error:
+            log.info("a product is followed by a kernel: %s", error)
+            return [plain]
+        apart = [plain, self._loop(waiting[0])]
+        if self.runtime.fastest(([together], apart)) == 1:
+            return [plain]
+        waiting.pop(0)
+        if fused.kind.startswith("relu"):
+            self._masks[fused.result.index] = mask
+        return [together]
+
+    def _mask(self, activation: Node) -> Epilogue:
+        """Return room for the mask of an activation."""
+        rows, columns = activation.shape
+        room = self._own.bytes(f"mask {activation.index} {activation.shape}", mask_bytes(columns, rows))
+        return Epilogue(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
 
     def _loop(self, one: Instruction) -> Launch:
         kernel = kernel_of(one, self._seen, self._slot)

@@ -64,5 +64,9 @@ class Runtime(ABC):
         """Return whether two arrays differ by no more than `tolerance` times the largest number, NaN in one place."""
 
     @abstractmethod
+    def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
+        """Return which of several ways to the same result takes the least time; each is run on whatever is there."""
+
+    @abstractmethod
     def captured(self, launches: Launch) -> Launch:
         """Return what `launches` launches as one graph; it is called once, and nothing runs meanwhile."""
