@@ -10,6 +10,7 @@ import jax.numpy
 import numpy
 
 from retroprop.backends.backend import PRECISIONS, Backend, BackendUnavailableError
+from retroprop.backends.memory import DeviceMemory
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType
 
@@ -96,6 +97,16 @@ class JaxBackend(Backend):
         # On a GPU or TPU a float32 product is otherwise rounded to TF32 or bfloat16 first.
         stack.enter_context(jax.default_matmul_precision("highest"))
         return stack
+
+    def memory(self) -> DeviceMemory | None:
+        told: dict[str, int] = ({} if self.device.platform == "cpu" else self.device.memory_stats()) or {}
+        if not {"bytes_limit", "bytes_in_use", "peak_bytes_in_use"} <= set(told):
+            return None
+        total = told["bytes_limit"]
+        return DeviceMemory(total - told["bytes_in_use"], total, told["peak_bytes_in_use"])
+
+    def out_of_memory(self, error: Exception) -> bool:
+        return super().out_of_memory(error) or "RESOURCE_EXHAUSTED" in str(error)
 
     def check_precision(self, precision: str, dtype: str, *, deterministic: bool = False) -> None:
         if self.device.platform == "cpu" and precision in PRECISIONS[1:]:

@@ -20,6 +20,7 @@ from retroprop.training import callbacks as hooks
 from retroprop.training import optimizers
 from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order
 from retroprop.training.callbacks import EarlyStopping, TrainingState
+from retroprop.training.device_memory import explained
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import Optimizer
 from retroprop.training.progress import Silence, display
@@ -101,6 +102,8 @@ def fit(
         For bad arguments or data, before any work.
     DivergenceError
         If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
+    OutOfDeviceMemoryError
+        If the device has no memory for it; the message says which batch size would fit.
     """
     _check_counts(epochs=epochs, batch_size=batch_size)
     clip_norm, clip_value = _clip("clip_norm", clip_norm), _clip("clip_value", clip_value)
@@ -113,6 +116,7 @@ def fit(
     if data.x.ndim != 2:
         raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
     rule = optimizers.get(optimizer)
+    order = Minibatches(data.x.shape[0], batch_size, shuffle=shuffle)
     training = Training(
         net,
         data,
@@ -126,7 +130,7 @@ def fit(
             precision=precision,
             deterministic=deterministic,
         ),
-        order=Minibatches(data.x.shape[0], batch_size, shuffle=shuffle),
+        order=order,
         rng=host.generator(seed),
         validation=_validation(net, validation_data),
         metrics=_metrics(net, metrics, y=data.y),
@@ -134,7 +138,8 @@ def fit(
         early_stopping=early_stopping,
         progress=display(progress),
     )
-    return training.run(epochs)
+    with explained(net, rule, order.batch_size):
+        return training.run(epochs)
 
 
 class Training:
@@ -199,6 +204,8 @@ class Training:
                 self.progress.stop()
             if watch is not None and watch.parameters is not None:
                 net.parameters, history.best_epoch = watch.parameters, watch.best_epoch
+            memory = self.backend.memory()
+            history.peak_memory = None if memory is None else memory.peak
             hooks.call(self.callbacks, "on_fit_end", report)
         return history
 
