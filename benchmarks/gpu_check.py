@@ -46,7 +46,7 @@ NEEDED = {
 }
 REPORTED = ("numpy", "array-api-compat", "array-api-strict", "safetensors", "cupy-cuda12x", "cupy-cuda13x", "cupy",
             "torch", "triton", "jax", "jaxlib")  # fmt: skip
-AT_ONCE = 4  # files of tests, which spend most of their time compiling on the host
+AT_ONCE = 4  # files of tests, and processes for each with pytest-xdist: most of their time they compile on the host
 A_FILE, A_ROW = 420, 240  # seconds, after which one is ended
 
 
@@ -225,6 +225,7 @@ def test_file(out: Path, name: str, limit: float) -> dict[str, Any]:
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "pytest", "-m", "gpu and not long", "-q", "-p", "no:cacheprovider", name]
     command += [f"--junitxml={results}", "--tb=short"]
+    command += ["-n", str(AT_ONCE)] if find_spec("xdist") is not None else []
     begun, cut_off = time.monotonic(), False
     with (out / f"{stem}.log").open("w", encoding="utf-8") as log:
         try:

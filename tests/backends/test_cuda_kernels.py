@@ -6,7 +6,7 @@ from cuda_on_the_host import COMPILER, run
 from harness import tolerance
 
 import retroprop as rp
-from retroprop.backends.cuda.geometry import THREADS, geometry_of
+from retroprop.backends.cuda.geometry import BLOCKS, THREADS, geometry_of
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
@@ -188,7 +188,7 @@ def test_a_grid_covers_its_domain_within_the_limits_of_cuda(domain, whole_rows, 
         assert g.lanes * g.rows == THREADS
         assert g.strips * g.lanes * g.columns * g.width >= domain[1]
         assert domain[1] % g.width == 0
-        assert not sums or g.strips * g.tall <= max(264, g.strips)
+        assert not sums or g.strips * g.tall <= max(BLOCKS, g.strips)
 
 
 @pytest.mark.parametrize("architecture", ["80", "90"])

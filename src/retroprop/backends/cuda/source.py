@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from retroprop.backends.cuda.geometry import THREADS, Geometry
-from retroprop.backends.cuda.operands import MOST_KEPT, STRIDE, Operands, Seen, strides_along
+from retroprop.backends.cuda.operands import MOST_KEPT, Operands, Seen, strides_along
 from retroprop.backends.tracing.cuda_source import TYPES
 from retroprop.backends.tracing.fusion import SUMS, base_of
 from retroprop.backends.tracing.graph import Node
@@ -77,8 +77,7 @@ class Source(Operands):
         given = [f"{TYPES[node.dtype.name]} *{name}" for name, node in self.arrays.values()]
         given += ["const double *table", "const long long *tick"] if self.numbers else []
         given += ["double *parts", "unsigned *counters"] if tail else []
-        head = [f"const double *numbers = table + *tick * {STRIDE};"] if self.numbers else []
-        lines = "\n".join(f"  {line}" for line in (*head, *body, *tail))
+        lines = "\n".join(f"  {line}" for line in (*self.head.values(), *body, *tail))
         text = (
             f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(given)}) {{\n'
             f"{lines}\n}}\n"
