@@ -61,7 +61,7 @@ def fits_loop(loop: Loop) -> bool:
 
 
 class Operands:
-    """The names in a kernel: x an array, q and s numbers read, r one computed, t a sum so far, w what is to be written."""
+    """The names in a kernel: x an array, q and s numbers read, r one computed, t a sum so far, w one to be written."""
 
     def __init__(self, one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Node], int]) -> None:
         assert one.loop is not None
