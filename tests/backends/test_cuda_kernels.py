@@ -25,6 +25,29 @@ def dtype(request):
     return request.param
 
 
+def test_the_kernel_that_ends_with_the_cost_writes_it_down_and_ticks():
+    a, y = numbers("float32", 33, 10), numbers("float32", 33, 10)
+    plan = planned(lambda xp, a, y, eta: (xp.mean(xp.sum(xp.square(a - y), axis=-1)), (a - y) * eta), [a, y, 0.5])
+    (one,) = plan.instructions
+    cost, delta = plan.recording.results
+    places = {node.index: array for node, array in zip(plan.recording.arguments, (a, y), strict=False)}
+    places |= {cost.index: np.zeros((), "float32"), delta.index: np.zeros_like(a)}
+    see = lambda node: Seen(node.index, (10, 1)[-node.ndim :] if node.ndim else (), 4)  # noqa: E731
+    for ticked in (False, True):
+        kernel = kernel_of(one, see, lambda node: 0, cost=cost, ticked=ticked)
+        assert kernel.closes
+        table, tick, costs = np.full((3, STRIDE), np.nan), np.array([1], "int64"), np.zeros(3, "float32")
+        table[0 if ticked else 1, 0] = 0.5
+        parts, counters = np.zeros(kernel.parts), np.zeros(kernel.counters, "uint32")
+        arguments = [*(places[node.index] for node in kernel.arrays), table, tick, parts, counters, costs, tick]
+        run(HEAD + kernel.text, kernel.geometry.grid, THREADS, [array.ctypes.data for array in arguments])
+        expected = np.mean(np.sum(np.square(a - y), axis=-1))
+        np.testing.assert_allclose(costs, [0.0, expected, 0.0], rtol=1e-6)
+        np.testing.assert_allclose(places[delta.index], (a - y) * 0.5, rtol=1e-6)
+        assert tick.tolist() == [2]
+    assert not kernel_of(one, see, lambda node: 0, cost=delta).closes
+
+
 def planned(formula, arrays):
     step = lambda operations, *given: formula(operations.xp, *given)  # noqa: E731
     recording = record(step, form_of(tuple(arrays)), ())

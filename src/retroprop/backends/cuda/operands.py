@@ -63,8 +63,11 @@ def fits_loop(loop: Loop) -> bool:
 class Operands:
     """The names in a kernel: x an array, q and s numbers read, r one computed, t a sum so far, w one to be written."""
 
-    def __init__(self, one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Node], int]) -> None:
+    def __init__(
+        self, one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Node], int], *, ticked: bool
+    ) -> None:
         assert one.loop is not None
+        self._row = f"(*tick - 1) * {STRIDE}" if ticked else f"*tick * {STRIDE}"
         self.loop, self._see, self._slot = one.loop, see, slot
         self.kinds, self.stages = one.loop.kinds, one.loop.stages
         self.stored = {node.index for node in one.stores}
@@ -98,7 +101,7 @@ class Operands:
         if isinstance(value, Node):
             self.numbers[value.index] = value
             name, ctype = f"s{value.index}_{dtype.name}", TYPES[dtype.name]
-            self.head[name] = f"const {ctype} {name} = {ctype}(table[*tick * {STRIDE} + {self._slot(value)}]);"
+            self.head[name] = f"const {ctype} {name} = {ctype}(table[{self._row} + {self._slot(value)}]);"
             return name
         return f"{TYPES[dtype.name]}({number_of(float(value))})" if dtype.kind == "f" else repr(value).lower()
 

@@ -86,16 +86,15 @@ class Program:
         n_rows = 0 if self.rows is None else self.rows.size
         self.order = memory.own("order", (STEPS, n_rows), "int64")
         self.launches = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
+        self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
+        self._ticked = False
         self._masks: dict[int, Epilogue] = {}
         waiting = list(plan.instructions)
         while waiting:
             self.launches += self._lowered(waiting)
-        self.costs: Array | None = None
-        if self.cost is not None:
-            self.costs = memory.own("costs", (STEPS,), self.cost.dtype)
+        if self.cost is not None and self.costs is not None and not self._ticked:
             text = advance_source(TYPES[self.cost.dtype.name])
-            arrays = [self.costs, self.array(self.cost), self.tick]
-            self.launches.append(runtime.kernel(text, (1, 1, 1), 1, arrays))
+            self.launches.append(runtime.kernel(text, (1, 1, 1), 1, [self.costs, self.array(self.cost), self.tick]))
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
@@ -212,12 +211,15 @@ class Program:
         return Epilogue(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
 
     def _loop(self, one: Instruction) -> Launch:
-        kernel = kernel_of(one, self._seen, self._slot)
+        kernel = kernel_of(one, self._seen, self._slot, cost=self.cost, ticked=self._ticked)
         arguments = [self.array(node) for node in kernel.arrays]
         arguments += [self.table, self.tick] if kernel.numbers else []
         if kernel.counters:
             # In the order of the stream one kernel follows another, so all may leave their parts in one place.
             arguments += [self._own.parts(kernel.parts), self._own.counters(kernel.counters)]
+        if kernel.closes and self.costs is not None:
+            arguments += [self.costs, self.tick]
+            self._ticked = True
         return self.runtime.kernel(HEAD + kernel.text, kernel.geometry.grid, THREADS, arguments)
 
     def _seen(self, node: Node) -> Seen:
