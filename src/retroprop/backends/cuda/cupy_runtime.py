@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import inf
@@ -12,7 +12,7 @@ import cupy
 import numpy
 
 from retroprop.backends.cuda import switches
-from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue
+from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue, alignment
 from retroprop.backends.cuda.layout import Product, product_of
 from retroprop.backends.cuda.libraries import open_library
 from retroprop.backends.cuda.runtime import Launch, Runtime
@@ -20,6 +20,7 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 MOST_ALGORITHMS, REPEATS = 5, 8
+_fastest: dict[Hashable, int] = {}  # of the algorithms of a product, for the life of the process
 
 
 class CupyRuntime(Runtime):
@@ -97,19 +98,22 @@ class CupyRuntime(Runtime):
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
 
-        self._tune(call, launch)
+        if self._measures:
+            device, aligned = cupy.cuda.runtime.getDevice(), tuple(map(alignment, call.addresses))
+            kind = "" if epilogue is None else epilogue.kind
+            self._tune(call, launch, (device, call.product, str(result.dtype), self._precision, kind, aligned))
         return launch
 
-    def _tune(self, call: Call, launch: Launch) -> None:
+    def _tune(self, call: Call, launch: Launch, key: Hashable) -> None:
         """Take the fastest of cublasLt's algorithms; its own order of them is right nine times of ten."""
-        if not self._measures:
-            return
-        many = min(len(call.algorithms), MOST_ALGORITHMS)
-        seconds = []
-        for number in range(many):
-            call.choose(number)
-            seconds.append(self._seconds([launch]))
-        call.choose(min(range(many), key=seconds.__getitem__))
+        if key not in _fastest:
+            many = min(len(call.algorithms), MOST_ALGORITHMS)
+            seconds = []
+            for number in range(many):
+                call.choose(number)
+                seconds.append(self._seconds([launch]))
+            _fastest[key] = min(range(many), key=seconds.__getitem__)
+        call.choose(_fastest[key])
 
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
         if not self._measures:
