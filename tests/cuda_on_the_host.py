@@ -178,7 +178,11 @@ class HostRuntime(Runtime):
         keep = tuple(arguments)
         return self.launched("kernel", lambda: keep and run(text, blocks, threads, addresses))
 
-    def product(self, first, second, result, epilogue=None):
+    def beside(self, launch):
+        """Launch at the last moment: what must not be touched until then is found out."""
+        return launch
+
+    def product(self, first, second, result, epilogue=None, *, beside=False):
         lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
         mapped = product_of(*lies)
         assert mapped.m * mapped.n == result.size

@@ -29,7 +29,7 @@ class Stream:
 
     def __init__(self, non_blocking=False, ptr=None):
         self.ptr = 1000 + len(STREAMS) if ptr is None else ptr
-        self.works = None
+        self.works, self.begun = None, False
         STREAMS[self.ptr] = self
 
     def do(self, work):
@@ -47,20 +47,34 @@ class Stream:
 
     def begin_capture(self, mode=None):
         assert self.ptr != 0, "cannot capture on the default stream"
-        self.works = []
+        self.works, self.begun = [], True
 
     def end_capture(self):
-        works, self.works = self.works, None
+        works = self.works
+        waiting = [stream for stream in STREAMS.values() if stream is not self and stream.works]
+        for stream in STREAMS.values():
+            stream.works, stream.begun = None, False
+        assert not waiting, "a stream of the capture was not joined"
         return Graph(works)
 
     def synchronize(self):
         refuse_in_a_capture("synchronize")
 
     def record(self, event=None):
-        return Event()
+        made = Event()
+        made.record(self)
+        return made
 
     def wait_event(self, event):
-        assert isinstance(event, Event)
+        """Join another stream's capture; where that one waits for this, the work of this comes only then."""
+        other = event.stream
+        if other.works is None or other is self:
+            return
+        if self.works is None:
+            self.works = []
+        elif self.begun:
+            self.works += other.works
+            other.works = []
 
 
 class Graph:
@@ -83,9 +97,13 @@ class Graph:
 class Event:
     clock = 0.0
 
+    def __init__(self, disable_timing=False):
+        self.stream = None
+
     def record(self, stream=None):
         Event.clock += 1.0
         self.at = Event.clock
+        self.stream = STACK[-1] if stream is None else stream
 
     def synchronize(self):
         refuse_in_a_capture("an event")

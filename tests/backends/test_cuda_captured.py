@@ -69,7 +69,8 @@ def test_a_training_is_numpys(case, few_steps):
     assert backend.runtime.log["graph"] > 0
 
 
-def test_an_epoch_is_graphs_and_little_else(few_steps):
+def test_an_epoch_is_graphs_and_little_else(few_steps, monkeypatch):
+    monkeypatch.setattr(HostRuntime, "fastest", lambda self, ways: 0)
     backend = CudaOnTheHost()
     trained(backend, epochs=1)
     log = backend.runtime.log

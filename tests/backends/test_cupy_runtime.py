@@ -64,7 +64,9 @@ SIZES = (6, 8, 130, 3)
     {}, {"precision": "tf32"}, {"precision": "tf32", "deterministic": True}, {"precision": "bf16"},
 ], ids=["highest", "tf32", "deterministic", "bf16"])  # fmt: skip
 @pytest.mark.parametrize("options", [
-    {"batch_size": 12}, {"batch_size": 12, "shuffle": False, "dtype": "float64"}, {"batch_size": None},
+    {"batch_size": 12},
+    pytest.param({"batch_size": 12, "shuffle": False, "dtype": "float64"}, marks=pytest.mark.long),
+    pytest.param({"batch_size": None}, marks=pytest.mark.long),
 ], ids=["shuffled", "in order, float64", "full batch"])  # fmt: skip
 def test_a_training_is_numpys(own, options, made, caplog):
     module, library = made()
@@ -120,8 +122,8 @@ def test_what_waits_within_a_step_ends_the_capture_and_not_the_training(made, ca
     module, _ = made()
     backend = OverTheModule(module)
 
-    def waits(self, first, second, result, epilogue=None, whole=module.CupyRuntime.product):
-        launch = whole(self, first, second, result, epilogue)
+    def waits(self, first, second, result, epilogue=None, whole=module.CupyRuntime.product, **options):
+        launch = whole(self, first, second, result, epilogue, **options)
         return lambda: (launch(), cupy_on_the_host.asnumpy(result))
 
     monkeypatch.setattr(module.CupyRuntime, "product", waits)

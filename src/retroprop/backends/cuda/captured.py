@@ -109,7 +109,7 @@ class Replay:
         self._copied: dict[int, Array] = {}  # by index of the node: where an argument that changes is copied to
         self._given: dict[int, Array] = {}
         self._graphs: dict[int, Launch] = {}
-        self._captures = runtime.graphs
+        self._captures, self._forked = runtime.graphs, False
         self._bind(arguments)
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
@@ -212,10 +212,13 @@ class Replay:
         for _ in range(many):
             self.program.run()
 
+    def _forking(self) -> None:
+        self.program.run(forked=True)
+
     def _capture(self, steps: int) -> None:
         def launches() -> None:
             for _ in range(steps):
-                self.program.run()
+                self.program.run(forked=self._forked)
 
         try:
             self._graphs[steps] = self._runtime.captured(launches)
@@ -236,9 +239,10 @@ class Replay:
             return self.program.run()
         self.program.run()  # compiles and loads what is not yet, which no graph may do
         after = [copied(array) for array in state]
+        self._forked = bool(self.program.beside) and self._runtime.fastest([[self._forking], [self.program.run]]) == 0
         self._capture(1)
         if not self._captures:
-            return None
+            return self._restore(state, after)  # what was measured ran, too
         self._restore(state, before)
         self._graphs[1]()
         for array, expected in zip(state, after, strict=True):

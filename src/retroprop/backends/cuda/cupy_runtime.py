@@ -37,7 +37,9 @@ class CupyRuntime(Runtime):
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self._precision, self._deterministic = precision, deterministic
         self._lt, _ = products_here(cupy.cuda.runtime.getDevice())
-        self._workspace: Array | None = None
+        self._workspaces: dict[bool, Array] = {}
+        self._side: Any = None
+        self._events: list[Any] = []  # of a capture, for as long as it lasts
         # CuPy refuses its own products within a graph (cupy#6290).
         self.graphs = self._lt is not None and switches.enabled("graph")
         # cublasLt's relu makes 0 of NaN, and ours does not.
@@ -82,18 +84,21 @@ class CupyRuntime(Runtime):
         same = near | (first == second) | (cupy.isnan(first) & cupy.isnan(second))
         return bool(same.all())
 
-    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
+    def product(
+        self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None, *, beside: bool = False
+    ) -> Launch:
         if self._lt is None:
             return self._by_others(first, second, result)
-        if self._workspace is None:
-            # One product follows another in the order of the stream, so that they share it.
-            self._workspace = self.empty(WORKSPACE_BYTES)
+        if beside not in self._workspaces:
+            # Of one stream one product follows another, so that they share it.
+            self._workspaces[beside] = self.empty(WORKSPACE_BYTES)
+        workspace = self._workspaces[beside]
         call = Call(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
-            str(result.dtype), self._precision, (self._workspace.data.ptr, WORKSPACE_BYTES),
+            str(result.dtype), self._precision, (workspace.data.ptr, WORKSPACE_BYTES),
             epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, self._workspace
+        keep = first, second, result, workspace
 
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
@@ -148,6 +153,19 @@ class CupyRuntime(Runtime):
             raise RuntimeError(f"precision {self._precision!r} needs cublasLt, and that is not used here.")
         return lambda: cupy.matmul(first, second, out=result)
 
+    def beside(self, launch: Launch) -> Launch:
+        if self._side is None:
+            self._side = cupy.cuda.Stream(non_blocking=True)
+        side, here = self._side, cupy.cuda.get_current_stream()
+        forked, done = cupy.cuda.Event(disable_timing=True), cupy.cuda.Event(disable_timing=True)
+        self._events += [forked, done]
+        forked.record(here)
+        side.wait_event(forked)
+        with side:
+            launch()
+            done.record(side)
+        return lambda: here.wait_event(done)
+
     # Graphs -------------------------------------------------------------------------------------------------------
 
     def captured(self, launches: Launch) -> Launch:
@@ -172,6 +190,7 @@ class CupyRuntime(Runtime):
                     raise
                 graph = stream.end_capture()
         finally:
+            self._events.clear()
             if collects:
                 gc.enable()
         graph.upload(stream)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda.beside import products_beside
 from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
 from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import THREADS
@@ -54,7 +55,9 @@ class Program:
     Attributes
     ----------
     launches : list
-        One step, in order.
+        One step, in order: the place of an instruction, and a launch.
+    beside : dict
+        The instructions that may run beside others, and the one that each must come before.
     kept : dict
         For an argument that stays, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
@@ -85,16 +88,23 @@ class Program:
         self.rows = self._rows()
         n_rows = 0 if self.rows is None else self.rows.size
         self.order = memory.own("order", (STEPS, n_rows), "int64")
-        self.launches = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
+        # What is measured runs before there is an order: its rows must be there.
+        runtime.copy(self.order, runtime.constant(numpy.zeros(self.order.shape), numpy.dtype("int64")))()
+        copies = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
+        self.launches = [(-1, launch) for launch in copies]
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
         self._masks: dict[int, Epilogue] = {}
+        where = lambda node: runtime.address(self.array(node))  # noqa: E731
+        self.beside = products_beside(plan.instructions, plan.places, where) if runtime.graphs else {}
         waiting = list(plan.instructions)
         while waiting:
-            self.launches += self._lowered(waiting)
+            at = len(plan.instructions) - len(waiting)
+            self.launches += [(at, launch) for launch in self._lowered(waiting)]
         if self.cost is not None and self.costs is not None and not self._ticked:
             text = advance_source(TYPES[self.cost.dtype.name])
-            self.launches.append(runtime.kernel(text, (1, 1, 1), 1, [self.costs, self.array(self.cost), self.tick]))
+            ends = runtime.kernel(text, (1, 1, 1), 1, [self.costs, self.array(self.cost), self.tick])
+            self.launches.append((len(plan.instructions), ends))
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
@@ -180,10 +190,10 @@ class Program:
     def _product(self, node: Node, waiting: list[Instruction]) -> list[Launch]:
         """Return a product, with what follows where one call does both and is faster."""
         first, second = (self.array(operand) for operand in node.operands)
-        plain = self.runtime.product(first, second, self.array(node))
-        if not self.runtime.epilogues or not waiting:
-            return [plain]
         at = len(self.plan.instructions) - len(waiting) - 1
+        plain = self.runtime.product(first, second, self.array(node), beside=at in self.beside)
+        if not self.runtime.epilogues or not waiting or at in self.beside:
+            return [plain]
         fused = forward_of(self.plan, node, waiting[0])
         fused = fused or backward_of(self.plan, node, waiting[0], set(self._masks), at)
         if fused is None:
@@ -247,10 +257,20 @@ class Program:
             at += leaf.size
         return launches
 
-    def run(self) -> None:
-        """Launch one step."""
-        for launch in self.launches:
-            launch()
+    def run(self, *, forked: bool = False) -> None:
+        """Launch one step; `forked`, within a graph, with products beside one another where they may be."""
+        waited: list[tuple[int, Launch]] = []
+        for at, launch in self.launches:
+            for until, join in waited:
+                if until <= at:
+                    join()
+            waited = [one for one in waited if one[0] > at]
+            if forked and at in self.beside:
+                waited.append((self.beside[at], self.runtime.beside(launch)))
+            else:
+                launch()
+        for _, join in waited:
+            join()
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; those that stay are the arguments that come back."""

@@ -48,8 +48,14 @@ class Runtime(ABC):
         """Compile a kernel and return its launch."""
 
     @abstractmethod
-    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
-        """Return the launch of result = first @ second."""
+    def product(
+        self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None, *, beside: bool = False
+    ) -> Launch:
+        """Return the launch of result = first @ second; `beside` others it needs memory of its own to work in."""
+
+    @abstractmethod
+    def beside(self, launch: Launch) -> Launch:
+        """Launch what may run beside what is launched next, within a graph; return what waits for it."""
 
     @abstractmethod
     def copy(self, target: Array, source: Array) -> Launch:
