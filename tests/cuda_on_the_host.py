@@ -143,7 +143,7 @@ class HostRuntime(Runtime):
     """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
 
     def __init__(self, *, graphs=True, epilogues=False, choice=0):
-        self.graphs, self.epilogues, self.choice = graphs, epilogues, choice
+        self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
         self.recording, self.log = None, Counter()
 
     def launched(self, what, work):

@@ -102,7 +102,9 @@ def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
     assert len(replayed) == 1 + 2 + 1 + 1
 
 
-@pytest.mark.parametrize("listed", ["graph", "lt", "epilogue", "autotune", "kernels", "graph,lt,epilogue,kernels"])
+@pytest.mark.parametrize(
+    "listed", ["graph", "fork", "lt", "epilogue", "autotune", "kernels", "graph,lt,epilogue,kernels"]
+)
 def test_each_part_can_be_switched_off(cupy, listed, monkeypatch):
     from retroprop.backends.cuda.cupy_runtime import products_here
 

@@ -83,7 +83,14 @@ def test_a_training_is_numpys(own, options, made, caplog):
 
 
 def test_each_part_can_be_switched_off(made, monkeypatch):
-    for listed, graphs in (("graph", False), ("lt", False), ("epilogue", True), ("autotune", True), ("", True)):
+    for listed, graphs in (
+        ("graph", False),
+        ("lt", False),
+        ("epilogue", True),
+        ("autotune", True),
+        ("fork", True),
+        ("", True),
+    ):
         monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)
         module, _ = made()
         backend = OverTheModule(module)

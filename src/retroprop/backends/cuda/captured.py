@@ -104,8 +104,13 @@ class Replay:
         self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
         self._seen: list[Any] = [None] * len(form)
         self._wanted = given_nodes(plan)
-        recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
-        self._numbers = {i: nodes for i, nodes in enumerate(recorded) if any(map(_is_number, nodes))}
+        self._recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
+        self._numbers = {i: nodes for i, nodes in enumerate(self._recorded) if any(map(_is_number, nodes))}
+        self._reading = [  # the arguments with arrays that are read where they are
+            i
+            for i, nodes in enumerate(self._recorded)
+            if any(isinstance(node, Node) and node.index in self._wanted for node in nodes)
+        ]
         self._copied: dict[int, Array] = {}  # by index of the node: where an argument that changes is copied to
         self._given: dict[int, Array] = {}
         self._graphs: dict[int, Launch] = {}
@@ -125,7 +130,7 @@ class Replay:
 
     def _bind(self, arguments: tuple[Any, ...]) -> None:
         """Make the program, reading the arrays of the arguments where they are."""
-        for index, array in self._arrays(arguments):
+        for index, array in self._arrays(arguments, self._reading):
             known = self._given.get(index)
             if index not in self._copied and known is None and _lies_in_one_piece(array):
                 self._given[index] = array
@@ -143,24 +148,25 @@ class Replay:
             if arguments[i] is not kept:
                 for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
                     self._runtime.copy(target, source)()
+        others = [i for i in self._reading if arguments[i] is not self._seen[i]]
         moved = any(
             index not in self._copied and self._moved(self._given[index], array)
-            for index, array in self._arrays(arguments, changed=True)
+            for index, array in self._arrays(arguments, others)
         )
         if moved:
             self._bind(arguments)
-        for index, array in self._arrays(arguments):
-            if index in self._copied:
-                self._runtime.copy(self._copied[index], array)()
+        if self._copied:
+            for index, array in self._arrays(arguments, self._reading):
+                if index in self._copied:
+                    self._runtime.copy(self._copied[index], array)()
         self._seen = list(arguments)
 
-    def _arrays(self, arguments: tuple[Any, ...], *, changed: bool = False) -> list[tuple[int, Array]]:
-        """Return the arrays that are read where they are; of arguments that are other objects only, if `changed`."""
+    def _arrays(self, arguments: tuple[Any, ...], numbers: Sequence[int]) -> list[tuple[int, Array]]:
+        """Return the arrays of some arguments that are read where they are, each with the index of its node."""
         return [
             (node.index, array)
-            for i, (recorded, argument) in enumerate(zip(self._plan.recording.arguments, arguments, strict=True))
-            if not (changed and argument is self._seen[i])
-            for node, array in zip(tree.leaves(recorded), tree.leaves(argument), strict=True)
+            for i in numbers
+            for node, array in zip(self._recorded[i], tree.leaves(arguments[i]), strict=True)
             if isinstance(node, Node) and node.index in self._wanted
         ]
 

@@ -42,6 +42,7 @@ class CupyRuntime(Runtime):
         self._events: list[Any] = []  # of a capture, for as long as it lasts
         # CuPy refuses its own products within a graph (cupy#6290).
         self.graphs = self._lt is not None and switches.enabled("graph")
+        self.forks = self.graphs and switches.enabled("fork")
         # cublasLt's relu makes 0 of NaN, and ours does not.
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
         self._measures = self.graphs and not deterministic and switches.enabled("autotune")

@@ -96,7 +96,7 @@ class Program:
         self._ticked = False
         self._masks: dict[int, Epilogue] = {}
         where = lambda node: runtime.address(self.array(node))  # noqa: E731
-        self.beside = products_beside(plan.instructions, plan.places, where) if runtime.graphs else {}
+        self.beside = products_beside(plan.instructions, plan.places, where) if runtime.forks else {}
         waiting = list(plan.instructions)
         while waiting:
             at = len(plan.instructions) - len(waiting)

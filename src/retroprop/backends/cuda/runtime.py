@@ -20,11 +20,14 @@ class Runtime(ABC):
     ----------
     graphs : bool
         Whether launches can be captured: all of them, the products too.
+    forks : bool
+        Whether launches of a graph may run beside one another.
     epilogues : bool
         Whether a product can do what an `Epilogue` says besides.
     """
 
     graphs: bool = False
+    forks: bool = False
     epilogues: bool = False
 
     @abstractmethod
