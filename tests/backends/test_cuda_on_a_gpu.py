@@ -52,7 +52,7 @@ def assert_same(one, other, factor=1.0):
 @pytest.mark.parametrize("shape", [(128, 784, 256), (1, 5, 3), (33, 17, 10), (256, 10, 784)])
 @pytest.mark.parametrize(
     ("dtype", "precision", "error"),
-    [("float64", "highest", 1e-13), ("float32", "highest", 2e-6), ("float32", "tf32", 2e-3), ("float32", "bf16", 2e-2)],
+    [("float64", "highest", 1e-13), ("float32", "highest", 5e-6), ("float32", "tf32", 2e-3), ("float32", "bf16", 2e-2)],
 )
 def test_products(cupy, turned, shape, dtype, precision, error):
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
@@ -239,11 +239,16 @@ def test_what_the_backend_says_of_itself(cupy):
 
 
 def test_a_training_that_does_not_fit_says_what_would(cupy):
-    free = rp.get_backend("cupy").memory().free
-    cupy.get_default_memory_pool().set_limit(size=min(free, 2**29))
+    import gc
+
+    gc.collect()
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    # Room for the network, a copy and Adam's state, 64 MiB each, and for no step.
+    pool.set_limit(size=pool.used_bytes() + 280 * 2**20)
     try:
         net = rp.Network((20, 4096, 4096, 5), output="softmax", loss="cross_entropy", seed=0, backend="cupy")
         with pytest.raises(rp.backends.memory.OutOfDeviceMemoryError, match="no memory to train with 300 rows"):
             rp.fit(net, X, Y, epochs=1)
     finally:
-        cupy.get_default_memory_pool().set_limit(size=0)
+        pool.set_limit(size=0)
