@@ -16,8 +16,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 @pytest.fixture
 def few_steps(monkeypatch):
     """Prepare five steps at once and unroll two, so that small runs meet all cases."""
-    for module in (captured, program):
-        monkeypatch.setattr(module, "STEPS", 5)
+    monkeypatch.setattr(program, "STEPS", 5)
     monkeypatch.setattr(captured, "UNROLLED", 2)
 
 

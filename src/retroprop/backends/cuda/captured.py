@@ -8,7 +8,7 @@ import numpy
 
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE
-from retroprop.backends.cuda.program import STEPS, Program, given_nodes, planned
+from retroprop.backends.cuda.program import Program, given_nodes, planned
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.captured import plan_of
@@ -65,8 +65,9 @@ class CudaStep:
         replay.take(first)
         costs = replay.room_for_costs(len(hypers))
         numbers = [replay.numbers_of((parameters, state, hyper, data, rows[0], None)) for hyper in hypers]
-        for at in range(0, len(hypers), STEPS):
-            many = min(STEPS, len(hypers) - at)
+        most = replay.program.steps
+        for at in range(0, len(hypers), most):
+            many = min(most, len(hypers) - at)
             replay.begin(numbers[at : at + many], rows[at : at + many])
             replay.steps(many)
             self._runtime.copy(costs[at : at + many], replay.program.costs[:many])()

@@ -29,6 +29,7 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 STEPS = 256  # as many are prepared at once: their numbers and their rows lie on the device
+MANY_ROWS = 2**16  # of a batch, so that fewer are: what is measured takes some 40
 _HOST = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
          "power": operator.pow}  # fmt: skip
 
@@ -62,6 +63,8 @@ class Program:
         For an argument that stays, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
         What the steps of a run differ in: a row of numbers each, how many are done, the rows of the data, their costs.
+    steps : int
+        How many may be prepared at once.
     numbers : list of Node
         The Python numbers that a row of the table holds.
 
@@ -87,7 +90,8 @@ class Program:
         self.cost = self._cost()
         self.rows = self._rows()
         n_rows = 0 if self.rows is None else self.rows.size
-        self.order = memory.own("order", (STEPS, n_rows), "int64")
+        self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, 64)
+        self.order = memory.own("order", (self.steps, n_rows), "int64")
         # What is measured runs before there is an order: its rows must be there.
         runtime.copy(self.order, runtime.constant(numpy.zeros(self.order.shape), numpy.dtype("int64")))()
         copies = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
