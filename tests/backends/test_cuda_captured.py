@@ -110,6 +110,25 @@ def test_a_graph_that_does_something_else_is_not_trusted(few_steps, caplog, monk
     assert "a graph did not do what its launches do" in caplog.text
 
 
+@pytest.mark.parametrize("room", [0, 7])
+def test_without_memory_to_try_a_graph_steps_are_launched(few_steps, caplog, monkeypatch, room):
+    """Room for some of the copies only: before the first step, and after it."""
+    whole, made = HostRuntime.copied, []
+
+    def copied(self, array):
+        made.append(array)
+        # parameters, state, tick and cost are fourteen arrays
+        if array.ndim and len(made) > 2 * room:
+            raise MemoryError("full")
+        return whole(self, array)
+
+    monkeypatch.setattr(HostRuntime, "copied", copied)
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        found = trained(CudaOnTheHost())
+    assert "no memory for a copy to try it on: full" in caplog.text
+    assert_same_training(found, trained("numpy"))
+
+
 def test_without_graphs_every_step_is_launched(few_steps):
     backend = CudaOnTheHost(graphs=False)
     assert_same_training(trained(backend), trained("numpy"))

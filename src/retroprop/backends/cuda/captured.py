@@ -238,27 +238,37 @@ class Replay:
 
     def _try(self) -> None:
         """Do one step launch by launch, capture it, do it again from the same state, and see that all is the same."""
-        state, copied = self._state(), self._runtime.copied
+        state, ran = self._state(), False
         try:
-            before = [copied(array) for array in state]
+            before = self._copies(state)
+            self.program.run()  # compiles and loads what is not yet, which no graph may do
+            ran = True
+            after = self._copies(state)
         except MemoryError as error:
             self._refuse(f"there is no memory for a copy to try it on: {error}")
-            return self.program.run()
-        self.program.run()  # compiles and loads what is not yet, which no graph may do
-        after = [copied(array) for array in state]
+            return None if ran else self.program.run()
         self._forked = bool(self.program.beside) and self._runtime.fastest([[self._forking], [self.program.run]]) == 0
         self._capture(1)
         if not self._captures:
             return self._restore(state, after)  # what was measured ran, too
         self._restore(state, before)
         self._graphs[1]()
-        for array, expected in zip(state, after, strict=True):
-            floats = numpy.dtype(str(array.dtype)).kind == "f"
-            tolerance = 4.0 * float(numpy.finfo(str(array.dtype)).eps) ** 0.5 if floats else 0.0
-            if not self._runtime.alike(array, expected, tolerance):
-                self._restore(state, after)
-                return self._refuse("a graph did not do what its launches do")
+        if not self._same(state, after):
+            self._restore(state, after)
+            self._refuse("a graph did not do what its launches do")
         return None
+
+    def _copies(self, arrays: list[Array]) -> list[Array]:
+        return [self._runtime.copied(array) for array in arrays]
+
+    def _same(self, arrays: list[Array], expected: list[Array]) -> bool:
+        """Return whether arrays are what they should be, to the tolerance of their dtypes."""
+        for array, other in zip(arrays, expected, strict=True):
+            dtype = numpy.dtype(str(array.dtype))
+            tolerance = 4.0 * float(numpy.finfo(dtype).eps) ** 0.5 if dtype.kind == "f" else 0.0
+            if not self._runtime.alike(array, other, tolerance):
+                return False
+        return True
 
     def _restore(self, state: list[Array], values: list[Array]) -> None:
         for array, value in zip(state, values, strict=True):
