@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retroprop.backends import Backend
+from retroprop.backends.backend import PLAIN, Backend
 from retroprop.backends.cuda.captured import CudaStep
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.layout import product_of
@@ -253,7 +253,7 @@ class CudaOnTheHost(NumpyBackend):
         super().__init__()
         self.options = options
 
-    def capture(self, step, *, donate=(), precision="highest", deterministic=False):
+    def capture(self, step, *, donate=(), demands=PLAIN):
         plain = Backend.capture(self, step)
         self.runtime = HostRuntime(**self.options)
         self.step = CudaStep(step, plain, donate, self.runtime)

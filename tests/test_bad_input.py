@@ -39,6 +39,8 @@ def network(**options):
         ({"initializer": 0.1}, TypeError, "initializer must be a name or one of retroprop's own objects, not 0.1"),
         ({"l2": -0.1}, ValueError, "l2 must be 0 or above and finite, not -0.1"),
         ({"l2": None}, TypeError, "l2 must be a number, not None"),
+        ({"l2": [0.1]}, ValueError, "l2 must be one number, or one for each of 2 matrices of weights, not 1"),
+        ({"l1": [0.1, -1.0]}, ValueError, "l1 must be 0 or above and finite, not -1.0"),
         ({"l2": "a"}, TypeError, "l2 must be a number, not 'a'"),
         (
             {"dropout": np.array([0.1, 0.2])},
@@ -222,7 +224,7 @@ def test_metrics_that_mean_nothing_for_the_targets(backend):
     ("make", "message"),
     [
         (lambda: rp.optimizers.SGD(-0.1), "learning_rate must be above 0"),
-        (lambda: rp.optimizers.SGD(0.1, momentum=1.0), "momentum of SGD must be in [0, 1), not 1.0"),
+        (lambda: rp.optimizers.SGD(0.1, momentum=1.5), "momentum of SGD must be in [0, 1], not 1.5"),
         (lambda: rp.optimizers.SGD(0.1, nesterov=True), "nesterov of SGD needs a momentum above 0"),
         (lambda: rp.optimizers.Adam(beta2=1.0), "beta2 of Adam must be in [0, 1)"),
         (lambda: rp.EarlyStopping(patience=0), "patience of EarlyStopping must be a whole number, 1 or more"),

@@ -46,8 +46,8 @@ class Network:
         Where the parameters start; see `retroprop.initializers`.
     bias : bool
         False gives a network without biases.
-    l2, l1 : float
-        λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁ that J includes.
+    l2, l1 : float, or sequence of float
+        λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁ that J includes, for all Θ or one for each.
     dropout : float or sequence of float
         p of all hidden layers, or of each, in [0, 1): the part of the neurons masked at each step of `fit`.
     seed : int, Generator or None
@@ -78,8 +78,8 @@ class Network:
         loss: Any = "squared_error",
         initializer: Any = "glorot_uniform",
         bias: bool = True,
-        l2: float = 0.0,
-        l1: float = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        l1: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
         seed: Any = None,
         dtype: Any = "float32",
@@ -109,8 +109,8 @@ class Network:
         hidden: Any = "relu",
         output: Any = "identity",
         loss: Any = "squared_error",
-        l2: float = 0.0,
-        l1: float = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        l1: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
         dtype: Any = None,
         backend: Any = None,

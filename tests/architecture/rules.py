@@ -24,7 +24,8 @@ MAY_IMPORT_LIBRARIES_LATE = ("bench",)
 MAY_NAME_BACKENDS = ("backends", "bench", "cli")
 # What waits for a device, or cannot be captured: never where a step runs.
 HOT = ("functions.activations", "functions.losses", "functions.outputs", "functions.special", "core.operations",
-       "core.forward", "core.backward", "core.parameters", "training.step", "training.optimizers")  # fmt: skip
+       "core.forward", "core.backward", "core.parameters", "training.step", "training.optimizers",
+       "training.lbfgs")  # fmt: skip
 WAITS = ("float", "bool", "int", "item", "tolist", "nonzero", "clip", "sign", "argwhere", "unique")
 CREATES = ("zeros", "ones", "full", "empty", "eye", "arange", "linspace", "asarray")
 # The check on the host creates host arrays, and initializers draw on the host.

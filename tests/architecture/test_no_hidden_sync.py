@@ -8,8 +8,9 @@ import pytest
 from harness import open_backend
 
 import retroprop as rp
+from retroprop.backends import intake
 from retroprop.functions.activations import ACTIVATIONS
-from retroprop.training import optimizers, step
+from retroprop.training import lbfgs, optimizers, step
 from retroprop.training.batches import dropout_masks
 
 
@@ -95,3 +96,31 @@ def test_every_loss(strict, output, loss, y):
 def test_every_optimizer_with_clipping(strict, optimizer):
     net = rp.Network([3, 4, 2], seed=0, backend=strict[0])
     run_steps(strict, net, net.batch(X, [[1, 0], [3, 1], [0, 0]]), optimizer, clip_norm=1.0, clip_value=0.5)
+
+
+def test_iterations_of_lbfgs_ask_for_nothing_but_what_they_read(strict):
+    backend, forbid, allow = strict
+    net = rp.Network([3, 4, 2], hidden="tanh", seed=0, backend=backend, l2=0.1)
+    batch = net.batch(X, [[1, 0], [3, 1], [0, 0]], WEIGHT)
+    bound = lbfgs.bind(backend, net.architecture, optimizers.LBFGS())
+    reads = []
+
+    def read(*arguments):
+        allow()
+        reads.append(intake.read(*arguments))
+        forbid()
+        return reads[-1]
+
+    with pytest.MonkeyPatch.context() as patched, backend.active():
+        patched.setattr(lbfgs, "read", read)
+        forbid()
+        try:
+            result = bound(net.parameters, (), (), batch, None, None)
+            for _ in range(3):
+                result = bound(result.parameters, result.state, (), batch, None, None)
+        finally:
+            allow()
+    assert len(result.state.pairs) == 4
+    assert len(reads) >= 1 + 2 * 4
+    for array in (*result.parameters.leaves, result.cost, result.a, result.state.pairs[-1].rho):
+        assert backend.owns(array)

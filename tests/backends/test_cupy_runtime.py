@@ -14,6 +14,7 @@ from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
 from retroprop.backends import Backend
+from retroprop.backends.backend import PLAIN
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.captured import CudaStep
 
@@ -45,14 +46,14 @@ class OverTheModule(CudaOnTheHost):
         super().__init__()
         self.module, self.options = module, options
 
-    def check_precision(self, precision, dtype, **options):
+    def check_demands(self, demands, dtype):
         """Take all."""
 
     def asarray(self, x, dtype=None, *, copy=None):
         return super().asarray(x, dtype, copy=copy).view(cupy_on_the_host.Array)
 
-    def capture(self, step, *, donate=(), precision="highest", deterministic=False):
-        self.runtime = self.module.CupyRuntime(precision=precision, deterministic=deterministic)
+    def capture(self, step, *, donate=(), demands=PLAIN):
+        self.runtime = self.module.CupyRuntime(precision=demands.precision, deterministic=demands.deterministic)
         self.step = CudaStep(step, Backend.capture(self, step), donate, self.runtime)
         return self.step
 

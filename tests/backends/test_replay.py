@@ -103,7 +103,13 @@ def data_of(net, m, targets, *, weighted=False, seed=0):
 def both(net, optimizer, data, batches, *, masked=False, learning_rate=0.01, **clips):
     """Run the same batches through the recorded step and the plain one; return what each ends with."""
     backend, results = net.backend, []
-    step = steps._step(net.architecture, optimizer, clips.get("clip_norm"), clips.get("clip_value"))
+    step = steps._step(
+        net.architecture,
+        optimizer,
+        clips.get("clip_norm"),
+        clips.get("clip_value"),
+        clips.get("penalties_of_sum", False),
+    )
     recorded = backend.capture(step, donate=(0, 1))
     for run in (recorded, partial(step, Operations(backend.xp, backend.device))):
         rng = np.random.default_rng(3)
@@ -134,6 +140,25 @@ def assert_same(results, dtype, factor=1.0):
 
 
 SHUFFLED = [np.random.default_rng(9).permutation(70)[at : at + 30] for at in (0, 30, 60)]  # the last batch has 10
+
+
+def test_the_gradient_without_an_update(lowering, dtype):
+    """What L-BFGS evaluates: nothing is donated, and what it returned is right until the next call."""
+    net = rp.Network([6, 40, 3], hidden="tanh", output="softmax", loss="cross_entropy", l2=0.1, seed=0, dtype=dtype,
+                     backend=lowering)  # fmt: skip
+    data = data_of(net, 70, "indices", weighted=True)
+    measure, plain = steps.bind_measure(lowering, net.architecture), steps._measure(net.architecture)
+    operations = Operations(lowering.xp, lowering.device)
+    for seed in range(3):
+        parameters = rp.Network([6, 40, 3], seed=seed, dtype=dtype, backend=lowering).parameters
+        before = [lowering.to_numpy(leaf).copy() for leaf in parameters.leaves]
+        with lowering.active():
+            results = [measure(parameters, data), plain(operations, parameters, data)]
+            found, expected = ([lowering.to_numpy(r) for r in (m.cost, *m.gradients.leaves, m.a)] for m in results)
+        assert_same([found, expected], dtype)
+        for leaf, kept in zip(parameters.leaves, before, strict=True):
+            np.testing.assert_array_equal(lowering.to_numpy(leaf), kept)
+    assert measure._programs, "it was not recorded"
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -184,6 +209,13 @@ def test_penalties_and_dropout(bias, options, dtype, every):
     net = rp.Network([6, 8, 5, 3], hidden=["relu", "gelu"], bias=bias, seed=0, dtype=dtype, backend=every, **options)
     data = data_of(net, 70, "numbers", weighted=True)
     assert_same(both(net, OPTIMIZERS["nesterov"], data, SHUFFLED, masked="dropout" in options), dtype)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_penalties_of_each_batch(weighted, dtype, every):
+    net = rp.Network([6, 8, 3], l2=[0.5, 0.25], l1=0.1, seed=0, dtype=dtype, backend=every)
+    data = data_of(net, 70, "numbers", weighted=weighted)
+    assert_same(both(net, OPTIMIZERS["sgd"], data, SHUFFLED, penalties_of_sum=True), dtype)
 
 
 @pytest.mark.parametrize("clips", [{"clip_norm": 0.1}, {"clip_norm": 1e6}, {"clip_value": 0.01},

@@ -121,3 +121,22 @@ def test_a_rule_that_looks_at_whole_arrays_is_not_joined():
     rp.fit(net, x, y, optimizer=Norms(0.1), epochs=1)
     for found, wanted in zip(net.parameters.leaves, expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize("options", [{}, {"l2": 0.01}, {"l1": 0.001}])
+def test_a_wide_theta_its_gradient_and_its_state_lie_column_by_column(options, monkeypatch):
+    monkeypatch.setenv("RETROPROP_NUMBA", "0")
+    net = rp.Network([300, 40, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy", **options)
+    bound = steps.bind(net.backend, net.architecture, rp.optimizers.Adam())
+    data = net.batch(np.ones((5, 300)), np.zeros(5, int))
+    parameters, state = net.parameters, rp.optimizers.Adam().start(net.parameters, np.zeros_like)
+    parameters, state, *_ = bound(parameters, state, (0.1,), data, None, None)
+    for leaves in (parameters, *state):
+        wide, narrow = leaves.thetas
+        assert wide.shape == (40, 300)
+        assert wide.T.flags.c_contiguous
+        assert narrow.flags.c_contiguous
+    (program,) = bound._programs.values()
+    plan = program.plan
+    products = [node for node in plan.wanted if node.op == "matmul" and node.shape == (40, 300)]
+    assert [plan.places[node.index].columns_first for node in products] == [True]

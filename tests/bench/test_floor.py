@@ -34,6 +34,20 @@ def test_shapes_are_those_of_the_step(monkeypatch):
     assert counted == parse("3-5-4@7").flops
 
 
+def test_a_wide_theta_lies_as_in_a_step(monkeypatch):
+    """Column by column, and its gradient: the rule is one, `turns`, and this shows that it is kept here."""
+    seen = []
+    monkeypatch.setattr("retroprop.bench.floor.np.dot", lambda a, b, out: seen.append((a, b, out)))
+    from retroprop import get_backend
+
+    multiply(get_backend("numpy"), parse("784-100-10@7").products, "float32")()
+    (x, theta, z), *_, (xt, delta, gradient) = seen
+    assert (x.shape, theta.shape, z.shape) == ((7, 784), (784, 100), (7, 100))
+    assert theta.flags.c_contiguous
+    assert (xt.shape, delta.shape, gradient.shape) == ((784, 7), (7, 100), (784, 100))
+    assert gradient.flags.c_contiguous
+
+
 def test_it_runs_on_every_backend(backend, dtype):
     contestant = floor(backend, parse("3-5-4@7"), dtype)
     assert (contestant.kind, contestant.name) == ("floor", str(backend))

@@ -128,6 +128,20 @@ def test_early_stopping_has_rows_of_its_own(cli):
     assert found["scores"]["validation"]["r2"] > 0
 
 
+def test_lbfgs_takes_all_rows_and_ends_by_itself(cli):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    found = results(
+        cli, "iris", "--optimizer", "lbfgs", "--hidden", 5, "--activation", "tanh", "--l2", 0.01, "--dtype", "float64",
+        "--no-picture", "--output", "i.safetensors",
+    )  # fmt: skip
+    assert found["stop_reason"] == "converged"
+    assert found["batch_size"] == found["part_rows"]["training"]
+    assert found["epochs"] < 1000
+    assert found["scores"]["held_out"]["accuracy"] > 0.9
+    shown = cli("train", "iris", "--optimizer", "lbfgs", "--no-picture", "--output", "i.safetensors", "--epochs", 3)
+    assert "by lbfgs" in shown.stdout
+
+
 def test_no_hidden_layer_and_nothing_held_out(cli):
     pytest.importorskip("sklearn", reason="iris is scikit-learn's")
     found = results(cli, "iris", "--hidden", "none", "--test-size", 0, "--epochs", 5, "--picture", "p.png")

@@ -426,3 +426,19 @@ class OfOneOutputOnly(Quartic):
 def test_a_custom_loss_is_checked_when_the_network_is_built(custom):
     with pytest.raises(ValueError, match=custom.__name__):
         rp.Network([2, 2], loss=custom())
+
+
+def test_an_output_that_reports_held_probabilities_costs_at_most_minus_log_eps():
+    z, y = np.asarray([[40.0], [-2.0]]), np.asarray([[0.0], [1.0]])
+    a = activations.Sigmoid().value(z, np)
+    held = outputs.HeldOutput(activations.Sigmoid(), losses.BinaryCrossEntropy())
+    eps = np.finfo(float).eps
+    np.testing.assert_allclose(held.value(z, a, y, np), [-np.log(eps), np.log1p(np.exp(2.0))], rtol=1e-12)
+    np.testing.assert_array_equal(held.error(z, a, y, np), a - y)
+
+
+def test_an_output_that_reports_the_mean_over_outputs_is_differentiated_by_the_sum():
+    z, y = np.asarray([[1.0, 4.0]]), np.asarray([[0.0, 2.0]])
+    averaged = outputs.AveragedOutput(activations.Identity(), losses.SquaredError())
+    np.testing.assert_allclose(averaged.value(z, z, y, np), [0.5 * (1.0 + 4.0) / 2.0])
+    np.testing.assert_array_equal(averaged.error(z, z, y, np), [[1.0, 2.0]])

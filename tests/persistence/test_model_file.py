@@ -73,6 +73,7 @@ def test_the_outputs_are_the_same_and_training_can_go_on(backend, dtype, path):
     [
         {"bias": False},
         {"l2": 0.125, "l1": 0.0625, "dropout": [0.1, 0.2]},
+        {"l2": [0.25, 0.0, 0.5]},
         {"hidden": [activations.LeakyReLU(0.3), activations.ELU(2.5)]},
         {"loss": losses.Huber(0.7)},
         {"loss": losses.Quantile(0.9), "output": "softplus"},

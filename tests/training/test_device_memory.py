@@ -24,7 +24,7 @@ class Small(NumpyBackend):
         captured = Backend.capture(self, step)
 
         def run(*arguments):
-            if arguments[3].x.shape[0] * 1000 > self.free:
+            if any(getattr(a, "x", X[:0]).shape[0] * 1000 > self.free for a in arguments):
                 raise MemoryError("asked for 123 bytes")
             return captured(*arguments)
 
@@ -55,6 +55,12 @@ def test_a_network_that_is_too_large_for_the_device_is_told_so():
     net = network(Small(1000))
     with pytest.raises(OutOfDeviceMemoryError, match="the network itself is too large"):
         rp.fit(net, X, Y, epochs=1)
+
+
+def test_an_optimizer_that_needs_all_rows_is_told_so():
+    net = network(Small(600_000))
+    with pytest.raises(OutOfDeviceMemoryError, match="'lbfgs' needs all rows at once"):
+        rp.fit(net, X, Y, epochs=1, optimizer="lbfgs")
 
 
 def test_an_error_where_there_is_no_memory_apart_comes_through():

@@ -6,6 +6,7 @@ from harness import assert_close
 
 import retroprop as rp
 from retroprop.functions import schedules
+from retroprop.training.step import bind_measure
 
 SGD = rp.optimizers.SGD
 RNG = np.random.default_rng(20)
@@ -288,6 +289,25 @@ def test_penalties_shrink_the_weights_by_the_formula_and_spare_the_biases(backen
     expected = [[2.0 - 0.5 * 1.25, -0.5 + 0.5 * 0.5], [0.0, 1.0 - 0.5 * 0.75]]
     assert_close(net.thetas[0], expected, backend=backend, dtype="float64", rtol=1e-14)
     assert_close(net.biases[0], [0.3, -0.7], backend=backend, dtype="float64", rtol=1e-14)
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 3.0]])
+def test_a_penalty_of_the_sum_is_shared_by_the_observations(backend, weight):
+    """J = ½ mean (θx − y)² + λ₂/2 θ²/Σw; by hand at θ = 2, x = 1 and 3, y = 1 and 4, λ = 0.5 and 0.25."""
+    net = rp.Network.from_parameters(
+        [[[2.0]], [[1.0]]], hidden="identity", l2=[0.5, 0.25], dtype="float64", backend=backend
+    )
+    data = net.batch([[1.0], [3.0]], [[1.0], [4.0]], weight)
+    with net.backend.active():
+        cost, gradients, _ = bind_measure(net.backend, net.architecture, penalties_of_sum=True)(net.parameters, data)
+    w, total = np.asarray(weight or [1.0, 1.0]), sum(weight or [1.0, 1.0])
+    error = np.asarray([1.0, 2.0])
+    np.testing.assert_allclose(
+        net.backend.to_numpy(cost), (0.5 * w @ error**2 + 0.25 * 4.0 + 0.125) / total, rtol=1e-12
+    )
+    expected = [w @ (error * [1.0, 3.0]) + 0.5 * 2.0, w @ (error * [2.0, 6.0]) + 0.25]
+    for theta, by_hand in zip(gradients.thetas, expected, strict=True):
+        np.testing.assert_allclose(net.backend.to_numpy(theta), [[by_hand / total]], rtol=1e-12)
 
 
 def test_the_penalty_does_not_depend_on_the_batch_size():

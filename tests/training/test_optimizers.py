@@ -9,7 +9,7 @@ from harness import assert_close
 import retroprop as rp
 from retroprop.core.parameters import Parameters
 from retroprop.training import optimizers
-from retroprop.training.optimizers import SGD, Adam, AdamW, Lion, RMSprop
+from retroprop.training.optimizers import LBFGS, SGD, Adam, AdamW, Lion, RMSprop
 
 SHAPES = ((3, 2), (3, 2), (3,), (3,))  # two thetas, two biases
 
@@ -257,12 +257,15 @@ def test_an_update_changes_none_of_its_arguments(optimizer):
 
 
 def test_names_and_defaults():
-    assert set(optimizers.OPTIMIZERS) == {"sgd", "rmsprop", "adam", "adamw", "lion"}
+    assert set(optimizers.OPTIMIZERS) == {"sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs"}
     assert optimizers.get("adam") == Adam(0.001, beta1=0.9, beta2=0.999, epsilon=1e-8)
     assert optimizers.get("sgd") == SGD(0.01, momentum=0.0, nesterov=False)
     assert optimizers.get("rmsprop") == RMSprop(0.001, decay=0.9, epsilon=1e-8)
     assert optimizers.get("adamw") == AdamW(0.001, weight_decay=0.01)
     assert optimizers.get("lion") == Lion(0.0001, beta1=0.9, beta2=0.99, weight_decay=0.0)
+    assert optimizers.get("lbfgs") == LBFGS(
+        history=10, gradient_tol=1e-5, cost_tol=2.22e-9, max_evaluations=20, c1=1e-4, c2=0.9
+    )
     given = SGD(0.3)
     assert optimizers.get(given) is given
 
@@ -272,7 +275,7 @@ def test_names_and_defaults():
     [
         (lambda: SGD(0.0), "learning_rate"),
         (lambda: SGD(-0.1), "learning_rate"),
-        (lambda: SGD(0.1, momentum=1.0), "momentum of SGD"),
+        (lambda: SGD(0.1, momentum=1.5), "momentum of SGD"),
         (lambda: SGD(0.1, momentum=-0.1), "momentum of SGD"),
         (lambda: SGD(0.1, nesterov=True), "nesterov of SGD needs a momentum"),
         (lambda: RMSprop(0.1, decay=1.0), "decay of RMSprop"),
@@ -284,6 +287,14 @@ def test_names_and_defaults():
         (lambda: AdamW(0.1, weight_decay=-1.0), "weight_decay of AdamW"),
         (lambda: Lion(0.1, beta1=1.5), "beta1 of Lion"),
         (lambda: Lion(0.1, weight_decay=math.nan), "weight_decay of Lion"),
+        (lambda: LBFGS(history=0), "history of LBFGS"),
+        (lambda: LBFGS(history=2.5), "history of LBFGS"),
+        (lambda: LBFGS(max_evaluations=True), "max_evaluations of LBFGS"),
+        (lambda: LBFGS(gradient_tol=-1.0), "gradient_tol of LBFGS"),
+        (lambda: LBFGS(cost_tol=math.nan), "cost_tol of LBFGS"),
+        (lambda: LBFGS(c1=0.9, c2=0.1), "c1 and c2 of LBFGS"),
+        (lambda: LBFGS(c1=0.0), "c1 and c2 of LBFGS"),
+        (lambda: LBFGS(c2=1.0), "c1 and c2 of LBFGS"),
     ],
 )
 def test_what_is_out_of_range_is_refused(make, match):

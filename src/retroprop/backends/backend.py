@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, ClassVar
+from math import inf
+from typing import Any, ClassVar, NamedTuple
 
 from retroprop.backends import host
 from retroprop.backends.memory import DeviceMemory
@@ -11,6 +12,28 @@ from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType, Namespace
 
 PRECISIONS = ("highest", "tf32", "bf16")
+
+
+class Demands(NamedTuple):
+    """What is asked of a captured step beside what it computes.
+
+    Attributes
+    ----------
+    precision : str
+        How exact products of float32 are, one of `Backend.precisions`.
+    deterministic : bool
+        Whether the same numbers must give the same bits, at each run.
+    work : float
+        How many numbers all the calls to come will work on, roughly: a backend that would compile looks whether it is
+        worth it.
+    """
+
+    precision: str = "highest"
+    deterministic: bool = False
+    work: float = inf
+
+
+PLAIN = Demands()
 
 
 class BackendUnavailableError(ImportError):
@@ -200,7 +223,7 @@ class Backend:
 
         return self.capture(step, donate=donate)
 
-    def check_precision(self, precision: str, dtype: str, *, deterministic: bool = False) -> None:
+    def check_demands(self, demands: Demands, dtype: str) -> None:
         """Raise unless a step of that dtype can be captured that exactly, with the same bits at each run if asked.
 
         Raises
@@ -208,6 +231,7 @@ class Backend:
         ValueError
             If it cannot; the message says what can.
         """
+        precision = demands.precision
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, not {precision!r}.")
         if precision not in self.precisions:
@@ -217,7 +241,7 @@ class Backend:
             )
         if precision != "highest" and dtype != "float32":
             raise ValueError(f"precision={precision!r} is for products of float32; the network is {dtype}.")
-        if deterministic and not self.repeats():
+        if demands.deterministic and not self.repeats():
             raise ValueError(
                 f"deterministic=True cannot be promised on {self}, whose library may add in any order. CuPy can."
             )
@@ -227,12 +251,7 @@ class Backend:
         return True
 
     def capture(
-        self,
-        step: Callable[..., Any],
-        *,
-        donate: tuple[int, ...] = (),
-        precision: str = "highest",
-        deterministic: bool = False,
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
         """Return a step (state in, state out) as one unit, where the library can: here, the step itself.
 
@@ -244,10 +263,8 @@ class Backend:
         donate : tuple of int
             The arguments, not counting the operations, whose memory the results may take: what is given there
             must not be read again.
-        precision : str
-            How exact products of float32 are, one of `precisions`.
-        deterministic : bool
-            Whether the same numbers must give the same bits, at each run.
+        demands : Demands
+            What else is asked of it; what `check_demands` refuses is not.
 
         Returns
         -------

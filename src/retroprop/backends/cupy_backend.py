@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import array_api_compat.cupy
 import cupy
 
-from retroprop.backends.backend import PRECISIONS, Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.captured import CudaStep
 from retroprop.backends.cuda.cupy_runtime import CupyRuntime, products_here
@@ -99,15 +99,11 @@ class CupyBackend(Backend):
         }
 
     def capture(
-        self,
-        step: Callable[..., Any],
-        *,
-        donate: tuple[int, ...] = (),
-        precision: str = "highest",
-        deterministic: bool = False,
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
         replayed = Captured(step, super().capture(step), donate, CupyCalls(), kerneled)
         if not switches.enabled("kernels"):
             return replayed
         with self.device:
-            return CudaStep(step, replayed, donate, CupyRuntime(precision=precision, deterministic=deterministic))
+            runtime = CupyRuntime(precision=demands.precision, deterministic=demands.deterministic)
+            return CudaStep(step, replayed, donate, runtime)

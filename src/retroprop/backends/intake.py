@@ -1,5 +1,6 @@
 """Taking a user's arrays in: what is accepted, and the errors that say what was given instead."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from retroprop.backends import host
@@ -68,6 +69,13 @@ def holds(backend: Backend, condition: Array) -> bool:
     """Return whether a boolean array is True everywhere; waits for the device."""
     with backend.active():
         return bool(backend.to_numpy(backend.xp.all(condition)))
+
+
+def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
+    """Return the numbers of arrays of one dtype, in order, as Python floats; waits for the device, once."""
+    xp = backend.xp
+    row = xp.concat([xp.reshape(some, (-1,)) for some in numbers])
+    return backend.to_numpy(row).tolist()  # type: ignore[no-any-return]
 
 
 def _elsewhere(backend: Backend, x: Any, name: str) -> str:

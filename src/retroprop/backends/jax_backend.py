@@ -9,7 +9,7 @@ import jax
 import jax.numpy
 import numpy
 
-from retroprop.backends.backend import PRECISIONS, Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
 from retroprop.backends.memory import DeviceMemory
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType
@@ -108,23 +108,20 @@ class JaxBackend(Backend):
     def out_of_memory(self, error: Exception) -> bool:
         return super().out_of_memory(error) or "RESOURCE_EXHAUSTED" in str(error)
 
-    def check_precision(self, precision: str, dtype: str, *, deterministic: bool = False) -> None:
-        if self.device.platform == "cpu" and precision in PRECISIONS[1:]:
-            raise ValueError(f"precision={precision!r} needs a GPU or TPU: {self} computes in the dtype it is given.")
-        super().check_precision(precision, dtype, deterministic=deterministic)
+    def check_demands(self, demands: Demands, dtype: str) -> None:
+        if self.device.platform == "cpu" and demands.precision in PRECISIONS[1:]:
+            raise ValueError(
+                f"precision={demands.precision!r} needs a GPU or TPU: {self} computes in the dtype it is given."
+            )
+        super().check_demands(demands, dtype)
 
     def repeats(self) -> bool:
         return bool(self.device.platform == "cpu")
 
     def capture(
-        self,
-        step: Callable[..., Any],
-        *,
-        donate: tuple[int, ...] = (),
-        precision: str = "highest",
-        deterministic: bool = False,
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
-        return _compiled(self, step, donate, precision)
+        return _compiled(self, step, donate, demands.precision)
 
 
 # Rows times parameters up to which a scan is the faster on a CPU: XLA computes the products within a scan with one

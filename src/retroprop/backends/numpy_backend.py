@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy
 
 from retroprop.backends import host
-from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.numpy_calls import NumpyCalls, blocked
@@ -51,14 +51,9 @@ class NumpyBackend(Backend):
         return host.quiet()
 
     def capture(
-        self,
-        step: Callable[..., Any],
-        *,
-        donate: tuple[int, ...] = (),
-        precision: str = "highest",
-        deterministic: bool = False,
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if numba_kernels.available():
+        if numba_kernels.worthwhile(demands.work):
             return Captured(step, plain, donate, numba_kernels.NumbaLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, NumpyCalls(), blocked)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import array_api_compat.torch
 import torch
 
-from retroprop.backends.backend import Backend, BackendUnavailableError
+from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.memory import DeviceMemory
 from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
@@ -84,14 +84,9 @@ class TorchBackend(Backend):
         return bool(self.device.type == "cpu")
 
     def capture(
-        self,
-        step: Callable[..., Any],
-        *,
-        donate: tuple[int, ...] = (),
-        precision: str = "highest",
-        deterministic: bool = False,
+        self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> Callable[..., Any]:
         plain = super().capture(step)
-        if self.device.type == "cpu" and numba_kernels.available():
+        if self.device.type == "cpu" and numba_kernels.worthwhile(demands.work):
             return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)
         return Captured(step, plain, donate, TorchCalls(self.device), called)

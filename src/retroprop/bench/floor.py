@@ -1,7 +1,8 @@
 """The floor: the matrix products of a step and nothing else, into buffers made beforehand.
 
 No step is faster than its products, unless it computes something else. Every product here reads factors and writes a
-result of its own, in the layouts of a step: a Θᵀ with Θ stored (to, from), δᵀ a, δ Θ.
+result of its own, in the layouts of a step: a Θᵀ, δᵀ a, δ Θ, with Θ and its gradient stored (to, from), or on a
+processor column by column where a step has them so (`tracing.numpy_calls.turns`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retroprop.backends import Backend
+from retroprop.backends.tracing.numpy_calls import turns
 from retroprop.bench.contestant import Contestant
 from retroprop.bench.workloads import Product, Workload
 from retroprop.functions.types import Array, Namespace
@@ -59,10 +61,28 @@ def multiply(backend: Backend, products: Sequence[Product], dtype: str) -> Calla
         return _WAYS.get(backend.name, _plain)(backend, [stored(product) for product in products])
 
 
-def _into_buffers(multiply: Callable[..., Any], backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
+def _into_buffers(
+    multiply: Callable[..., Any],
+    backend: Backend,
+    products: list[_Stored],
+    by_columns: Callable[[tuple[int, ...]], bool] = lambda shape: False,
+) -> Callable[[], Any]:
     xp, calls = backend.xp, []
+
+    def turned(theta: Array) -> Array:
+        """Return Θ as a step stores it."""
+        if not by_columns(tuple(theta.shape)):
+            return theta
+        columns = xp.matrix_transpose(xp.empty(tuple(theta.shape)[::-1], dtype=theta.dtype, device=backend.device))
+        columns[...] = theta
+        return columns
+
     for product in products:
+        if product.kind != "gradient":
+            product = product._replace(right=turned(product.right))
         a, b = product.factors(xp)
+        if product.kind == "gradient" and by_columns((a.shape[0], b.shape[1])):  # (A B)ᵀ = Bᵀ Aᵀ
+            a, b = xp.matrix_transpose(b), xp.matrix_transpose(a)
         calls.append((a, b, xp.empty((a.shape[0], b.shape[1]), dtype=a.dtype, device=backend.device)))
 
     def run() -> None:
@@ -74,7 +94,7 @@ def _into_buffers(multiply: Callable[..., Any], backend: Backend, products: list
 
 def _numpy(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
     # For two matrices np.dot is np.matmul with half the overhead of a call.
-    return _into_buffers(np.dot, backend, products)
+    return _into_buffers(np.dot, backend, products, turns)
 
 
 def _cupy(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
@@ -86,7 +106,8 @@ def _cupy(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
 def _torch(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
     import torch
 
-    return _into_buffers(torch.mm, backend, products)
+    on_cpu = backend.device.type == "cpu"
+    return _into_buffers(torch.mm, backend, products, *([turns] if on_cpu else []))
 
 
 def _jax(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:

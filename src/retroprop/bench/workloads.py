@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
-from retroprop.training.optimizers import Optimizer
+from retroprop.training.optimizers import UpdateRule
 
 OPTIMIZERS = ("sgd", "adam")
 DTYPES = ("float32", "float64")
@@ -187,7 +187,7 @@ class Problem:
     learning_rate: float = LEARNING_RATE
 
     @property
-    def rule(self) -> Optimizer:
+    def rule(self) -> UpdateRule:
         """The optimizer as retroprop has it, with the defaults every peer is given too."""
         optimizers = rp.optimizers
         return optimizers.SGD(self.learning_rate) if self.optimizer == "sgd" else optimizers.Adam(self.learning_rate)

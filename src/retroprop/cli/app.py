@@ -102,10 +102,10 @@ def train(
         str | None,
         typer.Option(help="By default cross_entropy for classes, squared_error for numbers."),
     ] = None,
-    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adam, adamw or lion.")] = "adam",
+    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adam, adamw, lion or lbfgs.")] = "adam",
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="By default the optimizer's own; with the cosine it starts at three times that."),
+        typer.Option(help="By default the optimizer's own, with the cosine three times that; lbfgs has none."),
     ] = None,
     schedule: Annotated[str, typer.Option(help="Of the learning rate: cosine (falls to 0) or constant.")] = "cosine",
     epochs: Annotated[
@@ -113,7 +113,7 @@ def train(
         typer.Option(help="How often all training rows are seen; by default 60, or until 1000 steps are done."),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Rows a step; by default near 1/50 of the rows, 16 to 512.")
+        int | None, typer.Option(help="Rows a step; by default near 1/50 of the rows, 16 to 512, for lbfgs all.")
     ] = None,
     dropout: Annotated[float, typer.Option(help="The part of the hidden neurons masked at each step.")] = 0.0,
     l2: L2 = 1e-3,

@@ -16,6 +16,8 @@ _ENDS = {
     "epochs": "all epochs",
     "early_stopping": "stopped early",
     "interrupted": "interrupted by Ctrl-C",
+    "converged": "converged",
+    "stalled": "no lower cost was found",
 }
 _PARTS = {"training": "training", "validation": "validation", "held_out": "held-out"}
 

@@ -110,8 +110,10 @@ def train(options: TrainOptions) -> Trained:
     x = preprocessing(table)
     net = _network(options, x.shape[1], target)
     y = _rows_of_targets(net, target, encoded)
-    batch_size = options.batch_size or default_batch_size(parts.training.size)
-    steps = -(-parts.training.size // batch_size)
+    full_batch = rp.optimizers.get(options.optimizer).full_batch
+    n_training = int(parts.training.size)
+    batch_size = options.batch_size or (n_training if full_batch else default_batch_size(n_training))
+    steps = -(-n_training // batch_size)
     # A few rows make a few steps an epoch: they are seen more often, and that takes no time.
     epochs = options.epochs or max(60, -(-1000 // steps))
     watched = parts.validation if parts.validation.size else parts.held_out
@@ -250,6 +252,10 @@ def _rows_of_targets(net: rp.Network, target: Target, encoded: NDArray[Any]) -> 
 def _optimizer(options: TrainOptions, n_updates: int) -> Any:
     """Return the optimizer with its learning rate, constant or falling to 0 along a cosine over all updates."""
     rule: Any = rp.optimizers.get(options.optimizer)
+    if isinstance(rule, rp.optimizers.LBFGS):
+        if options.learning_rate is not None:
+            raise CommandError("--learning-rate: lbfgs has none, it searches for the length of each step.")
+        return rule
     falls = options.schedule == "cosine"
     learning_rate = options.learning_rate
     if learning_rate is None:

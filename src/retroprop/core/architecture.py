@@ -23,8 +23,8 @@ class Architecture(NamedTuple):
         f of layer L and the loss.
     bias : bool
         Whether z has a bias.
-    l2, l1 : float
-        λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁.
+    l2, l1 : float, or tuple of float, length L − 1
+        λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁, for all Θ or one for each.
     dropout : tuple of float, length L − 2
         p of the hidden layers: the part of the neurons masked in training.
     """
@@ -33,8 +33,8 @@ class Architecture(NamedTuple):
     hidden: tuple[Activation, ...]
     output: Output
     bias: bool = True
-    l2: float = 0.0
-    l1: float = 0.0
+    l2: float | tuple[float, ...] = 0.0
+    l1: float | tuple[float, ...] = 0.0
     dropout: tuple[float, ...] = ()
 
     @property
@@ -47,6 +47,13 @@ class Architecture(NamedTuple):
         """(n_{l+1}, n_l), the shape of every Θ^(l)."""
         return tuple(zip(self.layer_sizes[1:], self.layer_sizes, strict=False))
 
+    @property
+    def penalties(self) -> tuple[tuple[float, float], ...]:
+        """(λ₂, λ₁) of every Θ^(l)."""
+        n = len(self.layer_sizes) - 1
+        each = (λ if isinstance(λ, tuple) else (λ,) * n for λ in (self.l2, self.l1))
+        return tuple(zip(*each, strict=True))
+
 
 def build(
     layer_sizes: Sequence[int],
@@ -55,8 +62,8 @@ def build(
     output: Any,
     loss: Any,
     bias: bool,
-    l2: float,
-    l1: float,
+    l2: float | Sequence[float],
+    l1: float | Sequence[float],
     dropout: Any,
 ) -> Architecture:
     """Return the architecture a user describes; the arguments are those of `Network`.
@@ -79,15 +86,23 @@ def build(
         raise ValueError("softmax is an output activation; a hidden layer takes an elementwise one.")
     if not all(0.0 <= number("dropout", p) < 1.0 for p in ps):
         raise ValueError(f"dropout must be in [0, 1), not {dropout!r}.")
-    for name, value in (("l2", l2), ("l1", l1)):
-        if not 0.0 <= number(name, value) < float("inf"):
-            raise ValueError(f"{name} must be 0 or above and finite, not {value!r}.")
+    l2, l1 = _penalty("l2", l2, n_hidden + 1), _penalty("l1", l1, n_hidden + 1)
     if isinstance(f_output, activations.Softmax) and sizes[-1] == 1:
         raise ValueError("softmax over one output is always 1: use 2 outputs, or output='sigmoid'.")
     _check_output_range(f_output, its_loss)
-    return Architecture(
-        sizes, f_hidden, pair(f_output, its_loss), bool(bias), float(l2), float(l1), tuple(map(float, ps))
-    )
+    return Architecture(sizes, f_hidden, pair(f_output, its_loss), bool(bias), l2, l1, tuple(map(float, ps)))
+
+
+def _penalty(name: str, given: Any, n: int) -> float | tuple[float, ...]:
+    """Return λ of all Θ, or of each of the `n`."""
+    one = isinstance(given, str) or not hasattr(given, "__len__")
+    values = [given] if one else list(given)
+    if not one and len(values) != n:
+        raise ValueError(f"{name} must be one number, or one for each of {n} matrices of weights, not {len(values)}.")
+    for value in values:
+        if not 0.0 <= number(name, value) < float("inf"):
+            raise ValueError(f"{name} must be 0 or above and finite, not {value!r}.")
+    return float(given) if one else tuple(map(float, values))
 
 
 def _check_output_range(f: activations.Activation, loss: losses.Loss) -> None:

@@ -51,7 +51,7 @@ def evaluate(
     trace = forward(operations, architecture, parameters, x)
     layer = len(parameters.thetas)
     value, _ = operations.output(layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
-    return value + operations.penalty(parameters.thetas, architecture.l2, architecture.l1), trace.a[-1]
+    return value + operations.penalty(parameters.thetas, architecture.penalties), trace.a[-1]
 
 
 def backward(
@@ -63,6 +63,7 @@ def backward(
     weight: Array | None = None,
     *,
     wrt_input: bool = False,
+    penalties_of_sum: bool = False,
 ) -> Gradient:
     """Send the error back, layer by layer, from a forward propagation.
 
@@ -80,6 +81,8 @@ def backward(
         The weights of the observations.
     wrt_input : bool
         Whether ∂J/∂x is wanted too.
+    penalties_of_sum : bool
+        Whether the λ go with the sum over the observations, not with their mean: J then has λ/m, or λ/Σw.
 
     Returns
     -------
@@ -87,7 +90,8 @@ def backward(
     """
     output_layer = len(parameters.thetas)
     activations = (Identity(), *architecture.activations)  # the input is its own activation
-    l2, l1 = architecture.l2, architecture.l1
+    penalties = architecture.penalties
+    share = operations.share(weight, trace.a[0].shape[-2]) if penalties_of_sum else 1.0
     deltas: list[Array | None] = [None] * (output_layer + 1)
     thetas: list[Array] = []
     biases: list[Array] = []
@@ -98,7 +102,7 @@ def backward(
         theta = parameters.thetas[layer - 1]
         # ∂J/∂Θ^(l) = (δ^(l+1))ᵀ a^(l) + λ₂ Θ^(l) + λ₁ sign Θ^(l),  ∂J/∂b^(l) = Σ_rows δ^(l+1)
         grad_theta, grad_bias = operations.gradient(layer, delta, trace.sent[layer - 1], has_bias=architecture.bias)
-        thetas.insert(0, operations.penalty_gradient(layer, grad_theta, theta, l2, l1))
+        thetas.insert(0, operations.penalty_gradient(layer, grad_theta, theta, penalties[layer - 1], share))
         if grad_bias is not None:
             biases.insert(0, grad_bias)
         if layer > 1 or wrt_input:
@@ -107,8 +111,10 @@ def backward(
             delta = operations.delta(
                 below, delta, theta, trace.z[below], trace.a[below], activations[below], trace.masks[below]
             )
+    penalty = operations.penalty(parameters.thetas, penalties)
+    part = share if isinstance(share, float) else share[..., 0, 0]
     return Gradient(
-        cost=value + operations.penalty(parameters.thetas, l2, l1),
+        cost=value + part * penalty,
         deltas=deltas,
         thetas=thetas,
         biases=biases,

@@ -6,7 +6,7 @@ it does not override, it inherits. `layer` is the list index of the layer a resu
 layer 1): a backend that keeps buffers keys them by it, the formulas do not read it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from retroprop.core.parameters import Parameters
 from retroprop.functions import special
@@ -89,23 +89,34 @@ class Operations:
         # ∂J/∂b^(l) = Σ_rows δ^(l+1)
         return grad_theta, xp.sum(delta_next, axis=-2) if has_bias else None
 
-    def penalty(self, thetas: tuple[Array, ...], l2: float, l1: float) -> Array | float:
-        """Return λ₂/2 Σ‖Θ‖² + λ₁ Σ‖Θ‖₁, shape (...)."""
+    def share(self, weight: Array | None, m: int) -> Array | float:
+        """Return 1/m, or 1/Σw, shape (..., 1, 1): what an observation's part in J is."""
+        if weight is None:
+            return 1.0 / m
+        xp = self.xp
+        total = xp.sum(weight, axis=-1, keepdims=True)[..., None]
+        return 1.0 / (total + xp.astype(total == 0.0, total.dtype))
+
+    def penalty(self, thetas: tuple[Array, ...], penalties: Sequence[tuple[float, float]]) -> Array | float:
+        """Return Σ_l λ₂/2 ‖Θ^(l)‖² + λ₁ ‖Θ^(l)‖₁, shape (...), where (λ₂, λ₁) are the layer's."""
         xp = self.xp
         penalty: Array | float = 0.0
-        for theta in thetas:
+        for theta, (l2, l1) in zip(thetas, penalties, strict=True):
             if l2:
                 penalty = penalty + 0.5 * l2 * xp.sum(xp.square(theta), axis=(-2, -1))
             if l1:
                 penalty = penalty + l1 * xp.sum(xp.abs(theta), axis=(-2, -1))
         return penalty
 
-    def penalty_gradient(self, layer: int, grad_theta: Array, theta: Array, l2: float, l1: float) -> Array:
-        """Return ∂J/∂Θ with the penalties' part, λ₂ Θ + λ₁ sign Θ."""
+    def penalty_gradient(
+        self, layer: int, grad_theta: Array, theta: Array, penalties: tuple[float, float], share: Array | float
+    ) -> Array:
+        """Return ∂J/∂Θ with the penalties' part, λ₂ Θ + λ₁ sign Θ, times `share`."""
+        l2, l1 = penalties
         if l2:
-            grad_theta = grad_theta + l2 * theta
+            grad_theta = grad_theta + (l2 * share) * theta
         if l1:
-            grad_theta = grad_theta + l1 * special.sign(theta, self.xp)
+            grad_theta = grad_theta + (l1 * share) * special.sign(theta, self.xp)
         return grad_theta
 
     def clip(self, gradients: Parameters, clip_norm: float | None, clip_value: float | None) -> Parameters:

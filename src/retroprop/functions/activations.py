@@ -6,6 +6,7 @@ Each f′ is computed from a = f(z) alone where that can be (`needs_z` is False)
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf, pi, sqrt
+from operator import index
 from typing import Any, ClassVar
 
 from retroprop.functions import special
@@ -255,6 +256,42 @@ class Softmax(Activation):
         return a * (delta - xp.sum(delta * a, axis=-1, keepdims=True))
 
 
+@dataclass(frozen=True)
+class GroupedSoftmax(Softmax):
+    """One softmax over each of several groups of neurons: one for each column of classes.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        How many neurons each group has, in their order.
+    """
+
+    name: ClassVar[str] = "grouped_softmax"
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(map(index, self.sizes)))
+        if not self.sizes or min(self.sizes) < 2:
+            raise ValueError(f"sizes of grouped_softmax must be 2 or above, one a group, not {self.sizes!r}.")
+
+    def value(self, z: Array, xp: Namespace) -> Array:
+        one = super().value
+        return xp.concat([one(part, xp) for part in groups(z, self.sizes)], axis=-1)
+
+    def pull_back(self, delta: Array, z: Array, a: Array, xp: Namespace) -> Array:
+        one = super().pull_back
+        pairs = zip(groups(delta, self.sizes), groups(a, self.sizes), strict=True)
+        return xp.concat([one(d, None, part, xp) for d, part in pairs], axis=-1)
+
+
+def groups(array: Array, sizes: tuple[int, ...]) -> list[Array]:
+    """Return the parts of the last axis that have these sizes."""
+    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+    if ends[-1] != array.shape[-1]:
+        raise ValueError(f"groups of {sizes} neurons make {ends[-1]}, and the layer has {array.shape[-1]}.")
+    return [array[..., end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
 class CustomActivation(Activation):
     """An object from outside with `value(z, xp)`, `derivative(z, a, xp)` and `needs_z`, as an `Activation`."""
 
@@ -296,7 +333,7 @@ def get(activation: Any) -> Activation:
     TypeError
         If the object lacks `value`, `derivative` or `needs_z`.
     """
-    if type(activation) in ACTIVATIONS.values() or isinstance(activation, CustomActivation):
+    if type(activation) in (*ACTIVATIONS.values(), GroupedSoftmax) or isinstance(activation, CustomActivation):
         return activation  # type: ignore[no-any-return]
     if isinstance(activation, str):
         found: Activation = from_name("activation", activation, ACTIVATIONS)

@@ -7,9 +7,11 @@ taken by the core, once.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf
+from operator import index
 from typing import Any, ClassVar
 
 from retroprop.functions import special
+from retroprop.functions.activations import groups
 from retroprop.functions.names import Named, from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace
 
@@ -214,6 +216,30 @@ class CrossEntropy(Loss):
         return xp.sum(y * (log_sum - shifted), axis=-1)
 
 
+@dataclass(frozen=True)
+class GroupedCrossEntropy(CrossEntropy):
+    """The cross-entropies of several groups of outputs, added up; targets are the groups' rows, side by side.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        How many outputs each group has, as in `GroupedSoftmax`.
+    """
+
+    name: ClassVar[str] = "grouped_cross_entropy"
+    link: ClassVar[str | None] = "grouped_softmax"
+    takes_indices: ClassVar[bool] = False
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(map(index, self.sizes)))
+
+    def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
+        one = super().value_from_z
+        pairs = zip(groups(z, self.sizes), groups(y, self.sizes), strict=True)
+        return sum(one(part, target, xp) for part, target in pairs)
+
+
 class CustomLoss(Loss):
     """An object from outside with `value(a, y, xp)` and `derivative(a, y, xp)`, as a `Loss`."""
 
@@ -261,7 +287,7 @@ def get(loss: Any) -> Loss:
     TypeError
         If the object lacks `value` or `derivative`.
     """
-    if type(loss) in LOSSES.values() or isinstance(loss, CustomLoss):
+    if type(loss) in (*LOSSES.values(), GroupedCrossEntropy) or isinstance(loss, CustomLoss):
         return loss  # type: ignore[no-any-return]
     if isinstance(loss, str):
         found: Loss = from_name("loss", loss, LOSSES)

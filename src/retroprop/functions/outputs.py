@@ -6,7 +6,7 @@ give ∂J_i/∂z = a − y and take J_i from z; any other pair follows the gener
 
 from typing import NamedTuple, Protocol
 
-from retroprop.functions.activations import ACTIVATIONS, Activation
+from retroprop.functions.activations import ACTIVATIONS, Activation, GroupedSoftmax
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array, Namespace
 
@@ -55,8 +55,52 @@ class GeneralOutput(NamedTuple):
         return self.activation.pull_back(self.loss.derivative(a, y, xp), z, a, xp)
 
 
+class HeldOutput(NamedTuple):
+    """A pair whose J_i is told of probabilities held to [ε, 1 − ε], ε the dtype's, so that it never exceeds −log ε.
+
+    It is differentiated as if they were not held: ∂J_i/∂z = a − y.
+    """
+
+    activation: Activation
+    loss: Loss
+
+    def value(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        eps = float(xp.finfo(a.dtype).eps)
+        return self.loss.value(xp.minimum(xp.maximum(a, eps), 1.0 - eps), y, xp)
+
+    def error(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return a - y
+
+
+class AveragedOutput(NamedTuple):
+    """A pair whose J_i is told as the mean over the outputs, and differentiated as their sum: ∂J_i/∂z = a − y."""
+
+    activation: Activation
+    loss: Loss
+
+    def value(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return self.loss.value_from_z(z, y, xp) * (1.0 / z.shape[-1])
+
+    def error(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return a - y
+
+
+class ProjectedOutput(NamedTuple):
+    """J_i = Σ_k y_k a_k, whose derivatives are those of the outputs themselves: of one alone where y is one-hot."""
+
+    activation: Activation
+    loss: Loss
+
+    def value(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return xp.sum(y * a, axis=-1)
+
+    def error(self, z: Array, a: Array, y: Array, xp: Namespace) -> Array:
+        return self.activation.pull_back(y, z, a, xp)
+
+
 def pair(activation: Activation, loss: Loss) -> Output:
     """Return the output layer of that activation and that loss."""
     # By type: an object from outside may bear any name.
-    paired = loss.link is not None and type(activation) is ACTIVATIONS[loss.link]
+    own = ACTIVATIONS | {GroupedSoftmax.name: GroupedSoftmax}
+    paired = loss.link is not None and type(activation) is own[loss.link]
     return (PairedOutput if paired else GeneralOutput)(activation, loss)

@@ -13,8 +13,8 @@ from retroprop._version import __version__
 from retroprop.backends import get_backend
 from retroprop.core.architecture import Architecture
 from retroprop.functions import activations, losses, names
-from retroprop.functions.activations import ACTIVATIONS, CustomActivation
-from retroprop.functions.losses import LOSSES, CustomLoss
+from retroprop.functions.activations import ACTIVATIONS, CustomActivation, GroupedSoftmax
+from retroprop.functions.losses import LOSSES, CustomLoss, GroupedCrossEntropy
 from retroprop.network import Network
 
 FORMAT_VERSION = 1
@@ -176,8 +176,8 @@ def _to_plain(architecture: Architecture) -> dict[str, Any]:
         "output": plain(architecture.output.activation),
         "loss": plain(architecture.output.loss),
         "bias": architecture.bias,
-        "l2": architecture.l2,
-        "l1": architecture.l1,
+        "l2": architecture.l2 if isinstance(architecture.l2, float) else list(architecture.l2),
+        "l1": architecture.l1 if isinstance(architecture.l1, float) else list(architecture.l1),
         "dropout": list(architecture.dropout),
     }
 
@@ -197,8 +197,8 @@ def _from_plain(plain: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[st
 
     return {
         "hidden": [function("activation", f, ACTIVATIONS) for f in plain["hidden"]],
-        "output": function("activation", plain["output"], ACTIVATIONS),
-        "loss": function("loss", plain["loss"], LOSSES),
+        "output": function("activation", plain["output"], ACTIVATIONS | {GroupedSoftmax.name: GroupedSoftmax}),
+        "loss": function("loss", plain["loss"], LOSSES | {GroupedCrossEntropy.name: GroupedCrossEntropy}),
         "l2": plain["l2"],
         "l1": plain["l1"],
         "dropout": plain["dropout"],

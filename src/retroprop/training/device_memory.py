@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from retroprop.backends.memory import OutOfDeviceMemoryError
 from retroprop.network import Network
-from retroprop.training.optimizers import Optimizer
+from retroprop.training.optimizers import Optimizer, UpdateRule
 
 
 @contextmanager
@@ -25,6 +25,8 @@ def explained(net: Network, optimizer: Optimizer, batch_size: int) -> Iterator[N
             raise
         fitting = min(rows_that_fit(net, optimizer, before.free), max(batch_size // 2, 1))
         advice = f"batch_size={fitting} should fit" if fitting else "the network itself is too large for it"
+        if optimizer.full_batch:
+            advice = f"{optimizer.name!r} needs all rows at once, the other optimizers do not"
         raise OutOfDeviceMemoryError(
             f"{net.backend} has no memory to train with {batch_size} rows a step: {error}. {_told(before.free)} of "
             f"{_told(before.total)} were free; {advice}."
@@ -34,8 +36,9 @@ def explained(net: Network, optimizer: Optimizer, batch_size: int) -> Iterator[N
 def rows_that_fit(net: Network, optimizer: Optimizer, free: int) -> int:
     """Return how many rows a step may have in so many bytes, 0 if the parameters alone need more."""
     itemsize = net.backend.dtype_bytes(net.dtype)
+    slots = optimizer.slots if isinstance(optimizer, UpdateRule) else 0
     # parameters, their copies at the begin of an epoch, the last good ones, gradients; state and its copies
-    fixed = net.n_parameters * itemsize * (5 + 2 * optimizer.slots)
+    fixed = net.n_parameters * itemsize * (5 + 2 * slots)
     # of a row its input, and of each layer activation, pre-activation and δ
     a_row = itemsize * (net.layer_sizes[0] + 3 * sum(net.layer_sizes[1:]))
     return max(int(0.8 * free - fixed) // a_row, 0)

@@ -16,14 +16,14 @@ class History:
     metrics : dict of list of float
         Each metric, of the validation data where given, else of the outputs of the epoch's own steps.
     learning_rate : list of float
-        η of the last update of the epoch.
+        η of the last update of the epoch; 1 for L-BFGS, which has none.
     seconds : list of float
         How long the epoch took.
     best_epoch : int or None
         Whose parameters early stopping restored, counted from 1.
     stop_reason : str
-        "epochs", "early_stopping", "callback" or "interrupted"; "diverged" in the history a
-        `DivergenceError` holds.
+        "epochs", "early_stopping", "callback" or "interrupted"; of L-BFGS also "converged" and "stalled"; "diverged"
+        in the history a `DivergenceError` holds.
     peak_memory : int or None
         The most bytes of a device's memory that the process had by the end; None where it is the host's.
     """

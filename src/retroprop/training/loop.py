@@ -6,8 +6,9 @@ from time import perf_counter
 from typing import Any
 
 from retroprop.backends import host
+from retroprop.backends.backend import Demands
 from retroprop.backends.batch import Batch
-from retroprop.backends.intake import holds
+from retroprop.backends.intake import holds, read
 from retroprop.core.backward import evaluate
 from retroprop.core.parameters import Parameters
 from retroprop.functions import metrics as metric_table
@@ -17,12 +18,12 @@ from retroprop.functions.names import number
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import callbacks as hooks
-from retroprop.training import optimizers
+from retroprop.training import lbfgs, optimizers
 from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order
 from retroprop.training.callbacks import EarlyStopping, TrainingState
 from retroprop.training.device_memory import explained
 from retroprop.training.history import DivergenceError, History
-from retroprop.training.optimizers import Optimizer
+from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
 from retroprop.training.runs import Run, runs
 from retroprop.training.step import Step, bind
@@ -60,7 +61,7 @@ def fit(
     y : array (m, n_L), or (m,)
         Target rows; class indices for cross_entropy.
     optimizer : str or object
-        "sgd", "rmsprop", "adam", "adamw", "lion", or one of `retroprop.optimizers` with its own learning rate.
+        "sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs", or one of `retroprop.optimizers` with its own options.
     epochs : int
         How often all rows are seen. With the full batch an epoch is one update, so it takes hundreds.
     batch_size : int, optional
@@ -106,30 +107,32 @@ def fit(
         If the device has no memory for it; the message says which batch size would fit.
     """
     _check_counts(epochs=epochs, batch_size=batch_size)
-    clip_norm, clip_value = _clip("clip_norm", clip_norm), _clip("clip_value", clip_value)
+    clips: dict[str, Any] = {"clip_norm": _clip("clip_norm", clip_norm), "clip_value": _clip("clip_value", clip_value)}
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
         raise TypeError(f"early_stopping must be an EarlyStopping or None, not {early_stopping!r}.")
     if net.parameters.thetas[0].ndim != 2:
         raise ValueError("fit trains one network; this one has model axes. Make a Network of each model.")
-    net.backend.check_precision(precision, net.dtype, deterministic=deterministic)
+    demands = Demands(precision=precision, deterministic=deterministic)
+    net.backend.check_demands(demands, net.dtype)
     data = net.batch(x, y, sample_weight, check=True)
     if data.x.ndim != 2:
         raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
     rule = optimizers.get(optimizer)
     order = Minibatches(data.x.shape[0], batch_size, shuffle=shuffle)
+    if rule.full_batch and len(order.windows) > 1:
+        raise ValueError(
+            f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
+            f"or above, not {batch_size!r}."
+        )
+    if isinstance(rule, LBFGS):
+        step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
+    else:
+        step = bind(net.backend, net.architecture, rule, **clips, demands=demands)
     training = Training(
         net,
         data,
         rule,
-        bind(
-            net.backend,
-            net.architecture,
-            rule,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            precision=precision,
-            deterministic=deterministic,
-        ),
+        step,
         order=order,
         rng=host.generator(seed),
         validation=_validation(net, validation_data),
@@ -194,6 +197,9 @@ class Training:
                     if callback_stops:
                         history.stop_reason = "callback"
                         break
+                    if ended := self.optimizer.end(self.state):
+                        history.stop_reason = ended
+                        break
                     if patience_is_out:
                         history.stop_reason = "early_stopping"
                         break
@@ -246,8 +252,8 @@ class Training:
                     seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
             self.progress.advance(window.stop - window.start)
         learning_rate = float(self.schedule(report.n_updates - 1))
-        shares = [float(w.stop - w.start) for w in windows] if not weights else self._read(weights)
-        values = self._read(costs)
+        shares = [float(w.stop - w.start) for w in windows] if not weights else read(self.backend, weights)
+        values = read(self.backend, costs)  # here an epoch waits for the device
         self._refuse_divergence(epoch, values, report)
         self.net.parameters = self._copy(self.parameters)
         validation_cost, metrics = self._evaluate(seen)
@@ -274,12 +280,6 @@ class Training:
 
         return runs(self.backend, self.step, self.data, order, windows, carried, hyper)
 
-    def _read(self, numbers: list[Array]) -> list[float]:
-        """Return the numbers of arrays as Python floats; here an epoch waits for the device."""
-        xp = self.backend.xp
-        read: list[float] = self.backend.to_numpy(xp.concat([xp.reshape(some, (-1,)) for some in numbers])).tolist()
-        return read
-
     def _refuse_divergence(self, epoch: int, costs: list[float], report: TrainingState) -> None:
         """Raise if a cost of the epoch, or what its last update made of the parameters, is not finite."""
         for batch, value in enumerate(costs, start=1):
@@ -301,9 +301,8 @@ class Training:
         self.net.parameters = kept
         self.history.stop_reason = "diverged"
         raise DivergenceError(
-            f"the training diverged: at epoch {epoch}, batch {batch} of {self.n_batches}, {what}. Lower the learning "
-            f"rate (it was {self.schedule(report.n_updates - 1):g}), pass clip_norm=1.0, or standardise the data. "
-            f"The network has the parameters {name}.",
+            f"the training diverged: at epoch {epoch}, batch {batch} of {self.n_batches}, {what}. "
+            f"{self.optimizer.remedy(self.schedule(report.n_updates - 1))} The network has the parameters {name}.",
             epoch=epoch,
             batch=batch,
             history=self.history,

@@ -1,4 +1,4 @@
-"""Optimizers: pure update rules, each a pointwise formula (θ, ∂J/∂θ, state) → (θ, state).
+"""Optimizers: pure update rules, each a pointwise formula (θ, ∂J/∂θ, state) → (θ, state), and L-BFGS, which is none.
 
 What changes from update to update (the learning rate, Adam's bias corrections) is worked out on the host by
 `hyper` and goes into the formula as numbers; what does not change stands in the object.
@@ -27,29 +27,52 @@ def _check(owner: str, *, below_one: dict[str, float] | None = None, **at_least_
 
 
 class Optimizer(ABC):
-    """An update rule.
+    """What `fit` takes: a way from the gradients of the cost to better parameters.
 
     Attributes
     ----------
     name : str
         The name it is asked for by.
     learning_rate : float or Schedule
-        η.
-    slots : int
-        How many numbers of state a parameter has.
+        η; 1 for one that finds the length of its steps itself.
+    full_batch : bool
+        Whether each step must see all rows.
     """
 
     name: ClassVar[str]
-    learning_rate: Any
+    full_batch: ClassVar[bool] = False
+    learning_rate: Any = 1.0
+
+    def hyper(self, t: int, learning_rate: float) -> tuple[float, ...]:
+        """Return the numbers of update t = 1, 2, ... that its step takes as data."""
+        return (learning_rate,)
+
+    @abstractmethod
+    def start(self, parameters: Parameters, zeros_like: Callable[[Array], Array]) -> tuple[Any, ...]:
+        """Return the state before the first update."""
+
+    def end(self, state: tuple[Any, ...]) -> str:
+        """Return why nothing is left to do, as `History.stop_reason` has it; empty while there is."""
+        return ""
+
+    def remedy(self, learning_rate: float) -> str:
+        """Return what a user may do about a training that diverged at this learning rate."""
+        return f"Lower the learning rate (it was {learning_rate:g}), pass clip_norm=1.0, or standardise the data."
+
+
+class UpdateRule(Optimizer):
+    """An optimizer that is a pointwise formula.
+
+    Attributes
+    ----------
+    slots : int
+        How many numbers of state a parameter has.
+    """
 
     @property
     @abstractmethod
     def slots(self) -> int:
         """How many numbers of state a parameter has."""
-
-    def hyper(self, t: int, learning_rate: float) -> tuple[float, ...]:
-        """Return the numbers of update t = 1, 2, ... that `formula` takes last."""
-        return (learning_rate,)
 
     @abstractmethod
     def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
@@ -61,7 +84,7 @@ class Optimizer(ABC):
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(UpdateRule):
     """Gradient descent, with momentum where asked: v ← μ v − η g, θ ← θ + v.
 
     Parameters
@@ -69,7 +92,7 @@ class SGD(Optimizer):
     learning_rate : float or Schedule
         η.
     momentum : float
-        μ in [0, 1); 0 is θ ← θ − η g.
+        μ in [0, 1]; 0 is θ ← θ − η g, 1 forgets nothing.
     nesterov : bool
         Nesterov's look ahead: θ ← θ + μ v_new − η g (Sutskever et al. 2013).
     """
@@ -83,7 +106,8 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         plain_numbers(self)
         schedules.get(self.learning_rate)
-        _check("SGD", below_one={"momentum": self.momentum})
+        if not 0.0 <= self.momentum <= 1.0:
+            raise ValueError(f"momentum of SGD must be in [0, 1], not {self.momentum!r}.")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov of SGD needs a momentum above 0.")
 
@@ -102,7 +126,7 @@ class SGD(Optimizer):
 
 
 @dataclass(frozen=True)
-class RMSprop(Optimizer):
+class RMSprop(UpdateRule):
     """ν ← ρ ν + (1 − ρ) g², θ ← θ − η g / (√ν + ε) (Tieleman & Hinton 2012).
 
     Parameters
@@ -137,7 +161,7 @@ class RMSprop(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(UpdateRule):
     """Adam (Kingma & Ba 2015, arXiv:1412.6980).
 
     μ ← β₁ μ + (1 − β₁) g, ν ← β₂ ν + (1 − β₂) g², θ ← θ − η √(1 − β₂^t) / (1 − β₁^t) · μ / (√ν + ε)
@@ -212,7 +236,7 @@ class AdamW(Adam):
 
 
 @dataclass(frozen=True)
-class Lion(Optimizer):
+class Lion(UpdateRule):
     """θ ← θ − η (sign(β₁ μ + (1 − β₁) g) + λ θ), μ ← β₂ μ + (1 − β₂) g (Chen et al. 2023, arXiv:2302.06675).
 
     Parameters
@@ -249,10 +273,71 @@ class Lion(Optimizer):
         return theta - eta * (direction + self.weight_decay * theta), mu
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in (SGD, RMSprop, Adam, AdamW, Lion)}
+@dataclass(frozen=True, kw_only=True)
+class LBFGS(Optimizer):
+    """Limited-memory BFGS with a line search for the strong Wolfe conditions (Liu & Nocedal 1989).
+
+    θ ← θ − t H g: H stands for the inverse of the Hessian matrix of J, from the last steps and what they changed the
+    gradient by; t is found by the line search, so there is no learning rate. An epoch is one iteration over all rows;
+    it evaluates J and its gradient once or, where the first step it tries is not taken, a few times. The numbers stay
+    where the network lives. What is read of them, as Python floats, is the slope along H g, once an iteration, and
+    the cost, the slope and the largest |g|, together, at each evaluation.
+
+    A training ends with `stop_reason` "converged" where the gradient is small or the cost has stopped falling, and
+    with "stalled" where even along −g no lower cost is found: with rounding, as in float32, that is the minimum too.
+
+    It needs the full batch, and a cost that is a smooth function of the parameters alone: `batch_size`, dropout,
+    clipping and `l1`, whose kinks lie where its minimum does, are refused. (Relu's kinks are rarely met, and borne.)
+
+    Parameters
+    ----------
+    history : int
+        How many of the last steps H is made of; each takes the memory of two gradients.
+    gradient_tol : float
+        Ends where no |g| of a parameter is larger; `gtol` of SciPy's L-BFGS-B.
+    cost_tol : float
+        Ends where an iteration lowers J by no more than this times max(|J|, 1); SciPy's `ftol`. Nor does it go on
+        where that is no more than the dtype's rounding of J.
+    max_evaluations : int
+        The most that one line search may use.
+    c1, c2 : float
+        0 < c1 < c2 < 1. A step t along d is taken if J falls by c1 t |gᵀd| or more, and the slope to c2 |gᵀd| or less.
+    """
+
+    name: ClassVar[str] = "lbfgs"
+    full_batch: ClassVar[bool] = True
+    history: int = 10
+    gradient_tol: float = 1e-5
+    cost_tol: float = 2.22e-9
+    max_evaluations: int = 20
+    c1: float = 1e-4
+    c2: float = 0.9
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        for name in ("history", "max_evaluations"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+                raise ValueError(f"{name} of LBFGS must be a whole number, 1 or above, not {value!r}.")
+        _check("LBFGS", gradient_tol=self.gradient_tol, cost_tol=self.cost_tol)
+        if not 0.0 < self.c1 < self.c2 < 1.0:
+            raise ValueError(f"c1 and c2 of LBFGS must be 0 < c1 < c2 < 1, not {self.c1!r} and {self.c2!r}.")
+
+    def start(self, parameters: Parameters, zeros_like: Callable[[Array], Array]) -> tuple[Any, ...]:
+        """Return the state before the first iteration: nothing is known."""
+        return ()
+
+    def end(self, state: Any) -> str:
+        return state.reason if state else ""
+
+    def remedy(self, learning_rate: float) -> str:
+        return "Standardise the data, or start from smaller parameters (initializer=...)."
 
 
-def get(optimizer: Any) -> Optimizer:
+OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in (SGD, RMSprop, Adam, AdamW, Lion, LBFGS)}
+
+
+def get(optimizer: Any) -> UpdateRule | LBFGS:
     """Return the optimizer of that name with its defaults, or the object itself.
 
     Raises
@@ -262,7 +347,7 @@ def get(optimizer: Any) -> Optimizer:
     TypeError
         If it is neither.
     """
-    if isinstance(optimizer, Optimizer):
+    if isinstance(optimizer, (UpdateRule, LBFGS)):
         return optimizer
-    found: Optimizer = from_name("optimizer", optimizer, OPTIMIZERS)
+    found: UpdateRule | LBFGS = from_name("optimizer", optimizer, OPTIMIZERS)
     return found

@@ -3,11 +3,19 @@
 import sys
 from importlib.util import find_spec
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
-from retroprop.training.callbacks import TrainingState
+from retroprop.training.history import History
 
 _REFRESH = 0.1  # seconds; telling the bar of every step would cost more than a small step
+
+
+class Course(Protocol):
+    """What is shown of a training: which of how many epochs is done, and the figures so far."""
+
+    epoch: int
+    epochs: int
+    history: History
 
 
 class Silence:
@@ -19,14 +27,14 @@ class Silence:
     def advance(self, rows: int) -> None:
         """Take note that `rows` more samples are done."""
 
-    def epoch(self, state: TrainingState) -> None:
+    def epoch(self, state: Course) -> None:
         """Show what an epoch has come to."""
 
     def stop(self) -> None:
         """End the display."""
 
 
-def _summary(state: TrainingState) -> str:
+def _summary(state: Course) -> str:
     """Return the last cost (after a stroke that of the validation data) and the metrics, short enough for a line."""
     history = state.history
     cost = "/".join(f"{costs[-1]:.3g}" for costs in (history.cost, history.validation_cost) if costs)
@@ -71,7 +79,7 @@ class Bar(Silence):
         if perf_counter() - self.shown > _REFRESH:
             self._show()
 
-    def epoch(self, state: TrainingState) -> None:
+    def epoch(self, state: Course) -> None:
         self.fields |= {"epoch": state.epoch, "summary": _summary(state)}
 
     def stop(self) -> None:
@@ -90,12 +98,12 @@ class Bar(Silence):
 class Line(Silence):
     """One line, written over after every epoch."""
 
-    last: TrainingState | None = None
+    last: Course | None = None
 
     def start(self, epochs: int, rows: int) -> None:
         self.rows, self.began, self.shown = rows, perf_counter(), 0.0
 
-    def epoch(self, state: TrainingState) -> None:
+    def epoch(self, state: Course) -> None:
         self.last = state
         if perf_counter() - self.shown > _REFRESH:
             self._show(state)
@@ -105,7 +113,7 @@ class Line(Silence):
             self._show(self.last)
             sys.stderr.write("\n")
 
-    def _show(self, state: TrainingState) -> None:
+    def _show(self, state: Course) -> None:
         now = perf_counter()
         left = (state.epochs - state.epoch) * (now - self.began) / state.epoch
         speed = _speed(state.epoch * self.rows, now - self.began)

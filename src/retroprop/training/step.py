@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from retroprop.backends import Backend
+from retroprop.backends.backend import PLAIN, Backend, Demands
 from retroprop.backends.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.backward import backward
@@ -15,7 +15,25 @@ from retroprop.core.parameters import Parameters
 from retroprop.functions.activations import CustomActivation
 from retroprop.functions.losses import CustomLoss
 from retroprop.functions.types import Array
-from retroprop.training.optimizers import OPTIMIZERS, Optimizer
+from retroprop.training.optimizers import OPTIMIZERS, UpdateRule
+
+
+class Measured(NamedTuple):
+    """The cost of a batch and its gradient.
+
+    Attributes
+    ----------
+    cost : array, 0-d
+        J, penalties included.
+    gradients : Parameters
+        ∂J/∂Θ and ∂J/∂b.
+    a : array (m, n_L)
+        The output.
+    """
+
+    cost: Array
+    gradients: Parameters
+    a: Array
 
 
 class Stepped(NamedTuple):
@@ -32,7 +50,7 @@ class Stepped(NamedTuple):
     """
 
     parameters: Parameters
-    state: tuple[Parameters, ...]
+    state: tuple[Any, ...]
     cost: Array
     a: Array
 
@@ -43,7 +61,7 @@ class Step(Protocol):
     def __call__(
         self,
         parameters: Parameters,
-        state: tuple[Parameters, ...],
+        state: tuple[Any, ...],
         hyper: tuple[float, ...],
         data: Batch,
         rows: Array | None,
@@ -58,12 +76,12 @@ class Step(Protocol):
 def bind(
     backend: Backend,
     architecture: Architecture,
-    optimizer: Optimizer,
+    optimizer: UpdateRule,
     *,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    precision: str = "highest",
-    deterministic: bool = False,
+    penalties_of_sum: bool = False,
+    demands: Demands = PLAIN,
 ) -> Step:
     """Return the step of one training: no name is looked up and nothing is chosen while it runs.
 
@@ -75,11 +93,13 @@ def bind(
         Whose operations and captured steps are used.
     architecture : Architecture
         What is trained.
-    optimizer : Optimizer
-        The update rule.
+    optimizer : UpdateRule
+        How the parameters follow the gradients.
     clip_norm, clip_value : float, optional
         What the gradients are held to.
-    precision, deterministic
+    penalties_of_sum : bool
+        Whether J has λ/Σw of each batch, not λ; see `backward`.
+    demands : Demands
         As `Backend.capture` takes them.
 
     Returns
@@ -90,18 +110,43 @@ def bind(
     # The learning rate is data of the step, not a part of it.
     rule = copy(optimizer)
     object.__setattr__(rule, "learning_rate", 1.0)
-    custom = any(isinstance(f, CustomActivation) for f in architecture.activations)
-    custom = custom or isinstance(architecture.output.loss, CustomLoss)
-    custom = custom or type(optimizer) not in OPTIMIZERS.values()
+    custom = _has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
     # A function from outside may have changed since it was last seen: its step is made anew.
-    step = (_step.__wrapped__ if custom else _step)(architecture, rule, clip_norm, clip_value)
-    bound: Step = backend.capture(step, donate=(0, 1), precision=precision, deterministic=deterministic)
+    make = _step.__wrapped__ if custom else _step
+    step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
+    bound: Step = backend.capture(step, donate=(0, 1), demands=demands)
     return bound
+
+
+def bind_measure(
+    backend: Backend,
+    architecture: Architecture,
+    *,
+    penalties_of_sum: bool = False,
+    demands: Demands = PLAIN,
+) -> Callable[[Parameters, Batch], Measured]:
+    """Return the cost and the gradient, without an update, as a function of the parameters and the data.
+
+    But for the cost, what it returns holds until the next call. The arguments are those of `bind`.
+    """
+    make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
+    measure = make(architecture, penalties_of_sum)
+    bound: Callable[[Parameters, Batch], Measured] = backend.capture(measure, demands=demands)
+    return bound
+
+
+def _has_custom_parts(architecture: Architecture) -> bool:
+    custom = any(isinstance(f, CustomActivation) for f in architecture.activations)
+    return custom or isinstance(architecture.output.loss, CustomLoss)
 
 
 @lru_cache(maxsize=32)
 def _step(
-    architecture: Architecture, optimizer: Optimizer, clip_norm: float | None, clip_value: float | None
+    architecture: Architecture,
+    optimizer: UpdateRule,
+    clip_norm: float | None,
+    clip_value: float | None,
+    penalties_of_sum: bool = False,
 ) -> Callable[..., Stepped]:
     clips = clip_norm is not None or clip_value is not None
 
@@ -114,13 +159,35 @@ def _step(
         rows: Array | None,
         masks: tuple[Array | None, ...] | None,
     ) -> Stepped:
-        x, y, weight = data if rows is None else (operations.gather(part, rows) for part in data)
-        trace = forward(operations, architecture, parameters, x, masks)
-        found = backward(operations, architecture, parameters, trace, y, weight)
-        gradients = found.parameters
+        if rows is not None:
+            data = Batch(*(operations.gather(part, rows) for part in data))
+        cost, gradients, a = _measured(operations, parameters, data, masks, architecture, penalties_of_sum)
         if clips:
             gradients = operations.clip(gradients, clip_norm, clip_value)
         parameters, state = operations.update(optimizer.formula, parameters, gradients, state, hyper)
-        return Stepped(parameters, state, found.cost, trace.a[-1])
+        return Stepped(parameters, state, cost, a)
 
     return step
+
+
+@lru_cache(maxsize=32)
+def _measure(architecture: Architecture, penalties_of_sum: bool = False) -> Callable[..., Measured]:
+    def measure(operations: Operations, parameters: Parameters, data: Batch) -> Measured:
+        return _measured(operations, parameters, data, None, architecture, penalties_of_sum)
+
+    return measure
+
+
+def _measured(
+    operations: Operations,
+    parameters: Parameters,
+    data: Batch,
+    masks: tuple[Array | None, ...] | None,
+    architecture: Architecture,
+    penalties_of_sum: bool,
+) -> Measured:
+    trace = forward(operations, architecture, parameters, data.x, masks)
+    found = backward(
+        operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
+    )
+    return Measured(found.cost, found.parameters, trace.a[-1])

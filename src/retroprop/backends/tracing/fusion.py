@@ -208,3 +208,19 @@ def base_of(node: Node) -> Node:
     while node.op in VIEWS:
         node = node.inputs[0]
     return node
+
+
+def written_last(loop: Loop, operand: Node, node: Node) -> bool:
+    """Return whether a loop writes `node` at a place no earlier than it reads `operand` there."""
+    if loop.kinds[node.index] != "full" or operand.shape != loop.domain:
+        return False
+    readers = [n for n in loop.nodes if any(o.index == operand.index for o in n.operands)]
+    if len(loop.domain) == 1 and readers[-1].index > node.index:  # blocks are written as they are computed
+        return False
+    return all(_walk(loop, n) <= loop.stages[node.index] for n in readers)
+
+
+def _walk(loop: Loop, node: Node) -> int:
+    """Return in which walk over the row a node reads its operands."""
+    reduced = node.op in SUMS
+    return loop.stages[node.index] - 1 if reduced and loop.kinds[node.index] == "row" else loop.stages[node.index]

@@ -21,7 +21,7 @@ from retroprop.backends.tracing.fusion import base_of
 from retroprop.backends.tracing.graph import Node
 from retroprop.backends.tracing.numba_expressions import can_loop, fits_loop
 from retroprop.backends.tracing.numba_loops import ColumnLoopSource, LoopSource
-from retroprop.backends.tracing.numpy_calls import NumpyCalls, columns_first
+from retroprop.backends.tracing.numpy_calls import NumpyCalls, columns_first, turns
 from retroprop.backends.tracing.plan import Instruction, Plan
 from retroprop.backends.tracing.program import Program
 from retroprop.backends.tracing.recording import Recording
@@ -37,6 +37,8 @@ from numba import float32 as f32, float64 as f64, njit
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={flags})
 '''
+# A loop saves one nanosecond to two for each number of a step; to compile them all takes one second or two.
+_WORTH = 1e9
 _lock = Lock()
 log = logging.getLogger("retroprop")
 
@@ -44,6 +46,11 @@ log = logging.getLogger("retroprop")
 def available() -> bool:
     """Return whether Numba is installed, works, and is not switched off (RETROPROP_NUMBA=0)."""
     return os.environ.get(ENVIRONMENT_VARIABLE, "1") != "0" and find_spec("numba") is not None and _works()
+
+
+def worthwhile(work: float) -> bool:
+    """Return whether loops that work on so many numbers in all save the time their compilation takes."""
+    return work >= _WORTH and available()
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +66,7 @@ def _works() -> bool:
 
 def looped(recording: Recording) -> Plan:
     """Plan a recording for loops between the calls."""
-    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=columns_first)
+    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=columns_first, turns=turns)
 
 
 class NumbaLoops(NumpyCalls):
@@ -75,8 +82,7 @@ class NumbaLoops(NumpyCalls):
             array = self._argument(node, one, program)
             return array.ctypes.data, array.shape, array.strides, array.dtype.name
 
-        by_columns = columns_first(one.loop.domain)
-        source = (ColumnLoopSource if by_columns else LoopSource)(one, place)
+        source = (ColumnLoopSource if one.by_columns else LoopSource)(one, place)
         kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
         types: list[Any] = list(one.loop.domain)
@@ -94,7 +100,7 @@ class NumbaLoops(NumpyCalls):
         array = program.array(node)
         if array.shape != one.loop.domain:
             return array.reshape(-1)
-        return array.T if columns_first(one.loop.domain) else array
+        return array.T if one.by_columns else array
 
     def _scratch(self, node: Node, one: Instruction, program: Program) -> Array:
         cell = one.scratch[node.index]
@@ -107,7 +113,7 @@ def _reorders(one: Instruction) -> bool:
     loop = one.loop
     assert loop is not None
     sums = {loop.kinds[node.index] for node in loop.nodes if node.op in ("sum", "mean")}
-    if columns_first(loop.domain):
+    if one.by_columns:
         return bool(sums - {"row"})
     return bool(sums - {"column"}) and loop.domain[-1] >= 32
 

@@ -12,6 +12,7 @@ from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
 BLOCK = 16384  # numbers of a long row worked on at a time: what a rule reads and writes of them stays in the cache
+FEW = 2  # columns: a call for each takes less time than one that spreads an operand over them, or sums them
 _REDUCE = {"sum": "add", "mean": "add", "max": "maximum", "min": "minimum", "prod": "multiply", "all": "logical_and",
            "any": "logical_or"}  # fmt: skip
 _COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
@@ -35,9 +36,18 @@ def columns_first(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and 1 <= shape[1] <= 32 and shape[0] >= max(2 * shape[1], 32)
 
 
+def turns(shape: tuple[int, ...]) -> bool:
+    """Return whether a Θ of many more columns than rows, which lies better column by column, (from, to).
+
+    Of 784-100-10 and 128 rows the products take 0.87 of the time then; of a Θ nearer to a square as long, or longer.
+    """
+    n_out, n_in = shape
+    return n_out >= 32 and n_in >= max(2 * n_out, 200)
+
+
 def blocked(recording: Recording) -> Plan:
     """Plan a recording for NumPy alone."""
-    return Plan(recording, can=can_block, fits=fits_block, columns_first=columns_first)
+    return Plan(recording, can=can_block, fits=fits_block, columns_first=columns_first, turns=turns)
 
 
 class NumpyCalls(Library):
@@ -78,6 +88,8 @@ class NumpyCalls(Library):
 
     def call(self, node: Node, program: Program) -> list[str]:
         out = program.name(node)
+        if node.op in POINTWISE and self._spreads(node):
+            return self._by_columns(node, program)
         if node.op in POINTWISE:
             return self._turned(node, out, [self._operand(node, i, program) for i in node.inputs], program)
         names = [program.name(i) for i in node.operands if not i.weak]
@@ -90,7 +102,7 @@ class NumpyCalls(Library):
         if node.op == "take":
             return [f"{names[0]}.take({names[1]}, {node.attr('axis')}, {out})"]
         if node.op == "astype":
-            return [f"copy({out}, {names[0]}, 'unsafe')"]
+            return [f"{out}[...] = {names[0]}"]  # half the time of `copyto`
         if node.op == "where":
             condition, x, y = (program.operand(i, operand_dtype(node, i)) for i in node.inputs)
             return [f"copy({out}, {y})", f"copy({out}, {x}, where={condition})"]
@@ -115,6 +127,33 @@ class NumpyCalls(Library):
         wide = numpy.broadcast_to(program.array(value), node.shape).copy()
         return program.bind(f"w{node.index}_{value.index}", wide)
 
+    def _spreads(self, node: Node) -> bool:
+        """Return whether an operand is spread over few columns: 0.9 µs a call, where one of like shapes takes 0.3."""
+        few = node.ndim == 2 and 1 <= node.shape[1] <= FEW
+        return few and any(i.ndim and i.shape != node.shape for i in node.operands)
+
+    def _by_columns(self, node: Node, program: Program) -> list[str]:
+        """Return a pointwise call for each column, each operand a column or a number."""
+        lines = []
+        for k in range(node.shape[1]):
+            names = [
+                self._column(i, k, node.shape, program)
+                if isinstance(i, Node) and i.ndim
+                else program.operand(i, operand_dtype(node, i))
+                for i in node.inputs
+            ]
+            lines.append(self.pointwise(node, self._column(node, k, node.shape, program), names))
+        return lines
+
+    def _column(self, node: Node, k: int, shape: tuple[int, ...], program: Program) -> str:
+        """Return column k of an array spread to that shape, or the number that is all of it, with one axis less."""
+        m, n = (1, *node.shape)[-2:]
+        at = f"{'0' if m < shape[0] else ':'}, {k % n}, ..."[3 * (node.ndim < 2) :]
+        name = program.name(node)
+        if name not in program.names:  # an argument
+            return f"{name}[{at}]"
+        return program.bind(f"{name}_{k % n}", eval(f"array[{at}]", {"array": program.array(node)}))
+
     def _turned(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
         """Return a pointwise call whose result lies columns first, and before it the copy that turns an operand.
 
@@ -136,10 +175,19 @@ class NumpyCalls(Library):
 
     def _product(self, node: Node, out: str, program: Program) -> str:
         """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
-        return f"{'dot' if node.ndim == 2 else 'matmul'}({', '.join(map(program.name, node.operands))}, {out})"
+        a, b = node.operands
+        if program.plan.places[node.index].columns_first:  # (A B)ᵀ = Bᵀ Aᵀ
+            a, b = node.graph.transpose(b), node.graph.transpose(a)
+            out = program.bind(f"t{node.index}", program.array(node).T)
+        return f"{'dot' if node.ndim == 2 else 'matmul'}({program.name(a)}, {program.name(b)}, {out})"
 
     def _reduced(self, node: Node, out: str, name: str, program: Program) -> list[str]:
         (x,), axes = node.operands, node.attr("axes")
+        two = x.shape[1:] == (2,) and axes == (1,) and x.dtype == node.dtype
+        if two and node.op in ("sum", "max", "min"):
+            columns = [self._column(x, k, x.shape, program) for k in range(2)]
+            by_name = "" if node.op == "sum" else "out="
+            return [f"{_REDUCE[node.op]}({', '.join(columns)}, {by_name}{self._flat(node, program, (-1,))})"]
         each = 1.0 / (x.size // max(node.size, 1)) if node.op == "mean" else 1.0
         given = base_of(x).index not in program.plan.places or node.dtype != x.dtype
         given = given or (x.op in VIEWS and len(axes) == x.ndim)

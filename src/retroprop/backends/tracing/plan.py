@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from retroprop.backends.tracing import tree
-from retroprop.backends.tracing.fusion import SUMS, Loop, Shape, base_of, fuse
+from retroprop.backends.tracing import layout, tree
+from retroprop.backends.tracing.fusion import Loop, Shape, base_of, fuse, written_last
 from retroprop.backends.tracing.graph import VIEWS, Node, NotTraceableError
 from retroprop.backends.tracing.memory import Need, place
 from retroprop.backends.tracing.recording import Recording
@@ -24,6 +24,8 @@ class Instruction:
         Which.
     stores : list of Node
         What it writes for others to read.
+    by_columns : bool
+        Whether a loop walks over columns, with the rows inside: over matrices that lie columns first.
     scratch : dict
         The memory a loop needs for itself: for a node, by index, a row or a column of numbers.
     """
@@ -31,6 +33,7 @@ class Instruction:
     node: Node | None = None
     loop: Loop | None = None
     stores: list[Node] = field(default_factory=list)
+    by_columns: bool = False
     scratch: dict[int, "Cell"] = field(default_factory=dict)
 
     @property
@@ -94,6 +97,8 @@ class Plan:
         Whether a loop is one that is wanted.
     columns_first : callable
         Whether a matrix of that shape lies columns first.
+    turns : callable
+        Whether a Θ of that shape, its gradient and its state do, where they are joined.
 
     Attributes
     ----------
@@ -101,6 +106,8 @@ class Plan:
         In order.
     places : dict
         By index of the node.
+    turned : set of int
+        The nodes, by index, that lie columns first because their Θ does.
     kept : dict
         For an argument that stays where it is from step to step, its place among the results.
     copied : list of Node
@@ -116,12 +123,14 @@ class Plan:
         can: Callable[[Node], bool],
         fits: Callable[[Loop], bool],
         columns_first: Callable[[Shape], bool],
+        turns: Callable[[Shape], bool] = lambda shape: False,
     ) -> None:
         self.recording, self.graph, self._columns_first = recording, recording.graph, columns_first
         self.outputs: list[Node] = list(tree.leaves(recording.results))
         self.wanted = self._reachable()
         self.kept = self._kept()
         self._joins()
+        self.turned = self._turned(turns)
         after = self._before_overwriting()
         loops = fuse(self.graph, self.wanted, after, can, fits)
         self.instructions = self._ordered(loops, after)
@@ -152,7 +161,7 @@ class Plan:
             given = list(tree.leaves(self.recording.arguments[argument]))
             for number, result in enumerate(results):
                 back = list(tree.leaves(result))
-                if given and len(back) == len(given) and all(map(_replaces, back, given)):
+                if given and len(back) == len(given) and all(map(layout.replaces, back, given)):
                     found[argument] = number
                     break
         return found
@@ -178,6 +187,11 @@ class Plan:
             self.kept = {}
             self.join_kept = {i: False for i, kept in self.join_kept.items() if not kept}
         self.placed = {leaf.index for i in self.join_kept for leaf in self.graph.nodes[i].operands}
+
+    def _turned(self, turns: Callable[[Shape], bool]) -> set[int]:
+        """Return what lies columns first as its Θ does; nothing where parameters are copied into a row of numbers."""
+        joins = [node for node in self.wanted if node.op == "join"]
+        return layout.turned(joins, self.wanted, turns) if all(j.index in self.join_kept for j in joins) else set()
 
     def _before_overwriting(self) -> dict[int, set[int]]:
         """Return, for a node that overwrites parameters or state, everything that reads them."""
@@ -229,12 +243,16 @@ class Plan:
         return order
 
     def _stores(self) -> None:
-        """Find which nodes of the loops others read."""
+        """Find which nodes of the loops others read, and how the loops walk."""
         read = {base_of(o).index for one in self.instructions for o in one.reads}
         read |= {base_of(o).index for o in self.outputs} | self.placed
         for one in self.instructions:
             one.stores = [n for n in one.nodes if one.loop is None or n.index in read]
-            if one.loop is not None and self._columns_first(one.loop.domain):
+            if one.loop is None:
+                continue
+            shaped = {i.index for n in one.nodes for i in (n, *n.operands) if i.shape == one.loop.domain}
+            one.by_columns = self._columns_first(one.loop.domain) or bool(shaped & self.turned)
+            if one.by_columns:
                 one.stores += crossing(one)  # a whole column lies between two walks over a row
 
     # Places --------------------------------------------------------------------------------------------------
@@ -255,7 +273,7 @@ class Plan:
             home = cell(join.nbytes, kept=kept)
             self.places[index], offset = Place(home), 0
             for leaf in join.operands:
-                self.places[leaf.index] = Place(home, offset)
+                self.places[leaf.index] = Place(home, offset, leaf.index in self.turned)
                 offset += leaf.size
         for new, old in self.in_place.items():
             self.places[new] = self.places[old.index]
@@ -291,12 +309,13 @@ class Plan:
 
     def _lies(self, node: Node) -> bool:
         """Return whether a node lies columns first: not what a library writes row by row."""
-        return node.op not in ("gather", "matmul") and self._columns_first(node.shape)
+        by_shape = node.op not in ("gather", "matmul") and self._columns_first(node.shape)
+        return by_shape or node.index in self.turned
 
     def _scratch(self, one: Instruction) -> list[tuple[Node, int]]:
         """Return what a loop keeps to itself, and its bytes: of a row between two walks, or a number for each row."""
         assert one.loop is not None
-        if self._columns_first(one.loop.domain):
+        if one.by_columns:
             stored = {node.index for node in one.stores}
             rows = [n for n in one.loop.nodes if one.loop.kinds[n.index] == "row" and n.index not in stored]
             return [(node, node.nbytes) for node in rows]
@@ -334,7 +353,7 @@ class Plan:
             seen = any(read is not operand and base_of(read) is operand for read in one.reads)  # as a view, too
             same = not seen and operand.shape == node.shape and operand.dtype == node.dtype
             same = same and here is not None and here.columns_first == self._lies(node)
-            if free and same and (one.loop is None or _written_last(one.loop, operand, node)):
+            if free and same and (one.loop is None or written_last(one.loop, operand, node)):
                 return here
         return None
 
@@ -343,18 +362,6 @@ _IN_PLACE = {
     "add", "subtract", "multiply", "divide", "negative", "abs", "square", "sqrt", "exp", "expm1", "log", "log1p",
     "tanh", "maximum", "minimum",
 }  # fmt: skip
-
-
-def _replaces(back: Node, given: Any) -> bool:
-    """Return whether a result is a part of the new numbers that lies where `given` lies in the old ones."""
-    if not isinstance(given, Node) or back.op != "part" or back.inputs[0].op != "overwrite":
-        return False
-    offset = 0
-    for leaf in back.inputs[0].inputs[1].operands:
-        if leaf.index == given.index:
-            return bool(offset == back.attr("offset") and leaf.shape == back.shape)
-        offset += leaf.size
-    return False
 
 
 def crossing(one: Instruction) -> list[Node]:
@@ -370,19 +377,3 @@ def crossing(one: Instruction) -> list[Node]:
         if kinds.get(o.index) == "full" and kinds[node.index] == "full" and stages[node.index] > stages[o.index]
     }
     return [node for node in one.loop.nodes if node.index in late and node.index not in stored]
-
-
-def _written_last(loop: Loop, operand: Node, node: Node) -> bool:
-    """Return whether a loop writes `node` at a place no earlier than it reads `operand` there."""
-    if loop.kinds[node.index] != "full" or operand.shape != loop.domain:
-        return False
-    readers = [n for n in loop.nodes if any(o.index == operand.index for o in n.operands)]
-    if len(loop.domain) == 1 and readers[-1].index > node.index:  # blocks are written as they are computed
-        return False
-    return all(_walk(loop, n) <= loop.stages[node.index] for n in readers)
-
-
-def _walk(loop: Loop, node: Node) -> int:
-    """Return in which walk over the row a node reads its operands."""
-    reduced = node.op in SUMS
-    return loop.stages[node.index] - 1 if reduced and loop.kinds[node.index] == "row" else loop.stages[node.index]

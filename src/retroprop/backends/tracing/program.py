@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from math import inf, nan
+from types import CodeType
 from typing import Any, ClassVar, Protocol
 
 import numpy
@@ -11,6 +12,7 @@ import numpy
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.fusion import base_of
 from retroprop.backends.tracing.graph import HOST_ARITHMETIC, VIEWS, Node, NotTraceableError
+from retroprop.backends.tracing.layout import overwritten
 from retroprop.backends.tracing.plan import Cell, Instruction, Place, Plan
 from retroprop.functions.types import Array
 
@@ -102,11 +104,12 @@ class Program:
     def __init__(self, plan: Plan, library: Library, workspace: Workspace) -> None:
         self.plan, self.library, self.workspace = plan, library, workspace
         copy_tree = partial(_copy_tree, library.names["copy_in"])
-        self.names: dict[str, Any] = {"inf": inf, "nan": nan, **library.names, "copy_tree": copy_tree}
+        self.names: dict[str, Any] = {"inf": inf, "nan": nan, **library.names}
+        self.names |= {"copy_tree": copy_tree, "new": tuple.__new__}
         self._block = workspace.block(plan.nbytes)
         self._given: set[int] = set()  # what only the arguments of a call can say
         self.source = self._written()
-        exec(compile(self.source, "<a step, recorded>", "exec"), self.names)
+        exec(_compiled(self.source), self.names)
         # Out of its own globals: no cycle keeps the memory until the garbage is collected.
         self.run: Callable[..., Any] = self.names.pop("run")
 
@@ -135,6 +138,8 @@ class Program:
 
     def array(self, node: Node) -> Array:
         """Return a node's array over the memory it has."""
+        if node.op == "part" and node.inputs[0].inputs[0].index in self.plan.in_place:
+            return self.array(overwritten(node))  # which may not lie row by row
         if node.op in VIEWS:
             return view_of(node, self.array(node.inputs[0]), self.library)
         if node.op == "constant":
@@ -280,12 +285,15 @@ class Program:
         parts = [
             f"kept{own[i]}" if i in own else tree.written(part, leaf, self._class) for i, part in enumerate(results)
         ]
-        if type(results) is tuple:
-            return f"({', '.join(parts)},)"
-        return f"{self._class(type(results))}({', '.join(parts)})"
+        return tree.joined(type(results), parts, self._class)
 
     def _class(self, cls: type) -> str:
         return self.bind(f"class_{cls.__name__}", cls)
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: str) -> CodeType:
+    return compile(source, "<a step, recorded>", "exec")
 
 
 def _copy_tree(copy: Callable[[Array, Array], None], into: Any, given: Any) -> None:

@@ -30,7 +30,11 @@ def written(tree: Any, name: Callable[[Any], str], classes: Callable[[type], str
     """Return the source of an expression that makes the tree, its leaves called by `name`."""
     if not is_branch(tree):
         return name(tree)
-    parts = ", ".join(written(part, name, classes) for part in tree)
-    if type(tree) is tuple:
-        return f"({parts},)" if tree else "()"
-    return f"{classes(type(tree))}({parts})"
+    return joined(type(tree), [written(part, name, classes) for part in tree], classes)
+
+
+def joined(cls: type, parts: list[str], classes: Callable[[type], str]) -> str:
+    """Return the source of a tuple of that class, of the sources of its parts."""
+    together = f"({', '.join(parts)},)" if parts else "()"
+    # `new` is `tuple.__new__`: it takes half the time of a named tuple's own.
+    return together if cls is tuple else f"new({classes(cls)}, {together})"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retroprop.backends import Backend
+from retroprop.backends.backend import Backend, Demands
 from retroprop.backends.cuda import switches
 from retroprop.bench.contestant import Contestant, NotHereError
 from retroprop.bench.workloads import Problem
@@ -70,7 +70,7 @@ def _step(
         xp = backend.xp
         parameters = net.parameters.like(xp.astype(leaf, leaf.dtype, copy=True) for leaf in net.parameters.leaves)
         state = optimizer.start(parameters, xp.zeros_like)
-        bound: Any = bind(backend, net.architecture, optimizer, precision=precision)
+        bound: Any = bind(backend, net.architecture, optimizer, demands=Demands(precision=precision))
         order = np.random.default_rng(0).permutation(n_batches * m).reshape(n_batches, m)
         rows = backend.asarray(order)
     t = 0

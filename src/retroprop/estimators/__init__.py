@@ -1,0 +1,11 @@
+"""scikit-learn's multilayer perceptrons: its names, parameters and semantics, and what it does not take in."""
+
+from importlib.util import find_spec
+
+if find_spec("sklearn") is None:
+    raise ImportError("retroprop.estimators needs scikit-learn: pip install 'retroprop[sklearn]'")
+
+from retroprop.estimators.classifier import MLPClassifier
+from retroprop.estimators.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,0 +1,133 @@
+"""Where data live: what is taken in, and moving results and parameters there."""
+
+from typing import Any
+
+import numpy
+from scipy import sparse
+from sklearn import get_config
+from sklearn.utils.validation import _check_feature_names, _check_n_features, validate_data
+
+from retroprop.backends import Backend, backend_of, host, host_backend
+from retroprop.backends.intake import holds
+from retroprop.functions.types import Array
+
+FORMATS = ("csr", "csc")
+FLOATS = ("float64", "float32")
+
+
+def backend_holding(x: Any) -> Backend | None:
+    """Return the backend an array lives on; None for host data: NumPy's arrays, lists, frames, sparse matrices."""
+    if host.is_host(x) or not (hasattr(x, "__array_namespace__") or hasattr(x, "__dlpack__")):
+        return None
+    return backend_of(x)
+
+
+def to_host(x: Any) -> Any:
+    """Return an array of a device as a NumPy array, and host data as they are."""
+    backend = backend_holding(x)
+    return x if backend is None else backend.to_numpy(x)
+
+
+def taken_inputs(estimator: Any, X: Any, *, reset: bool, floats: bool = True) -> tuple[Any, Backend]:
+    """Return X, checked, and the backend it lives on.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Whose number and names of features are set, or compared with.
+    X : array, sparse matrix or frame (n_samples, n_features)
+        Float32 and float64 keep their dtype.
+    reset : bool
+        Whether the features are set anew.
+    floats : bool
+        Whether other dtypes become float64 (the widest the library has).
+
+    Raises
+    ------
+    ValueError
+        For NaN, inf, a wrong shape, or other features than those of `fit`.
+    """
+    backend = backend_holding(X)
+    if backend is None:
+        dtype: Any = (numpy.float64, numpy.float32) if floats else "numeric"
+        checked = validate_data(estimator, X, accept_sparse=list(FORMATS), dtype=dtype, reset=reset)
+        return checked, host_backend()
+    with backend.active():
+        return _taken_there(estimator, backend, X, reset=reset), backend
+
+
+def _taken_there(estimator: Any, backend: Backend, X: Array, *, reset: bool) -> Array:
+    """Return an array of a device, checked as scikit-learn checks one of NumPy's, in its words."""
+    xp = backend.xp
+    name = type(estimator).__name__
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead: its shape is {tuple(X.shape)}.")
+    for axis, what in enumerate(("sample", "feature")):
+        if X.shape[axis] == 0:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is required by {name}."
+            )
+    if xp.isdtype(X.dtype, "complex floating"):
+        raise ValueError("Complex data not supported")
+    if backend.dtype_name(X) not in FLOATS:
+        X = backend.asarray(X, widest_float(backend))
+    if not holds(backend, xp.isfinite(X)):
+        found = "infinity or a value too large" if holds(backend, X == X) else "NaN"
+        raise ValueError(f"Input X contains {found}.\n{name} does not accept missing values encoded as NaN.")
+    _check_feature_names(estimator, X, reset=reset)
+    _check_n_features(estimator, X, reset=reset)
+    return backend.asarray(X)
+
+
+def widest_float(backend: Backend) -> str:
+    """Return "float64" where the library has it, else "float32"."""
+    try:
+        backend.dtype("float64")
+    except TypeError:
+        return "float32"
+    return "float64"
+
+
+def working_backend(device: Any, backend: Backend) -> Backend:
+    """Return where host data are worked on: on the `device` asked for, and arrays of a device where they are."""
+    from retroprop.backends import get_backend
+
+    if device is None or backend != host_backend():
+        return backend
+    return get_backend(device)
+
+
+def meeting_place(estimator: Any, fitted: Backend, given: Backend, method: str) -> Backend:
+    """Return where a model that lives on `fitted` meets data that live on `given`.
+
+    Host data are moved to the model; the parameters of a model on the host, to the data.
+
+    Raises
+    ------
+    ValueError
+        For two devices, or two libraries other than NumPy; and always where they differ while scikit-learn's
+        `array_api_dispatch` is on, as that is its rule.
+    """
+    if fitted == given:
+        return fitted
+    strict = get_config().get("array_api_dispatch", False) and estimator.device is None
+    on_host = host_backend()
+    if not strict and on_host in (fitted, given):
+        return given if fitted == on_host else fitted
+    raise ValueError(
+        f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and the same device as "
+        f"those passed to fit(): the model lives on {fitted}, and X on {given}. Take the model there with "
+        f"estimator.to({str(given)!r})."
+    )
+
+
+def result_dtype(x: Any, parameters_dtype: str) -> str:
+    """Return the dtype of the outputs: the wider of X's, where it is of floats, and the parameters'."""
+    given = str(x.dtype).rpartition(".")[2]
+    return given if given in FLOATS and parameters_dtype == "float32" else parameters_dtype
+
+
+def rows_of(x: Any, rows: Any, backend: Backend, dtype: str) -> Array:
+    """Return rows of X, dense, in that dtype on that backend."""
+    some = x if rows is None else x[rows] if isinstance(rows, numpy.ndarray) else x[rows, :]
+    return backend.asarray(some.toarray() if sparse.issparse(some) else some, dtype)

@@ -1,0 +1,236 @@
+"""MLPClassifier."""
+
+from typing import Any, ClassVar
+
+import numpy
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
+from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
+
+from retroprop.estimators import arrays, parameters
+from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.targets import LabelColumns, Labels, Targets
+from retroprop.estimators.watching import watched
+from retroprop.functions import losses
+from retroprop.functions.losses import Loss
+from retroprop.functions.types import Array
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A multilayer perceptron for classification."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **parameters.CONSTRAINTS,
+        "loss": [StrOptions(set(parameters.CLASSIFICATION_LOSSES)), HasMethods(["value", "derivative"])],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "stratify": [StrOptions({"binary"}), "boolean"],
+    }
+
+    _coding: Labels | LabelColumns
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: Any = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: Any = "log_loss",
+        class_weight: Any = None,
+        stratify: Any = "binary",
+        l1: Any = 0.0,
+        dropout: Any = 0.0,
+        initializer: Any = None,
+        clip_norm: float | None = None,
+        scoring: Any = None,
+        restore_best: bool = False,
+        exact_loss: bool = False,
+        predict_batch_size: Any = "auto",
+        device: str | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.loss = loss
+        self.class_weight = class_weight
+        self.stratify = stratify
+        self.l1 = l1
+        self.dropout = dropout
+        self.initializer = initializer
+        self.clip_norm = clip_norm
+        self.scoring = scoring
+        self.restore_best = restore_best
+        self.exact_loss = exact_loss
+        self.predict_batch_size = predict_batch_size
+        self.device = device
+        self.progress = progress
+
+    @watched
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
+        """Fit the network."""
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Run one epoch over the given data."""
+        y, classes = arrays.to_host(y), arrays.to_host(classes)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, which sees a part of y only: pass the "
+                "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
+            )
+        if _check_partial_fit_first_call(self, classes):
+            self._coding = Labels(y if type_of_target(y).startswith("multilabel") else classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Return the predicted classes, (n,), for labels an indicator (n, n_classes), (n, n_columns) for several."""
+        check_is_fitted(self)
+        a, backend = self._outputs(X, "predict")
+        with backend.active():
+            return self._coding.labels(a, backend)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probabilities (n, n_classes), in the order of `classes_`; a list of them for several columns."""
+        check_is_fitted(self)
+        a, backend = self._outputs(X, "predict_proba")
+        with backend.active():
+            return self._coding.probabilities(a, backend)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithms of the probabilities."""
+        check_is_fitted(self)
+        a, backend = self._outputs(X, "predict_log_proba")
+        log = backend.xp.log
+        with backend.active():
+            found = self._coding.probabilities(a, backend)
+            return [log(part) for part in found] if isinstance(found, list) else log(found)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the predictions; of several columns, the part of the rows that are right in all."""
+        y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
+        predicted = arrays.to_host(self.predict(X))
+        if isinstance(self._coding, LabelColumns):
+            return float(numpy.average((predicted == numpy.asarray(y)).all(axis=1), weights=weight))
+        return float(accuracy_score(y, predicted, sample_weight=weight))
+
+    # Classes ------------------------------------------------------------------------------------------------
+
+    def _encoded(self, y: Any, *, role: str) -> Targets:
+        several = is_multioutput(y)
+        if not several:
+            y = _check_y(y, multi_output=True, estimator=self)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+        if role == "validation":
+            self._refuse_new(self._coding.unknown(y))
+        elif not hasattr(self, "classes_") or (role == "fit" and not self.warm_start):
+            self._coding = LabelColumns(y) if several else Labels(y)
+            self.classes_ = self._coding.classes
+        elif self.warm_start:
+            found, _, differ = self._coding.unknown(y)
+            if differ:
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {found}"
+                )
+        else:
+            self._refuse_new(self._coding.unknown(y))
+        targets = self._coding.targets(y)
+        keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
+        return targets if keeps else targets._replace(stratify=None)
+
+    def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:
+        found, is_new, _ = looked_at
+        if is_new:
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
+            )
+
+    def _weights(self, sample_weight: Any, y: Any, n: int) -> Array | None:
+        weight = super()._weights(sample_weight, y, n)
+        if self.class_weight is None or y is None:  # validation data have their own weights only
+            return weight
+        of_classes = compute_sample_weight(self.class_weight, arrays.to_host(y))
+        return of_classes if weight is None else weight * of_classes
+
+    def _loss(self) -> Loss:
+        if self.loss != "log_loss":
+            return losses.get(self.loss)
+        return self._coding.loss()
+
+    def _output_activation(self) -> Any:
+        return self._coding.output_activation()
+
+    def _validation_score(self, outputs: Array, scored: Array, weight: Array | None) -> float:
+        return float(numpy.average(self._coding.right(outputs, scored), weights=weight))
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may ask of this estimator."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def is_multioutput(y: Any) -> bool:
+    """Return whether y has several columns of classes, not the zeros and ones of a multilabel indicator."""
+    if hasattr(y, "shape"):
+        two_axes = len(y.shape) == 2 and y.shape[1] > 1
+    else:
+        two_axes = isinstance(y, (list, tuple)) and len(y) > 0 and isinstance(y[0], (list, tuple))
+    return two_axes and type_of_target(y) == "multiclass-multioutput"

@@ -1,0 +1,89 @@
+"""What is drawn, in scikit-learn's order: the weights, the rows for validation, the order of each epoch.
+
+One `random_state` gives what it gives there: everything comes from one `numpy.random.RandomState`, on the host.
+"""
+
+from itertools import pairwise
+from math import sqrt
+from typing import Any
+
+import numpy
+from sklearn.model_selection import train_test_split
+
+from retroprop.backends import host
+from retroprop.functions.initializers import Initializer
+from retroprop.functions.types import Array
+from retroprop.training.batches import Epoch, Minibatches
+
+
+def initial_weights(
+    rng: Any, layer_sizes: tuple[int, ...], initializer: Initializer | None, *, logistic: bool
+) -> tuple[list[Array], list[Array]]:
+    """Return the coefs, each (n_in, n_out), and the intercepts, each (n_out,), float64.
+
+    Parameters
+    ----------
+    rng : RandomState
+        Drawn from layer by layer, first the weights, then the biases.
+    layer_sizes : tuple of int
+        The inputs first.
+    initializer : Initializer or None
+        None is scikit-learn's rule: weights and biases uniform in ±√(6 / (n_in + n_out)).
+    logistic : bool
+        Whether the hidden activation is logistic: the 6 is a 2 then, in every layer.
+    """
+    coefs, intercepts = [], []
+    for n_in, n_out in pairwise(layer_sizes):
+        if initializer is None:
+            bound = sqrt((2.0 if logistic else 6.0) / (n_in + n_out))
+            coefs.append(rng.uniform(-bound, bound, (n_in, n_out)))
+            intercepts.append(rng.uniform(-bound, bound, n_out))
+        else:
+            coefs.append(initializer.theta(rng, n_out, n_in, host.xp).T)
+            intercepts.append(initializer.bias(rng, n_out, n_in, host.xp))
+    return coefs, intercepts
+
+
+def split(rng: Any, n_samples: int, fraction: float, stratify: Array | None) -> tuple[Array, Array]:
+    """Return the rows to train on and those to validate on.
+
+    Raises
+    ------
+    ValueError
+        If fewer than 2 are left to validate on.
+    """
+    train, validation = train_test_split(
+        numpy.arange(n_samples), random_state=rng, test_size=fraction, stratify=stratify
+    )
+    if len(validation) < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    return train, validation
+
+
+class Shuffled(Minibatches):
+    """Minibatches over given rows, whose order of one epoch is a permutation of the order of the last.
+
+    Parameters
+    ----------
+    rows : integer array or None
+        Which rows of the data; None is all of them.
+    m : int
+        How many they are.
+    batch_size : int
+        Rows a batch.
+    shuffle : bool
+        Whether each epoch has an order of its own, also with one batch.
+    """
+
+    def __init__(self, rows: Array | None, m: int, batch_size: int, *, shuffle: bool) -> None:
+        super().__init__(m, batch_size, shuffle=shuffle)
+        self.draws = shuffle
+        self.order: Any = numpy.arange(m) if rows is None and shuffle else rows
+
+    def epoch(self, rng: Any) -> Epoch:
+        """Return the batches of the next epoch, drawn from a `RandomState`."""
+        if self.draws:
+            drawn = numpy.arange(self.m)
+            rng.shuffle(drawn)
+            self.order = self.order[drawn]
+        return Epoch(self.order, self.windows)

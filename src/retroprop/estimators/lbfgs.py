@@ -1,0 +1,134 @@
+"""solver="lbfgs": SciPy's L-BFGS-B on the host, as in scikit-learn; elsewhere retroprop's own, on the device."""
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy
+import scipy.optimize
+from sklearn.exceptions import ConvergenceWarning
+
+from retroprop.backends.backend import Demands
+from retroprop.backends.batch import Batch
+from retroprop.core.architecture import Architecture
+from retroprop.core.parameters import Parameters
+from retroprop.estimators.samples import Samples, chunk_rows, windows
+from retroprop.functions.types import Array
+from retroprop.training.lbfgs import minimize
+from retroprop.training.optimizers import LBFGS
+from retroprop.training.step import Measured, bind_measure
+
+EVALUATIONS = 200  # of a run that converges, roughly, for a backend that asks whether to compile
+
+_ADVICE = (
+    "\nYou might also want to scale the data as shown in:\n"
+    "    https://scikit-learn.org/stable/modules/preprocessing.html"
+)
+
+
+def fit_on_host(estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples) -> Parameters:
+    """Minimise the loss of all the data with SciPy; return the parameters of the minimum, float64 as it works in.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Whose `n_iter_` and `loss_` are written.
+    architecture, parameters
+        The network, and where it starts.
+    samples : Samples
+        The data, on the host, float64.
+    """
+    e, objective = estimator, Objective(architecture, samples)
+    start = numpy.concatenate([leaf.astype("float64").ravel() for leaf in parameters.leaves])
+
+    def value_and_gradient(flat: Array) -> tuple[float, Array]:
+        cost, gradient = objective(unflattened(flat, parameters))
+        return float(cost), numpy.concatenate([leaf.ravel() for leaf in gradient.leaves])
+
+    result = scipy.optimize.minimize(
+        value_and_gradient,
+        start,
+        method="L-BFGS-B",
+        jac=True,
+        options={"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol},
+    )
+    e.n_iter_, e.loss_ = min(int(result.nit), e.max_iter), float(result.fun)
+    if result.status != 0:
+        _warn(e, f"(status={result.status}):\n{result.message}")
+    return unflattened(result.x, parameters)
+
+
+def fit_on_device(estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples) -> Parameters:
+    """Minimise the loss of all the data where they live; the arguments are those of `fit_on_host`."""
+    e, objective = estimator, Objective(architecture, samples)
+    found = minimize(
+        objective,
+        parameters,
+        backend=samples.backend,
+        rule=LBFGS(gradient_tol=e.tol),
+        max_iterations=e.max_iter,
+        max_evaluations=e.max_fun,
+    )
+    e.n_iter_, e.loss_ = found.n_iterations, found.cost
+    if found.reason != "converged":
+        _warn(e, f"({found.reason}).")
+    return found.parameters
+
+
+def _warn(estimator: Any, how: str) -> None:
+    """Warn as scikit-learn does."""
+    e = estimator
+    message = f"lbfgs failed to converge after {e.n_iter_} iteration(s) {how}\n"
+    if e.n_iter_ == e.max_iter:
+        message += f"\nIncrease the number of iterations to improve the convergence (max_iter={e.max_iter})."
+    warnings.warn(message + _ADVICE, ConvergenceWarning, stacklevel=6)
+
+
+class Objective:
+    """J of all the data and its gradient; sparse rows are made dense a chunk at a time.
+
+    J is Σ_chunks W_c J_c / Σ W_c, and so is its gradient; the penalties, λ/Σw in J, go with the first chunk: λ/W_1.
+    """
+
+    def __init__(self, architecture: Architecture, samples: Samples) -> None:
+        self.samples, n = samples, samples.n
+        size = chunk_rows(architecture.layer_sizes) if samples.sparse else n
+        self.windows = list(windows(n, size))
+        demands = Demands(work=EVALUATIONS * n * float(sum(architecture.layer_sizes)))
+        bound = partial(bind_measure, samples.backend, penalties_of_sum=True, demands=demands)
+        self.first, self.others = bound(architecture), bound(architecture._replace(l2=0.0, l1=0.0))
+        self.batch_of = samples.ordered(None)
+
+    def __call__(self, parameters: Parameters) -> tuple[Array, Parameters]:
+        """Return J and ∂J/∂ parameters, which hold until the next call."""
+        with self.samples.backend.active():
+            if len(self.windows) == 1:
+                return self.first(parameters, self.batch_of(self.windows[0])[0])[:2]
+            parts: list[list[Array]] = []
+            shares = []
+            for window in self.windows:
+                batch = self.batch_of(window)[0]
+                share = self._share(batch)
+                parts.append(_scaled((self.others if parts else self.first)(parameters, batch), share))
+                shares.append(share)
+            total = sum(shares)
+            cost, *leaves = (sum(column) / total for column in zip(*parts, strict=True))
+        return cost, parameters.like(leaves)
+
+    def _share(self, batch: Batch) -> Any:
+        """Return Σw of a batch, its rows where it has no weights."""
+        return float(batch.x.shape[0]) if batch.weight is None else self.samples.backend.xp.sum(batch.weight)
+
+
+def _scaled(measured: Measured, share: Any) -> list[Array]:
+    """Return J and its gradient times the share of a batch."""
+    return [part * share for part in (measured.cost, *measured.gradients.leaves)]
+
+
+def unflattened(flat: Array, like: Parameters) -> Parameters:
+    """Return a row of numbers as parameters of that form: views."""
+    parts, at = [], 0
+    for leaf in like.leaves:
+        parts.append(flat[at : at + leaf.size].reshape(leaf.shape))
+        at += leaf.size
+    return like.like(parts)

@@ -1,0 +1,172 @@
+"""The constructor's parameters: what each accepts, and what they are as retroprop's own objects."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+
+from retroprop.core.architecture import Architecture, build
+from retroprop.functions import activations, initializers, losses, schedules
+from retroprop.functions.losses import Loss
+from retroprop.functions.outputs import AveragedOutput, HeldOutput, PairedOutput
+from retroprop.functions.schedules import Schedule
+from retroprop.training import optimizers
+from retroprop.training.optimizers import UpdateRule
+
+STOCHASTIC = ("sgd", "adam", "adamw", "rmsprop", "lion")
+# scikit-learn's names, and ours, for the functions of a layer
+ACTIVATIONS = {"logistic": "sigmoid"} | {name: name for name in activations.ACTIVATIONS if name != "softmax"}
+REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "log_cosh", "quantile")
+CLASSIFICATION_LOSSES = ("log_loss", "squared_error", "absolute_error", "huber", "log_cosh")
+
+_FUNCTION = HasMethods(["value", "derivative"])
+_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions(set(ACTIVATIONS)), list, tuple, _FUNCTION],
+    "solver": [StrOptions({"lbfgs", *STOCHASTIC}), UpdateRule],
+    "alpha": [_NOT_NEGATIVE, "array-like"],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [_NOT_NEGATIVE],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [_NOT_NEGATIVE],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {numpy.inf})],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    # Beyond scikit-learn
+    "l1": [_NOT_NEGATIVE, "array-like"],
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "initializer": [StrOptions(set(initializers.INITIALIZERS)), initializers.Initializer, None],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+    "restore_best": ["boolean"],
+    "exact_loss": ["boolean"],
+    "predict_batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "device": [str, None],
+    "progress": ["boolean"],
+}
+
+
+def check_together(estimator: Any, *, incremental: bool, validates: bool) -> None:
+    """Refuse what a solver would have to leave unread.
+
+    Raises
+    ------
+    ValueError
+        For `partial_fit` with early stopping, and for what "lbfgs" cannot do.
+    """
+    e = estimator
+    if e.early_stopping and incremental:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if e.solver != "lbfgs":
+        return
+    for name, given in (
+        ("dropout", numpy.any(e.dropout)),
+        ("l1", numpy.any(e.l1)),
+        ("clip_norm", e.clip_norm is not None),
+        ("learning_rate", not isinstance(e.learning_rate, str)),
+        ("restore_best", e.restore_best),
+        ("X_val", validates),
+    ):
+        if given:
+            shown = "" if name == "X_val" else f"={getattr(e, name)!r}"
+            raise ValueError(f"solver='lbfgs' does not go with {name}{shown}: use one of {', '.join(STOCHASTIC)}.")
+
+
+def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers.
+
+    Raises
+    ------
+    ValueError
+        If one is not above 0.
+    """
+    sizes = list(hidden_layer_sizes) if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return tuple(int(size) for size in sizes)
+
+
+def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, loss: Loss) -> Architecture:
+    """Return the network a fitted estimator is, with α and λ₁ as they are given: for the sum over the observations."""
+
+    def named(f: Any) -> Any:
+        return ACTIVATIONS.get(f, f) if isinstance(f, str) else f
+
+    given = estimator.activation
+    return build(
+        layer_sizes,
+        hidden=[named(f) for f in given] if isinstance(given, (list, tuple)) else named(given),
+        output=output,
+        loss=loss,
+        bias=True,
+        l2=_plain(estimator.alpha),
+        l1=_plain(estimator.l1),
+        dropout=_plain(estimator.dropout),
+    )
+
+
+def _plain(given: Any) -> Any:
+    return [float(value) for value in given] if hasattr(given, "__len__") else float(given)
+
+
+def as_reported(architecture: Architecture) -> Architecture:
+    """Return the network with its loss told as scikit-learn tells it (where it has the loss); gradients are the same.
+
+    Log-losses are of probabilities held to [ε, 1 − ε], the squared error is averaged over the outputs.
+    """
+    output = architecture.output
+    if not isinstance(output, PairedOutput):
+        return architecture
+    if isinstance(output.loss, (losses.CrossEntropy, losses.BinaryCrossEntropy)):
+        return architecture._replace(output=HeldOutput(*output))
+    if isinstance(output.loss, losses.SquaredError) and architecture.layer_sizes[-1] > 1:
+        return architecture._replace(output=AveragedOutput(*output))
+    return architecture
+
+
+def is_logistic(activation: Any) -> bool:
+    """Return whether every hidden layer is logistic by scikit-learn's name, whose weights it draws in another range."""
+    given = activation if isinstance(activation, (list, tuple)) else [activation]
+    return len(given) > 0 and all(isinstance(f, str) and f == "logistic" for f in given)
+
+
+def optimizer_of(estimator: Any) -> UpdateRule:
+    """Return the update rule of a stochastic solver."""
+    e, eta = estimator, float(estimator.learning_rate_init)
+    if isinstance(e.solver, UpdateRule):
+        return e.solver
+    if e.solver == "sgd":
+        # Nesterov's look ahead without momentum is the plain step.
+        return optimizers.SGD(eta, momentum=e.momentum, nesterov=bool(e.nesterovs_momentum and e.momentum))
+    if e.solver == "rmsprop":
+        return optimizers.RMSprop(eta, epsilon=e.epsilon)
+    betas = {"beta1": e.beta_1, "beta2": e.beta_2}
+    if e.solver == "lion":
+        return optimizers.Lion(eta, **betas)
+    rule = optimizers.AdamW if e.solver == "adamw" else optimizers.Adam
+    return rule(eta, epsilon=e.epsilon, **betas)
+
+
+def schedule_of(estimator: Any) -> Schedule | None:
+    """Return the schedule of the learning rate, None for one of scikit-learn's three."""
+    if isinstance(estimator.learning_rate, Schedule):
+        return estimator.learning_rate.start()
+    if isinstance(estimator.solver, UpdateRule):
+        return schedules.get(estimator.solver.learning_rate).start()
+    return None

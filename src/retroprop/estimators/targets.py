@@ -1,0 +1,159 @@
+"""y as a network learns it: values as they are, labels as rows or indices, and outputs turned into labels again."""
+
+from typing import Any, NamedTuple
+
+import numpy
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.multiclass import unique_labels
+
+from retroprop.backends import Backend, host_backend
+from retroprop.functions.activations import GroupedSoftmax
+from retroprop.functions.losses import BinaryCrossEntropy, CrossEntropy, GroupedCrossEntropy, Loss
+from retroprop.functions.types import Array
+
+
+class Targets(NamedTuple):
+    """y as the fit takes it.
+
+    Attributes
+    ----------
+    y : array (n, n_outputs) or integer array (n,)
+        Target rows, or class indices, on the host.
+    n_outputs : int
+        The size of the output layer.
+    out_activation : str
+        Its activation, by scikit-learn's name.
+    scored : array
+        y as the validation score compares it.
+    stratify : array or None
+        Classes a validation split may keep the parts of: what scikit-learn's split is given.
+    """
+
+    y: Array
+    n_outputs: int
+    out_activation: str
+    scored: Array
+    stratify: Array | None = None
+
+
+class Labels:
+    """One column of labels, or a multilabel indicator.
+
+    Parameters
+    ----------
+    y : array (n,) or indicator (n, n_labels)
+        All the labels there are.
+    """
+
+    def __init__(self, y: Any) -> None:
+        self.binarizer = LabelBinarizer().fit(y)
+        self.classes: Any = self.binarizer.classes_
+        self.out_activation = "softmax" if self.binarizer.y_type_ == "multiclass" else "logistic"
+
+    def unknown(self, y: Any) -> tuple[Any, bool, bool]:
+        """Return the labels of y, whether one is new, and whether they are other than those known."""
+        found = unique_labels(y)
+        return found, len(numpy.setdiff1d(found, self.classes, assume_unique=True)) > 0, {*found} != {*self.classes}
+
+    def targets(self, y: Any) -> Targets:
+        """Return labels as the fit takes them."""
+        # Boolean, as scikit-learn's split is given it, and its error names what it stratifies by.
+        columns = self.binarizer.transform(y).astype(bool)
+        softmax = self.out_activation == "softmax"
+        indices = columns.argmax(axis=1) if softmax else columns
+        learnt = indices if softmax else columns.astype("float64")
+        return Targets(learnt, columns.shape[1], self.out_activation, indices, indices)
+
+    def output_activation(self) -> str:
+        """Return the activation that gives probabilities."""
+        return "softmax" if self.out_activation == "softmax" else "sigmoid"
+
+    def loss(self) -> Loss:
+        """Return the log-loss."""
+        return CrossEntropy() if self.out_activation == "softmax" else BinaryCrossEntropy()
+
+    def right(self, outputs: Array, scored: Array) -> Array:
+        """Return which rows of outputs, on the host, stand for the right labels, all of them."""
+        if self.out_activation == "softmax":
+            return outputs.argmax(axis=1) == scored
+        return ((outputs > 0.5) == scored).all(axis=1)
+
+    def labels(self, a: Array, backend: Backend) -> Array:
+        """Return the labels that outputs stand for, where they live if that library can hold them."""
+        if backend == host_backend():
+            return self.binarizer.inverse_transform(a.ravel() if a.shape[1] == 1 else a)
+        if self.out_activation == "softmax":
+            return taken(self.classes, backend.xp.argmax(a, axis=1), backend)
+        chosen = backend.asarray(a > 0.5, "int32")
+        return chosen if a.shape[1] > 1 else taken(self.classes, chosen[:, 0], backend)
+
+    def probabilities(self, a: Array, backend: Backend) -> Any:
+        """Return a probability for each class."""
+        return backend.xp.concat([1.0 - a, a], axis=1) if a.shape[1] == 1 else a
+
+
+class LabelColumns:
+    """Several columns of labels, each with classes and a softmax of its own.
+
+    Parameters
+    ----------
+    y : array (n, n_columns)
+        All the labels there are.
+    """
+
+    out_activation = "softmax"
+
+    def __init__(self, y: Any) -> None:
+        self.classes = [numpy.unique(column) for column in numpy.asarray(y).T]
+        # A column of one class has a second neuron, which it never learns to choose.
+        self.sizes = tuple(max(2, len(classes)) for classes in self.classes)
+
+    def unknown(self, y: Any) -> tuple[Any, bool, bool]:
+        """Return the labels of y, whether one is new, and whether they are other than those known."""
+        found = [numpy.unique(column) for column in numpy.asarray(y).T]
+        pairs = list(zip(found, self.classes, strict=True))
+        return found, any(len(numpy.setdiff1d(*pair)) for pair in pairs), any({*f} != {*c} for f, c in pairs)
+
+    def targets(self, y: Any) -> Targets:
+        """Return labels as the fit takes them: the columns' one-hot rows side by side."""
+        columns = numpy.asarray(y).T
+        indices = [numpy.searchsorted(classes, column) for classes, column in zip(self.classes, columns, strict=True)]
+        rows = [numpy.eye(size)[index] for size, index in zip(self.sizes, indices, strict=True)]
+        return Targets(numpy.concatenate(rows, axis=1), sum(self.sizes), "softmax", numpy.stack(indices, axis=1))
+
+    def output_activation(self) -> GroupedSoftmax:
+        """Return the activation that gives probabilities: a softmax a column."""
+        return GroupedSoftmax(self.sizes)
+
+    def loss(self) -> Loss:
+        """Return the log-losses of the columns, added up."""
+        return GroupedCrossEntropy(self.sizes)
+
+    def right(self, outputs: Array, scored: Array) -> Array:
+        """Return which rows of outputs, on the host, stand for the right labels in all columns."""
+        chosen = [part.argmax(axis=1) for part in self._parts(outputs)]
+        return (numpy.stack(chosen, axis=1) == scored).all(axis=1)
+
+    def labels(self, a: Array, backend: Backend) -> Array:
+        """Return the labels (n, n_columns) that outputs stand for."""
+        xp = backend.xp
+        columns = [
+            taken(classes, xp.argmax(part[:, : len(classes)], axis=1), backend)
+            for classes, part in zip(self.classes, self._parts(a), strict=True)
+        ]
+        return (numpy if isinstance(columns[0], numpy.ndarray) else xp).stack(columns, axis=1)
+
+    def probabilities(self, a: Array, backend: Backend) -> Any:
+        """Return for each column a probability for each of its classes."""
+        return [part[:, : len(classes)] for classes, part in zip(self.classes, self._parts(a), strict=True)]
+
+    def _parts(self, a: Array) -> list[Array]:
+        ends = numpy.cumsum(self.sizes).tolist()
+        return [a[:, end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
+
+
+def taken(classes: Array, which: Array, backend: Backend) -> Array:
+    """Return the classes of those indices: on the backend, if they are numbers, else (text) on the host."""
+    if classes.dtype.kind in "OUS":
+        return classes[backend.to_numpy(which)]
+    return backend.xp.take(backend.asarray(classes), which, axis=0)

@@ -1,0 +1,92 @@
+"""Looking at validation data after each epoch."""
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+import numpy
+from sklearn.metrics import check_scoring
+from sklearn.utils import _safe_indexing
+
+from retroprop.core.architecture import Architecture
+from retroprop.core.backward import evaluate
+from retroprop.core.parameters import Parameters
+from retroprop.estimators.arrays import to_host
+from retroprop.estimators.samples import Samples, chunk_rows, windows
+from retroprop.estimators.targets import Targets
+from retroprop.functions.types import Array
+
+Score = Callable[[float, Array, Parameters], float]
+"""Of the loss, the outputs on the host and the parameters; greater is better."""
+
+
+class Validation:
+    """Rows a model is measured on.
+
+    Parameters
+    ----------
+    samples : Samples
+        The data they are among.
+    rows : integer array or None
+        Which; None is all of them.
+    score : callable
+        How well the model does on them.
+    """
+
+    def __init__(self, samples: Samples, rows: Array | None, score: Score) -> None:
+        self.samples, self.rows, self.score = samples, rows, score
+
+    def measure(self, architecture: Architecture, parameters: Parameters) -> tuple[float, float]:
+        """Return the loss without penalties, and the score."""
+        samples, bare = self.samples, architecture._replace(l2=0.0, l1=0.0)
+        backend, operations = samples.backend, samples.backend.operations()
+        batch_of, n = samples.ordered(self.rows), samples.n if self.rows is None else len(self.rows)
+        total, weights, outputs = 0.0, 0.0, []
+        for window in windows(n, chunk_rows(architecture.layer_sizes)):
+            batch, rows = batch_of(window)
+            if rows is not None:
+                batch = type(batch)(*(operations.gather(part, rows) for part in batch))
+            cost, a = evaluate(operations, bare, parameters, *batch)
+            share = float(window.stop - window.start)
+            if batch.weight is not None:
+                share = float(backend.to_numpy(backend.xp.sum(batch.weight)))
+            total, weights = total + share * float(backend.to_numpy(cost)), weights + share
+            outputs.append(backend.to_numpy(a))
+        loss = total / weights if weights else 0.0
+        return loss, self.score(loss, numpy.concatenate(outputs), parameters)
+
+
+def score_of(
+    estimator: Any, targets: Targets, weight: Array | None, rows: Array | None, given: tuple[Any, Any, Any]
+) -> Score:
+    """Return how an estimator scores: as its `scoring` says, None being accuracy or R².
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        What is fitted.
+    targets, weight
+        Of all the data.
+    rows : integer array or None
+        Which of them are looked at.
+    given : tuple
+        X, y and the weights as a scorer takes them.
+    """
+    scoring = estimator.scoring
+    if scoring == "loss":
+        return lambda loss, outputs, parameters: -loss
+    if scoring is None:
+        y, w = (part if part is None or rows is None else part[rows] for part in (targets.scored, weight))
+        return lambda loss, outputs, parameters: estimator._validation_score(outputs, y, w)
+    scorer = check_scoring(estimator, scoring)
+    X, y, w = (part if part is None or rows is None else _safe_indexing(part, rows) for part in map(to_host, given))
+    weights = {} if w is None else {"sample_weight": w}
+    fitted = copy(estimator)
+
+    def score(loss: float, outputs: Array, parameters: Parameters) -> float:
+        # On the host, as other scorers than ours may look at nothing else.
+        for name, arrays in estimator._fitted_with(parameters).items():
+            setattr(fitted, name, [to_host(array) for array in arrays])
+        return float(scorer(fitted, X, y, **weights))
+
+    return score

@@ -1,0 +1,328 @@
+"""Limited-memory BFGS, on the arrays of any backend.
+
+Nocedal & Wright, Numerical Optimization, 2nd ed. (2006): `direction` is their Algorithm 7.4, `iterate` a turn of
+Algorithm 7.5. The parameters are one row of numbers x here, and the gradient another. What leaves the device: one
+number an iteration, and three, read together, at each evaluation of the cost.
+"""
+
+from collections.abc import Callable
+from math import inf, isfinite, prod
+from typing import Any, NamedTuple
+
+from retroprop.backends.backend import PLAIN, Backend, Demands
+from retroprop.backends.batch import Batch
+from retroprop.backends.intake import holds, read
+from retroprop.core.architecture import Architecture
+from retroprop.core.parameters import Parameters
+from retroprop.functions.types import Array, Namespace
+from retroprop.training.line_search import Phi, Trial, strong_wolfe
+from retroprop.training.optimizers import LBFGS
+from retroprop.training.step import Measured, Step, Stepped, bind_measure
+
+
+class Pair(NamedTuple):
+    """A step, and what it changed the gradient by.
+
+    Attributes
+    ----------
+    s, y : array (n,)
+        x_new − x, g_new − g.
+    rho : array, 0-d
+        1 / yᵀs.
+    """
+
+    s: Array
+    y: Array
+    rho: Array
+
+
+class Point(NamedTuple):
+    """Parameters, and what is known of the cost there.
+
+    Attributes
+    ----------
+    x : array (n,)
+        The parameters in one row.
+    parameters : Parameters
+        The same, in their shapes; they may share memory.
+    gradient : array (n,)
+        g = ∂J/∂x.
+    cost : array, 0-d
+        J.
+    a : array (m, n_L) or None
+        The output of the network, where it is one.
+    value, largest : float
+        J and the largest |g|, as read.
+    """
+
+    x: Array
+    parameters: Parameters
+    gradient: Array
+    cost: Array
+    a: Array | None
+    value: float
+    largest: float
+
+
+class State(NamedTuple):
+    """Where a minimisation stands.
+
+    Attributes
+    ----------
+    point : Point
+        The lowest so far.
+    pairs : tuple of Pair
+        The last steps, the newest last.
+    reason : str
+        Why there is nothing left to do: "converged", "stalled", or "diverged" if the cost was not finite at the
+        start; empty while there is.
+    """
+
+    point: Point
+    pairs: tuple[Pair, ...] = ()
+    reason: str = ""
+
+
+class Minimum(NamedTuple):
+    """What a minimisation has come to.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        Where it is.
+    cost : float
+        J there.
+    n_iterations, n_evaluations : int
+        How many there were.
+    reason : str
+        "converged" (the gradient is small, or the cost no longer falls), "stalled" (not even along −g is a lower cost
+        found), "diverged" (the cost is not finite at the start), "max_iterations", "max_evaluations" or "callback";
+        empty for what a callback is given.
+    """
+
+    parameters: Parameters
+    cost: float
+    n_iterations: int
+    n_evaluations: int
+    reason: str
+
+
+def direction(gradient: Array, pairs: tuple[Pair, ...], xp: Namespace) -> Array:
+    """Return −H g, H being the inverse Hessian matrix that the pairs make of γ I (Algorithm 7.4).
+
+    γ = sᵀy / yᵀy of the newest pair; without one it is 1/‖g‖, so that the first step to be tried has the length 1.
+    """
+    if not pairs:
+        # The largest number is taken out first: the squares of float32 gradients of 1e20 would overflow.
+        scaled = gradient / xp.max(xp.abs(gradient))
+        return -scaled / xp.sqrt(xp.matmul(scaled, scaled))
+    q, alphas = gradient, []
+    for s, y, rho in reversed(pairs):
+        # α_i = ρ_i s_iᵀq,  q ← q − α_i y_i
+        alpha = rho * xp.matmul(s, q)
+        q = q - alpha * y
+        alphas.append(alpha)
+    _, y, rho = pairs[-1]
+    r = q / (rho * xp.matmul(y, y))
+    for (s, y, rho), alpha in zip(pairs, reversed(alphas), strict=True):
+        # β = ρ_i y_iᵀr,  r ← r + (α_i − β) s_i
+        beta = rho * xp.matmul(y, r)
+        r = r + (alpha - beta) * s
+    return -r
+
+
+class Objective:
+    """The cost as a function of one row of numbers, counting how often it is evaluated.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it is evaluated.
+    measure : callable
+        Gives the cost and the gradient of parameters; they may hold until its next call only.
+    like : Parameters
+        Of the shapes it takes.
+    """
+
+    def __init__(self, backend: Backend, measure: Callable[[Parameters], Measured], like: Parameters) -> None:
+        self.backend, self.xp, self.measure, self.like = backend, backend.xp, measure, like
+        self.n_evaluations = 0
+
+    def at(self, x: Array, *lines: Array) -> tuple[Point, list[float]]:
+        """Return the point x, and the slopes along directions."""
+        xp, parameters = self.xp, self._shaped(x)
+        cost, gradients, a = self.measure(parameters)
+        self.n_evaluations += 1
+        gradient = _row(gradients, xp)
+        largest = xp.max(xp.abs(gradient))
+        # φ′(t) = gᵀd
+        slopes = [xp.matmul(gradient, d) for d in lines]
+        cost_read, largest_read, *slopes_read = read(self.backend, [cost, largest, *slopes])
+        kept = None if a is None else xp.astype(a, a.dtype, copy=True)
+        return Point(x, parameters, gradient, cost, kept, cost_read, largest_read), slopes_read
+
+    def along(self, x: Array, d: Array) -> Phi:
+        """Return φ(t) = J(x + t d)."""
+
+        def phi(step: float) -> Trial:
+            point, (slope,) = self.at(x + step * d, d)
+            return Trial(step, point.value, slope, point)
+
+        return phi
+
+    def _shaped(self, x: Array) -> Parameters:
+        leaves, end = [], 0
+        for leaf in self.like.leaves:
+            begin, end = end, end + prod(leaf.shape)
+            leaves.append(self.xp.reshape(x[begin:end], leaf.shape))
+        return self.like.like(leaves)
+
+
+def begin(objective: Objective, start: Parameters, rule: LBFGS) -> State:
+    """Return the state at the first parameters, which are copied."""
+    point, _ = objective.at(_row(start, objective.xp))
+    if not isfinite(point.value):
+        return State(point, reason="diverged")
+    return State(point, reason="converged" if point.largest <= rule.gradient_tol else "")
+
+
+def iterate(objective: Objective, state: State, rule: LBFGS) -> State:
+    """Return the state after one iteration: a direction, a step along it, a pair (Algorithm 7.5)."""
+    xp, old = objective.xp, state.point
+    eps = float(xp.finfo(old.x.dtype).eps)
+    d = direction(old.gradient, state.pairs, xp)
+    (slope,) = read(objective.backend, [xp.matmul(old.gradient, d)])
+    found = start = Trial(0.0, old.value, slope, old)
+    if -inf < slope < 0.0:
+        found = strong_wolfe(
+            objective.along(old.x, d), start, c1=rule.c1, c2=rule.c2, max_evaluations=rule.max_evaluations, eps=eps
+        )
+    if found is start:
+        # The pairs mislead: forget them, and if it was not them, nothing lower is to be found.
+        return iterate(objective, State(old), rule) if state.pairs else State(old, reason="stalled")
+    new, pairs = found.point, state.pairs
+    # yᵀs = t (φ′(t) − φ′(0)), above 0 by the second Wolfe condition; where rounding or a search cut short says
+    # otherwise, H would not stay positive definite.
+    if found.slope - slope > eps * -slope:
+        s, y = found.step * d, new.gradient - old.gradient
+        pairs = (*pairs, Pair(s, y, 1.0 / xp.matmul(y, s)))[-rule.history :]
+    size = max(abs(old.value), abs(new.value))
+    small = max(rule.cost_tol * max(size, 1.0), eps * size)
+    converged = new.largest <= rule.gradient_tol or old.value - new.value <= small
+    return State(new, pairs, "converged" if converged else "")
+
+
+def minimize(
+    value_and_gradient: Callable[[Parameters], tuple[Array, Parameters]],
+    start: Parameters,
+    *,
+    backend: Backend,
+    rule: LBFGS | None = None,
+    max_iterations: int = 15_000,
+    max_evaluations: int = 15_000,
+    callback: Callable[[Minimum], Any] | None = None,
+) -> Minimum:
+    """Minimise any function of parameters; its limits and tolerances are those of SciPy's L-BFGS-B.
+
+    Parameters
+    ----------
+    value_and_gradient : callable
+        Gives J, a 0-d array, and its gradient, in the form of the parameters, all of one dtype. It may use the memory
+        of the gradient again at its next call, and must not write to the parameters.
+    start : Parameters
+        Where to begin, arrays of `backend` of float32 or float64; they are not written to.
+    backend : Backend
+        Where the arrays live.
+    rule : LBFGS, optional
+        `gradient_tol` is SciPy's `gtol`, `cost_tol` its `ftol`, `history` its `maxcor`, and its own `max_evaluations`,
+        those of a line search, `maxls`; None is the defaults, which are SciPy's.
+    max_iterations, max_evaluations : int
+        No iteration is begun after so many; SciPy's `maxiter` and `maxfun`.
+    callback : callable, optional
+        Is given the `Minimum` so far after every iteration; True ends it.
+
+    Returns
+    -------
+    Minimum
+
+    Raises
+    ------
+    ValueError
+        If a limit is below 1.
+    """
+    for name, limit in (("max_iterations", max_iterations), ("max_evaluations", max_evaluations)):
+        if limit < 1:
+            raise ValueError(f"{name} must be 1 or above, not {limit!r}.")
+    rule = LBFGS() if rule is None else rule
+    objective = Objective(backend, lambda parameters: Measured(*value_and_gradient(parameters), None), start)
+    n_iterations = 0
+    with backend.active():
+        state = begin(objective, start, rule)
+        while not (reason := state.reason):
+            state = iterate(objective, state, rule)
+            if state.reason == "stalled":
+                continue
+            n_iterations += 1
+            so_far = Minimum(state.point.parameters, state.point.value, n_iterations, objective.n_evaluations, "")
+            if callback is not None and callback(so_far) is True:
+                state = state._replace(reason="callback")
+            elif not state.reason and n_iterations >= max_iterations:
+                state = state._replace(reason="max_iterations")
+            elif not state.reason and objective.n_evaluations >= max_evaluations:
+                state = state._replace(reason="max_evaluations")
+    return Minimum(state.point.parameters, state.point.value, n_iterations, objective.n_evaluations, reason)
+
+
+def bind(
+    backend: Backend,
+    architecture: Architecture,
+    rule: LBFGS,
+    *,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    demands: Demands = PLAIN,
+) -> Step:
+    """Return the step of one training, an iteration over all rows; the arguments are those of `step.bind`.
+
+    Raises
+    ------
+    ValueError
+        For what makes the cost no smooth function of the parameters alone.
+    """
+    for name, given, why in (
+        ("dropout", any(architecture.dropout), "its masks make the cost another function at each evaluation"),
+        ("l1", any(l1 for _, l1 in architecture.penalties), "its kinks lie where the minimum does; l2 has none"),
+        ("clip_norm", clip_norm is not None, "its line search needs the gradient as it is"),
+        ("clip_value", clip_value is not None, "its line search needs the gradient as it is"),
+    ):
+        if given:
+            raise ValueError(f"the optimizer 'lbfgs' does not go with {name}: {why}.")
+    measure = bind_measure(backend, architecture, demands=demands)
+
+    def step(
+        parameters: Parameters,
+        state: tuple[Any, ...],
+        hyper: tuple[float, ...],
+        data: Batch,
+        rows: Array | None,
+        masks: tuple[Array | None, ...] | None,
+    ) -> Stepped:
+        objective = Objective(backend, lambda at: measure(at, data), parameters)
+        if not isinstance(state, State) or not _is_at(backend, state.point, parameters):
+            state = begin(objective, parameters, rule)
+        measured = state.point
+        if not state.reason:
+            state = iterate(objective, state, rule)
+        return Stepped(state.point.parameters, state, measured.cost, measured.a)
+
+    return step
+
+
+def _is_at(backend: Backend, point: Point, parameters: Parameters) -> bool:
+    """Return whether the parameters are those of the point: a callback may have given the network others."""
+    return point.parameters is parameters or holds(backend, _row(parameters, backend.xp) == point.x)
+
+
+def _row(parameters: Parameters, xp: Namespace) -> Array:
+    """Return all numbers in one row, a copy."""
+    return xp.concat([xp.reshape(leaf, (-1,)) for leaf in parameters.leaves])

@@ -1,0 +1,53 @@
+"""scikit-learn's own tests of its MLP, and its checks of every estimator, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import sklearn
+
+HERE = Path(__file__).parent
+
+
+def run(*arguments, **environment):
+    found = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=os.environ | environment, check=False
+    )
+    assert found.stdout, found.stderr
+    return json.loads(found.stdout.splitlines()[-1]), found.stdout
+
+
+@pytest.mark.skipif(
+    not sklearn.__version__.startswith("1.9."),
+    reason=f"written against scikit-learn 1.9.1's test_mlp.py, and {sklearn.__version__} is installed",
+)
+def test_scikit_learns_own_tests_of_its_mlp():
+    found, output = run(str(HERE / "sklearn_suite.py"))
+    assert found["status"] == 0, output
+    assert Counter(found["outcomes"].values()) == Counter(passed=len(found["outcomes"]))
+    assert len(found["outcomes"]) >= 57  # 59; two of them need pandas
+    assert min(found["built"].values()) > 30  # the classes tested were ours
+
+
+CHECKS = """
+import json, sys, warnings
+from sklearn.utils.estimator_checks import check_estimator
+from retroprop.estimators import MLPClassifier, MLPRegressor
+warnings.simplefilter("ignore")
+estimator = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[sys.argv[1]](**json.loads(sys.argv[2]))
+results = check_estimator(estimator, on_fail=None, on_skip=None)
+print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in results]))
+"""
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("options", ['{"max_iter": 20}', '{"max_iter": 20, "solver": "lbfgs"}'])
+def test_scikit_learns_checks_of_every_estimator(name, options):
+    results, _ = run("-c", CHECKS, name, options, SCIPY_ARRAY_API="1")
+    assert [r for r in results if r[1] not in ("passed", "skipped")] == []  # none is expected to fail either
+    array_api = Counter(r[1] for r in results if r[0].startswith("check_array_api"))
+    assert array_api["passed"] >= 5, "the checks of the Array API did not run"
