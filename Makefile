@@ -80,7 +80,7 @@ bench: $(STAMP)  ## time training steps on every backend present, about a minute
 bench-check: $(STAMP)  ## fail if a step has become slower than benchmarks/bounds.json allows; on an idle machine
 	@$(BIN)/python benchmarks/check.py --out build/bench-check.txt $(BENCH_ARGS)
 
-gpu-check: $(STAMP)  ## with EXTRAS=all,test,cuda12 or cuda13, on an NVIDIA GPU: the gpu tests, a first timing
+gpu-check: $(STAMP)  ## with EXTRAS=all,test,cuda12 or cuda13, on an NVIDIA GPU: the gpu tests, the benchmark
 	@$(BIN)/python benchmarks/gpu_check.py --out build/gpu
 
 docs: $(DOCS_STAMP)  ## build the site into site/, every warning an error

@@ -8,7 +8,8 @@ where installed. array-api-compat and safetensors may also lie in any folder on 
 
 Every file of tests and every row of the benchmark is a process of its own, and its result is written down at once. A
 run that is cut off, or ends because ``--minutes`` are over, goes on where it was when it is started again with the same
-``--out``; ``--again`` forgets what is there. It leaves ``gpu_check.json`` and ``gpu_check.md`` in DIR.
+``--out``; ``--contestants`` may differ from run to run, and ``--again`` forgets what is there. It
+leaves ``gpu_check.json`` and ``gpu_check.md`` in DIR.
 
 The exit status is 0 if everything asked for ran and passed, 1 if a test failed or one of our own rows could not be
 timed, 2 if a package is missing, 3 if no GPU answers, 4 if time was over before everything had run.
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -46,7 +48,7 @@ NEEDED = {
 }
 REPORTED = ("numpy", "array-api-compat", "array-api-strict", "safetensors", "cupy-cuda12x", "cupy-cuda13x", "cupy",
             "torch", "triton", "jax", "jaxlib")  # fmt: skip
-AT_ONCE = 4  # files of tests, which spend most of their time compiling on the host
+AT_ONCE = 4  # files of tests, and processes for each with pytest-xdist: most of their time they compile on the host
 A_FILE, A_ROW = 420, 240  # seconds, after which one is ended
 
 
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for and is not there yet; return the exit status."""
     options = parse(arguments)
     if options.row is not None:
-        return one_row(*options.row)
+        return one_row(*options.row, wanted=options.contestants)
     needed = NEEDED | ({"pytest": "pytest"} if options.part != "bench" else {})
     missing = [package for module, package in needed.items() if find_spec(module) is None]
     if missing:
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         left += run_tests(report, options.files or gpu_files(), until)
     if options.part in ("all", "bench"):
         rows = [(network, precision) for precision in options.precisions for network in options.rows or networks()]
-        left += run_rows(report, rows, until)
+        left += run_rows(report, rows, options.contestants or contestants(), until)
     print(f"\n{report.write()}\nWritten: {options.out / 'gpu_check.json'}, {options.out / 'gpu_check.md'}")
     if left:
         print(f"time is over, and {left} are left: start it again with the same --out", file=sys.stderr)
@@ -93,6 +95,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--precisions", nargs="+", choices=("highest", "tf32", "bf16"), default=["tf32", "highest"],
         help="of the products, ours and the others' (default: tf32 highest)",
     )  # fmt: skip
+    parser.add_argument(
+        "--contestants",
+        nargs="+",
+        help="who is timed (default: all; torch.compile needs a minute or two to begin)",
+    )
     parser.add_argument("--minutes", type=float, default=7.5, help="begin nothing new after so long (default: 7.5)")
     parser.add_argument("--again", action="store_true", help="forget the results that are there")
     parser.add_argument("--out", type=Path, default=Path("build/gpu"), help="folder of the report")
@@ -225,6 +232,7 @@ def test_file(out: Path, name: str, limit: float) -> dict[str, Any]:
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "pytest", "-m", "gpu and not long", "-q", "-p", "no:cacheprovider", name]
     command += [f"--junitxml={results}", "--tb=short"]
+    command += ["-n", str(AT_ONCE)] if find_spec("xdist") is not None else []
     begun, cut_off = time.monotonic(), False
     with (out / f"{stem}.log").open("w", encoding="utf-8") as log:
         try:
@@ -274,44 +282,55 @@ def networks() -> tuple[str, ...]:
     return NETWORKS
 
 
-def run_rows(report: Report, rows: list[tuple[str, str]], until: float) -> int:
-    """Time rows, one after another; return how many are left."""
+def contestants() -> tuple[str, ...]:
+    """Return everybody who may be timed."""
+    from retroprop.bench.gpu.rows import OTHERS, OURS
+
+    return (*OURS, *OTHERS)
+
+
+def run_rows(report: Report, rows: list[tuple[str, str]], wanted: Sequence[str], until: float) -> int:
+    """Time rows, one after another, each with those it does not have yet; return how many rows are left."""
     left = 0
     for network, precision in rows:
         name = f"{network} {precision}"
-        if report.has("rows", name):
+        known = report.content["rows"].get(name, {}).get("contestants", {})
+        missing = [one for one in wanted if one not in known]
+        if not missing:
             continue
         if time.monotonic() > until:
             left += 1
             continue
         begun = time.monotonic()
-        report.add("rows", name, timed(report.out, network, precision))
+        found = timed(report.out, network, precision, missing)
+        report.add("rows", name, {**found, "contestants": known | found["contestants"]})
         print(f"  {name}: {time.monotonic() - begun:.0f} s", flush=True)
     return left
 
 
-def timed(out: Path, network: str, precision: str) -> dict[str, Any]:
+def timed(out: Path, network: str, precision: str, wanted: Sequence[str]) -> dict[str, Any]:
     """Time one row in a process of its own, so that one that dies or hangs takes no other with it."""
     file = (out / "row.json").resolve()
     file.unlink(missing_ok=True)
     command = [sys.executable, str(Path(__file__).resolve()), "--row", network, precision, str(file)]
-    lost = {"network": network, "precision": precision, "contestants": {}}
+    command += ["--contestants", *wanted]
     with (out / f"row {network} {precision}.log").open("w", encoding="utf-8") as log:
         try:
-            done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False, timeout=A_ROW)
+            status = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False, timeout=A_ROW).returncode
+            reason = f"the process ended with {status}"
         except subprocess.TimeoutExpired:
-            return {**lost, "cut_off": True}
-    if done.returncode != 0 or not file.exists():
-        return {**lost, "exit_status": done.returncode}
-    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    return found
+            reason = f"no end after {A_ROW} s"
+    if file.exists():
+        found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        return found
+    return {"network": network, "precision": precision, "contestants": {name: {"reason": reason} for name in wanted}}
 
 
-def one_row(network: str, precision: str, file: str) -> int:
+def one_row(network: str, precision: str, file: str, *, wanted: Sequence[str]) -> int:
     """Time one row here, and write it to a file."""
     from retroprop.bench.gpu.rows import measure
 
-    Path(file).write_text(json.dumps(measure(network, precision)), encoding="utf-8")
+    Path(file).write_text(json.dumps(measure(network, precision, wanted=wanted)), encoding="utf-8")
     return 0
 
 

@@ -132,11 +132,19 @@ def run(source, grid, threads, addresses):
     compiled(source)(grid[0], grid[1], threads, given)
 
 
+def seen(shape, dtype, address):
+    """Return the memory at an address as an array."""
+    dtype = np.dtype(dtype)
+    room = (ctypes.c_char * (int(np.prod(shape)) * dtype.itemsize)).from_address(address)
+    return np.frombuffer(room, dtype).reshape(shape)
+
+
 class HostRuntime(Runtime):
     """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
 
-    def __init__(self, *, graphs=True):
-        self.graphs, self.recording, self.log = graphs, None, Counter()
+    def __init__(self, *, graphs=True, epilogues=False, choice=0):
+        self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
+        self.recording, self.log = None, Counter()
 
     def launched(self, what, work):
         """Return a launch: written down while a graph is recorded, else done."""
@@ -170,16 +178,44 @@ class HostRuntime(Runtime):
         keep = tuple(arguments)
         return self.launched("kernel", lambda: keep and run(text, blocks, threads, addresses))
 
-    def product(self, first, second, result, epilogue=None):
+    def beside(self, launch):
+        """Launch at the last moment: what must not be touched until then is found out."""
+        return launch
+
+    def product(self, first, second, result, epilogue=None, *, beside=False):
         lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
         mapped = product_of(*lies)
         assert mapped.m * mapped.n == result.size
+        kind = "product" if epilogue is None else epilogue.kind
 
         def work():
             with np.errstate(all="ignore"):
-                result[...] = first @ second
+                result[...] = self.finished(first @ second, epilogue)
 
-        return self.launched("product", work)
+        return self.launched(kind, work)
+
+    def finished(self, found, epilogue):
+        """Return a product with what an epilogue does besides; the mask has a bit a number, rows 128 bits apart."""
+        if epilogue is None:
+            return found
+        m, n = found.shape
+        bits = seen((m, epilogue.aux_leading // 8), "uint8", epilogue.aux)
+        if epilogue.kind.startswith("relu"):
+            if epilogue.bias:
+                found = found + seen(n, found.dtype, epilogue.bias)
+            packed = np.packbits(found > 0.0, axis=1, bitorder="little")
+            bits[:, : packed.shape[1]] = packed
+            return np.where(found > 0.0, found, 0.0)
+        found = found * np.unpackbits(bits, axis=1, bitorder="little")[:, :n].astype(found.dtype)
+        if epilogue.bias:
+            seen(n, found.dtype, epilogue.bias)[:] = found.sum(axis=0)
+        return found
+
+    def fastest(self, ways):
+        for way in ways:  # as a GPU does: what is measured is run
+            for launch in way:
+                launch()
+        return self.choice
 
     def copy(self, target, source):
         assert target.shape == source.shape
@@ -220,4 +256,5 @@ class CudaOnTheHost(NumpyBackend):
     def capture(self, step, *, donate=(), demands=PLAIN):
         plain = Backend.capture(self, step)
         self.runtime = HostRuntime(**self.options)
-        return CudaStep(step, plain, donate, self.runtime)
+        self.step = CudaStep(step, plain, donate, self.runtime)
+        return self.step

@@ -55,6 +55,8 @@ def test_fit_defaults():
         "clip_norm": None,
         "clip_value": None,
         "progress": False,
+        "precision": "highest",
+        "deterministic": False,
     }
 
 

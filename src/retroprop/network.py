@@ -7,6 +7,7 @@ from typing import Any
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
 from retroprop.backends.batch import Batch, take_inputs, take_targets, take_weights
 from retroprop.backends.intake import take_in
+from retroprop.backends.memory import in_parts
 from retroprop.core import backward as algorithm
 from retroprop.core import gradient_check
 from retroprop.core.architecture import build
@@ -262,8 +263,14 @@ class Network:
             return forward(self.backend.operations(), self.architecture, self.parameters, x)
 
     def predict(self, x: Any) -> Array:
-        """Return the output a^(L), shape (m, n_L): probabilities, rates or values, never labels."""
-        return self.forward(x).a[-1]
+        """Return the output a^(L), shape (m, n_L): probabilities, rates or values, never labels.
+
+        On a device with a memory of its own, more rows than it has room for are computed in parts.
+        """
+        with self.backend.active():
+            x = take_inputs(self.backend, self.architecture, self.dtype, x)
+            a_row = 2 * sum(self.layer_sizes) * self.backend.dtype_bytes(self.dtype)
+            return in_parts(self.backend, lambda rows: self.forward(rows).a[-1], x, a_row)
 
     def cost(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
         """Return J as a 0-d array, penalties included; the arguments are those of `batch`."""

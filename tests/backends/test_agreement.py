@@ -37,7 +37,7 @@ def test_same_seed_same_batches(backend, monkeypatch):
         net = rp.Network([6, 3], output="softmax", loss="cross_entropy", seed=0, dtype="float64", backend=name)
         order = []
 
-        def capture(plain, *, donate=(), demands=None, order=order, net=net):
+        def capture(plain, *, order=order, net=net, **options):
             def watched(parameters, state, hyper, data, rows, masks):
                 order.append(net.backend.to_numpy(net.backend.xp.take(data.x, rows, axis=0)).tolist())
                 return plain(net.backend.operations(), parameters, state, hyper, data, rows, masks)

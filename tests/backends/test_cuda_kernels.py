@@ -6,7 +6,7 @@ from cuda_on_the_host import COMPILER, run
 from harness import tolerance
 
 import retroprop as rp
-from retroprop.backends.cuda.geometry import THREADS, geometry_of
+from retroprop.backends.cuda.geometry import BLOCKS, THREADS, geometry_of
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
@@ -17,6 +17,35 @@ from retroprop.functions import activations, losses
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.long)])
+def dtype(request):
+    """float32, and float64 on the long run: each kernel takes a compiler."""
+    return request.param
+
+
+def test_the_kernel_that_ends_with_the_cost_writes_it_down_and_ticks():
+    a, y = numbers("float32", 33, 10), numbers("float32", 33, 10)
+    plan = planned(lambda xp, a, y, eta: (xp.mean(xp.sum(xp.square(a - y), axis=-1)), (a - y) * eta), [a, y, 0.5])
+    (one,) = plan.instructions
+    cost, delta = plan.recording.results
+    places = {node.index: array for node, array in zip(plan.recording.arguments, (a, y), strict=False)}
+    places |= {cost.index: np.zeros((), "float32"), delta.index: np.zeros_like(a)}
+    see = lambda node: Seen(node.index, (10, 1)[-node.ndim :] if node.ndim else (), 4)  # noqa: E731
+    for ticked in (False, True):
+        kernel = kernel_of(one, see, lambda node: 0, cost=cost, ticked=ticked)
+        assert kernel.closes
+        table, tick, costs = np.full((3, STRIDE), np.nan), np.array([1], "int64"), np.zeros(3, "float32")
+        table[0 if ticked else 1, 0] = 0.5
+        parts, counters = np.zeros(kernel.parts), np.zeros(kernel.counters, "uint32")
+        arguments = [*(places[node.index] for node in kernel.arrays), table, tick, parts, counters, costs, tick]
+        run(HEAD + kernel.text, kernel.geometry.grid, THREADS, [array.ctypes.data for array in arguments])
+        expected = np.mean(np.sum(np.square(a - y), axis=-1))
+        np.testing.assert_allclose(costs, [0.0, expected, 0.0], rtol=1e-6)
+        np.testing.assert_allclose(places[delta.index], (a - y) * 0.5, rtol=1e-6)
+        assert tick.tolist() == [2]
+    assert not kernel_of(one, see, lambda node: 0, cost=delta).closes
 
 
 def planned(formula, arrays):
@@ -182,7 +211,7 @@ def test_a_grid_covers_its_domain_within_the_limits_of_cuda(domain, whole_rows, 
         assert g.lanes * g.rows == THREADS
         assert g.strips * g.lanes * g.columns * g.width >= domain[1]
         assert domain[1] % g.width == 0
-        assert not sums or g.strips * g.tall <= max(264, g.strips)
+        assert not sums or g.strips * g.tall <= max(BLOCKS, g.strips)
 
 
 @pytest.mark.parametrize("architecture", ["80", "90"])

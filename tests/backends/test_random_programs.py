@@ -11,6 +11,7 @@ import random
 
 import numpy as np
 import pytest
+from cuda_on_the_host import COMPILER, CudaOnTheHost
 from harness import open_backend
 
 import retroprop as rp
@@ -158,6 +159,15 @@ def test_a_random_program_is_itself(lowering, begin, monkeypatch):
     possible = [recorded for recorded in seen if recorded is not None]
     assert len(possible) > 20
     assert sum(possible) > 0.8 * len(possible), "most of what is pointwise, a sum, a product or a view can be recorded"
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+@pytest.mark.parametrize("begin", [0, *(pytest.param(b, marks=pytest.mark.long) for b in range(15, 600, 15))])
+def test_random_programs_as_on_a_gpu(begin):
+    """Each kernel takes a compiler, so they are few."""
+    seen = [agree(seed, CudaOnTheHost()) for seed in range(begin, begin + 15)]
+    possible = [recorded for recorded in seen if recorded is not None]
+    assert sum(possible) >= 2
 
 
 @pytest.mark.long

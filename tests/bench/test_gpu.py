@@ -130,16 +130,31 @@ def test_a_check_goes_on_where_it_was(check, tmp_path, monkeypatch):
     assert len(asked) == 4
 
 
-def test_a_row_without_one_of_ours_is_not_well(check, tmp_path, monkeypatch):
-    cells = {name: {"median": 1e-6} for name in rows.OURS}
-    row = {"network": "2-2@4", "precision": "tf32", "contestants": cells}
-    monkeypatch.setattr(check, "timed", lambda out, network, precision: row)
-    report = check.Report(tmp_path, MACHINE, forget=False)
-    assert check.run_rows(report, [("2-2@4", "tf32")], 10.0**12) == 0
-    assert report.ok()
-    del cells["run"]
+def test_rows_are_timed_with_whom_they_lack_and_are_well_with_all_of_ours(check, tmp_path, monkeypatch):
+    asked = []
+
+    def timed(out, network, precision, wanted):
+        asked.append(list(wanted))
+        cells = {name: {"median": 1e-6} if name != "run" else {"reason": "no"} for name in wanted}
+        return {"network": network, "precision": precision, "contestants": cells}
+
+    monkeypatch.setattr(check, "timed", timed)
+    report, until = check.Report(tmp_path, MACHINE, forget=False), 10.0**12
+    row = [("2-2@4", "tf32")]
+    assert check.run_rows(report, row, ["products", "launched"], until) == 0
     assert not report.ok()
-    assert check.run_rows(report, [("2-2@4", "tf32"), ("2-2@5", "tf32")], 0.0) == 1
+    assert check.run_rows(report, row, check.contestants(), until) == 0
+    assert asked == [["products", "launched"], [n for n in check.contestants() if n not in ("products", "launched")]]
+    assert not report.ok()
+    report.content["rows"]["2-2@4 tf32"]["contestants"]["run"] = {"median": 1e-6}
+    assert report.ok()
+    assert check.run_rows(report, [*row, ("2-2@5", "tf32")], check.contestants(), 0.0) == 1
+
+
+def test_a_row_that_dies_has_its_reason(check, tmp_path, monkeypatch):
+    monkeypatch.setattr(check.sys, "executable", "false")
+    found = check.timed(tmp_path, "2-2@4", "tf32", ["run"])
+    assert found["contestants"] == {"run": {"reason": "the process ended with 1"}}
 
 
 def test_the_files_with_gpu_tests_are_found_ours_first(check):

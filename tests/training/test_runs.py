@@ -44,6 +44,15 @@ def test_a_run_is_its_steps(name, case, dtype, monkeypatch, request):
     assert history.learning_rate == reference.learning_rate
 
 
+def test_on_a_cpu_large_steps_of_jax_are_called_one_by_one(monkeypatch):
+    backend = open_backend("jax:cpu")
+    from retroprop.backends import jax_backend
+
+    monkeypatch.setattr(jax_backend, "SMALL", 10)
+    monkeypatch.setattr(runs, "Run", None)  # which a run would make
+    assert len(trained(backend, "float32")[1]) == 2
+
+
 @pytest.mark.parametrize(
     ("windows", "many"),
     [

@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, ClassVar, NamedTuple
 
 from retroprop.backends import host
+from retroprop.backends.memory import DeviceMemory
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType, Namespace
 
@@ -174,6 +175,24 @@ class Backend:
         Overflow gives inf on every backend alike; training reads the cost and says so in its own words.
         """
         return nullcontext()
+
+    # Memory of its own ----------------------------------------------------------------------------------------
+
+    def memory(self) -> DeviceMemory | None:
+        """Return what the device has, None where it is the host's or the library does not tell."""
+        return None
+
+    def out_of_memory(self, error: Exception) -> bool:
+        """Return whether an error says that the device has no memory left."""
+        return isinstance(error, MemoryError)
+
+    def dtype_bytes(self, name: str) -> int:
+        """Return the bytes of a real number of that dtype."""
+        return int(name[-2:]) // 8
+
+    def report(self) -> dict[str, str]:
+        """Return what is to be said of how steps are computed here, and on what: for `retroprop info`."""
+        return {}
 
     # Speed: each has a plain form that is right everywhere --------------------------------------------------
 

@@ -10,7 +10,8 @@ import cupy
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.captured import CudaStep
-from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+from retroprop.backends.cuda.cupy_runtime import CupyRuntime, products_here
+from retroprop.backends.memory import DeviceMemory
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.cupy_calls import CupyCalls, kerneled
 from retroprop.functions.types import Array
@@ -75,6 +76,27 @@ class CupyBackend(Backend):
     def active(self) -> AbstractContextManager[Any]:
         context: AbstractContextManager[Any] = self.device
         return context
+
+    def memory(self) -> DeviceMemory | None:
+        with self.device:
+            free, total = cupy.cuda.runtime.memGetInfo()
+            pool = cupy.get_default_memory_pool()
+            # The pool gives nothing back by itself: what it holds is the most that was needed.
+            return DeviceMemory(int(free + pool.free_bytes()), int(total), int(pool.total_bytes()))
+
+    def report(self) -> dict[str, str]:
+        off = switches.disabled()
+        with self.device:
+            _, products = products_here(self.device.id)
+        memory = self.memory()
+        assert memory is not None
+        free, total, peak = memory.free / 2**30, memory.total / 2**30, memory.peak / 2**20
+        return {
+            "device": self.model(),
+            "memory": f"{free:.1f} of {total:.1f} GiB free; the most this process had is {peak:.0f} MiB",
+            "products": products,
+            "switched off": ", ".join(off) or "nothing",
+        }
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN

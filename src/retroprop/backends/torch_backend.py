@@ -8,6 +8,7 @@ import array_api_compat.torch
 import torch
 
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
+from retroprop.backends.memory import DeviceMemory
 from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.torch_calls import TorchCalls, called
@@ -68,6 +69,16 @@ class TorchBackend(Backend):
     def active(self) -> AbstractContextManager[Any]:
         context: AbstractContextManager[Any] = torch.no_grad()
         return context
+
+    def memory(self) -> DeviceMemory | None:
+        if self.device.type != "cuda":
+            return None
+        free, total = torch.cuda.mem_get_info(self.device)
+        unused = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return DeviceMemory(free + unused, total, int(torch.cuda.max_memory_allocated(self.device)))
+
+    def out_of_memory(self, error: Exception) -> bool:
+        return isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
     def repeats(self) -> bool:
         return bool(self.device.type == "cpu")

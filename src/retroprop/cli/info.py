@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import retroprop as rp
+from retroprop.backends import BackendInfo
 
 # Package, the extra that brings it, what it is for.
 _EXTRAS = (
@@ -22,6 +23,7 @@ _EXTRAS = (
 
 def gather() -> dict[str, Any]:
     """Return versions, backends with their devices, and optional packages, as JSON can hold them."""
+    backends = rp.list_backends()
     return {
         "retroprop": rp.__version__,
         "python": platform.python_version(),
@@ -30,12 +32,20 @@ def gather() -> dict[str, Any]:
         "blas": _blas(),
         "auto": str(rp.get_backend("auto")),
         "RETROPROP_BACKEND": os.environ.get("RETROPROP_BACKEND"),
-        "backends": [backend._asdict() for backend in rp.list_backends()],
+        "RETROPROP_DISABLE": os.environ.get("RETROPROP_DISABLE"),
+        "backends": [backend._asdict() for backend in backends],
+        "gpu": _of_cupy(backends),
         "packages": [
             {"name": name, "version": _version(name), "extra": extra, "purpose": purpose}
             for name, extra, purpose in _EXTRAS
         ],
     }
+
+
+def _of_cupy(backends: list[BackendInfo]) -> dict[str, str]:
+    """Return what CuPy's backend says of itself, where a GPU answers."""
+    here = any(backend.available for backend in backends if backend.name == "cupy")
+    return rp.get_backend("cupy").report() if here else {}
 
 
 def _cpu_cores() -> int | None:

@@ -24,6 +24,8 @@ class History:
     stop_reason : str
         "epochs", "early_stopping", "callback" or "interrupted"; of L-BFGS also "converged" and "stalled"; "diverged"
         in the history a `DivergenceError` holds.
+    peak_memory : int or None
+        The most bytes of a device's memory that the process had by the end; None where it is the host's.
     """
 
     cost: list[float] = field(default_factory=list)
@@ -33,6 +35,7 @@ class History:
     seconds: list[float] = field(default_factory=list)
     best_epoch: int | None = None
     stop_reason: str = "epochs"
+    peak_memory: int | None = None
 
     def append(
         self,

@@ -21,6 +21,7 @@ from retroprop.training import callbacks as hooks
 from retroprop.training import lbfgs, optimizers
 from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order
 from retroprop.training.callbacks import EarlyStopping, TrainingState
+from retroprop.training.device_memory import explained
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
@@ -102,6 +103,8 @@ def fit(
         For bad arguments or data, before any work.
     DivergenceError
         If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
+    OutOfDeviceMemoryError
+        If the device has no memory for it; the message says which batch size would fit.
     """
     _check_counts(epochs=epochs, batch_size=batch_size)
     clips: dict[str, Any] = {"clip_norm": _clip("clip_norm", clip_norm), "clip_value": _clip("clip_value", clip_value)}
@@ -138,7 +141,8 @@ def fit(
         early_stopping=early_stopping,
         progress=display(progress),
     )
-    return training.run(epochs)
+    with explained(net, rule, order.batch_size):
+        return training.run(epochs)
 
 
 class Training:
@@ -206,6 +210,8 @@ class Training:
                 self.progress.stop()
             if watch is not None and watch.parameters is not None:
                 net.parameters, history.best_epoch = watch.parameters, watch.best_epoch
+            memory = self.backend.memory()
+            history.peak_memory = None if memory is None else memory.peak
             hooks.call(self.callbacks, "on_fit_end", report)
         return history
 

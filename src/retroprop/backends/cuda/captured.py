@@ -8,7 +8,7 @@ import numpy
 
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE
-from retroprop.backends.cuda.program import STEPS, Program, given_nodes, planned
+from retroprop.backends.cuda.program import Program, given_nodes, planned
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.captured import plan_of
@@ -65,8 +65,9 @@ class CudaStep:
         replay.take(first)
         costs = replay.room_for_costs(len(hypers))
         numbers = [replay.numbers_of((parameters, state, hyper, data, rows[0], None)) for hyper in hypers]
-        for at in range(0, len(hypers), STEPS):
-            many = min(STEPS, len(hypers) - at)
+        most = replay.program.steps
+        for at in range(0, len(hypers), most):
+            many = min(most, len(hypers) - at)
             replay.begin(numbers[at : at + many], rows[at : at + many])
             replay.steps(many)
             self._runtime.copy(costs[at : at + many], replay.program.costs[:many])()
@@ -104,10 +105,17 @@ class Replay:
         self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
         self._seen: list[Any] = [None] * len(form)
         self._wanted = given_nodes(plan)
+        self._recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
+        self._numbers = {i: nodes for i, nodes in enumerate(self._recorded) if any(map(_is_number, nodes))}
+        self._reading = [  # the arguments with arrays that are read where they are
+            i
+            for i, nodes in enumerate(self._recorded)
+            if any(isinstance(node, Node) and node.index in self._wanted for node in nodes)
+        ]
         self._copied: dict[int, Array] = {}  # by index of the node: where an argument that changes is copied to
         self._given: dict[int, Array] = {}
         self._graphs: dict[int, Launch] = {}
-        self._captures = runtime.graphs
+        self._captures, self._forked = runtime.graphs, False
         self._bind(arguments)
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
@@ -123,7 +131,7 @@ class Replay:
 
     def _bind(self, arguments: tuple[Any, ...]) -> None:
         """Make the program, reading the arrays of the arguments where they are."""
-        for index, array in self._arrays(arguments):
+        for index, array in self._arrays(arguments, self._reading):
             known = self._given.get(index)
             if index not in self._copied and known is None and _lies_in_one_piece(array):
                 self._given[index] = array
@@ -141,24 +149,25 @@ class Replay:
             if arguments[i] is not kept:
                 for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
                     self._runtime.copy(target, source)()
+        others = [i for i in self._reading if arguments[i] is not self._seen[i]]
         moved = any(
             index not in self._copied and self._moved(self._given[index], array)
-            for index, array in self._arrays(arguments, changed=True)
+            for index, array in self._arrays(arguments, others)
         )
         if moved:
             self._bind(arguments)
-        for index, array in self._arrays(arguments):
-            if index in self._copied:
-                self._runtime.copy(self._copied[index], array)()
+        if self._copied:
+            for index, array in self._arrays(arguments, self._reading):
+                if index in self._copied:
+                    self._runtime.copy(self._copied[index], array)()
         self._seen = list(arguments)
 
-    def _arrays(self, arguments: tuple[Any, ...], *, changed: bool = False) -> list[tuple[int, Array]]:
-        """Return the arrays that are read where they are; of arguments that are other objects only, if `changed`."""
+    def _arrays(self, arguments: tuple[Any, ...], numbers: Sequence[int]) -> list[tuple[int, Array]]:
+        """Return the arrays of some arguments that are read where they are, each with the index of its node."""
         return [
             (node.index, array)
-            for i, (recorded, argument) in enumerate(zip(self._plan.recording.arguments, arguments, strict=True))
-            if not (changed and argument is self._seen[i])
-            for node, array in zip(tree.leaves(recorded), tree.leaves(argument), strict=True)
+            for i in numbers
+            for node, array in zip(self._recorded[i], tree.leaves(arguments[i]), strict=True)
             if isinstance(node, Node) and node.index in self._wanted
         ]
 
@@ -168,12 +177,11 @@ class Replay:
 
     def numbers_of(self, arguments: tuple[Any, ...]) -> list[float]:
         """Return the numbers of a step as a row of the program's table."""
-        values = {
-            node.index: float(value)
-            for recorded, argument in zip(self._plan.recording.arguments, arguments, strict=True)
-            for node, value in zip(tree.leaves(recorded), tree.leaves(argument), strict=True)
-            if isinstance(node, Node) and node.op == "number"
-        }
+        values: dict[int, float] = {}
+        for i, nodes in self._numbers.items():
+            for node, value in zip(nodes, tree.leaves(arguments[i]), strict=True):
+                if _is_number(node):
+                    values[node.index] = float(value)
         return self.program.row_of(values)
 
     def rows_of(self, arguments: tuple[Any, ...]) -> Array | None:
@@ -211,10 +219,13 @@ class Replay:
         for _ in range(many):
             self.program.run()
 
+    def _forking(self) -> None:
+        self.program.run(forked=True)
+
     def _capture(self, steps: int) -> None:
         def launches() -> None:
             for _ in range(steps):
-                self.program.run()
+                self.program.run(forked=self._forked)
 
         try:
             self._graphs[steps] = self._runtime.captured(launches)
@@ -227,26 +238,37 @@ class Replay:
 
     def _try(self) -> None:
         """Do one step launch by launch, capture it, do it again from the same state, and see that all is the same."""
-        state, copied = self._state(), self._runtime.copied
+        state, ran = self._state(), False
         try:
-            before = [copied(array) for array in state]
+            before = self._copies(state)
+            self.program.run()  # compiles and loads what is not yet, which no graph may do
+            ran = True
+            after = self._copies(state)
         except MemoryError as error:
             self._refuse(f"there is no memory for a copy to try it on: {error}")
-            return self.program.run()
-        self.program.run()  # compiles and loads what is not yet, which no graph may do
-        after = [copied(array) for array in state]
+            return None if ran else self.program.run()
+        self._forked = bool(self.program.beside) and self._runtime.fastest([[self._forking], [self.program.run]]) == 0
         self._capture(1)
         if not self._captures:
-            return None
+            return self._restore(state, after)  # what was measured ran, too
         self._restore(state, before)
         self._graphs[1]()
-        for array, expected in zip(state, after, strict=True):
-            floats = numpy.dtype(str(array.dtype)).kind == "f"
-            tolerance = 4.0 * float(numpy.finfo(str(array.dtype)).eps) ** 0.5 if floats else 0.0
-            if not self._runtime.alike(array, expected, tolerance):
-                self._restore(state, after)
-                return self._refuse("a graph did not do what its launches do")
+        if not self._same(state, after):
+            self._restore(state, after)
+            self._refuse("a graph did not do what its launches do")
         return None
+
+    def _copies(self, arrays: list[Array]) -> list[Array]:
+        return [self._runtime.copied(array) for array in arrays]
+
+    def _same(self, arrays: list[Array], expected: list[Array]) -> bool:
+        """Return whether arrays are what they should be, to the tolerance of their dtypes."""
+        for array, other in zip(arrays, expected, strict=True):
+            dtype = numpy.dtype(str(array.dtype))
+            tolerance = 4.0 * float(numpy.finfo(dtype).eps) ** 0.5 if dtype.kind == "f" else 0.0
+            if not self._runtime.alike(array, other, tolerance):
+                return False
+        return True
 
     def _restore(self, state: list[Array], values: list[Array]) -> None:
         for array, value in zip(state, values, strict=True):
@@ -263,6 +285,10 @@ class Replay:
         assert self.program.costs is not None
         dtype = numpy.dtype(str(self.program.costs.dtype))
         return self._runtime.array(self._runtime.empty(many * dtype.itemsize), 0, (many,), dtype)
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, Node) and leaf.op == "number"
 
 
 def _lies_in_one_piece(array: Array) -> bool:

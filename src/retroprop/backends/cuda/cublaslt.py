@@ -32,8 +32,7 @@ MAX_WORKSPACE, REDUCTION_SCHEMES, ALIGNMENT_A, ALIGNMENT_B, ALIGNMENT_C, ALIGNME
 ALL_SCHEMES, IN_PLACE = 0x7, 0x1
 # cublasLtEpilogue_t
 EPILOGUES = {
-    "none": 1, "bias": 4, "relu_bias": 6, "relu_aux_bias": 134, "gelu_aux_bias": 164,
-    "drelu_bgrad": 152, "dgelu_bgrad": 208, "bgrada": 256, "bgradb": 512,
+    "none": 1, "relu_aux": 130, "relu_aux_bias": 134, "drelu": 136, "drelu_bgrad": 152,
 }  # fmt: skip
 TRANSPOSE = 1
 SUCCESS = 0

@@ -2,22 +2,25 @@
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 import cupy
 import numpy
 
 from retroprop.backends.cuda import switches
-from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue
+from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue, alignment
 from retroprop.backends.cuda.layout import Product, product_of
 from retroprop.backends.cuda.libraries import open_library
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
+MOST_ALGORITHMS, REPEATS = 5, 8
+_fastest: dict[Hashable, int] = {}  # of the algorithms of a product, for the life of the process
 
 
 class CupyRuntime(Runtime):
@@ -34,10 +37,15 @@ class CupyRuntime(Runtime):
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self._precision, self._deterministic = precision, deterministic
         self._lt, _ = products_here(cupy.cuda.runtime.getDevice())
-        self._workspace: Array | None = None
+        self._workspaces: dict[bool, Array] = {}
+        self._side: Any = None
+        self._events: list[Any] = []  # of a capture, for as long as it lasts
         # CuPy refuses its own products within a graph (cupy#6290).
         self.graphs = self._lt is not None and switches.enabled("graph")
-        self.epilogues = self._lt is not None and switches.enabled("epilogue")
+        self.forks = self.graphs and switches.enabled("fork")
+        # cublasLt's relu makes 0 of NaN, and ours does not.
+        self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
+        self._measures = self.graphs and not deterministic and switches.enabled("autotune")
 
     # Memory -------------------------------------------------------------------------------------------------------
 
@@ -70,42 +78,106 @@ class CupyRuntime(Runtime):
         return array.copy()
 
     def alike(self, first: Array, second: Array, tolerance: float) -> bool:
+        if first.dtype.kind != "f":
+            return bool((first == second).all())
         scale = cupy.max(cupy.abs(cupy.nan_to_num(second, posinf=0.0, neginf=0.0))) if second.size else 0.0
         near = cupy.abs(first - second) <= tolerance * scale
         same = near | (first == second) | (cupy.isnan(first) & cupy.isnan(second))
         return bool(same.all())
 
-    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
+    def product(
+        self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None, *, beside: bool = False
+    ) -> Launch:
         if self._lt is None:
             return self._by_others(first, second, result)
-        if self._workspace is None:
-            # One product follows another in the order of the stream, so that they share it.
-            self._workspace = self.empty(WORKSPACE_BYTES)
+        if beside not in self._workspaces:
+            # Of one stream one product follows another, so that they share it.
+            self._workspaces[beside] = self.empty(WORKSPACE_BYTES)
+        workspace = self._workspaces[beside]
         call = Call(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
-            str(result.dtype), self._precision, (self._workspace.data.ptr, WORKSPACE_BYTES),
+            str(result.dtype), self._precision, (workspace.data.ptr, WORKSPACE_BYTES),
             epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, self._workspace
+        keep = first, second, result, workspace
 
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
 
+        if self._measures:
+            device, aligned = cupy.cuda.runtime.getDevice(), tuple(map(alignment, call.addresses))
+            kind = "" if epilogue is None else epilogue.kind
+            self._tune(call, launch, (device, call.product, str(result.dtype), self._precision, kind, aligned))
         return launch
+
+    def _tune(self, call: Call, launch: Launch, key: Hashable) -> None:
+        """Take the fastest of cublasLt's algorithms; its own order of them is right nine times of ten."""
+        if key not in _fastest:
+            many = min(len(call.algorithms), MOST_ALGORITHMS)
+            seconds = []
+            for number in range(many):
+                call.choose(number)
+                seconds.append(self._seconds([launch]))
+            _fastest[key] = min(range(many), key=seconds.__getitem__)
+        call.choose(_fastest[key])
+
+    def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
+        if not self._measures:
+            return 0
+        return min(range(len(ways)), key=[self._seconds(way) for way in ways].__getitem__)
+
+    def _seconds(self, launches: Sequence[Launch]) -> float:
+        """Return the device's time for some launches one after another, inf if they fail; as a graph, without gaps."""
+
+        def repeated() -> None:
+            for _ in range(REPEATS):
+                for launch in launches:
+                    launch()
+
+        try:
+            for launch in launches:
+                launch()
+            graph = self._recorded(repeated)
+            begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+            graph()
+            begin.record()
+            graph()
+            end.record()
+            end.synchronize()
+            return float(cupy.cuda.get_elapsed_time(begin, end)) / 1e3 / REPEATS
+        except Exception as error:
+            log.info("one way to a result is left out: %s: %s", type(error).__name__, error)
+            return inf
 
     def _by_others(self, first: Array, second: Array, result: Array) -> Launch:
         if self._precision != "highest" and str(result.dtype) == "float32":
             raise RuntimeError(f"precision {self._precision!r} needs cublasLt, and that is not used here.")
         return lambda: cupy.matmul(first, second, out=result)
 
+    def beside(self, launch: Launch) -> Launch:
+        if self._side is None:
+            self._side = cupy.cuda.Stream(non_blocking=True)
+        side, here = self._side, cupy.cuda.get_current_stream()
+        forked, done = cupy.cuda.Event(disable_timing=True), cupy.cuda.Event(disable_timing=True)
+        self._events += [forked, done]
+        forked.record(here)
+        side.wait_event(forked)
+        with side:
+            launch()
+            done.record(side)
+        return lambda: here.wait_event(done)
+
     # Graphs -------------------------------------------------------------------------------------------------------
 
     def captured(self, launches: Launch) -> Launch:
+        gc.collect()
+        return self._recorded(launches)
+
+    def _recorded(self, launches: Launch) -> Launch:
         stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
         stream.wait_event(cupy.cuda.get_current_stream().record())
         collects = gc.isenabled()
         # What is collected meanwhile might free memory or unload a module, which a capture does not survive.
-        gc.collect()
         gc.disable()
         try:
             # All memory is there already; should CuPy want some, it stays with the graph.
@@ -119,11 +191,12 @@ class CupyRuntime(Runtime):
                     raise
                 graph = stream.end_capture()
         finally:
+            self._events.clear()
             if collects:
                 gc.enable()
         graph.upload(stream)
         stream.synchronize()
-        keep = graph, pool, stream
+        keep = graph, pool, stream, launches  # whose arrays the graph has the addresses of
 
         def launch(keep: Any = keep) -> None:
             graph.launch()  # on the stream that is current, in order with all else
@@ -151,6 +224,8 @@ def products_here(device: int) -> tuple[CublasLt | None, str]:
     """Return cublasLt where it can be had and computes right, and what is to be said of it."""
     if not switches.enabled("lt"):
         return None, f"cupy.matmul ({switches.ENVIRONMENT_VARIABLE} says so)"
+    with suppress(Exception):  # CuPy loads its own cuBLAS, and with it the library that is looked for
+        cupy.cuda.device.get_cublas_handle()
     try:
         library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
         lt = CublasLt(library)

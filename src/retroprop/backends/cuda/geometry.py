@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 THREADS = 256
 LOAD_BYTES = 16  # the widest load of a thread
-BLOCKS = 264  # two for each of the 132 multiprocessors of Hopper: enough to be busy, few enough to add up
+BLOCKS = 528  # four for each of the 132 multiprocessors of Hopper: enough to be busy, few enough to add up
 MOST_BLOCKS = 8192
 
 

@@ -61,16 +61,20 @@ def fits_loop(loop: Loop) -> bool:
 
 
 class Operands:
-    """The names in a kernel: x an array, q a number read, r one computed, t a sum so far, w numbers to be written."""
+    """The names in a kernel: x an array, q and s numbers read, r one computed, t a sum so far, w one to be written."""
 
-    def __init__(self, one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Node], int]) -> None:
+    def __init__(
+        self, one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Node], int], *, ticked: bool
+    ) -> None:
         assert one.loop is not None
+        self._row = f"(*tick - 1) * {STRIDE}" if ticked else f"*tick * {STRIDE}"
         self.loop, self._see, self._slot = one.loop, see, slot
         self.kinds, self.stages = one.loop.kinds, one.loop.stages
         self.stored = {node.index for node in one.stores}
         self.domain = one.loop.domain
         self.arrays: dict[Hashable, tuple[str, Node]] = {}
         self.numbers: dict[int, Node] = {}
+        self.head: dict[str, str] = {}  # the lines that read the numbers of a step, by the name they are given
         kinds = {"row" if self.kinds[n.index] == "row" else "others" for n in self.loop.nodes if n.op in SUMS}
         sums = any(kind in ("column", "after") for kind in self.kinds.values())
         self.geometry = geometry_of(self.domain, self._itemsize(), whole_rows="row" in kinds, sums=sums)
@@ -96,7 +100,9 @@ class Operands:
         dtype = number_dtype(node)
         if isinstance(value, Node):
             self.numbers[value.index] = value
-            return f"{TYPES[dtype.name]}(numbers[{self._slot(value)}])"
+            name, ctype = f"s{value.index}_{dtype.name}", TYPES[dtype.name]
+            self.head[name] = f"const {ctype} {name} = {ctype}(table[{self._row} + {self._slot(value)}]);"
+            return name
         return f"{TYPES[dtype.name]}({number_of(float(value))})" if dtype.kind == "f" else repr(value).lower()
 
     def _lane(self, value: Node, node: Node) -> str:

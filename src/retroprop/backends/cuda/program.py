@@ -1,14 +1,19 @@
 """A plan as launches over fixed memory: what is called one by one, and captured as a graph."""
 
+import logging
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda.beside import products_beside
+from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
+from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import THREADS
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
+from retroprop.backends.cuda.layout import mask_bytes, mask_leading
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.runtime import Launch, Runtime
@@ -22,7 +27,9 @@ from retroprop.backends.tracing.program import view_of
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
+log = logging.getLogger("retroprop")
 STEPS = 256  # as many are prepared at once: their numbers and their rows lie on the device
+MANY_ROWS = 2**16  # of a batch, so that fewer are: what is measured takes some 40
 _HOST = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
          "power": operator.pow}  # fmt: skip
 
@@ -49,11 +56,15 @@ class Program:
     Attributes
     ----------
     launches : list
-        One step, in order.
+        One step, in order: the place of an instruction, and a launch.
+    beside : dict
+        The instructions that may run beside others, and the one that each must come before.
     kept : dict
         For an argument that stays, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
         What the steps of a run differ in: a row of numbers each, how many are done, the rows of the data, their costs.
+    steps : int
+        How many may be prepared at once.
     numbers : list of Node
         The Python numbers that a row of the table holds.
 
@@ -72,23 +83,32 @@ class Program:
         self._arrays: dict[int, Array] = {}
         self.numbers: list[Node] = []
         self._slots: dict[int, int] = {}
+        self._weak = [node for node in plan.wanted if node.weak and node.op in _HOST]
         self.kept = {i: memory.trees.setdefault(i, tree.mapped(arguments[i], self.array)) for i in plan.kept}
         self.table = memory.own("table", (STEPS, STRIDE), "float64")
         self.tick = memory.own("tick", (), "int64")
         self.cost = self._cost()
         self.rows = self._rows()
         n_rows = 0 if self.rows is None else self.rows.size
-        self.order = memory.own("order", (STEPS, n_rows), "int64")
-        self.launches = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
+        self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, 64)
+        self.order = memory.own("order", (self.steps, n_rows), "int64")
+        # What is measured runs before there is an order: its rows must be there.
+        runtime.copy(self.order, runtime.constant(numpy.zeros(self.order.shape), numpy.dtype("int64")))()
+        copies = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
+        self.launches = [(-1, launch) for launch in copies]
+        self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
+        self._ticked = False
+        self._masks: dict[int, Epilogue] = {}
+        where = lambda node: runtime.address(self.array(node))  # noqa: E731
+        self.beside = products_beside(plan.instructions, plan.places, where) if runtime.forks else {}
         waiting = list(plan.instructions)
         while waiting:
-            self.launches += self._lowered(waiting)
-        self.costs: Array | None = None
-        if self.cost is not None:
-            self.costs = memory.own("costs", (STEPS,), self.cost.dtype)
+            at = len(plan.instructions) - len(waiting)
+            self.launches += [(at, launch) for launch in self._lowered(waiting)]
+        if self.cost is not None and self.costs is not None and not self._ticked:
             text = advance_source(TYPES[self.cost.dtype.name])
-            arrays = [self.costs, self.array(self.cost), self.tick]
-            self.launches.append(runtime.kernel(text, (1, 1, 1), 1, arrays))
+            ends = runtime.kernel(text, (1, 1, 1), 1, [self.costs, self.array(self.cost), self.tick])
+            self.launches.append((len(plan.instructions), ends))
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
@@ -135,10 +155,9 @@ class Program:
     def row_of(self, values: dict[int, float]) -> list[float]:
         """Return a row of the table, given the numbers among the arguments by index."""
         values = dict(values)
-        for node in self.plan.wanted:
-            if node.weak and node.op in _HOST:
-                x, y = (values[i.index] if isinstance(i, Node) else i for i in node.inputs)
-                values[node.index] = _HOST[node.op](x, y)
+        for node in self._weak:
+            x, y = (values[i.index] if isinstance(i, Node) else i for i in node.inputs)
+            values[node.index] = _HOST[node.op](x, y)
         return [values[node.index] for node in self.numbers]
 
     def _slot(self, node: Node) -> int:
@@ -158,8 +177,7 @@ class Program:
             return [self._loop(one)]
         node = one.nodes[0]
         if node.op == "matmul" and node.ndim == 2:
-            first, second = node.operands
-            return [self.runtime.product(self.array(first), self.array(second), self.array(node))]
+            return self._product(node, waiting)
         if node.op == "gather":
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
@@ -173,13 +191,49 @@ class Program:
                 return [self._loop(Instruction(loop=loop, stores=[node]))]
         raise NotTraceableError(f"{node.op} of shape {node.shape} is not launched.")
 
+    def _product(self, node: Node, waiting: list[Instruction]) -> list[Launch]:
+        """Return a product, with what follows where one call does both and is faster."""
+        first, second = (self.array(operand) for operand in node.operands)
+        at = len(self.plan.instructions) - len(waiting) - 1
+        plain = self.runtime.product(first, second, self.array(node), beside=at in self.beside)
+        if not self.runtime.epilogues or not waiting or at in self.beside:
+            return [plain]
+        fused = forward_of(self.plan, node, waiting[0])
+        fused = fused or backward_of(self.plan, node, waiting[0], set(self._masks), at)
+        if fused is None:
+            return [plain]
+        try:
+            mask = self._masks.get(fused.mask_of.index) or self._mask(fused.mask_of)
+            bias = 0 if fused.bias is None else self.runtime.address(self.array(fused.bias))
+            epilogue = mask._replace(kind=fused.kind, bias=bias)
+            together = self.runtime.product(first, second, self.array(node), epilogue)
+        except CublasLtError as error:
+            log.info("a product is followed by a kernel: %s", error)
+            return [plain]
+        apart = [plain, self._loop(waiting[0])]
+        if self.runtime.fastest(([together], apart)) == 1:
+            return [plain]
+        waiting.pop(0)
+        if fused.kind.startswith("relu"):
+            self._masks[fused.result.index] = mask
+        return [together]
+
+    def _mask(self, activation: Node) -> Epilogue:
+        """Return room for the mask of an activation."""
+        rows, columns = activation.shape
+        room = self._own.bytes(f"mask {activation.index} {activation.shape}", mask_bytes(columns, rows))
+        return Epilogue(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
+
     def _loop(self, one: Instruction) -> Launch:
-        kernel = kernel_of(one, self._seen, self._slot)
+        kernel = kernel_of(one, self._seen, self._slot, cost=self.cost, ticked=self._ticked)
         arguments = [self.array(node) for node in kernel.arrays]
         arguments += [self.table, self.tick] if kernel.numbers else []
         if kernel.counters:
             # In the order of the stream one kernel follows another, so all may leave their parts in one place.
             arguments += [self._own.parts(kernel.parts), self._own.counters(kernel.counters)]
+        if kernel.closes and self.costs is not None:
+            arguments += [self.costs, self.tick]
+            self._ticked = True
         return self.runtime.kernel(HEAD + kernel.text, kernel.geometry.grid, THREADS, arguments)
 
     def _seen(self, node: Node) -> Seen:
@@ -207,10 +261,20 @@ class Program:
             at += leaf.size
         return launches
 
-    def run(self) -> None:
-        """Launch one step."""
-        for launch in self.launches:
-            launch()
+    def run(self, *, forked: bool = False) -> None:
+        """Launch one step; `forked`, within a graph, with products beside one another where they may be."""
+        waited: list[tuple[int, Launch]] = []
+        for at, launch in self.launches:
+            for until, join in waited:
+                if until <= at:
+                    join()
+            waited = [one for one in waited if one[0] > at]
+            if forked and at in self.beside:
+                waited.append((self.beside[at], self.runtime.beside(launch)))
+            else:
+                launch()
+        for _, join in waited:
+            join()
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; those that stay are the arguments that come back."""

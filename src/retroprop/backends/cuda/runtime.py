@@ -20,11 +20,14 @@ class Runtime(ABC):
     ----------
     graphs : bool
         Whether launches can be captured: all of them, the products too.
+    forks : bool
+        Whether launches of a graph may run beside one another.
     epilogues : bool
         Whether a product can do what an `Epilogue` says besides.
     """
 
     graphs: bool = False
+    forks: bool = False
     epilogues: bool = False
 
     @abstractmethod
@@ -48,8 +51,14 @@ class Runtime(ABC):
         """Compile a kernel and return its launch."""
 
     @abstractmethod
-    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
-        """Return the launch of result = first @ second."""
+    def product(
+        self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None, *, beside: bool = False
+    ) -> Launch:
+        """Return the launch of result = first @ second; `beside` others it needs memory of its own to work in."""
+
+    @abstractmethod
+    def beside(self, launch: Launch) -> Launch:
+        """Launch what may run beside what is launched next, within a graph; return what waits for it."""
 
     @abstractmethod
     def copy(self, target: Array, source: Array) -> Launch:
@@ -62,6 +71,10 @@ class Runtime(ABC):
     @abstractmethod
     def alike(self, first: Array, second: Array, tolerance: float) -> bool:
         """Return whether two arrays differ by no more than `tolerance` times the largest number, NaN in one place."""
+
+    @abstractmethod
+    def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
+        """Return which of several ways to the same result takes the least time; each is run on whatever is there."""
 
     @abstractmethod
     def captured(self, launches: Launch) -> Launch:

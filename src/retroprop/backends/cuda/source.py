@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from retroprop.backends.cuda.geometry import THREADS, Geometry
-from retroprop.backends.cuda.operands import MOST_KEPT, STRIDE, Operands, Seen, strides_along
+from retroprop.backends.cuda.operands import MOST_KEPT, Operands, Seen, strides_along
 from retroprop.backends.tracing.cuda_source import TYPES
 from retroprop.backends.tracing.fusion import SUMS, base_of
 from retroprop.backends.tracing.graph import Node
@@ -27,11 +27,14 @@ class Kernel(NamedTuple):
         The definition of `retroprop_kernel`, in CUDA C++.
     arrays : tuple of Node
         Its first arguments; then, if it has any, the numbers (double *), and the tick (long long *) that says which
-        row of them; then, if it sums, memory for the blocks' parts (double *) and counters (unsigned *, all 0).
+        row of them; then, if it sums, memory for the blocks' parts (double *) and counters (unsigned *, all 0); then,
+        if it closes, the costs of the run and the tick again (long long *).
     numbers : tuple of Node
         The Python numbers it takes, in the order of a row.
     parts, counters : int
         How many.
+    closes : bool
+        Whether it writes the step's cost down and goes on to the next tick.
     geometry : Geometry
         The grid.
     """
@@ -41,10 +44,18 @@ class Kernel(NamedTuple):
     numbers: tuple[Node, ...]
     parts: int
     counters: int
+    closes: bool
     geometry: Geometry
 
 
-def kernel_of(one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Node], int]) -> Kernel:
+def kernel_of(
+    one: Instruction,
+    see: Callable[[Node], Seen],
+    slot: Callable[[Node], int],
+    *,
+    cost: Node | None = None,
+    ticked: bool = False,
+) -> Kernel:
     """Return the kernel of a loop.
 
     Parameters
@@ -55,15 +66,29 @@ def kernel_of(one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Nod
         How the array of a node lies.
     slot : callable
         The place of a Python number in a row of them.
+    cost : Node, optional
+        The cost of the step: the kernel that ends with it writes it down for the run, and goes on to the next tick.
+    ticked : bool
+        Whether that was done by a kernel before this one.
     """
-    return Source(one, see, slot).kernel()
+    return Source(one, see, slot, cost, ticked=ticked).kernel()
 
 
 class Source(Operands):
     """The text of a kernel in the making."""
 
-    def __init__(self, one: Instruction, see: Callable[[Node], Seen], slot: Callable[[Node], int]) -> None:
-        super().__init__(one, see, slot)
+    def __init__(
+        self,
+        one: Instruction,
+        see: Callable[[Node], Seen],
+        slot: Callable[[Node], int],
+        cost: Node | None,
+        *,
+        ticked: bool,
+    ) -> None:
+        super().__init__(one, see, slot, ticked=ticked)
+        ends = cost is not None and cost.index in self.stored and self.kinds[cost.index] == "after"
+        self.cost = cost if ends else None
         self.last = max(self.stages.values())
         self.columns = [n for n in self.loop.nodes if self.kinds[n.index] == "column"]
         self.afters = [n for n in self.loop.nodes if self.kinds[n.index] == "after" and n.op in SUMS]
@@ -77,15 +102,16 @@ class Source(Operands):
         given = [f"{TYPES[node.dtype.name]} *{name}" for name, node in self.arrays.values()]
         given += ["const double *table", "const long long *tick"] if self.numbers else []
         given += ["double *parts", "unsigned *counters"] if tail else []
-        head = [f"const double *numbers = table + *tick * {STRIDE};"] if self.numbers else []
-        lines = "\n".join(f"  {line}" for line in (*head, *body, *tail))
+        given += [f"{TYPES[self.cost.dtype.name]} *costs", "long long *done"] if self.cost is not None else []
+        lines = "\n".join(f"  {line}" for line in (*self.head.values(), *body, *tail))
         text = (
             f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(given)}) {{\n'
             f"{lines}\n}}\n"
         )
         counters = self.geometry.strips + 1 if tail else 0
         arrays = tuple(node for _, node in self.arrays.values())
-        return Kernel(text, arrays, tuple(self.numbers.values()), self._parts(), counters, self.geometry)
+        numbers, closes = tuple(self.numbers.values()), self.cost is not None
+        return Kernel(text, arrays, numbers, self._parts(), counters, closes, self.geometry)
 
     # Single numbers -----------------------------------------------------------------------------------------------
 
@@ -281,6 +307,8 @@ class Source(Operands):
         computed = [n for n in self.loop.nodes if self.kinds[n.index] == "after" and n.op not in SUMS]
         lines += [self.computed(node) for node in computed]
         written = [n for n in (*self.afters, *computed) if n.index in self.stored]
+        if self.cost is not None:
+            lines.append(f"if (threadIdx.x == 0) {{ costs[*done] = r{self.cost.index}; *done += 1; }}")
         return lines + [f"if (threadIdx.x == 0) {self.array(node)}[0] = r{node.index};" for node in written]
 
 
