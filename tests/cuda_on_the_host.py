@@ -172,6 +172,9 @@ class HostRuntime(Runtime):
     def constant(self, value, dtype):
         return np.array(value, dtype)
 
+    def clear(self, array):
+        array[...] = 0
+
     def kernel(self, text, blocks, threads, arguments):
         compiled(text)
         addresses = [array.ctypes.data for array in arguments]

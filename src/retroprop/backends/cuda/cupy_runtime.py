@@ -64,6 +64,9 @@ class CupyRuntime(Runtime):
     def constant(self, value: Any, dtype: Any) -> Array:
         return cupy.asarray(value, dtype)
 
+    def clear(self, array: Array) -> None:
+        array.fill(0)
+
     # Launches -----------------------------------------------------------------------------------------------------
 
     def kernel(self, text: str, blocks: tuple[int, int, int], threads: int, arguments: Sequence[Array]) -> Launch:

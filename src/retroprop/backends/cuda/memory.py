@@ -21,7 +21,9 @@ class Memory:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._block: Array = runtime.empty(0)
-        self._named: dict[tuple[Any, ...], Array] = {}
+        self._named: dict[tuple[str, int], Array] = {}
+        self._counters: dict[int, Array] = {}
+        self._zero: Array | None = None
         self.trees: dict[int, Any] = {}
 
     def block(self, nbytes: int) -> Array:
@@ -49,17 +51,17 @@ class Memory:
 
     def counters(self, size: int) -> Array:
         """Return counters that are 0 whenever a kernel begins: its last block sets them back."""
-        shape = (_rounded(size),)
-        key = ("counters", *shape)
-        if key not in self._named:
-            self._named[key] = self._runtime.constant(numpy.zeros(shape), numpy.dtype("uint32"))
-        return self._named[key]
+        size = _rounded(size)
+        if size not in self._counters:
+            self._counters[size] = self.own("counters", (size,), "uint32")
+            self._runtime.clear(self._counters[size])
+        return self._counters[size]
 
     def zero(self) -> Array:
         """Return the number 0, to be copied from."""
-        if ("zero",) not in self._named:
-            self._named["zero",] = self._runtime.constant(0, numpy.dtype("int64"))
-        return self._named["zero",]
+        if self._zero is None:
+            self._zero = self._runtime.constant(0, numpy.dtype("int64"))
+        return self._zero
 
 
 def _rounded(size: int) -> int:

@@ -89,11 +89,10 @@ class Program:
         self.tick = memory.own("tick", (), "int64")
         self.cost = self._cost()
         self.rows = self._rows()
-        n_rows = 0 if self.rows is None else self.rows.size
+        n_rows = 1 if self.rows is None else self.rows.size
         self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, 64)
         self.order = memory.own("order", (self.steps, n_rows), "int64")
-        # What is measured runs before there is an order: its rows must be there.
-        runtime.copy(self.order, runtime.constant(numpy.zeros(self.order.shape), numpy.dtype("int64")))()
+        runtime.clear(self.order)  # what is measured runs before there is an order: its rows must be there
         copies = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
         self.launches = [(-1, launch) for launch in copies]
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)

@@ -47,6 +47,10 @@ class Runtime(ABC):
         """Return an array of numbers of the host; its memory may be written to at once."""
 
     @abstractmethod
+    def clear(self, array: Array) -> None:
+        """Set all numbers of an array to 0."""
+
+    @abstractmethod
     def kernel(self, text: str, blocks: tuple[int, int, int], threads: int, arguments: Sequence[Array]) -> Launch:
         """Compile a kernel and return its launch."""
 
