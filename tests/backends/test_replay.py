@@ -273,7 +273,7 @@ def test_what_cannot_be_recorded_runs_as_it_is_written(lowering, caplog):
     before = net.to(lowering).parameters.leaves
     with caplog.at_level(logging.INFO, logger="retroprop"):
         rp.fit(net, [[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0], epochs=3, optimizer="sgd")
-    assert "not recorded" in caplog.text
+    assert caplog.text.count("not recorded") == 1, "it was tried at every step"
     assert any((a != b).any() for a, b in zip(net.parameters.leaves, before, strict=True))
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retroprop as rp
-from retroprop.backends.tracing.graph import POINTWISE, NotTraceableError
+from retroprop.backends.tracing.graph import POINTWISE, NotTraceableError, number_dtype
+from retroprop.backends.tracing.layout import overwritten, replaces
 from retroprop.backends.tracing.memory import ALIGNMENT, Need, place
 from retroprop.backends.tracing.namespace import Symbols
 from retroprop.backends.tracing.numba_kernels import looped
@@ -140,3 +141,24 @@ def test_a_wide_theta_its_gradient_and_its_state_lie_column_by_column(options, m
     plan = program.plan
     products = [node for node in plan.wanted if node.op == "matmul" and node.shape == (40, 300)]
     assert [plan.places[node.index].columns_first for node in products] == [True]
+
+
+def test_a_part_that_is_no_leaf_replaces_nothing():
+    xp = Symbols()
+    leaves = tuple(xp.graph.node("input", (), shape, "float32", number=k) for k, shape in enumerate([(2, 3), (4,)]))
+    old = xp.graph.join(leaves)
+    new = xp.graph.overwrite(old * 2.0, old)
+    first, second = (xp.graph.part(new, offset, shape) for offset, shape in ((0, (2, 3)), (6, (4,))))
+    assert [replaces(first, leaves[0]), replaces(second, leaves[1])] == [True, True]
+    assert [replaces(second, leaves[0]), replaces(first, leaves[1])] == [False, False]
+    other = xp.graph.part(new, 0, (3, 2))
+    assert overwritten(other) is None
+    assert not all(map(replaces, [other, second], leaves))
+
+
+@pytest.mark.parametrize(("dtype", "number", "taken"), [
+    ("int32", 0.5, "float64"), ("int32", 1, "int32"), ("float32", 0.5, "float32"), ("float64", 1, "float64"),
+])  # fmt: skip
+def test_a_number_that_is_compared_keeps_its_fraction(dtype, number, taken):
+    x = Symbols().graph.node("input", (), (3,), dtype, number=0)
+    assert number_dtype(x > number, number) == taken

@@ -97,7 +97,7 @@ class Operands:
         if isinstance(value, Node) and not value.weak:
             base = base_of(value)
             return f"r{base.index}" if base.index in self.kinds else f"q{value.index}{self._lane(value, node)}"
-        dtype = number_dtype(node)
+        dtype = number_dtype(node, value)
         if isinstance(value, Node):
             self.numbers[value.index] = value
             name, ctype = f"s{value.index}_{dtype.name}", TYPES[dtype.name]

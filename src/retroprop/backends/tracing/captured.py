@@ -42,6 +42,7 @@ class Captured:
         self._library, self._planned = library, planned
         self._workspace = Workspace(library.empty)
         self._programs: dict[Any, Program] = {}
+        self._refused: set[Any] = set()
         self._run: Callable[..., Any] = lambda *arguments: None
 
     def __call__(self, *arguments: Any) -> Any:
@@ -62,8 +63,10 @@ class Captured:
 
     def _program(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """Return what runs arguments of this form."""
+        form = form_of(arguments)
+        if form in self._refused:
+            return self._plain
         try:
-            form = form_of(arguments)
             if form not in self._programs:
                 plan = plan_of(self._step, form, self._donate, self._planned)
                 self._programs[form] = Program(plan, self._library, self._workspace)
@@ -73,6 +76,7 @@ class Captured:
         except Exception as error:
             # Whatever a function from outside does to a symbol; if the step is wrong, the plain one will say so.
             log.warning("a step is not recorded, and runs as it is written: %s: %s", type(error).__name__, error)
+        self._refused.add(form)  # said once, and tried once
         return self._plain
 
 

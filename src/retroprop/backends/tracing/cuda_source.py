@@ -71,7 +71,7 @@ def kernel_of(one: Instruction) -> Kernel:
             if value.index not in reads:
                 reads[value.index] = value
             return f"x{value.index}"
-        dtype = number_dtype(node).name
+        dtype = number_dtype(node, value).name
         if not isinstance(value, Node):
             return f"{TYPES[dtype]}({number_of(float(value))})" if dtype.startswith("float") else repr(value).lower()
         name = f"s{value.index}_{dtype}"

@@ -304,10 +304,17 @@ def _whole(key: Any) -> Any:
 VIEWS = ("transpose", "reshape", "index", "part", "overwrite")
 
 
-def number_dtype(node: Node) -> Any:
-    """Return the dtype a Python number takes as an operand of `node`."""
+_COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+
+
+def number_dtype(node: Node, value: Any) -> Any:
+    """Return the dtype that `value`, a Python number or a node that stands for one, takes as an operand of `node`."""
+    if node.op == "where":
+        return node.dtype
     others = [i.dtype for i in node.operands if not i.weak]
-    return others[0] if node.dtype.kind == "b" else node.dtype
+    if node.op in _COMPARE:
+        return numpy.result_type(others[0], 1.0 if isinstance(value, Node) else value)
+    return numpy.result_type(node.dtype, *others) if node.dtype.kind == "f" else numpy.result_type(*others)
 
 
 def _simpler(op: str, inputs: tuple[Any, ...]) -> Node | None:

@@ -31,10 +31,11 @@ def replaces(back: Node, given: object) -> bool:
     return back.op == "part" and back.inputs[0].op == "overwrite" and overwritten(back) is given
 
 
-def overwritten(part: Node) -> Node:
-    """Return the leaf of the old numbers whose place a part of the new ones takes."""
-    offset, leaves = 0, iter(part.inputs[0].inputs[1].operands)
-    leaf: Node = next(leaves)
-    while (offset, leaf.shape) != (part.attr("offset"), part.shape):
-        offset, leaf = offset + leaf.size, next(leaves)
-    return leaf
+def overwritten(part: Node) -> Node | None:
+    """Return the leaf of the old numbers whose place a part of the new ones takes, None if it is no leaf's."""
+    offset = 0
+    for leaf in part.inputs[0].inputs[1].operands:
+        if (offset, leaf.shape) == (part.attr("offset"), part.shape):
+            return leaf  # type: ignore[no-any-return]
+        offset += leaf.size
+    return None

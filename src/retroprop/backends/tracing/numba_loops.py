@@ -194,7 +194,7 @@ class LoopSource:
     def operand(self, node: Node, value: Any) -> tuple[str, list[str]]:
         """Return an operand of `node` as an expression, and the line that reads it first, where one must."""
         if not isinstance(value, Node) or value.weak:
-            return self.number(value, number_dtype(node)), []
+            return self.number(value, number_dtype(node, value)), []
         base = base_of(value)
         if base.index not in self.kinds:
             return self._reading(f"q{value.index}", f"{self.array(value)}[{self._subscript(node, value)}]")

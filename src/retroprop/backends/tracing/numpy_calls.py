@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy
 
 from retroprop.backends.tracing.fusion import Loop, base_of
-from retroprop.backends.tracing.graph import POINTWISE, VIEWS, Node, NotTraceableError
+from retroprop.backends.tracing.graph import POINTWISE, VIEWS, Node, NotTraceableError, number_dtype
 from retroprop.backends.tracing.plan import Instruction, Plan
 from retroprop.backends.tracing.program import Library, Program, reshaped
 from retroprop.backends.tracing.recording import Recording
@@ -15,7 +15,6 @@ BLOCK = 16384  # numbers of a long row worked on at a time: what a rule reads an
 FEW = 2  # columns: a call for each takes less time than one that spreads an operand over them, or sums them
 _REDUCE = {"sum": "add", "mean": "add", "max": "maximum", "min": "minimum", "prod": "multiply", "all": "logical_and",
            "any": "logical_or"}  # fmt: skip
-_COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 
 def can_block(node: Node) -> bool:
@@ -91,7 +90,7 @@ class NumpyCalls(Library):
         if node.op in POINTWISE and self._spreads(node):
             return self._by_columns(node, program)
         if node.op in POINTWISE:
-            return self._turned(node, out, [self._operand(node, i, program) for i in node.inputs], program)
+            return self._after_copy(node, out, [self._operand(node, i, program) for i in node.inputs], program)
         names = [program.name(i) for i in node.operands if not i.weak]
         if node.op in _REDUCE:
             return self._reduced(node, out, names[0], program)
@@ -104,7 +103,7 @@ class NumpyCalls(Library):
         if node.op == "astype":
             return [f"{out}[...] = {names[0]}"]  # half the time of `copyto`
         if node.op == "where":
-            condition, x, y = (program.operand(i, operand_dtype(node, i)) for i in node.inputs)
+            condition, x, y = (program.operand(i, number_dtype(node, i)) for i in node.inputs)
             return [f"copy({out}, {y})", f"copy({out}, {x}, where={condition})"]
         if node.op in ("join", "concat"):
             rows = ", ".join(
@@ -123,7 +122,7 @@ class NumpyCalls(Library):
         """Return an operand; a constant is spread out first where another is too: NumPy buffers 33 kB for each."""
         narrow = [i for i in node.operands if 1 < i.size < node.size]
         if len(narrow) < 2 or not isinstance(value, Node) or value.op != "constant":
-            return program.operand(value, operand_dtype(node, value))
+            return program.operand(value, number_dtype(node, value))
         wide = numpy.broadcast_to(program.array(value), node.shape).copy()
         return program.bind(f"w{node.index}_{value.index}", wide)
 
@@ -139,7 +138,7 @@ class NumpyCalls(Library):
             names = [
                 self._column(i, k, node.shape, program)
                 if isinstance(i, Node) and i.ndim
-                else program.operand(i, operand_dtype(node, i))
+                else program.operand(i, number_dtype(node, i))
                 for i in node.inputs
             ]
             lines.append(self.pointwise(node, self._column(node, k, node.shape, program), names))
@@ -152,25 +151,25 @@ class NumpyCalls(Library):
         name = program.name(node)
         if name not in program.names:  # an argument
             return f"{name}[{at}]"
-        return program.bind(f"{name}_{k % n}", eval(f"array[{at}]", {"array": program.array(node)}))
+        return program.bind(f"{name}_{k % n}_of_{shape[0]}", eval(f"array[{at}]", {"array": program.array(node)}))
 
-    def _turned(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
+    def _after_copy(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
         """Return a pointwise call whose result lies columns first, and before it the copy that turns an operand.
 
         A copy from rows to columns and a call on columns are faster than one call that walks both ways.
         """
         places = program.plan.places
-        turns = [
+        crossing = [
             k
             for k, i in enumerate(node.inputs)
             if isinstance(i, Node) and i.index in places and i.shape == node.shape and i.dtype == node.dtype
             and places[node.index].columns_first and not places[i.index].columns_first and i.shape[1] > 1
         ]  # fmt: skip
         shared = any(isinstance(i, Node) and places.get(i.index) == places[node.index] for i in node.inputs)
-        if not turns or shared:
+        if not crossing or shared:
             return [self.pointwise(node, out, names)]
-        copied = f"copy({out}, {names[turns[0]]})"
-        names[turns[0]] = out
+        copied = f"copy({out}, {names[crossing[0]]})"
+        names[crossing[0]] = out
         return [copied, self.pointwise(node, out, names)]
 
     def _product(self, node: Node, out: str, program: Program) -> str:
@@ -231,7 +230,7 @@ class NumpyCalls(Library):
             operands = [
                 names[i.index]
                 if isinstance(i, Node) and i.index in names
-                else program.operand(i, operand_dtype(node, i))
+                else program.operand(i, number_dtype(node, i))
                 for i in node.inputs
             ]
             ending = {
@@ -254,13 +253,3 @@ class NumpyCalls(Library):
         name = program.bind(f"blocks{one.nodes[0].index}", blocks)
         parts = ", ".join([*(names[i.index] for i in long), *room])
         return [f"for {parts}, in {name}:", *lines]
-
-
-def operand_dtype(node: Node, value: Any) -> Any:
-    """Return the dtype a Python number takes as an operand of `node`."""
-    if node.op == "where":
-        return node.dtype
-    others = [i.dtype for i in node.operands if not i.weak]
-    if node.op in _COMPARE:
-        return numpy.result_type(others[0], 1.0 if isinstance(value, Node) else value)
-    return numpy.result_type(node.dtype, *others) if node.dtype.kind == "f" else numpy.result_type(*others)

@@ -102,12 +102,22 @@ class Plan:
 
     Attributes
     ----------
+    graph : Graph
+        The record.
+    outputs, wanted : list of Node
+        The results, and all that they are made of, in the order of the record.
     instructions : list of Instruction
         In order.
     places : dict
         By index of the node.
     turned : set of int
         The nodes, by index, that lie columns first because their Θ does.
+    join_kept : dict
+        For a join whose leaves lie in it, by index, whether they are arguments that stay.
+    placed : set of int
+        Those leaves, by index.
+    in_place : dict
+        For a node, by index, the join whose numbers it overwrites.
     kept : dict
         For an argument that stays where it is from step to step, its place among the results.
     copied : list of Node

@@ -139,7 +139,9 @@ class Program:
     def array(self, node: Node) -> Array:
         """Return a node's array over the memory it has."""
         if node.op == "part" and node.inputs[0].inputs[0].index in self.plan.in_place:
-            return self.array(overwritten(node))  # which may not lie row by row
+            leaf = overwritten(node)
+            if leaf is not None:
+                return self.array(leaf)  # which may not lie row by row
         if node.op in VIEWS:
             return view_of(node, self.array(node.inputs[0]), self.library)
         if node.op == "constant":
