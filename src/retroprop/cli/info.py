@@ -12,7 +12,8 @@ from retroprop.backends import BackendInfo
 
 # Package, the extra that brings it, what it is for.
 _EXTRAS = (
-    ("scikit-learn", "sklearn", "bundled data sets"),
+    ("scikit-learn", "sklearn", "estimators, bundled data sets"),
+    ("numba", "fast", "faster training on the CPU"),
     ("typer", "cli", "command line"),
     ("rich", "cli", "tables and progress bars"),
     ("polars", "data", ".csv and .parquet files"),
