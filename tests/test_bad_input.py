@@ -52,6 +52,8 @@ def network(**options):
         ({"l1": float("nan")}, ValueError, "l1 must be 0 or above and finite, not nan"),
         ({"dropout": 1.0}, ValueError, "dropout must be in [0, 1), not 1.0"),
         ({"dropout": [0.1, 0.2]}, ValueError, "dropout must be one, or one for each of 1 hidden layers, not 2"),
+        ({"bias": "no"}, TypeError, "bias must be True or False, not 'no'"),
+        ({"bias": None}, TypeError, "bias must be True or False, not None"),
         ({"seed": -1}, ValueError, "seed must be 0 or above, not -1"),
         ({"seed": "a"}, TypeError, "seed must be None, a whole number or a numpy.random.Generator, not 'a'"),
         ({"dtype": "int32"}, ValueError, "dtype must be one of float32, float64, not 'int32'"),
@@ -179,6 +181,9 @@ def test_another_library_or_device_names_the_remedy(backend):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        ({"shuffle": "yes"}, TypeError, "shuffle must be True or False, not 'yes'"),
+        ({"progress": "x"}, TypeError, "progress must be True or False, not 'x'"),
+        ({"deterministic": "no"}, TypeError, "deterministic must be True or False, not 'no'"),
         ({"epochs": 0}, ValueError, "epochs must be 1 or above, not 0"),
         ({"epochs": 1.5}, TypeError, "epochs must be a whole number, not 1.5"),
         ({"batch_size": 0}, ValueError, "batch_size must be 1 or above, not 0"),

@@ -175,6 +175,13 @@ def test_metadata_that_are_not_strings_are_refused_and_leave_no_file(bad, path):
     only(path)
 
 
+def test_what_is_no_network_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="net must be a Network, not 3"):
+        rp.save(3, tmp_path / "model.safetensors")
+    with pytest.raises(IsADirectoryError, match="is a folder, not a file"):
+        rp.save(rp.Network([2, 1], backend="numpy"), tmp_path)
+
+
 def test_other_programs_can_read_the_file(path):
     net = network()
     rp.save(net, path)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from retroprop.backends import host
 from retroprop.backends.memory import DeviceMemory
 from retroprop.core.operations import Operations
+from retroprop.functions.names import flag
 from retroprop.functions.types import Array, Device, DType, Namespace
 
 PRECISIONS = ("highest", "tf32", "bf16")
@@ -241,7 +242,7 @@ class Backend:
             )
         if precision != "highest" and dtype != "float32":
             raise ValueError(f"precision={precision!r} is for products of float32; the network is {dtype}.")
-        if demands.deterministic and not self.repeats():
+        if flag("deterministic", demands.deterministic) and not self.repeats():
             raise ValueError(
                 f"deterministic=True cannot be promised on {self}, whose library may add in any order. CuPy can."
             )

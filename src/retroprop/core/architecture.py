@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from retroprop.functions import activations, losses
 from retroprop.functions.activations import Activation
-from retroprop.functions.names import number
+from retroprop.functions.names import flag, number
 from retroprop.functions.outputs import Output, pair
 
 
@@ -90,7 +90,7 @@ def build(
     if isinstance(f_output, activations.Softmax) and sizes[-1] == 1:
         raise ValueError("softmax over one output is always 1: use 2 outputs, or output='sigmoid'.")
     _check_output_range(f_output, its_loss)
-    return Architecture(sizes, f_hidden, pair(f_output, its_loss), bool(bias), l2, l1, tuple(map(float, ps)))
+    return Architecture(sizes, f_hidden, pair(f_output, its_loss), flag("bias", bias), l2, l1, tuple(map(float, ps)))
 
 
 def _penalty(name: str, given: Any, n: int) -> float | tuple[float, ...]:

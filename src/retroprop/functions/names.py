@@ -56,6 +56,14 @@ def number(name: str, value: Any) -> float:
     return float(value)
 
 
+def flag(name: str, value: Any) -> bool:
+    """Return `value` as a Python bool; raise TypeError, with its name, if it is neither True nor False."""
+    its_type = type(value).__name__  # "bool_" or "bool" is NumPy's
+    if its_type not in ("bool", "bool_", "int") or value not in (0, 1):
+        raise TypeError(f"{name} must be True or False, not {value!r}.")
+    return bool(value)
+
+
 def in_words(names: Sequence[str]) -> str:
     """Return the names of the layers in order, once if they are all the same."""
     return ", ".join(names if len(set(names)) > 1 else names[:1])

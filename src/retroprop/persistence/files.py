@@ -18,6 +18,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder, not a file.")
     beside = path.with_name(f".{path.name}.{token_hex(8)}")
     # Made with the rights of any new file: the system applies the umask.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)

@@ -42,7 +42,7 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
     OSError
         If the file cannot be written.
     TypeError
-        If the metadata are not strings.
+        If `net` is no Network, or the metadata are not strings.
     """
     import json
 
@@ -50,6 +50,8 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
 
     from retroprop.persistence.files import write_whole
 
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, not {net!r}.")
     extra: dict[Any, Any] = dict(metadata or {})
     for key, value in extra.items():
         if not isinstance(key, str) or not isinstance(value, str) or key == _OWN:

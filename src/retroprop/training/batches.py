@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from retroprop.backends import Backend, host
 from retroprop.backends.batch import Batch
 from retroprop.core.architecture import Architecture
+from retroprop.functions.names import flag
 from retroprop.functions.types import Array, RandomGenerator
 
 
@@ -47,7 +48,7 @@ class Minibatches:
     def __init__(self, m: int, batch_size: int | None, *, shuffle: bool) -> None:
         self.m = m
         self.batch_size = min(batch_size or m, m)
-        self.shuffle = shuffle and self.batch_size < m
+        self.shuffle = flag("shuffle", shuffle) and self.batch_size < m
         self.windows = [slice(at, min(at + self.batch_size, m)) for at in range(0, m, self.batch_size)]
 
     def epoch(self, rng: RandomGenerator) -> Epoch:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from time import perf_counter
 from typing import Any, Protocol
 
+from retroprop.functions.names import flag
 from retroprop.training.history import History
 
 _REFRESH = 0.1  # seconds; telling the bar of every step would cost more than a small step
@@ -125,6 +126,6 @@ class Line(Silence):
 
 def display(progress: bool) -> Silence:
     """Return what shows the progress: nothing unless it is wanted and standard error is a terminal."""
-    if not progress or not sys.stderr.isatty():
+    if not flag("progress", progress) or not sys.stderr.isatty():
         return Silence()
     return Bar() if find_spec("rich") else Line()
