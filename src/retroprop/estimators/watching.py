@@ -9,19 +9,22 @@ from retroprop.training.history import History
 from retroprop.training.progress import Silence, display
 
 try:
-    from sklearn.callback import CallbackSupportMixin as Callbacks
-    from sklearn.callback import with_callbacks as watched
+    from sklearn import callback
 except ImportError:  # before scikit-learn 1.9
-
-    class Callbacks:  # type: ignore[no-redef]
-        """Callbacks came with scikit-learn 1.9."""
-
-    def watched(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a fit method as it is: there are no callbacks to put away after it."""
-        return method
+    callback = None
 
 
-__all__ = ["Callbacks", "Watching", "watched"]
+class _NoCallbacks:
+    """Callbacks came with scikit-learn 1.9."""
+
+
+def _as_it_is(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a fit method as it is: there are no callbacks to put away after it."""
+    return method
+
+
+Callbacks: Any = getattr(callback, "CallbackSupportMixin", _NoCallbacks)
+watched: Any = getattr(callback, "with_callbacks", _as_it_is)
 
 
 @dataclass
