@@ -147,11 +147,12 @@ class NumpyCalls(Library):
     def _column(self, node: Node, k: int, shape: tuple[int, ...], program: Program) -> str:
         """Return column k of an array spread to that shape, or the number that is all of it, with one axis less."""
         m, n = (1, *node.shape)[-2:]
-        at = f"{'0' if m < shape[0] else ':'}, {k % n}, ..."[3 * (node.ndim < 2) :]
+        row: Any = 0 if m < shape[0] else slice(None)
+        key = (row, k % n)[-node.ndim :]
         name = program.name(node)
         if name not in program.names:  # an argument
-            return f"{name}[{at}]"
-        return program.bind(f"{name}_{k % n}_of_{shape[0]}", eval(f"array[{at}]", {"array": program.array(node)}))
+            return program.name(node.graph.index(node, key))
+        return program.bind(f"{name}_{k % n}_of_{shape[0]}", program.array(node)[(*key, ...)])
 
     def _after_copy(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
         """Return a pointwise call whose result lies columns first, and before it the copy that turns an operand.
