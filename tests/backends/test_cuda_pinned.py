@@ -86,7 +86,7 @@ def over(monkeypatch):
         cupyx.empty_pinned = empty_pinned
         cupy.empty = lambda shape, dtype: np.zeros(shape, dtype).view(Array)
         cupy.cuda = SimpleNamespace(
-            Stream=lambda non_blocking: Stream(device), Event=lambda disable_timing: Event(device),
+            Stream=lambda non_blocking: Stream(device), Event=lambda block=False, disable_timing=False: Event(device),
             get_current_stream=lambda: device.here,
         )  # fmt: skip
         monkeypatch.setitem(sys.modules, "cupy", cupy)

@@ -57,7 +57,8 @@ def fit(
     net : Network
         What is trained.
     x : array (m, n_1)
-        One observation a row.
+        One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
+        `numpy.memmap` is read so: neither is ever there as real numbers in full.
     y : array (m, n_L), or (m,)
         Target rows; class indices for cross_entropy.
     optimizer : str or object

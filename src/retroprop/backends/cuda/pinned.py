@@ -24,7 +24,9 @@ class PinnedStaging(Staging):
         self._rooms: list[Array] = [cupyx.empty_pinned(shape, dtype) for _ in range(2)]
         self._there = [cupy.empty(shape, dtype) for _ in range(2)]
         self._stream = cupy.cuda.Stream(non_blocking=True)
-        self._came, self._used = ([cupy.cuda.Event(disable_timing=True) for _ in range(2)] for _ in range(2))
+        # A thread that waits for a copy sleeps: the processor has other work.
+        self._came = [cupy.cuda.Event(block=True, disable_timing=True) for _ in range(2)]
+        self._used = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
         # The device may still work with what lay in this memory before.
         self._stream.wait_event(cupy.cuda.get_current_stream().record())
 
