@@ -47,6 +47,14 @@ def assert_close(actual, expected, *, backend, dtype, rtol=None, atol=None):
     np.testing.assert_allclose(actual.astype("float64"), expected.astype("float64"), rtol=rtol, atol=atol)
 
 
+def mapped(path, array, order="C"):
+    """Return an array as a file mapped into memory."""
+    made = np.memmap(path, array.dtype, "w+", shape=array.shape, order=order)
+    made[...] = array
+    made.flush()
+    return np.memmap(path, array.dtype, "r", shape=array.shape, order=order)
+
+
 def relative_error(actual, expected):
     """Return the largest difference over the largest expected number."""
     actual, expected = np.asarray(actual, dtype="float64"), np.asarray(expected, dtype="float64")

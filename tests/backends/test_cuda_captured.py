@@ -5,10 +5,11 @@ import logging
 import numpy as np
 import pytest
 from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
-from harness import tolerance
+from harness import mapped, tolerance
 
 import retroprop as rp
 from retroprop.backends.cuda import captured, program, switches
+from retroprop.training import rows
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 
@@ -25,13 +26,13 @@ def data(m=59, seed=0):
     return rng.normal(size=(m, 6)), rng.integers(0, 3, m)
 
 
-def trained(backend, *, dtype="float32", sizes=(6, 8, 3), net_options=None, **options):
+def trained(backend, *, dtype="float32", sizes=(6, 8, 3), net_options=None, given=None, **options):
     options = {"optimizer": "adam", "epochs": 3, "batch_size": 4, "seed": 1} | options
     net = rp.Network(
         sizes, output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=backend, **(net_options or {})
     )
     x, y = data()
-    return net, rp.fit(net, x, y, **options)
+    return net, rp.fit(net, x if given is None else given, y, **options)
 
 
 def assert_same_training(one, other, dtype="float32"):
@@ -66,6 +67,31 @@ def test_a_training_is_numpys(case, few_steps):
     dtype = CASES[case].get("dtype", "float32")
     assert_same_training(trained(backend, **CASES[case]), trained("numpy", **CASES[case]), dtype)
     assert backend.runtime.log["graph"] > 0
+
+
+@pytest.mark.parametrize("case", ["shuffled", "in order", "weighted", "with metrics", "with dropout"])
+@pytest.mark.parametrize("where", ["stored", "mapped"])
+def test_bytes_stay_bytes_until_a_batch_is_gathered(case, where, few_steps, monkeypatch, tmp_path):
+    monkeypatch.setattr(rows, "STRETCH", 100)
+    x = np.random.default_rng(2).integers(0, 256, (59, 6)).astype("uint8")
+    given = x if where == "stored" else mapped(tmp_path / "x", x)
+    backend = CudaOnTheHost()
+    found = trained(backend, given=given, **CASES[case])
+    as_floats = trained(CudaOnTheHost(), given=x.astype("float32"), **CASES[case])
+    for one, other in zip(found[0].parameters.leaves, as_floats[0].parameters.leaves, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[1].cost == as_floats[1].cost
+    assert backend.runtime.log["graph"] > 0
+
+
+def test_a_cast_is_a_part_of_the_gather(few_steps, monkeypatch):
+    monkeypatch.setattr(HostRuntime, "fastest", lambda self, ways: 0)
+    kernels = []
+    for dtype in ("uint8", "float32"):
+        backend = CudaOnTheHost()
+        trained(backend, epochs=1, given=np.arange(59 * 6).reshape(59, 6).astype(dtype) % 7)
+        kernels.append(backend.runtime.log["kernel"])
+    assert kernels[0] == kernels[1]
 
 
 def test_an_epoch_is_graphs_and_little_else(few_steps, monkeypatch):
@@ -162,7 +188,7 @@ def test_arrays_that_move_are_copied_from_then_on():
         np.testing.assert_allclose(found, number * (x @ w), rtol=1e-12)
 
 
-@pytest.mark.parametrize("listed", ["", "graph", "lt, kernels", "graph,fork,lt,epilogue,autotune,kernels"])
+@pytest.mark.parametrize("listed", ["", "graph", "lt, kernels", "graph,fork,lt,epilogue,autotune,kernels,pinned"])
 def test_parts_can_be_switched_off(listed, monkeypatch):
     monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)
     wanted = {part.strip() for part in listed.split(",")} - {""}
@@ -172,5 +198,7 @@ def test_parts_can_be_switched_off(listed, monkeypatch):
 
 def test_an_unknown_part_is_an_error(monkeypatch):
     monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "graph,everything")
-    with pytest.raises(ValueError, match=r"may list kernels, lt, epilogue, autotune, fork, graph; it lists everything"):
+    with pytest.raises(
+        ValueError, match=r"may list kernels, lt, epilogue, autotune, fork, graph, pinned; it lists everything"
+    ):
         switches.disabled()

@@ -8,7 +8,7 @@ from harness import tolerance
 import retroprop as rp
 from retroprop.backends.cuda.geometry import BLOCKS, THREADS, geometry_of
 from retroprop.backends.cuda.head import HEAD
-from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
+from retroprop.backends.cuda.kernels import Part, advance_source, cast, copied, gather_blocks, gather_source
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.source import kernel_of
 from retroprop.backends.tracing.plan import Plan
@@ -17,6 +17,9 @@ from retroprop.functions import activations, losses
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 RNG = np.random.default_rng(0)
+GATHERED = [copied(3136, ()), copied(4, ()), copied(2, ()), copied(1, ()),
+            *(Part(196, source, target, 4) for source in ("unsigned char", "signed char", "short", "bool")
+              for target in ("float", "double"))]  # fmt: skip
 
 
 @pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.long)])
@@ -233,7 +236,7 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
         *((derivative_of(activations.get(name)), [z, bias]) for name in activations.ACTIVATIONS if name != "identity"),
     ]
     texts = [kernel_text(formula, arrays) for formula, arrays in samples]
-    texts += [HEAD + gather_source(128, [(3136, 16), (4, 4), (2, 2), (1, 1)]), advance_source("float")]
+    texts += [HEAD + gather_source(128, GATHERED), advance_source("float")]
     for text in texts:
         program = nvrtc.createProgram(text, "retroprop.cu", (), ())
         try:
@@ -257,8 +260,8 @@ def test_rows_are_gathered_from_several_arrays_at_once(tick):
     x, y, weight = numbers("float32", 40, 12), RNG.integers(0, 9, 40).astype("int32"), numbers("float64", 40)
     order = RNG.permutation(40)[: 3 * 9]
     taken = [np.zeros((9, *part.shape[1:]), part.dtype) for part in (x, y, weight)]
-    parts = [(part[0].nbytes, unit_of(part[0].nbytes, (part.ctypes.data,))) for part in (x, y, weight)]
-    assert [unit for _, unit in parts] == [16, 4, 8]
+    parts = [copied(part[0].nbytes, (part.ctypes.data,)) for part in (x, y, weight)]
+    assert [part.source for part in parts] == ["int4", "int", "int2"]
     source = gather_source(9, parts)
     ticks = np.array([tick], "int64")
     addresses = [a.ctypes.data for pair in zip((x, y, weight), taken, strict=True) for a in pair]
@@ -266,6 +269,23 @@ def test_rows_are_gathered_from_several_arrays_at_once(tick):
     run(HEAD + source, grid, THREADS, [order.ctypes.data, ticks.ctypes.data, *addresses])
     for part, found in zip((x, y, weight), taken, strict=True):
         np.testing.assert_array_equal(found, part[order[9 * tick : 9 * tick + 9]])
+
+
+@pytest.mark.parametrize("n", [12, 7])
+@pytest.mark.parametrize("stored", ["uint8", "int8", "int16", "bool"])
+def test_rows_are_cast_on_the_way(stored, n, dtype):
+    x, y = RNG.integers(-128, 128, (40, n)).astype(stored), numbers("float32", 40, 3)
+    order, tick = RNG.permutation(40)[:9], np.array([0], "int64")
+    taken = [np.full((9, n), np.nan, dtype), np.zeros((9, 3), "float32")]
+    addresses = x.ctypes.data, taken[0].ctypes.data
+    parts = [cast(n, x.dtype, taken[0].dtype, addresses), copied(12, (y.ctypes.data, taken[1].ctypes.data))]
+    aligned = addresses[0] % (4 * x.itemsize) == 0 and addresses[1] % (4 * taken[0].itemsize) == 0
+    assert parts[0].pack == (4 if n == 12 and aligned else 1)
+    grid = (gather_blocks(9, parts), 2, 1)
+    arrays = [order, tick, x, taken[0], y, taken[1]]
+    run(HEAD + gather_source(9, parts), grid, THREADS, [a.ctypes.data for a in arrays])
+    np.testing.assert_array_equal(taken[0], x[order].astype(dtype))
+    np.testing.assert_array_equal(taken[1], y[order])
 
 
 def test_a_step_writes_its_cost_down_and_goes_on():

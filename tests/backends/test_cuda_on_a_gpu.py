@@ -4,10 +4,11 @@ import logging
 
 import numpy as np
 import pytest
-from harness import open_backend, tolerance
+from harness import mapped, open_backend, tolerance
 
 import retroprop as rp
 from retroprop.backends.cuda import switches
+from retroprop.training import rows
 
 pytestmark = pytest.mark.gpu
 RNG = np.random.default_rng(0)
@@ -36,7 +37,7 @@ def no_warnings(caplog):
 def trained(backend, *, sizes=(20, 64, 48, 5), dtype="float32", hidden="relu", **options):
     net = rp.Network(sizes, hidden=hidden, output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=backend)
     options = {"optimizer": rp.optimizers.Adam(0.0002), "epochs": 3, "batch_size": 16, "seed": 1} | options
-    return net, rp.fit(net, X, Y, **options)
+    return net, rp.fit(net, options.pop("x", X), Y, **options)
 
 
 def assert_same(one, other, factor=1.0):
@@ -103,7 +104,7 @@ def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "listed", ["graph", "fork", "lt", "epilogue", "autotune", "kernels", "graph,lt,epilogue,kernels"]
+    "listed", ["graph", "fork", "lt", "epilogue", "autotune", "kernels", "pinned", "graph,lt,epilogue,kernels"]
 )
 def test_each_part_can_be_switched_off(cupy, listed, monkeypatch):
     from retroprop.backends.cuda.cupy_runtime import products_here
@@ -143,6 +144,39 @@ def test_another_stream_than_the_default(cupy, no_warnings):
         found = trained("cupy")
     stream.synchronize()
     assert_same(found, expected, factor=0.01)
+
+
+BYTES = RNG.integers(0, 256, (300, 20)).astype("uint8")
+
+
+@pytest.mark.parametrize("stored", ["uint8", "int8", "int16", "bool"])
+def test_whole_numbers_are_cast_within_the_gather(cupy, no_warnings, stored):
+    x = (BYTES > 100) if stored == "bool" else (BYTES // 2).astype(stored)
+    assert_same(trained("cupy", x=x), trained("cupy", x=x.astype("float32")), factor=0.01)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"shuffle": False}, {"metrics": ["accuracy"]}], ids=["", "in order", "metrics"]
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+@pytest.mark.parametrize("listed", ["", "pinned"])
+def test_a_mapped_file_is_trained_on_as_the_array(cupy, no_warnings, listed, dtype, options, tmp_path, monkeypatch):
+    monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)
+    monkeypatch.setattr(rows, "STRETCH", 3 * 16 * 20)
+    x = BYTES if dtype == "uint8" else X
+    assert_same(trained("cupy", x=mapped(tmp_path / "x", x), **options), trained("cupy", x=x, **options), factor=0.01)
+
+
+def test_copies_and_steps_do_not_meet(cupy, no_warnings, tmp_path, monkeypatch):
+    """Many short turns of large rows: a copy that came too early or too late would be seen."""
+    monkeypatch.setattr(rows, "STRETCH", 2**22)
+    x, y = RNG.integers(0, 256, (16384, 2048)).astype("uint8"), RNG.integers(0, 5, 16384)
+    file, costs = mapped(tmp_path / "x", x), []
+    for given in (file, x):
+        net = rp.Network((2048, 512, 5), output="softmax", loss="cross_entropy", seed=0, backend="cupy")
+        rule = rp.optimizers.SGD(1e-6)
+        costs.append(rp.fit(net, given, y, optimizer=rule, epochs=4, batch_size=512, seed=0, deterministic=True).cost)
+    np.testing.assert_allclose(costs[0], costs[1], rtol=1e-5)
 
 
 def test_memory_goes_with_the_training(cupy):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from retroprop.backends import host
 from retroprop.backends.memory import DeviceMemory
+from retroprop.backends.staging import Staging
 from retroprop.core.operations import Operations
 from retroprop.functions.names import flag
 from retroprop.functions.types import Array, Device, DType, Namespace
@@ -190,6 +191,10 @@ class Backend:
     def dtype_bytes(self, name: str) -> int:
         """Return the bytes of a real number of that dtype."""
         return int(name[-2:]) // 8
+
+    def staging(self, shape: tuple[int, int], dtype: Any) -> Staging:
+        """Return buffers on the way from the host to here, for so many rows of a NumPy dtype at a time."""
+        return Staging(self, shape, dtype)
 
     def report(self) -> dict[str, str]:
         """Return what is to be said of how steps are computed here, and on what: for `retroprop info`."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from retroprop.backends import host
 from retroprop.backends.backend import Backend
 from retroprop.backends.intake import holds, take_in
+from retroprop.backends.mapped import NARROW, Mapped
 from retroprop.backends.registry import host_backend
 from retroprop.core.architecture import Architecture
 from retroprop.functions.types import Array
@@ -18,7 +19,7 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    x : array (..., m, n_1)
+    x : array (..., m, n_1), or Mapped
         One observation a row.
     y : array (..., m, n_L) or integer array (..., m)
         Target rows, or class indices.
@@ -32,9 +33,18 @@ class Batch(NamedTuple):
 
 
 def take_inputs(
-    backend: Backend, architecture: Architecture, dtype: str, x: Any, *, check: bool = False, name: str = "x"
+    backend: Backend,
+    architecture: Architecture,
+    dtype: str,
+    x: Any,
+    *,
+    check: bool = False,
+    as_stored: bool = False,
+    name: str = "x",
 ) -> Array:
     """Return inputs of shape (..., m, n_1).
+
+    `as_stored` leaves a mapped file a `Mapped`, and whole numbers of a `NARROW` dtype what they are.
 
     Raises
     ------
@@ -43,7 +53,13 @@ def take_inputs(
     ValueError
         For a wrong shape, no rows, NaN or inf.
     """
-    x = take_in(backend, x, name=name, dtype=dtype, check=check)
+    if as_stored and host.is_mapped(x):
+        x = Mapped(x, name=name, dtype=dtype)
+    elif as_stored and str(getattr(x, "dtype", "")).rpartition(".")[2] in NARROW:
+        # Row by row, as rows are gathered of it at each step.
+        x = take_in(backend, host.in_rows(x, name) if host.is_host(x) else x, name=name, dtype=None)
+    else:
+        x = take_in(backend, x, name=name, dtype=dtype, check=check)
     n_in = architecture.layer_sizes[0]
     if x.ndim < 2:
         raise ValueError(
@@ -57,6 +73,8 @@ def take_inputs(
         )
     if x.shape[-2] == 0:
         raise ValueError(f"{name} is empty: its shape is {tuple(x.shape)}.")
+    if isinstance(x, Mapped):
+        x.look_through()
     return x
 
 

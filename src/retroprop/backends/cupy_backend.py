@@ -11,7 +11,9 @@ from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavai
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.captured import CudaStep
 from retroprop.backends.cuda.cupy_runtime import CupyRuntime, products_here
+from retroprop.backends.cuda.pinned import pinned
 from retroprop.backends.memory import DeviceMemory
+from retroprop.backends.staging import Staging
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.cupy_calls import CupyCalls, kerneled
 from retroprop.functions.types import Array
@@ -83,6 +85,10 @@ class CupyBackend(Backend):
             pool = cupy.get_default_memory_pool()
             # The pool gives nothing back by itself: what it holds is the most that was needed.
             return DeviceMemory(int(free + pool.free_bytes()), int(total), int(pool.total_bytes()))
+
+    def staging(self, shape: tuple[int, int], dtype: Any) -> Staging:
+        with self.device:
+            return pinned(shape, dtype) or super().staging(shape, dtype)
 
     def report(self) -> dict[str, str]:
         off = switches.disabled()

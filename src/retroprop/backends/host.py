@@ -42,6 +42,11 @@ def is_host(x: Any) -> bool:
     return kind.__module__.partition(".")[0] in ("pandas", "polars") and hasattr(x, "__array__")
 
 
+def is_mapped(x: Any) -> bool:
+    """Return whether `x` is a file mapped into memory."""
+    return isinstance(x, numpy.memmap)
+
+
 def as_host(x: Any, name: str) -> Array:
     """Return host input as a NumPy array of a real dtype.
 
@@ -64,9 +69,14 @@ def as_host(x: Any, name: str) -> Array:
     return array
 
 
+def in_rows(x: Any, name: str) -> Array:
+    """Return host input as `as_host` does, lying row by row."""
+    return numpy.asarray(as_host(x, name), order="C")
+
+
 def all_finite(array: Array) -> bool:
     """Return whether a host array holds neither NaN nor inf."""
-    return bool(numpy.isfinite(array).all())
+    return array.dtype.kind != "f" or bool(numpy.isfinite(array).all())
 
 
 def first_not_finite(array: Array) -> tuple[int, ...]:

@@ -38,13 +38,16 @@ def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bo
         raise TypeError(_elsewhere(backend, x, name))
     if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{name} must hold real numbers; this is {backend.dtype_name(x)}.")
-    if check and not holds(backend, backend.xp.isfinite(x)):
+    may_be_inf = backend.xp.isdtype(x.dtype, "real floating")
+    if check and may_be_inf and not holds(backend, backend.xp.isfinite(x)):
         _refuse_not_finite(backend.to_numpy(x), name)
     return x if dtype is None else backend.asarray(x, dtype)
 
 
-def take_host(x: Any, *, name: str, dtype: str | None) -> Array:
+def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0) -> Array:
     """Return host input as a finite NumPy array, cast here so that no other library meets a dtype it lacks.
+
+    `first` is the number of its first row, where it is a part of what the user calls `name`.
 
     Raises
     ------
@@ -54,14 +57,14 @@ def take_host(x: Any, *, name: str, dtype: str | None) -> Array:
         For NaN, inf, or numbers too large for `dtype`.
     """
     given = host.as_host(x, name)
-    _refuse_not_finite(given, name)
+    _refuse_not_finite(given, name, first)
     if dtype is None:
         return given
     with host.quiet():
         cast = given.astype(dtype, copy=False)
     if not host.all_finite(cast):
         place = host.first_not_finite(cast)
-        raise ValueError(f"{name}[{', '.join(map(str, place))}] is {given[place]}, too large for {dtype}.")
+        raise ValueError(f"{name}[{_told(place, first)}] is {given[place]}, too large for {dtype}.")
     return cast
 
 
@@ -92,8 +95,11 @@ def _elsewhere(backend: Backend, x: Any, name: str) -> str:
     )
 
 
-def _refuse_not_finite(array: Array, name: str) -> None:
+def _refuse_not_finite(array: Array, name: str, first: int = 0) -> None:
     if not host.all_finite(array):
         place = host.first_not_finite(array)
-        value = array[place]
-        raise ValueError(f"{name} must be finite; {name}[{', '.join(map(str, place))}] is {value}.")
+        raise ValueError(f"{name} must be finite; {name}[{_told(place, first)}] is {array[place]}.")
+
+
+def _told(place: tuple[int, ...], first: int) -> str:
+    return ", ".join(str(i + first if axis == 0 else i) for axis, i in enumerate(place))

@@ -1,9 +1,10 @@
 """The epoch loop."""
 
-from collections.abc import Iterator, Sequence
-from math import inf, isfinite
+from collections.abc import Iterator
+from contextlib import closing
+from math import isfinite
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from retroprop.backends import host
 from retroprop.backends.backend import Demands
@@ -11,20 +12,19 @@ from retroprop.backends.batch import Batch
 from retroprop.backends.intake import holds, read
 from retroprop.core.backward import evaluate
 from retroprop.core.parameters import Parameters
-from retroprop.functions import metrics as metric_table
 from retroprop.functions import schedules
 from retroprop.functions.metrics import Metric
-from retroprop.functions.names import number
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
+from retroprop.training import arguments, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
-from retroprop.training import lbfgs, optimizers
 from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order
 from retroprop.training.callbacks import EarlyStopping, TrainingState
 from retroprop.training.device_memory import explained
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
+from retroprop.training.rows import Stretch, source_of, taken
 from retroprop.training.runs import Run, runs
 from retroprop.training.step import Step, bind
 
@@ -57,7 +57,8 @@ def fit(
     net : Network
         What is trained.
     x : array (m, n_1)
-        One observation a row.
+        One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
+        `numpy.memmap` is read so: neither is ever there as real numbers in full.
     y : array (m, n_L), or (m,)
         Target rows; class indices for cross_entropy.
     optimizer : str or object
@@ -106,15 +107,18 @@ def fit(
     OutOfDeviceMemoryError
         If the device has no memory for it; the message says which batch size would fit.
     """
-    _check_counts(epochs=epochs, batch_size=batch_size)
-    clips: dict[str, Any] = {"clip_norm": _clip("clip_norm", clip_norm), "clip_value": _clip("clip_value", clip_value)}
+    arguments.check_counts(epochs=epochs, batch_size=batch_size)
+    clips: dict[str, Any] = {
+        name: arguments.clip(name, value) for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value))
+    }
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
         raise TypeError(f"early_stopping must be an EarlyStopping or None, not {early_stopping!r}.")
     if net.parameters.thetas[0].ndim != 2:
         raise ValueError("fit trains one network; this one has model axes. Make a Network of each model.")
     demands = Demands(precision=precision, deterministic=deterministic)
     net.backend.check_demands(demands, net.dtype)
-    data = net.batch(x, y, sample_weight, check=True)
+    # A full batch is real numbers at each step: it is cast once.
+    data = taken(net, x, y, sample_weight, as_stored=batch_size is not None)
     if data.x.ndim != 2:
         raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
     rule = optimizers.get(optimizer)
@@ -135,14 +139,22 @@ def fit(
         step,
         order=order,
         rng=host.generator(seed),
-        validation=_validation(net, validation_data),
-        metrics=_metrics(net, metrics, y=data.y),
+        validation=arguments.validation(net, validation_data),
+        metrics=arguments.metrics(net, metrics, y=data.y),
         callbacks=hooks.check(callbacks),
         early_stopping=early_stopping,
         progress=display(progress),
     )
     with explained(net, rule, order.batch_size):
         return training.run(epochs)
+
+
+class Done(NamedTuple):
+    """What the steps of an epoch leave: costs, sums of weights, and outputs with what they should have been."""
+
+    costs: list[Array]
+    weights: list[Array]
+    seen: list[Batch]
 
 
 class Training:
@@ -167,6 +179,7 @@ class Training:
         self.order, self.rng, self.validation, self.metrics = order, rng, validation, metrics
         self.callbacks, self.progress = callbacks, progress
         self.backend, self.operations = net.backend, net.backend.operations()
+        self.rows = source_of(net.backend, data)
         self.schedule = schedules.get(optimizer.learning_rate).start()
         self.history = History(metrics={metric.name: [] for metric in metrics})
         self.watch = (
@@ -220,37 +233,13 @@ class Training:
         began = perf_counter()
         # Parameters whose cost was seen to be finite, and those this epoch starts with, whose cost it will see.
         self.good, self.before = self.before, self.net.parameters
-        data, step, xp = self.data, self.step, self.backend.xp
-        drops, collects = any(self.net.architecture.dropout), bool(self.metrics) and self.validation is None
         order, windows = self.order.epoch(self.rng)
         self.n_batches = len(windows)
-        order = None if order is None else self.backend.asarray(order)
-        masks, costs, weights, seen = None, [], [], []
-        done = 0
-        for ran in () if drops or collects else self._runs(order, windows, report):
-            self.parameters, self.state = ran.parameters, ran.state
-            costs.append(ran.costs)
-            weights += [] if ran.weights is None else [ran.weights]
-            done += ran.steps
-            report.n_updates += ran.steps
-            self.progress.advance(ran.rows)
-        for window in windows[done:]:
-            batch, some = (in_order(data, window), None) if order is None else (data, order[window])
-            if drops:
-                m = window.stop - window.start
-                masks = dropout_masks(self.backend, self.net.architecture, self.net.dtype, m, self.rng)
-            hyper = self.optimizer.hyper(report.n_updates + 1, float(self.schedule(report.n_updates)))
-            report.n_updates += 1
-            self.parameters, self.state, cost, a = step(self.parameters, self.state, hyper, batch, some, masks)
-            costs.append(cost)
-            if batch.weight is not None or collects:
-                gather = self.operations.gather
-                y, weight = batch[1:] if some is None else (gather(part, some) for part in batch[1:])
-                if weight is not None:
-                    weights.append(xp.sum(weight))
-                if collects:
-                    seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
-            self.progress.advance(window.stop - window.start)
+        done = Done([], [], [])
+        with closing(self.rows.stretches(order, windows)) as stretches:
+            for stretch in stretches:
+                self._steps(stretch, report, done)
+        costs, weights, seen = done
         learning_rate = float(self.schedule(report.n_updates - 1))
         shares = [float(w.stop - w.start) for w in windows] if not weights else read(self.backend, weights)
         values = read(self.backend, costs)  # here an epoch waits for the device
@@ -269,8 +258,38 @@ class Training:
             seconds=perf_counter() - began,
         )
 
-    def _runs(self, order: Array | None, windows: Sequence[slice], report: TrainingState) -> Iterator[Run]:
-        """Return the runs of steps at the front of an epoch, each of the parameters the one before ended with."""
+    def _steps(self, stretch: Stretch, report: TrainingState, done: Done) -> None:
+        """Do the steps of a stretch."""
+        data, order, windows = stretch
+        xp, gather = self.backend.xp, self.operations.gather
+        drops, collects = any(self.net.architecture.dropout), bool(self.metrics) and self.validation is None
+        masks, ahead = None, 0
+        for ran in () if drops or collects else self._runs(stretch, report):
+            self.parameters, self.state = ran.parameters, ran.state
+            done.costs.append(ran.costs)
+            done.weights.extend([] if ran.weights is None else [ran.weights])
+            ahead += ran.steps
+            report.n_updates += ran.steps
+            self.progress.advance(ran.rows)
+        for window in windows[ahead:]:
+            batch, some = (in_order(data, window), None) if order is None else (data, order[window])
+            if drops:
+                m = window.stop - window.start
+                masks = dropout_masks(self.backend, self.net.architecture, self.net.dtype, m, self.rng)
+            hyper = self.optimizer.hyper(report.n_updates + 1, float(self.schedule(report.n_updates)))
+            report.n_updates += 1
+            self.parameters, self.state, cost, a = self.step(self.parameters, self.state, hyper, batch, some, masks)
+            done.costs.append(cost)
+            if batch.weight is not None or collects:
+                y, weight = batch[1:] if some is None else (gather(part, some) for part in batch[1:])
+                if weight is not None:
+                    done.weights.append(xp.sum(weight))
+                if collects:
+                    done.seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
+            self.progress.advance(window.stop - window.start)
+
+    def _runs(self, stretch: Stretch, report: TrainingState) -> Iterator[Run]:
+        """Return the runs of steps at the front of a stretch, each of the parameters the one before ended with."""
 
         def hyper(t: int) -> tuple[float, ...]:
             return self.optimizer.hyper(t + 1, float(self.schedule(t)))
@@ -278,7 +297,7 @@ class Training:
         def carried() -> tuple[Parameters, tuple[Parameters, ...], int]:
             return self.parameters, self.state, report.n_updates
 
-        return runs(self.backend, self.step, self.data, order, windows, carried, hyper)
+        return runs(self.backend, self.step, *stretch, carried, hyper)
 
     def _refuse_divergence(self, epoch: int, costs: list[float], report: TrainingState) -> None:
         """Raise if a cost of the epoch, or what its last update made of the parameters, is not finite."""
@@ -342,57 +361,3 @@ class Training:
     def _finite(self, parameters: Parameters) -> bool:
         xp = self.backend.xp
         return holds(self.backend, xp.stack([xp.all(xp.isfinite(leaf)) for leaf in parameters.leaves]))
-
-
-def _check_counts(**counts: Any) -> None:
-    for name, value in counts.items():
-        optional = name == "batch_size"
-        if value is None and optional:
-            continue
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise TypeError(f"{name} must be a whole number{' or None' if optional else ''}, not {value!r}.")
-        if value < 1:
-            raise ValueError(f"{name} must be 1 or above, not {value!r}.")
-
-
-def _clip(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    held_to = number(name, value)
-    if not 0.0 < held_to < inf:
-        raise ValueError(f"{name} must be above 0 and finite, or None, not {value!r}.")
-    return held_to
-
-
-def _validation(net: Network, validation_data: Any) -> Batch | None:
-    if validation_data is None:
-        return None
-    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-        raise TypeError("validation_data must be (x, y) or (x, y, sample_weight).")
-    try:
-        return net.batch(*validation_data, check=True)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"validation_data: {error}") from error
-
-
-def _metrics(net: Network, metrics: Any, *, y: Array) -> list[Metric]:
-    wanted = [metrics] if isinstance(metrics, str) else list(metrics)
-    found = [metric_table.get(metric, net.architecture.output.loss) for metric in wanted]
-    for metric in found:
-        # A metric from outside looks after itself.
-        if y.ndim == 1 and not getattr(metric, "takes_indices", True):
-            raise ValueError(f"the metric {metric.name!r} compares numbers, and y holds class indices: try 'accuracy'.")
-        counts = isinstance(metric, metric_table.Accuracy) and not metric.threshold
-        if counts and y.ndim == 2 and y.shape[1] == 1 and not _are_two_classes(net, y):
-            raise ValueError(f"the metric {metric.name!r} counts classes, and y holds other numbers: try 'r2'.")
-    names = [metric.name for metric in found]
-    if len(set(names)) < len(names) or {"cost", "validation_cost"} & set(names):
-        raise ValueError(f"metrics must have names of their own, none of them 'cost': {', '.join(names)}.")
-    return found
-
-
-def _are_two_classes(net: Network, y: Array) -> bool:
-    """Return whether one column of targets holds 0 and 1, or −1 and 1."""
-    xp = net.backend.xp
-    with net.backend.active():
-        return holds(net.backend, (xp.abs(y) <= 1.0) & (y == xp.floor(y)))

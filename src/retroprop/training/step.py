@@ -186,7 +186,9 @@ def _measured(
     architecture: Architecture,
     penalties_of_sum: bool,
 ) -> Measured:
-    trace = forward(operations, architecture, parameters, data.x, masks)
+    # Whole numbers of the data are cast here, where no more than a batch of them is real numbers.
+    x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
+    trace = forward(operations, architecture, parameters, x, masks)
     found = backward(
         operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
     )

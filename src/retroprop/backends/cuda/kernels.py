@@ -1,19 +1,49 @@
 """Kernels that are no formula: rows gathered, the tick of a run, numbers copied."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from retroprop.backends.cuda.geometry import THREADS
+from retroprop.backends.tracing.cuda_source import TYPES
 
 # Bytes a thread moves with one load: the type that has them.
 UNITS = {16: "int4", 8: "int2", 4: "int", 2: "short", 1: "char"}
+PACK = 4  # numbers a thread casts with one load, where rows allow it
 
 
-def unit_of(row_bytes: int, addresses: Sequence[int]) -> int:
-    """Return the most bytes that every row and every address is a multiple of."""
-    return next(unit for unit in UNITS if all(n % unit == 0 for n in (row_bytes, *addresses)))
+class Part(NamedTuple):
+    """An array whose rows are gathered.
+
+    Attributes
+    ----------
+    words : int
+        The loads of a row.
+    source, target : str
+        What is loaded and what is written, as C calls it; another type casts.
+    pack : int
+        Numbers of a load.
+    """
+
+    words: int
+    source: str
+    target: str
+    pack: int = 1
 
 
-def gather_source(rows: int, parts: Sequence[tuple[int, int]]) -> str:
+def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
+    """Return an array whose rows are moved as they are, with the widest loads that rows and addresses allow."""
+    unit = next(unit for unit in UNITS if all(n % unit == 0 for n in (row_bytes, *addresses)))
+    return Part(row_bytes // unit, UNITS[unit], UNITS[unit])
+
+
+def cast(n: int, source: Any, target: Any, addresses: tuple[int, int]) -> Part:
+    """Return an array whose rows of `n` numbers are cast on the way, from one dtype to another."""
+    aligned = all(at % (PACK * dtype.itemsize) == 0 for at, dtype in zip(addresses, (source, target), strict=True))
+    pack = PACK if n % PACK == 0 and aligned else 1
+    return Part(n // pack, TYPES[source.name], TYPES[target.name], pack)
+
+
+def gather_source(rows: int, parts: Sequence[Part]) -> str:
     """Return a kernel that gathers rows of several arrays at once, the block's y says of which.
 
     Its arguments are the order (long long *), the tick (long long *), then for each part its source and target. In step
@@ -23,19 +53,19 @@ def gather_source(rows: int, parts: Sequence[tuple[int, int]]) -> str:
     ----------
     rows : int
         How many rows a step has.
-    parts : sequence of (int, int)
-        For each array the bytes of a row, and those of a load.
+    parts : sequence of Part
+        The arrays.
     """
     arguments = ["const long long *order", "const long long *tick"]
     cases = []
-    for number, (row_bytes, unit) in enumerate(parts):
-        arguments += [f"const {UNITS[unit]} *s{number}", f"{UNITS[unit]} *d{number}"]
-        words = row_bytes // unit
+    for number, part in enumerate(parts):
+        arguments += [f"const {part.source} *s{number}", f"{part.target} *d{number}"]
         cases.append(
             f"  if (blockIdx.y == {number})\n"
-            f"    for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {rows * words}LL; "
-            f"k += gridDim.x * {THREADS}LL)\n"
-            f"      d{number}[k] = s{number}[rows[k / {words}] * {words} + k % {words}];\n"
+            f"    for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {rows * part.words}LL; "
+            f"k += gridDim.x * {THREADS}LL) {{\n"
+            f"      const long long at = rows[k / {part.words}] * {part.words} + k % {part.words};\n"
+            f"{_moved(number, part)}    }}\n"
         )
     return (
         f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(arguments)}) {{\n'
@@ -43,9 +73,21 @@ def gather_source(rows: int, parts: Sequence[tuple[int, int]]) -> str:
     )
 
 
-def gather_blocks(rows: int, parts: Sequence[tuple[int, int]]) -> int:
+def _moved(number: int, part: Part) -> str:
+    if part.source == part.target:
+        return f"      d{number}[k] = s{number}[at];\n"
+    wide, pack = str(part.pack > 1).lower(), part.pack
+    return (
+        f"      {part.source} q[{pack}]; {part.target} w[{pack}];\n"
+        f"      load<{wide}>(q, s{number} + at * {pack}, 1, {pack});\n"
+        f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.target}(q[v]);\n"
+        f"      store<{wide}>(d{number} + k * {pack}, 1, w, {pack});\n"
+    )
+
+
+def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
     """Return how many blocks side by side gather rows."""
-    words = max((rows * (row_bytes // unit) for row_bytes, unit in parts), default=1)
+    words = max((rows * part.words for part in parts), default=1)
     return max(min(-(-words // THREADS), 1056), 1)
 
 

@@ -12,7 +12,7 @@ from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
 from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import THREADS
 from retroprop.backends.cuda.head import HEAD
-from retroprop.backends.cuda.kernels import advance_source, gather_blocks, gather_source, unit_of
+from retroprop.backends.cuda.kernels import advance_source, cast, copied, gather_blocks, gather_source
 from retroprop.backends.cuda.layout import mask_bytes, mask_leading
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
@@ -181,7 +181,7 @@ class Program:
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
                 gathers.append(waiting.pop(0).nodes[0])
-            return [self._gather(gathers)]
+            return [self._gather(gathers, self._casts(gathers, waiting))]
         if node.op in ("join", "concat"):
             return self._joined(node)
         if not node.shape and can_loop(node):
@@ -240,14 +240,34 @@ class Program:
         address = self.runtime.address(array)
         return Seen(address, tuple(s // node.dtype.itemsize for s in array.strides), address)
 
-    def _gather(self, gathers: Sequence[Node]) -> Launch:
+    def _casts(self, gathers: Sequence[Node], waiting: list[Instruction]) -> dict[int, Node]:
+        """Take the casts that follow gathers and are all that reads them; return them by index of the gather.
+
+        Rows are gathered before anything else is done, so that a cast that comes with them comes before nothing.
+        """
+        found: dict[int, Node] = {}
+        while waiting and len(waiting[0].nodes) == 1 and waiting[0].nodes[0].op == "astype":
+            node = waiting[0].nodes[0]
+            (x,) = node.operands
+            readers = [n for n in self.plan.wanted if any(base_of(o) is x for o in n.operands)]
+            if x not in gathers or len(readers) > 1 or any(base_of(o) is x for o in self.plan.outputs):
+                break
+            found[x.index] = node
+            waiting.pop(0)
+        return found
+
+    def _gather(self, gathers: Sequence[Node], casts: dict[int, Node]) -> Launch:
         assert self.rows is not None
         parts, arrays = [], [self.order, self.tick]
         for node in gathers:
-            source, target = self._given[node.inputs[0].index], self.array(node)
-            row_bytes = node.nbytes // max(node.shape[0], 1)
-            unit = unit_of(row_bytes, (self.runtime.address(source), self.runtime.address(target)))
-            parts.append((row_bytes, unit))
+            made = casts.get(node.index, node)
+            source, target = self._given[node.inputs[0].index], self.array(made)
+            addresses = self.runtime.address(source), self.runtime.address(target)
+            n = node.size // max(node.shape[0], 1)
+            same = made.dtype == node.dtype
+            parts.append(
+                copied(n * node.dtype.itemsize, addresses) if same else cast(n, node.dtype, made.dtype, addresses)
+            )
             arrays += [source, target]
         text = gather_source(self.rows.size, parts)
         blocks = (gather_blocks(self.rows.size, parts), len(parts), 1)

@@ -10,6 +10,7 @@ PARTS = {
     "autotune": "measuring which algorithm, and which of a product with an epilogue and two calls, is the faster",
     "fork": "gradients beside the deltas: one launch after another within a graph, too",
     "graph": "CUDA graphs: every launch is made by itself",
+    "pinned": "pinned memory and a stream of copies for rows that are read: CuPy copies them from ordinary memory",
 }
 
 

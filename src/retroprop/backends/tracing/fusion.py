@@ -41,6 +41,11 @@ class Loop(NamedTuple):
     stages: dict[int, int]
 
 
+def casts_data(node: Node) -> bool:
+    """Return whether a node casts what the step was given, or rows of it: whole numbers of the data."""
+    return node.op == "astype" and base_of(node.inputs[0]).op in ("input", "gather")
+
+
 def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
     """Return what an operand of `shape` is in a pointwise result of shape `result`, None if nothing a loop knows."""
     if shape == domain:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import isnan
 from typing import Any
 
-from retroprop.backends.tracing.fusion import SUMS, Loop
+from retroprop.backends.tracing.fusion import SUMS, Loop, casts_data
 from retroprop.backends.tracing.graph import Node
 
 # Numba has no vector forms of these: many are worth a call of NumPy's.
@@ -19,6 +19,8 @@ def can_loop(node: Node) -> bool:
     """Return whether a node may be computed in a loop."""
     if node.weak or node.dtype.name not in ("float32", "float64", "bool") or node.ndim > 2:
         return False
+    if casts_data(node):
+        return False  # a call is as fast
     floats = all(i.dtype.kind == "f" for i in node.operands if not i.weak)
     numbers = any(not isinstance(i, Node) or i.weak for i in node.inputs)
     arithmetic = node.op in ("add", "subtract", "multiply")

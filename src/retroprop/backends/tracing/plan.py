@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from retroprop.backends.tracing import layout, tree
-from retroprop.backends.tracing.fusion import Loop, Shape, base_of, fuse, written_last
+from retroprop.backends.tracing.fusion import Loop, Shape, base_of, casts_data, fuse, written_last
 from retroprop.backends.tracing.graph import VIEWS, Node, NotTraceableError
 from retroprop.backends.tracing.memory import Need, place
 from retroprop.backends.tracing.recording import Recording
@@ -318,8 +318,9 @@ class Plan:
             c.offset = offset
 
     def _lies(self, node: Node) -> bool:
-        """Return whether a node lies columns first: not what a library writes row by row."""
-        by_shape = node.op not in ("gather", "matmul") and self._columns_first(node.shape)
+        """Return whether a node lies columns first: not what a library writes row by row, nor data."""
+        by_rows = node.op in ("gather", "matmul") or casts_data(node)
+        by_shape = not by_rows and self._columns_first(node.shape)
         return by_shape or node.index in self.turned
 
     def _scratch(self, one: Instruction) -> list[tuple[Node, int]]:

@@ -1,0 +1,39 @@
+"""Rows on their way from the host to where a backend computes: two buffers that take turns."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from retroprop.functions.types import Array
+
+if TYPE_CHECKING:
+    from retroprop.backends.backend import Backend
+
+
+class Staging:
+    """Two buffers of the host: while one is filled, the steps work on what came out of the other.
+
+    Turns are numbered from 0 on, and follow one another. In each `room` is asked for and filled, on whatever thread,
+    then `moved` is called once, where the steps are; room for the next turn may be asked for from then on.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where the rows go.
+    shape : tuple of int
+        The most rows of a turn, and how many numbers each has.
+    dtype : numpy.dtype
+        Of the numbers.
+    """
+
+    def __init__(self, backend: "Backend", shape: tuple[int, int], dtype: Any) -> None:
+        self._backend = backend
+        self._rooms: list[Array] = [numpy.empty(shape, dtype) for _ in range(2)]
+
+    def room(self, turn: int, rows: int) -> Array:
+        """Return the host's array to be filled for a turn, once what it held before has been moved."""
+        return self._rooms[turn % 2][:rows]
+
+    def moved(self, turn: int, rows: int) -> Array:
+        """Return the rows where the backend computes; they hold until the turn after the next is moved."""
+        return self._backend.asarray(self._rooms[turn % 2][:rows])
