@@ -87,7 +87,7 @@ def test_every_activation_is_to_be_had(activation):
 def test_one_activation_a_layer():
     found = classifier(activation=["tanh", "logistic"], hidden_layer_sizes=(6, 5)).fit(X, Y)
     assert [f.name for f in found.network_.architecture.hidden] == ["tanh", "sigmoid"]
-    with pytest.raises(ValueError, match="hidden must be one, or one for each of 1 hidden layers, not 2"):
+    with pytest.raises(ValueError, match="activation must be one, or one for each of 1 hidden layers, not 2"):
         classifier(activation=["tanh", "relu"]).fit(X, Y)
 
 
@@ -486,7 +486,7 @@ def test_ctrl_c_leaves_the_model_so_far(monkeypatch):
         (lambda: classifier(solver=rp.optimizers.SGD(0.1), learning_rate="adaptive"), (X, Y), "a solver by name; SGD"),
         (lambda: classifier(l1=-1.0), (X, Y), "The 'l1' parameter of MLPClassifier must be"),
         (lambda: classifier(dropout=[1.5]), (X, Y), r"dropout must be in \[0, 1\)"),
-        (lambda: classifier(alpha=[1.0, 2.0, 3.0]), (X, Y), "l2 must be one number, or one for each of 2 matrices"),
+        (lambda: classifier(alpha=[1.0, 2.0, 3.0]), (X, Y), "alpha must be one number, or one for each of 2 matrices"),
         (lambda: classifier(device="tpu9"), (X, Y), "unknown backend 'tpu9'"),
         (lambda: classifier(hidden_layer_sizes=(5, 0)), (X, Y), r"hidden_layer_sizes must be > 0, got \[5, 0\]"),
     ],

@@ -42,6 +42,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     """The fit and the propagation both estimators have; use `MLPClassifier` or `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
+    _form: Architecture  # what was fitted, whatever the parameters are now
     best_loss_: float | None
     best_validation_score_: float | None
     validation_scores_: list[float] | None
@@ -76,7 +77,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        parameters.check_together(self, incremental=incremental, validates=validation[0] is not None)
+        parameters.check_together(self, incremental=incremental, validation=validation)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         given, role = (X, y, sample_weight), "partial_fit" if incremental else "fit"
         x, lives_on, targets, weight = self._taken(*given, role=role, reset=first_pass)
@@ -115,15 +116,18 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         sizes = (x.shape[1], *hidden, targets.n_outputs)
         self.n_outputs_ = targets.n_outputs
         if first_pass:
-            self._begin(rng, sizes, targets.out_activation, backend, dtype)
-        else:
-            self._move_to(backend, dtype)
-        architecture = self._architecture()
-        if architecture.layer_sizes != sizes:
+            self.out_activation_ = targets.out_activation
+        elif sizes != self._layer_sizes():
             raise ValueError(
-                f"a further fit needs the layers of the one before, {architecture.layer_sizes}; "
+                f"a further fit needs the layers of the one before, {self._layer_sizes()}; "
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and y make {sizes}."
             )
+        architecture = parameters.architecture_of(self, sizes, self._output_activation(), self._loss())
+        if first_pass:
+            self._begin(rng, sizes, backend, dtype)
+        else:
+            self._move_to(backend, dtype)
+        self._form = parameters.without_training(architecture)
         return architecture if self.exact_loss else parameters.as_reported(architecture)
 
     def _taken(
@@ -147,11 +151,10 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weight
 
-    def _begin(self, rng: Any, sizes: tuple[int, ...], out_activation: str, backend: Backend, dtype: str) -> None:
+    def _begin(self, rng: Any, sizes: tuple[int, ...], backend: Backend, dtype: str) -> None:
         """Draw the weights, and start counting."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(sizes)
-        self.out_activation_ = out_activation
         initializer = None if self.initializer is None else initializers.get(self.initializer)
         drawn = drawing.initial_weights(rng, sizes, initializer, logistic=parameters.is_logistic(self.activation))
         self.coefs_, self.intercepts_ = ([backend.asarray(part, dtype) for part in parts] for parts in drawn)
@@ -267,9 +270,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _parameters(self) -> Parameters:
         return Parameters(tuple(coef.mT for coef in self.coefs_), tuple(self.intercepts_))
 
-    def _architecture(self) -> Architecture:
-        sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
-        return parameters.architecture_of(self, sizes, self._output_activation(), self._loss())
+    def _layer_sizes(self) -> tuple[int, ...]:
+        return (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
 
     def _backend(self) -> Backend:
         return backend_of(self.coefs_[0])
@@ -295,9 +297,9 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     @property
     def network_(self) -> Network:
-        """The fitted network, as retroprop's own; its parameters are copies."""
+        """The fitted network, as retroprop's own: copies of its parameters, no penalties, no dropout."""
         check_is_fitted(self)
-        a, found = self._architecture(), self._parameters()
+        a, found = self._form, self._parameters()
         return Network.from_parameters(
             found.thetas, found.biases, hidden=a.hidden, output=a.output.activation, loss=a.output.loss
         )
@@ -305,7 +307,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _met(self, X: Any, method: str) -> Meeting:
         """Return where X and the fitted network meet."""
         x, given = arrays.taken_inputs(self, X, reset=False, floats=False)
-        return met(self, x, given, self._parameters(), self._architecture(), method)
+        return met(self, x, given, self._parameters(), self._form, method)
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
         """Return a^(L) of X, with one row an observation, where X lives, and which backend that is."""

@@ -355,9 +355,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return of_classes if weight is None else weight * of_classes
 
     def _loss(self) -> Loss:
-        if self.loss != "log_loss":
-            return losses.get(self.loss)
-        return self._coding.loss()
+        # Of one probability −y log p is not the log-loss: the coding knows which is.
+        if self.loss == "log_loss" or type(self.loss) is losses.CrossEntropy:
+            return self._coding.loss()
+        return losses.get(self.loss)
 
     def _output_activation(self) -> Any:
         return self._coding.output_activation()

@@ -8,7 +8,7 @@ from sklearn import neural_network
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from retroprop.estimators import arrays
+from retroprop.estimators import arrays, parameters
 from retroprop.estimators.targets import Labels
 
 FITTED = ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "feature_names_in_", "loss_",
@@ -95,4 +95,6 @@ class Conversion:
         found.validation_loss_curve_ = None if found.__dict__.get("validation_scores_") is None else []
         if hasattr(estimator, "_label_binarizer"):
             found._coding = Labels.of(deepcopy(estimator._label_binarizer))
+        output = found._output_activation(), found._loss()
+        found._form = parameters.without_training(parameters.architecture_of(found, found._layer_sizes(), *output))
         return found

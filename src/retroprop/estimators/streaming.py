@@ -37,7 +37,7 @@ def fit_stream(
         For what needs all the data at once: solver="lbfgs", a validation split.
     """
     e = estimator
-    parameters.check_together(e, incremental=False, validates=validation[0] is not None)
+    parameters.check_together(e, incremental=False, validation=validation)
     if e.solver == "lbfgs":
         raise ValueError("solver='lbfgs' needs all the data at once: pass X and y, or use another solver.")
     if e.early_stopping and validation[0] is None:
