@@ -1,5 +1,7 @@
-"""What follows a fit: scikit-learn's callbacks (1.9 and newer), and a progress bar."""
+"""What follows a fit: scikit-learn's callbacks (1.9 and newer), a progress bar, and warnings."""
 
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +23,15 @@ except ImportError:  # before scikit-learn 1.9
         return method
 
 
-__all__ = ["Callbacks", "Watching", "watched"]
+__all__ = ["Callbacks", "Watching", "warn", "watched"]
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, and show the line that called the fit: wrappers are ours and scikit-learn's, as many as its version has."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("retroprop.", "sklearn.")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 @dataclass
