@@ -21,6 +21,7 @@ from retroprop.backends import host_backend
 from retroprop.core.backward import backward
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
+from retroprop.estimators import parameters
 
 HOME = "sklearn.neural_network"
 BUILT = {"MLPClassifier": 0, "MLPRegressor": 0}
@@ -47,7 +48,8 @@ class MLPClassifier(estimators.MLPClassifier):
         parts = [p.reshape(a.shape) for p, a in zip(np.split(packed, cut[:-1]), self._leaves(), strict=True)]
         n = len(self.coefs_)
         found = Parameters(tuple(w.T for w in parts[:n]), tuple(parts[n:]))
-        operations, architecture = host_backend().operations(), self._architecture()
+        sizes, output = self._layer_sizes(), (self._output_activation(), self._loss())
+        operations, architecture = host_backend().operations(), parameters.architecture_of(self, sizes, *output)
         trace, y = forward(operations, architecture, found, X), y.astype(float)
         g = backward(operations, architecture, found, trace, y, sample_weight, penalties_of_sum=True)
         return float(g.cost), np.hstack([*(theta.T.ravel() for theta in g.thetas), *g.biases])

@@ -87,7 +87,7 @@ def test_every_activation_is_to_be_had(activation):
 def test_one_activation_a_layer():
     found = classifier(activation=["tanh", "logistic"], hidden_layer_sizes=(6, 5)).fit(X, Y)
     assert [f.name for f in found.network_.architecture.hidden] == ["tanh", "sigmoid"]
-    with pytest.raises(ValueError, match="hidden must be one, or one for each of 1 hidden layers, not 2"):
+    with pytest.raises(ValueError, match="activation must be one, or one for each of 1 hidden layers, not 2"):
         classifier(activation=["tanh", "relu"]).fit(X, Y)
 
 
@@ -216,7 +216,8 @@ def test_the_best_weights_are_restored(validates):
     if validates:
         assert found.score(X[1::2], Y[1::2]) == max(found.validation_scores_)
     else:
-        again = classifier(**options, max_iter=int(np.argmin(found.loss_curve_)) + 1).fit(X[::2], Y[::2])
+        # With one batch an epoch a loss is that of the weights the epoch began with.
+        again = classifier(**options, max_iter=int(np.argmin(found.loss_curve_))).fit(X[::2], Y[::2])
         assert same(found, again)
 
 
@@ -424,6 +425,11 @@ def test_what_scikit_learn_does_not_have_is_not_converted():
             classifier(**options).to_sklearn()
     with pytest.raises(ValueError, match="several columns"):
         classifier(max_iter=2).fit(X, COLUMNS).to_sklearn()
+    fitted = classifier(solver="lion", learning_rate=rp.schedules.Constant(0.01)).fit(X, Y)
+    there = fitted.to_sklearn()
+    np.testing.assert_array_equal(there.predict_proba(X), fitted.predict_proba(X))
+    assert (there.solver, there.learning_rate) == ("adam", "constant")
+    there.partial_fit(X, Y)
     with pytest.raises(TypeError, match="takes scikit-learn's MLPClassifier"):
         MLPClassifier.from_sklearn(theirs.MLPRegressor())
 
@@ -486,8 +492,9 @@ def test_ctrl_c_leaves_the_model_so_far(monkeypatch):
         (lambda: classifier(solver=rp.optimizers.SGD(0.1), learning_rate="adaptive"), (X, Y), "a solver by name; SGD"),
         (lambda: classifier(l1=-1.0), (X, Y), "The 'l1' parameter of MLPClassifier must be"),
         (lambda: classifier(dropout=[1.5]), (X, Y), r"dropout must be in \[0, 1\)"),
-        (lambda: classifier(alpha=[1.0, 2.0, 3.0]), (X, Y), "l2 must be one number, or one for each of 2 matrices"),
+        (lambda: classifier(alpha=[1.0, 2.0, 3.0]), (X, Y), "alpha must be one number, or one for each of 2 matrices"),
         (lambda: classifier(device="tpu9"), (X, Y), "unknown backend 'tpu9'"),
+        (lambda: classifier(device="cuda:1"), (X, Y), "names no library: write 'cupy', 'torch:cuda:1' or"),
         (lambda: classifier(hidden_layer_sizes=(5, 0)), (X, Y), r"hidden_layer_sizes must be > 0, got \[5, 0\]"),
     ],
 )

@@ -91,6 +91,8 @@ def working_backend(device: Any, backend: Backend) -> Backend:
     """Return where host data are worked on: on the `device` asked for, and arrays of a device where they are."""
     if device is None or backend != host_backend():
         return backend
+    if device.partition(":")[0] == "cuda":
+        raise ValueError(f"device={device!r} names no library: write 'cupy', 'torch:{device}' or 'jax:{device}'.")
     return get_backend(device)
 
 

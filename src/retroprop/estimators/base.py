@@ -1,8 +1,7 @@
 """What the classifier and the regressor share: one fit, by any solver, and propagation of data through the result."""
 
-import warnings
 from abc import ABC, abstractmethod
-from copy import copy
+from copy import copy, deepcopy
 from math import prod
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from retroprop.backends.backend import Demands
 from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
-from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters
+from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters, stopping
 from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent, finite
 from retroprop.estimators.inspection import Inspection
@@ -25,7 +24,7 @@ from retroprop.estimators.samples import Batches, OrderedBatches, Samples, chunk
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
-from retroprop.estimators.watching import Callbacks, Watching
+from retroprop.estimators.watching import Callbacks, Watching, warn
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
@@ -42,6 +41,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     """The fit and the propagation both estimators have; use `MLPClassifier` or `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
+    _best_by: str | None = None
+    _form: Architecture  # what was fitted, whatever the parameters are now
     best_loss_: float | None
     best_validation_score_: float | None
     validation_scores_: list[float] | None
@@ -51,7 +52,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     @abstractmethod
     def _encoded(self, y: Any, *, role: str) -> Targets:
-        """Return y, on the host and checked, as the fit takes it; the role is "fit", "partial_fit" or "validation"."""
+        """Return y, on the host and checked, for a "fit", "partial_fit", "batch" or "validation"."""
 
     @abstractmethod
     def _loss(self) -> Loss:
@@ -76,7 +77,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        parameters.check_together(self, incremental=incremental, validates=validation[0] is not None)
+        parameters.check_together(self, incremental=incremental, validation=validation)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         given, role = (X, y, sample_weight), "partial_fit" if incremental else "fit"
         x, lives_on, targets, weight = self._taken(*given, role=role, reset=first_pass)
@@ -96,12 +97,13 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 held_out = self._given_validation(validation, backend, dtype)
             elif self.early_stopping:
                 rows, looked_at = drawing.split(rng, samples.n, self.validation_fraction, targets.stratify)
-                held_out = Validation(samples, looked_at, score_of(self, targets, weight, looked_at, given))
+                # Measured as data given to `fit` are: classes have no weights there.
+                bare = self._sample_weights(sample_weight, samples.n)
+                scored = score_of(self, targets, bare, looked_at, given)
+                held_out = Validation(samples.weighted(bare), looked_at, scored)
             n = samples.n if rows is None else len(rows)
             if self.batch_size != "auto" and self.batch_size > n:
-                warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=4
-                )
+                warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
             batches = OrderedBatches(samples, order)
             self._run(batches, architecture, rng, held_out, n=n, given=given, incremental=incremental)
@@ -115,15 +117,18 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         sizes = (x.shape[1], *hidden, targets.n_outputs)
         self.n_outputs_ = targets.n_outputs
         if first_pass:
-            self._begin(rng, sizes, targets.out_activation, backend, dtype)
-        else:
-            self._move_to(backend, dtype)
-        architecture = self._architecture()
-        if architecture.layer_sizes != sizes:
+            self.out_activation_ = targets.out_activation
+        elif sizes != self._layer_sizes():
             raise ValueError(
-                f"a further fit needs the layers of the one before, {architecture.layer_sizes}; "
+                f"a further fit needs the layers of the one before, {self._layer_sizes()}; "
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and y make {sizes}."
             )
+        architecture = parameters.architecture_of(self, sizes, self._output_activation(), self._loss())
+        if first_pass:
+            self._begin(rng, sizes, backend, dtype)
+        else:
+            self._move_to(backend, dtype)
+        self._form = parameters.without_training(architecture)
         return architecture if self.exact_loss else parameters.as_reported(architecture)
 
     def _taken(
@@ -135,27 +140,30 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         x, backend = arrays.taken_inputs(self, X, reset=reset)
         targets = self._encoded(arrays.to_host(y), role=role)
         check_consistent_length(x, targets.y)
-        weight = self._weights(arrays.to_host(sample_weight), y, x.shape[0])
+        weight = self._weights(self._sample_weights(sample_weight, x.shape[0]), y)
         return x, backend, targets, weight
 
-    def _weights(self, sample_weight: Any, y: Any, n: int) -> Array | None:
-        """Return the weights of the observations, on the host."""
+    def _weights(self, weight: Array | None, y: Any) -> Array | None:
+        """Return what the observations count in training: their weights."""
+        return weight
+
+    def _sample_weights(self, sample_weight: Any, n: int) -> Array | None:
+        """Return the weights of the observations, on the host, checked."""
         if sample_weight is None:
             return None
-        weight = _check_sample_weight(sample_weight, numpy.empty((n, 1)), ensure_non_negative=True)
+        weight = _check_sample_weight(arrays.to_host(sample_weight), numpy.empty((n, 1)), ensure_non_negative=True)
         if not weight.any():  # which scikit-learn sees from 1.9 on
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weight
 
-    def _begin(self, rng: Any, sizes: tuple[int, ...], out_activation: str, backend: Backend, dtype: str) -> None:
+    def _begin(self, rng: Any, sizes: tuple[int, ...], backend: Backend, dtype: str) -> None:
         """Draw the weights, and start counting."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(sizes)
-        self.out_activation_ = out_activation
         initializer = None if self.initializer is None else initializers.get(self.initializer)
         drawn = drawing.initial_weights(rng, sizes, initializer, logistic=parameters.is_logistic(self.activation))
         self.coefs_, self.intercepts_ = ([backend.asarray(part, dtype) for part in parts] for parts in drawn)
-        self._best = self._parameters()
+        self._best, self._best_by = self._parameters(), None
         self.__dict__.pop("_optimizer", None)
         if self.solver == "lbfgs":
             return
@@ -165,11 +173,17 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     def _begin_course(self, *, validates: bool) -> None:
         """Begin the figures that this fit has and those before it had not."""
-        if not self.early_stopping and self.best_loss_ is None:
+        # A best figure whose weights were not kept is no figure to compare with.
+        restores = self.early_stopping or self.restore_best
+        anew = restores and self._best_by != stopping.decides(validates=validates)
+        if not self.early_stopping and (self.best_loss_ is None or (anew and not validates)):
             self.best_loss_ = numpy.inf
         if validates and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
+        if validates and (self.best_validation_score_ is None or anew):
             self.best_validation_score_ = -numpy.inf
+        if anew:
+            self._best = self._parameters()
 
     def _run(
         self,
@@ -181,14 +195,14 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         n: int = 0,
         given: tuple[Any, Any, Any] = (None, None, None),
         incremental: bool = False,
-        epochs: int | None = None,
+        once: bool = False,
     ) -> None:
-        """Run a stochastic solver over batches, of n rows in all where that is known."""
+        """Run a stochastic solver over batches, of n rows in all where that is known; once where there is one epoch."""
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
             solver = self._optimizer = Solver.of(self)
         self._begin_course(validates=validation is not None)
-        epochs = self.max_iter if epochs is None else epochs
+        epochs = 1 if once else self.max_iter
         n_batches = n / self._batch_rows(n) if n else 0.0
         numbers = n * sum(architecture.layer_sizes) + n_batches * sum(map(prod, architecture.shapes))
         if incremental:
@@ -198,7 +212,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         watching = Watching(self, epochs, n, given, incremental=incremental)
         descent = Descent(self, architecture, step, solver, self._parameters(), batches, rng, validation)
         try:
-            descent.run(epochs, watching)
+            descent.run(epochs, watching, once=once)
             found = self._best if self.early_stopping or self.restore_best else descent.last
             self._settle(found, batches.backend, batches.dtype, good=descent.good)
         finally:
@@ -224,7 +238,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             raise ValueError("X_val needs y_val, and y_val is None.")
         targets = self._encoded(arrays.to_host(y), role="validation")
         check_consistent_length(x, targets.y)
-        weight = self._weights(arrays.to_host(sample_weight), None, x.shape[0])
+        weight = self._sample_weights(sample_weight, x.shape[0])
         samples = Samples(backend, dtype, x, targets.y, weight)
         return Validation(samples, None, score_of(self, targets, weight, None, given))
 
@@ -267,9 +281,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _parameters(self) -> Parameters:
         return Parameters(tuple(coef.mT for coef in self.coefs_), tuple(self.intercepts_))
 
-    def _architecture(self) -> Architecture:
-        sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
-        return parameters.architecture_of(self, sizes, self._output_activation(), self._loss())
+    def _layer_sizes(self) -> tuple[int, ...]:
+        return (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
 
     def _backend(self) -> Backend:
         return backend_of(self.coefs_[0])
@@ -290,14 +303,15 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         """Return a copy of this fitted estimator that lives on another backend ("numpy", "torch:cuda:0", ...)."""
         check_is_fitted(self)
         moved = copy(self)
+        moving.of_its_own(moved)
         moved._move_to(get_backend(backend), self._backend().dtype_name(self.coefs_[0]))
         return moved
 
     @property
     def network_(self) -> Network:
-        """The fitted network, as retroprop's own; its parameters are copies."""
+        """The fitted network, as retroprop's own: copies of its parameters, no penalties, no dropout."""
         check_is_fitted(self)
-        a, found = self._architecture(), self._parameters()
+        a, found = self._form, self._parameters()
         return Network.from_parameters(
             found.thetas, found.biases, hidden=a.hidden, output=a.output.activation, loss=a.output.loss
         )
@@ -305,7 +319,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _met(self, X: Any, method: str) -> Meeting:
         """Return where X and the fitted network meet."""
         x, given = arrays.taken_inputs(self, X, reset=False, floats=False)
-        return met(self, x, given, self._parameters(), self._architecture(), method)
+        return met(self, x, given, self._parameters(), self._form, method)
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
         """Return a^(L) of X, with one row an observation, where X lives, and which backend that is."""
@@ -328,6 +342,21 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
         return True
+
+    def __copy__(self) -> Any:
+        """Return an estimator with the same attributes, where they are."""
+        found = type(self).__new__(type(self))
+        # A bound step writes to memory of its own, which is not shared.
+        found.__dict__.update({name: value for name, value in vars(self).items() if name != "_bound"})
+        return found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Return an independent copy, on the same device."""
+        found = memo[id(self)] = copy(self)
+        moving.of_its_own(found)
+        on_device = {name: vars(found)[name] for name in moving.ATTRIBUTES if name in vars(found)}
+        found.__dict__.update({n: v if n in on_device else deepcopy(v, memo) for n, v in vars(found).items()})
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: all arrays on the host, so that it loads where no device is."""

@@ -75,7 +75,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "log_loss", or what is to be made small of the probabilities instead: "squared_error", "absolute_error",
         "huber", "log_cosh", one of `retroprop.losses`, or an object with `value` and `derivative`.
     class_weight : dict, list of dict, "balanced" or None
-        What each class counts; of several columns, one dict a column.
+        What each class counts in training, not in validation; of several columns, one dict a column. A dict where the
+        data come in parts.
     stratify : bool or "binary"
         Whether the validation split keeps the parts of the classes; "binary" does so for two classes only, as
         scikit-learn.
@@ -245,7 +246,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             For bad parameters or data; and where weights become infinite: the last good ones are kept.
         """
         if is_stream(X, y):
-            return fit_stream(self, X, classes=classes, validation=(X_val, y_val, sample_weight_val))
+            validation = X_val, y_val, sample_weight_val
+            return fit_stream(self, X, sample_weight, classes=classes, validation=validation)
         if classes is not None:
             raise ValueError("classes go with batches from outside; where y is given, it says which classes there are.")
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
@@ -263,11 +265,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             All the classes; needed at the first call. For several columns a list of them.
         """
         y, classes = arrays.to_host(y), arrays.to_host(classes)
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported for partial_fit, which sees a part of y only: pass the "
-                "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
-            )
+        self._refuse_balanced("partial_fit")
         if are_columns(classes):
             self._know(classes, reset=not hasattr(self, "classes_"))
         elif _check_partial_fit_first_call(self, classes):
@@ -302,7 +300,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
         predicted = arrays.to_host(self.predict(X))
         if isinstance(self._coding, LabelColumns):
-            return float(numpy.average((predicted == numpy.asarray(y)).all(axis=1), weights=weight))
+            y = numpy.asarray(y)
+            if y.shape != predicted.shape:
+                raise ValueError(f"y must have the shape {predicted.shape}, a label a row and column, not {y.shape}.")
+            return float(numpy.average((predicted == y).all(axis=1), weights=weight))
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
     # Classes ------------------------------------------------------------------------------------------------
@@ -319,7 +320,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         elif begins:
             self._coding = LabelColumns(numpy.asarray(y).T) if several else Labels(y)
             self.classes_ = self._coding.classes
-        elif self.warm_start:
+        elif self.warm_start and role != "batch":
             found, _, differ = self._coding.unknown(y)
             if differ:
                 raise ValueError(
@@ -334,11 +335,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _know(self, classes: Any, *, reset: bool) -> None:
         """Take in all the classes of batches that are still to come."""
+        self._refuse_balanced("batches from outside")
         if reset and classes is None:
             raise ValueError("classes must be passed where X gives batches: all of them, as to partial_fit.")
+        if classes is None:
+            return
+        coding = LabelColumns(classes) if are_columns(classes) else Labels(arrays.to_host(classes))
         if reset:
-            self._coding = LabelColumns(classes) if are_columns(classes) else Labels(arrays.to_host(classes))
-            self.classes_ = self._coding.classes
+            self._coding, self.classes_ = coding, coding.classes
+        elif len(coding.classes) != len(self.classes_) or not all(
+            map(numpy.array_equal, coding.classes, self.classes_)
+        ):
+            raise ValueError(f"classes must be those of the fit before, {self.classes_}, not {classes}.")
+
+    def _refuse_balanced(self, where: str) -> None:
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight='balanced' is not supported for {where}, which sees a part of y only: pass the "
+                "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
+            )
 
     def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:
         found, is_new, _ = looked_at
@@ -347,17 +362,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
             )
 
-    def _weights(self, sample_weight: Any, y: Any, n: int) -> Array | None:
-        weight = super()._weights(sample_weight, y, n)
-        if self.class_weight is None or y is None:  # validation data have their own weights only
+    def _weights(self, weight: Array | None, y: Any) -> Array | None:
+        if self.class_weight is None:
             return weight
         of_classes = compute_sample_weight(self.class_weight, arrays.to_host(y))
-        return of_classes if weight is None else weight * of_classes
+        if not (of_classes >= 0.0).all() or not numpy.isfinite(of_classes).all():
+            raise ValueError(f"class_weight must be 0 or above and finite, not {self.class_weight!r}.")
+        return self._sample_weights(of_classes if weight is None else weight * of_classes, len(of_classes))
 
     def _loss(self) -> Loss:
-        if self.loss != "log_loss":
-            return losses.get(self.loss)
-        return self._coding.loss()
+        # Of one probability −y log p is not the log-loss: the coding knows which is.
+        if self.loss == "log_loss" or type(self.loss) is losses.CrossEntropy:
+            return self._coding.loss()
+        return losses.get(self.loss)
 
     def _output_activation(self) -> Any:
         return self._coding.output_activation()

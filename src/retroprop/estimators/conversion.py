@@ -8,7 +8,7 @@ from sklearn import neural_network
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from retroprop.estimators import arrays
+from retroprop.estimators import arrays, parameters
 from retroprop.estimators.targets import Labels
 
 FITTED = ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "feature_names_in_", "loss_",
@@ -29,12 +29,14 @@ class Conversion:
         """Return scikit-learn's estimator that predicts the same, and goes on training from here.
 
         A further `partial_fit` there begins with new moments, and without what scikit-learn has no parameter for, such
-        as dropout.
+        as dropout. A fitted estimator whose solver or schedule scikit-learn has not goes on with "adam" there, at
+        the constant `learning_rate_init`: it predicts the same.
 
         Raises
         ------
         ValueError
-            If scikit-learn has no such network: another activation, loss or output, several columns of classes.
+            If scikit-learn has no such network: another activation, loss or output, several columns of classes; or,
+            not fitted, no such solver or schedule.
         """
         theirs = getattr(neural_network, type(self).__name__)
         ours = self.get_params(deep=False)  # type: ignore[attr-defined]
@@ -43,6 +45,10 @@ class Conversion:
             losses: tuple[str, ...] = ("log_loss",)
         else:
             losses = ("squared_error", "poisson") if "loss" in options else ("squared_error",)  # before 1.7
+        if hasattr(self, "coefs_"):
+            for name, instead in (("solver", "adam"), ("learning_rate", "constant")):
+                if not isinstance(ours[name], str) or ours[name] not in THEIRS[name]:
+                    ours[name] = options[name] = instead
         for name, accepted in (*THEIRS.items(), ("loss", losses)):
             if not isinstance(ours[name], str) or ours[name] not in accepted:
                 raise ValueError(f"scikit-learn has no {name}={ours[name]!r}: it has {', '.join(accepted)}.")
@@ -91,8 +97,12 @@ class Conversion:
             if hasattr(estimator, name):
                 setattr(found, name, deepcopy(getattr(estimator, name)))
         found.coefs_, found.intercepts_ = deepcopy(estimator.coefs_), deepcopy(estimator.intercepts_)
-        found._best = found._parameters()
-        found.validation_loss_curve_ = None if found.__dict__.get("validation_scores_") is None else []
+        stopped_early = found.__dict__.get("validation_scores_") is not None
+        # With early stopping the weights there are the best ones, else the last.
+        found._best, found._best_by = found._parameters(), "score" if stopped_early else None
+        found.validation_loss_curve_ = [] if stopped_early else None
         if hasattr(estimator, "_label_binarizer"):
             found._coding = Labels.of(deepcopy(estimator._label_binarizer))
+        output = found._output_activation(), found._loss()
+        found._form = parameters.without_training(parameters.architecture_of(found, found._layer_sizes(), *output))
         return found

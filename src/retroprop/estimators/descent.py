@@ -1,6 +1,5 @@
 """Epochs of minibatch updates: retroprop's own step, and scikit-learn's rules of what an epoch is and when to stop."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
@@ -16,7 +15,7 @@ from retroprop.estimators import stopping
 from retroprop.estimators.samples import Batches
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.validation import Validation
-from retroprop.estimators.watching import Watching
+from retroprop.estimators.watching import Watching, warn
 from retroprop.functions.types import Array
 from retroprop.training.batches import dropout_masks
 from retroprop.training.runs import Run, runs
@@ -61,15 +60,16 @@ class Descent:
         self.batches, self.rng, self.validation = batches, rng, validation
         self.backend = batches.backend
         self.drops = any(architecture.dropout)
-        # The parameters of the end of the last epoch, and the last that a finite loss was seen of.
-        self.last = self.good = parameters
+        # The parameters of the end of the last epoch, the last that a finite loss was seen of, and those the loss of
+        # the last epoch belongs to.
+        self.last = self.good = self.measured = parameters
         # A step may overwrite what it is given: the estimator keeps its own.
         self.parameters = copied(parameters, self.backend)
         if not solver.state:
             solver.state = solver.rule.start(parameters, self.backend.xp.zeros_like)
 
-    def run(self, epochs: int, watching: Watching) -> None:
-        """Train for so many epochs, or until something ends it."""
+    def run(self, epochs: int, watching: Watching, *, once: bool = False) -> None:
+        """Train for so many epochs, or until something ends it; once where the data give one epoch."""
         e = self.estimator
         e.n_iter_ = 0
         try:
@@ -83,15 +83,14 @@ class Descent:
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
                 if stopped or watching.incremental:
                     break
-                if e.n_iter_ == epochs:
-                    warnings.warn(
+                if e.n_iter_ == epochs and not once:
+                    warn(
                         f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization hasn't "
                         "converged yet.",
                         ConvergenceWarning,
-                        stacklevel=4,
                     )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warn("Training interrupted by user.")
             self.last = copied(self.parameters, self.backend)
 
     def _epoch(self) -> None:
@@ -117,7 +116,9 @@ class Descent:
         e.loss_ = numpy.float64(sum(cost * size for cost, size in zip(values, sizes, strict=True)) / n)
         if isfinite(e.loss_):
             self.good = self.last
-        self.last = copied(self.parameters, self.backend)
+        before, self.last = self.last, copied(self.parameters, self.backend)
+        # A loss is measured before its update: with one batch an epoch at its start; with many the end is as near.
+        self.measured = before if len(sizes) == 1 else self.last
         e.n_iter_ += 1
         e.t_ += n
         e.loss_curve_.append(e.loss_)
@@ -145,8 +146,9 @@ class Descent:
         if not e.early_stopping:
             best_loss = stopping.note_loss(e, e.loss_)
             best = best_loss if self.validation is None else best
-        if best and (e.early_stopping or e.restore_best):
-            e._best = self.last
+        if best:  # kept also where nobody asks: a further fit may, which goes on from these figures
+            e._best = self.measured if self.validation is None else self.last
+            e._best_by = stopping.decides(validates=self.validation is not None)
 
     def _patience_is_out(self) -> bool:
         e = self.estimator

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from retroprop.core.backward import backward
 from retroprop.core.forward import forward
@@ -45,8 +45,8 @@ class Inspection:
 
         Raises
         ------
-        ValueError
-            If both or neither say what is to be differentiated.
+        ValueError, TypeError
+            If both or neither say what is to be differentiated; if y is of other rows.
         """
         check_is_fitted(self)
         n_outputs: int = self.n_outputs_  # type: ignore[attr-defined]
@@ -57,12 +57,15 @@ class Inspection:
         met = self._met(X, "input_gradient")  # type: ignore[attr-defined]
         architecture = met.architecture._replace(l2=0.0, l1=0.0)
         if y is None:
+            if isinstance(output, bool) or not hasattr(output, "__index__"):
+                raise TypeError(f"output must be a whole number, not {output!r}.")
             if output not in range(n_outputs):
                 raise ValueError(f"output must be in [0, {n_outputs}), not {output!r}.")
             targets = [[float(k == output) for k in range(n_outputs)]] * met.n
             architecture = architecture._replace(output=ProjectedOutput(*architecture.output[:2]))
         else:
             targets = self._encoded(arrays.to_host(y), role="validation").y  # type: ignore[attr-defined]
+            check_consistent_length(met.x, targets)
         with met.backend.active():
             operations, x = met.backend.operations(), met.rows(None)
             data = Samples(met.backend, met.dtype, x, numpy.asarray(targets), None).data

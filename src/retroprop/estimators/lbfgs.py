@@ -1,6 +1,5 @@
 """solver="lbfgs": SciPy's L-BFGS-B on the host, as in scikit-learn; elsewhere retroprop's own, on the device."""
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from retroprop.backends.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators.samples import Samples, chunk_rows, windows
-from retroprop.estimators.watching import Watching
+from retroprop.estimators.watching import Watching, warn
 from retroprop.functions.types import Array
 from retroprop.training.lbfgs import Minimum, minimize
 from retroprop.training.optimizers import LBFGS
@@ -113,7 +112,7 @@ def _warn(estimator: Any, how: str) -> None:
     message = f"lbfgs failed to converge after {e.n_iter_} iteration(s) {how}\n"
     if e.n_iter_ == e.max_iter:
         message += f"\nIncrease the number of iterations to improve the convergence (max_iter={e.max_iter})."
-    warnings.warn(message + _ADVICE, ConvergenceWarning, stacklevel=6)
+    warn(message + _ADVICE, ConvergenceWarning)
 
 
 class Objective:

@@ -1,9 +1,12 @@
-"""A fitted estimator somewhere else: on another device, or pickled, with all its arrays on the host."""
+"""A fitted estimator somewhere else: copied, on another device, or pickled, with all its arrays on the host."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from retroprop.backends import Backend, backend_of
 from retroprop.core.parameters import Parameters
 from retroprop.estimators.arrays import backend_holding
 from retroprop.estimators.stopping import Solver
@@ -16,10 +19,29 @@ ATTRIBUTES = ("coefs_", "intercepts_", "_best", "_optimizer")
 def with_arrays(value: Any, change: Callable[[Array], Array]) -> Any:
     """Return a fitted attribute with every array changed."""
     if isinstance(value, Solver):
-        return replace(value, state=tuple(with_arrays(part, change) for part in value.state))
+        state = tuple(with_arrays(part, change) for part in value.state)
+        return replace(value, state=state, schedule=copy(value.schedule))
     if isinstance(value, Parameters):
         return value.like(map(change, value.leaves))
     return [change(part) for part in value]
+
+
+CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+"""What a further fit appends to."""
+
+
+def of_its_own(estimator: Any) -> None:
+    """Give an estimator, a copy, everything of its own that a further fit changes in place."""
+    own = vars(estimator)
+    if "coefs_" in own:
+        change = partial(copied, backend_of(own["coefs_"][0]))
+        own |= {name: with_arrays(own[name], change) for name in ATTRIBUTES if name in own}
+    own |= {name: list(own[name]) for name in CURVES if own.get(name) is not None}
+
+
+def copied(backend: Backend, array: Array) -> Array:
+    """Return a copy of an array, where it lives."""
+    return backend.asarray(array, copy=True)
 
 
 def on_host(state: dict[str, Any]) -> dict[str, Any]:

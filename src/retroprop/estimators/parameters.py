@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, Options, StrOptions
 
+from retroprop.backends import host
 from retroprop.core.architecture import Architecture, build
-from retroprop.functions import activations, initializers, losses, schedules
+from retroprop.functions import activations, custom, initializers, losses, names, schedules
 from retroprop.functions.losses import Loss
 from retroprop.functions.outputs import AveragedOutput, HeldOutput, PairedOutput
 from retroprop.functions.schedules import Schedule
@@ -62,18 +63,35 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def check_together(estimator: Any, *, incremental: bool, validates: bool) -> None:
-    """Refuse what a solver would have to leave unread.
+def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, Any, Any]) -> None:
+    """Refuse what a fit would have to leave unread.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        What is to be fitted.
+    incremental : bool
+        Whether by `partial_fit`.
+    validation : tuple
+        X_val, y_val, sample_weight_val.
 
     Raises
     ------
     ValueError
-        For `partial_fit` with early stopping, two learning rates, and what "lbfgs" cannot do.
+        For `partial_fit` with early stopping or the best weights, two learning rates, validation targets without
+        inputs, and what "lbfgs" cannot do.
     """
     e = estimator
+    validates = validation[0] is not None
+    for name, part in zip(("y_val", "sample_weight_val"), validation[1:], strict=True):
+        if part is not None and not validates:
+            raise ValueError(f"{name} needs X_val, and X_val is None.")
     if e.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
-    if isinstance(e.solver, UpdateRule) and e.learning_rate in ("invscaling", "adaptive"):
+    if e.restore_best and incremental:
+        # The losses of two chunks of data do not compare: a harder one would never change the weights.
+        raise ValueError("partial_fit does not support restore_best=True")
+    if isinstance(e.solver, UpdateRule) and not (isinstance(e.learning_rate, str) and e.learning_rate == "constant"):
         raise ValueError(
             f"learning_rate={e.learning_rate!r} goes with a solver by name; {type(e.solver).__name__} has a learning "
             "rate of its own, which may be one of retroprop.schedules."
@@ -99,24 +117,33 @@ def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If one is not above 0.
+        If one is no whole number, or not above 0.
     """
     sizes = list(hidden_layer_sizes) if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
+    if any(isinstance(size, bool) or not hasattr(size, "__index__") for size in sizes):
+        raise InvalidParameterError(f"hidden_layer_sizes must hold whole numbers, got {sizes}.")
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return tuple(int(size) for size in sizes)
 
 
 def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, loss: Loss) -> Architecture:
-    """Return the network a fitted estimator is, with α and λ₁ as they are given: for the sum over the observations."""
+    """Return the network an estimator trains, with α and λ₁ as they are given: for the sum over the observations.
 
-    def named(f: Any) -> Any:
-        return ACTIVATIONS.get(f, f) if isinstance(f, str) else f
-
+    Raises
+    ------
+    ValueError, TypeError
+        For what makes no network, and for a custom function whose derivative is not that of its value.
+    """
+    n_hidden = len(layer_sizes) - 2
     given = estimator.activation
-    return build(
+    fs = list(given) if isinstance(given, (list, tuple)) else [given] * n_hidden
+    if len(fs) != n_hidden:
+        raise ValueError(f"activation must be one, or one for each of {n_hidden} hidden layers, not {len(fs)}.")
+    _check_alpha(estimator.alpha, n_hidden + 1)
+    architecture = build(
         layer_sizes,
-        hidden=[named(f) for f in given] if isinstance(given, (list, tuple)) else named(given),
+        hidden=[_activation(f) for f in fs],
         output=output,
         loss=loss,
         bias=True,
@@ -124,6 +151,34 @@ def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, l
         l1=_plain(estimator.l1),
         dropout=_plain(estimator.dropout),
     )
+    rng = host.generator(0)
+    for f in architecture.activations:
+        custom.check_activation(f, rng, host.xp)
+    custom.check_loss(architecture.output.loss, layer_sizes[-1], rng, host.xp)
+    return architecture
+
+
+def without_training(architecture: Architecture) -> Architecture:
+    """Return the network alone: without what only its training has, penalties and dropout."""
+    return architecture._replace(l2=0.0, l1=0.0, dropout=(0.0,) * len(architecture.dropout))
+
+
+def _activation(f: Any) -> Any:
+    """Return a hidden activation by our name."""
+    if isinstance(f, str) and f not in ACTIVATIONS:
+        raise names.unknown("activation", f, ACTIVATIONS)
+    return ACTIVATIONS[f] if isinstance(f, str) else f
+
+
+def _check_alpha(alpha: Any, n: int) -> None:
+    """Refuse alphas that are not one for each of the n matrices of weights; one alone has been looked at."""
+    if not hasattr(alpha, "__len__"):
+        return
+    if len(alpha) != n:
+        raise ValueError(f"alpha must be one number, or one for each of {n} matrices of weights, not {len(alpha)}.")
+    for value in alpha:
+        if not 0.0 <= names.number("alpha", value) < numpy.inf:
+            raise ValueError(f"alpha must be 0 or above and finite, not {value!r}.")
 
 
 def _plain(given: Any) -> Any:

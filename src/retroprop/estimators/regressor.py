@@ -229,7 +229,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             For bad parameters or data; and where weights become infinite: the last good ones are kept.
         """
         if is_stream(X, y):
-            return fit_stream(self, X, validation=(X_val, y_val, sample_weight_val))
+            return fit_stream(self, X, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())

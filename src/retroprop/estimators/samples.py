@@ -1,6 +1,7 @@
 """The data of a fit, given to the step batch by batch."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -48,6 +49,13 @@ class Samples:
     def _moved(self, y: Array, weight: Array | None) -> tuple[Array, Array | None]:
         y = self.backend.asarray(y, "int32" if y.ndim == 1 else self.dtype)
         return y, None if weight is None else self.backend.asarray(weight, self.dtype)
+
+    def weighted(self, weight: Array | None) -> "Samples":
+        """Return the same rows with other weights."""
+        found = copy(self)
+        given = weight if self.sparse or weight is None else self.backend.asarray(weight, self.dtype)
+        found.data = self.data._replace(weight=given)
+        return found
 
     def ordered(self, order: Array | None) -> Callable[[slice], Given]:
         """Return the function that gives a batch, a window over an order of the rows (None: as they are)."""

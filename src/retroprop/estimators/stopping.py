@@ -76,6 +76,11 @@ class Solver:
         return stops
 
 
+def decides(*, validates: bool) -> str:
+    """Return what says which epoch is the best."""
+    return "score" if validates else "loss"
+
+
 def note_loss(estimator: Any, loss: float) -> bool:
     """Count the epochs whose loss is not better than the best by more than tol; return whether it is the best."""
     e = estimator

@@ -16,7 +16,12 @@ def is_stream(X: Any, y: Any) -> bool:
 
 
 def fit_stream(
-    estimator: Any, source: Any, *, classes: Any = None, validation: tuple[Any, Any, Any] = (None, None, None)
+    estimator: Any,
+    source: Any,
+    sample_weight: Any,
+    *,
+    classes: Any = None,
+    validation: tuple[Any, Any, Any] = (None, None, None),
 ) -> Any:
     """Fit an estimator batch by batch.
 
@@ -26,6 +31,8 @@ def fit_stream(
         What is fitted.
     source : iterator or callable
         Batches (X, y) or (X, y, sample_weight); an iterator is one epoch, a function is called for each.
+    sample_weight : None
+        Weights are parts of the batches.
     classes : array or None
         All the classes, for a classifier.
     validation : tuple
@@ -34,10 +41,12 @@ def fit_stream(
     Raises
     ------
     ValueError
-        For what needs all the data at once: solver="lbfgs", a validation split.
+        For what needs all the data at once: solver="lbfgs", a validation split, balanced classes, weights.
     """
     e = estimator
-    parameters.check_together(e, incremental=False, validates=validation[0] is not None)
+    if sample_weight is not None:
+        raise ValueError("sample_weight goes with X and y; where X gives batches, give (X, y, sample_weight).")
+    parameters.check_together(e, incremental=False, validation=validation)
     if e.solver == "lbfgs":
         raise ValueError("solver='lbfgs' needs all the data at once: pass X and y, or use another solver.")
     if e.early_stopping and validation[0] is None:
@@ -47,7 +56,7 @@ def fit_stream(
     first = _first(opened)
     first_pass = not hasattr(e, "coefs_") or not e.warm_start
     e._know(classes, reset=first_pass)
-    x, lives_on, targets, _ = e._taken(*_parts(first), role="partial_fit", reset=first_pass)
+    x, lives_on, targets, _ = e._taken(*_parts(first), role="batch", reset=first_pass)
     backend = arrays.working_backend(e.device, lives_on)
     dtype = str(x.dtype).rpartition(".")[2]
     rng = check_random_state(e.random_state)
@@ -56,13 +65,13 @@ def fit_stream(
 
     def batches() -> Iterator[Samples]:
         for given in waiting.pop() if waiting else _begun(source()):
-            x, _, targets, weight = e._taken(*_parts(given), role="partial_fit", reset=False)
+            x, _, targets, weight = e._taken(*_parts(given), role="batch", reset=False)
             yield Samples(backend, dtype, x, targets.y, weight)
 
     with backend.active():
         held_out = None if validation[0] is None else e._given_validation(validation, backend, dtype)
         stream = Stream(backend, dtype, batches)
-        e._run(stream, architecture, rng, held_out, epochs=1 if once else e.max_iter)
+        e._run(stream, architecture, rng, held_out, once=once)
     return e
 
 

@@ -131,7 +131,8 @@ class LabelColumns:
         columns = numpy.asarray(y).T
         indices = [numpy.searchsorted(classes, column) for classes, column in zip(self.classes, columns, strict=True)]
         rows = [numpy.eye(size)[index] for size, index in zip(self.sizes, indices, strict=True)]
-        return Targets(numpy.concatenate(rows, axis=1), sum(self.sizes), "softmax", numpy.stack(indices, axis=1))
+        together = numpy.stack(indices, axis=1)
+        return Targets(numpy.concatenate(rows, axis=1), sum(self.sizes), "softmax", together, together)
 
     def output_activation(self) -> GroupedSoftmax:
         """Return the activation that gives probabilities: a softmax a column."""

@@ -5,6 +5,7 @@ from copy import copy
 from typing import Any
 
 import numpy
+from scipy import sparse
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 
@@ -79,6 +80,8 @@ def score_of(
         y, w = (part if part is None or rows is None else part[rows] for part in (targets.scored, weight))
         return lambda loss, outputs, parameters: estimator._validation_score(outputs, y, w)
     scorer = check_scoring(estimator, scoring)
+    if sparse.issparse(given[0]):
+        given = (given[0].tocsr(), *given[1:])  # not every format has rows
     X, y, w = (part if part is None or rows is None else _safe_indexing(part, rows) for part in map(to_host, given))
     weights = {} if w is None else {"sample_weight": w}
     fitted = copy(estimator)

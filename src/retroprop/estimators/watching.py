@@ -1,5 +1,7 @@
-"""What follows a fit: scikit-learn's callbacks (1.9 and newer), and a progress bar."""
+"""What follows a fit: scikit-learn's callbacks (1.9 and newer), a progress bar, and warnings."""
 
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +27,14 @@ def _as_it_is(method: Callable[..., Any]) -> Callable[..., Any]:
 
 Callbacks: Any = getattr(callback, "CallbackSupportMixin", _NoCallbacks)
 watched: Any = getattr(callback, "with_callbacks", _as_it_is)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, and show the line that called the fit: wrappers are ours and scikit-learn's, as many as its version has."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("retroprop.", "sklearn.")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 @dataclass

@@ -1,0 +1,102 @@
+"""What the estimators refuse before they begin, by the names of their own parameters."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+import retroprop as rp
+from retroprop.estimators import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+X = (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+class Upwards:
+    """A custom loss whose derivative has the wrong sign."""
+
+    def value(self, a, y, xp):
+        return xp.sum((a - y) ** 2, axis=-1)
+
+    def derivative(self, a, y, xp):
+        return -2.0 * (a - y)
+
+
+class PerOutput(Upwards):
+    """A custom loss that does not sum over the outputs."""
+
+    def value(self, a, y, xp):
+        return (a - y) ** 2
+
+
+class Twice:
+    """A custom activation whose derivative is half of what it should be."""
+
+    needs_z = True
+
+    def value(self, z, xp):
+        return 2.0 * z
+
+    def derivative(self, z, a, xp):
+        return xp.ones_like(z)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_custom_functions_are_checked(estimator, solver):
+    for options, message in (
+        ({"loss": Upwards()}, "derivative of the loss 'Upwards' is not that of its value"),
+        ({"loss": PerOutput()}, r"value\(a, y, xp\) of the loss 'PerOutput' .* has the shape"),
+        ({"activation": Twice()}, "derivative of the activation 'Twice' is not that of its value"),
+    ):
+        mlp = estimator(solver=solver, **options)
+        with pytest.raises(ValueError, match=message):
+            mlp.fit(X, Y)
+        assert not hasattr(mlp, "coefs_")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": [1.0, -1.0]}, "alpha must be 0 or above and finite, not -1.0"),
+        ({"alpha": [1.0]}, "alpha must be one number, or one for each of 2 matrices"),
+        ({"activation": ["tanh", "relu"]}, "activation must be one, or one for each of 1 hidden layers, not 2"),
+        ({"activation": ["softmac"]}, r"unknown activation 'softmac'\. Accepted: (?!.*softmax)"),
+        ({"activation": ["tahn"]}, "unknown activation 'tahn'. Did you mean 'tanh'"),
+        ({"hidden_layer_sizes": (10.7,)}, r"hidden_layer_sizes must hold whole numbers, got \[10.7\]"),
+        ({"hidden_layer_sizes": ("a",)}, r"hidden_layer_sizes must hold whole numbers, got \['a'\]"),
+        ({"hidden_layer_sizes": (True,)}, r"hidden_layer_sizes must hold whole numbers, got \[True\]"),
+        (
+            {"solver": rp.optimizers.SGD(0.1), "learning_rate": rp.schedules.Constant(0.01)},
+            "goes with a solver by name; SGD has a learning rate of its own",
+        ),
+    ],
+)
+def test_bad_parameters_are_told_by_their_names(options, message):
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(**options).fit(X, Y)
+
+
+def test_sizes_may_be_numpys():
+    assert MLPRegressor(hidden_layer_sizes=np.asarray([3, 2]), max_iter=1).fit(X, Y).n_layers_ == 4
+
+
+@pytest.mark.parametrize("name", ["y_val", "sample_weight_val"])
+def test_validation_targets_need_inputs(name):
+    with pytest.raises(ValueError, match=f"{name} needs X_val, and X_val is None"):
+        MLPRegressor().fit(X, Y, **{name: Y})
+
+
+def test_partial_fit_does_not_restore_the_best():
+    with pytest.raises(ValueError, match="partial_fit does not support restore_best=True"):
+        MLPRegressor(restore_best=True).partial_fit(X, Y)
+
+
+def test_a_fitted_model_predicts_with_what_was_fitted():
+    options = {"hidden_layer_sizes": (5,), "activation": "tanh", "max_iter": 3, "random_state": 0}
+    mlp = MLPClassifier(**options).fit(X, Y)
+    expected = mlp.predict_proba(X)
+    mlp.set_params(alpha=[1.0, 2.0, 3.0], dropout=[0.1, 0.2], activation="relu", loss="huber")
+    np.testing.assert_array_equal(mlp.predict_proba(X), expected)
+    assert mlp.network_.architecture.hidden[0].name == "tanh"

@@ -1,0 +1,62 @@
+"""Scores and losses of validation data: of the observations' own weights, for every format of data."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_iris
+from sklearn.metrics import accuracy_score, log_loss
+
+from retroprop.estimators import MLPClassifier
+from retroprop.estimators.drawing import split
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+OPTIONS = {"hidden_layer_sizes": (5,), "max_iter": 4, "random_state": 0, "learning_rate_init": 0.02}
+WEIGHT = np.linspace(0.5, 2.0, 150)
+UNEVEN = {0: 1.0, 1: 5.0, 2: 0.1}
+
+
+@pytest.mark.parametrize("scoring", [None, "accuracy"])
+def test_class_weights_are_not_in_the_validation_figures(scoring):
+    found = MLPClassifier(class_weight=UNEVEN, scoring=scoring, early_stopping=True, validation_fraction=0.3, **OPTIONS)
+    found.fit(X, Y, WEIGHT)
+    rng = np.random.RandomState(0)
+    for n_in, n_out in ((4, 5), (5, 3)):  # the weights are drawn before the split
+        rng.uniform(size=(n_in + 1, n_out))
+    _, rows = split(rng, 150, 0.3, None)
+    best = int(np.argmax(found.validation_scores_))
+    expected = accuracy_score(Y[rows], found.predict(X[rows]), sample_weight=WEIGHT[rows])
+    assert found.validation_scores_[best] == pytest.approx(expected)
+    expected = log_loss(Y[rows], found.predict_proba(X[rows]), sample_weight=WEIGHT[rows])
+    assert found.validation_loss_curve_[best] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("weights", "sample_weight", "message"),
+    [
+        ({0: -1.0}, None, "class_weight must be 0 or above and finite"),
+        ({0: -1.0}, -WEIGHT, "Negative values"),
+        ({0: np.nan}, None, "class_weight must be 0 or above and finite"),
+        ({0: 0.0, 1: 0.0, 2: 0.0}, None, "at least one non-zero number"),
+        ({0: 0.0, 1: 0.0}, (Y < 2) * 1.0, "at least one non-zero number"),
+    ],
+)
+def test_class_weights_are_checked_as_sample_weights_are(weights, sample_weight, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(class_weight=weights, **OPTIONS).fit(X, Y, sample_weight)
+
+
+def test_a_scorer_looks_at_rows_of_any_sparse_matrix():
+    options = OPTIONS | {"early_stopping": True, "scoring": "f1_macro"}
+    found = MLPClassifier(**options).fit(sparse.coo_matrix(X), Y)
+    np.testing.assert_allclose(found.validation_scores_, MLPClassifier(**options).fit(X, Y).validation_scores_)
+
+
+def test_stratify_keeps_the_parts_of_several_columns():
+    columns = np.stack([np.repeat([0, 1, 2], [100, 30, 20]), np.tile([0, 1], 75)], axis=1)
+    found = MLPClassifier(stratify=True, early_stopping=True, validation_fraction=0.2, **OPTIONS)
+    seen = []
+    found._validation_score = lambda outputs, scored, weight: float(seen.append(scored) or 0.0)
+    found.fit(X, columns)
+    np.testing.assert_array_equal(np.bincount(seen[0] @ [2, 1]), [10, 10, 3, 3, 2, 2])
