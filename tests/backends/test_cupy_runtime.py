@@ -83,6 +83,29 @@ def test_a_training_is_numpys(own, options, made, caplog):
     assert library.types[-1] == (70 if dtype == "float64" else compute)
 
 
+@pytest.mark.parametrize("own", [{}, {"precision": "tf32"}], ids=["highest", "tf32"])
+def test_a_training_with_more_in_its_products_is_numpys(own, made, caplog, monkeypatch):
+    """The later of two ways is taken for the faster: gelu, the last sums of δ and the update are in the products."""
+    module, library = made()
+    monkeypatch.setattr(module.CupyRuntime, "fastest", lambda self, ways: len(ways) - 1)
+    rate = rp.optimizers.SGD(rp.schedules.Exponential(0.5, decay=0.9))
+    options = {
+        "sizes": (6, 8, 16, 3),
+        "epochs": 2,
+        "batch_size": 12,
+        "optimizer": rate,
+        "net_options": {"hidden": "gelu_tanh"},
+    }
+    backend = OverTheModule(module)
+    with caplog.at_level(logging.INFO, "retroprop"):
+        found = trained(backend, **options, **own)
+    assert caplog.text == ""
+    assert_same_training(found, trained("numpy", **options))
+    described = [what["attributes"] for what in library.made.values() if "scale" in what]
+    assert [1 for attributes in described if attributes.get(2) == 1]
+    assert {attributes.get(7, 1) for attributes in described} == ({1, 164, 208, 512} if own else {1})
+
+
 def test_each_part_can_be_switched_off(made, monkeypatch):
     for listed, graphs in (
         ("graph", False),
@@ -90,6 +113,7 @@ def test_each_part_can_be_switched_off(made, monkeypatch):
         ("epilogue", True),
         ("autotune", True),
         ("fork", True),
+        ("update", True),
         ("", True),
     ):
         monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)

@@ -45,7 +45,8 @@ class CupyRuntime(Runtime):
         self.forks = self.graphs and switches.enabled("fork")
         # cublasLt's relu makes 0 of NaN, and ours does not.
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
-        self._measures = self.graphs and not deterministic and switches.enabled("autotune")
+        self.measures = self.graphs and not deterministic and switches.enabled("autotune")
+        self.descends = self.measures and switches.enabled("update")
 
     # Memory -------------------------------------------------------------------------------------------------------
 
@@ -89,7 +90,14 @@ class CupyRuntime(Runtime):
         return bool(same.all())
 
     def product(
-        self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None, *, beside: bool = False
+        self,
+        first: Array,
+        second: Array,
+        result: Array,
+        epilogue: Epilogue | None = None,
+        *,
+        factors: Array | None = None,
+        beside: bool = False,
     ) -> Launch:
         if self._lt is None:
             return self._by_others(first, second, result)
@@ -100,16 +108,16 @@ class CupyRuntime(Runtime):
         call = Call(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
             str(result.dtype), self._precision, (workspace.data.ptr, WORKSPACE_BYTES),
-            epilogue=epilogue, deterministic=self._deterministic,
+            factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, workspace
+        keep = first, second, result, factors, workspace
 
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
 
-        if self._measures:
+        if self.measures:
             device, aligned = cupy.cuda.runtime.getDevice(), tuple(map(alignment, call.addresses))
-            kind = "" if epilogue is None else epilogue.kind
+            kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
             self._tune(call, launch, (device, call.product, str(result.dtype), self._precision, kind, aligned))
         return launch
 
@@ -125,7 +133,7 @@ class CupyRuntime(Runtime):
         call.choose(_fastest[key])
 
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
-        if not self._measures:
+        if not self.measures:
             return 0
         return min(range(len(ways)), key=[self._seconds(way) for way in ways].__getitem__)
 
