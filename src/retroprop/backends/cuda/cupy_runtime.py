@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import inf
@@ -11,7 +11,7 @@ from typing import Any
 import cupy
 import numpy
 
-from retroprop.backends.cuda import switches
+from retroprop.backends.cuda import switches, tuning
 from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue, alignment
 from retroprop.backends.cuda.layout import Product, product_of
 from retroprop.backends.cuda.libraries import open_library
@@ -20,7 +20,6 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 MOST_ALGORITHMS, REPEATS = 5, 8
-_fastest: dict[Hashable, int] = {}  # of the algorithms of a product, for the life of the process
 
 
 class CupyRuntime(Runtime):
@@ -116,21 +115,25 @@ class CupyRuntime(Runtime):
             call(cupy.cuda.get_current_stream().ptr)
 
         if self.measures:
-            device, aligned = cupy.cuda.runtime.getDevice(), tuple(map(alignment, call.addresses))
+            aligned = tuple(map(alignment, call.addresses))
             kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
-            self._tune(call, launch, (device, call.product, str(result.dtype), self._precision, kind, aligned))
+            about = call.product, str(result.dtype), self._precision, kind, aligned, WORKSPACE_BYTES
+            self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
         return launch
 
-    def _tune(self, call: Call, launch: Launch, key: Hashable) -> None:
+    def _tune(self, call: Call, launch: Launch, what: tuple[Any, ...]) -> None:
         """Take the fastest of cublasLt's algorithms; its own order of them is right nine times of ten."""
-        if key not in _fastest:
-            many = min(len(call.algorithms), MOST_ALGORITHMS)
+        names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
+        best = tuning.recalled(what)
+        if best not in names:  # not measured yet, or the library offers others now
             seconds = []
-            for number in range(many):
+            for number in range(len(names)):
                 call.choose(number)
                 seconds.append(self._seconds([launch]))
-            _fastest[key] = min(range(many), key=seconds.__getitem__)
-        call.choose(_fastest[key])
+            best = names[min(range(len(names)), key=seconds.__getitem__)]
+            if min(seconds) < inf:
+                tuning.remember(what, best)
+        call.choose(names.index(best))
 
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
         if not self.measures:
@@ -228,6 +231,13 @@ def compiled(text: str, device: int) -> Callable[..., None]:
     kernel.compile()
     found: Callable[..., None] = kernel
     return found
+
+
+@lru_cache(maxsize=16)
+def device_name(device: int) -> str:
+    """Return what a device is called, as "NVIDIA H200"."""
+    name = cupy.cuda.runtime.getDeviceProperties(device)["name"]
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 @lru_cache(maxsize=16)
