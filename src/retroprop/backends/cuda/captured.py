@@ -285,13 +285,12 @@ class Replay:
             instructions = rewrite(self._plan, best.instructions)
             if instructions is None:
                 continue
-            self._restore(state, before)  # the step begins at its own rows again: what is measured may do some 40
             try:
                 self.program = Program(
                     self._plan, self._runtime, self._memory, self._given,
                     instructions=instructions, numbers=best.numbers,
                 )  # fmt: skip
-                self._restore(state, before)
+                self._restore(state, before)  # and its tick: what is measured may do some 40 of those prepared
                 self._forked = self._forks()
                 self._restore(state, before)
                 ways: list[list[Launch]] = [
