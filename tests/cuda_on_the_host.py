@@ -22,6 +22,7 @@ from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.layout import product_of
 from retroprop.backends.cuda.runtime import Runtime
 from retroprop.backends.numpy_backend import NumpyBackend
+from retroprop.functions.activations import GELUTanh
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 
@@ -142,8 +143,9 @@ def seen(shape, dtype, address):
 class HostRuntime(Runtime):
     """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
 
-    def __init__(self, *, graphs=True, epilogues=False, choice=0):
+    def __init__(self, *, graphs=True, epilogues=False, descends=False, choice=0):
         self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
+        self.measures, self.descends = True, descends
         self.recording, self.log = None, Counter()
 
     def launched(self, what, work):
@@ -185,22 +187,28 @@ class HostRuntime(Runtime):
         """Launch at the last moment: what must not be touched until then is found out."""
         return launch
 
-    def product(self, first, second, result, epilogue=None, *, beside=False):
+    def product(self, first, second, result, epilogue=None, *, factors=None, beside=False):
         lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
         mapped = product_of(*lies)
         assert mapped.m * mapped.n == result.size
-        kind = "product" if epilogue is None else epilogue.kind
+        kind = ("product" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
 
         def work():
             with np.errstate(all="ignore"):
-                result[...] = self.finished(first @ second, epilogue)
+                found = first @ second
+                if epilogue is not None and epilogue.kind == "bgradb":
+                    seen(first.shape[0], found.dtype, epilogue.bias)[:] = first.sum(axis=1)
+                found = found if factors is None else factors[0] * found + factors[1] * result
+                result[...] = self.finished(found, epilogue)
 
         return self.launched(kind, work)
 
     def finished(self, found, epilogue):
         """Return a product with what an epilogue does besides; the mask has a bit a number, rows 128 bits apart."""
-        if epilogue is None:
+        if epilogue is None or epilogue.kind == "bgradb":
             return found
+        if "gelu" in epilogue.kind:
+            return self.with_gelu(found, epilogue)
         m, n = found.shape
         bits = seen((m, epilogue.aux_leading // 8), "uint8", epilogue.aux)
         if epilogue.kind.startswith("relu"):
@@ -214,11 +222,26 @@ class HostRuntime(Runtime):
             seen(n, found.dtype, epilogue.bias)[:] = found.sum(axis=0)
         return found
 
+    def with_gelu(self, found, epilogue):
+        """Return gelu of a product, which is left in `aux`, or a product times gelu's derivative there."""
+        m, n = found.shape
+        assert epilogue.aux_leading % 8 == 0
+        z = seen((m, epilogue.aux_leading), found.dtype, epilogue.aux)[:, :n]
+        vector = seen(n, found.dtype, epilogue.bias) if epilogue.bias else None
+        gelu = GELUTanh()
+        if epilogue.kind.startswith("gelu"):
+            z[...] = found if vector is None else found + vector
+            return gelu.value(z, np)
+        found = found * gelu.derivative(z, None, np)
+        if vector is not None:
+            vector[:] = found.sum(axis=0)
+        return found
+
     def fastest(self, ways):
         for way in ways:  # as a GPU does: what is measured is run
             for launch in way:
                 launch()
-        return self.choice
+        return self.choice(ways) if callable(self.choice) else self.choice
 
     def copy(self, target, source):
         assert target.shape == source.shape

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-from cuda_on_the_host import compiled
+from cuda_on_the_host import compiled, seen
+
+from retroprop.functions.activations import GELUTanh
 
 STREAMS = {}
 
@@ -169,7 +171,8 @@ def module():
     vars(cupy).update({name: getattr(np, name) for name in names})
     vars(cupy).update(empty=empty, asarray=array, asnumpy=asnumpy, copyto=copyto, matmul=matmul, RawKernel=RawKernel)
     cupy.cuda = SimpleNamespace(
-        runtime=SimpleNamespace(getDevice=lambda: 0, runtimeGetVersion=lambda: 13000),
+        runtime=SimpleNamespace(getDevice=lambda: 0, runtimeGetVersion=lambda: 13000,
+                                getDeviceProperties=lambda number: {"name": b"a host"}),
         device=SimpleNamespace(get_cublas_handle=lambda: 1),
         get_current_stream=lambda: STACK[-1],
         Stream=Stream, Event=Event, MemoryPool=lambda: SimpleNamespace(malloc=None), using_allocator=using_allocator,
@@ -205,7 +208,7 @@ class Library:
         return self.new(made, attributes={}, scale=scale)
 
     def cublasLtMatmulDescSetAttribute(self, description, attribute, value, size):
-        assert size == {3: 4, 4: 4, 7: 4, 8: 8, 11: 8, 12: 8}[attribute]
+        assert size == {2: 4, 3: 4, 4: 4, 7: 4, 8: 8, 11: 8, 12: 8}[attribute]
         self.made[description.value]["attributes"][attribute] = value._obj.value
         return 0
 
@@ -239,14 +242,24 @@ class Library:
         assert size.value == 32 * 2**20
         assert workspace.value
         assert c.value == d.value
-        factors = alpha._obj.value, beta._obj.value
         attributes = dict(self.made[description.value]["attributes"])
+        real = np.dtype(REAL[self.made[d_layout.value]["real"]])
+
+        def factor(given):
+            """Read a factor on the device when the product is computed, or take the host's of the call."""
+            on_device = attributes.get(2) == 1
+            return seen((), real, given.value) if on_device else given._obj.value
+
+        host = (None, None) if attributes.get(2) == 1 else (factor(alpha), factor(beta))
 
         def work():
             x, y = self.matrix(a, a_layout), self.matrix(b, b_layout)
             x, y = x.T if attributes.get(3) else x, y.T if attributes.get(4) else y
             result = self.matrix(d, d_layout)
+            factors = host if host[0] is not None else (factor(alpha), factor(beta))
             with np.errstate(all="ignore"):
+                if attributes.get(7) == 512:
+                    seen(y.shape[1], real, attributes[8])[:] = y.sum(axis=0)
                 found = factors[0] * (x @ y)
                 found = found + factors[1] * result if factors[1] else found
                 result[...] = self.finished(found, attributes)
@@ -266,8 +279,10 @@ class Library:
     def finished(self, found, attributes):
         """Bias and relu along the rows of D, the mask a bit a row, columns so many bits apart."""
         kind = attributes.get(7, 1)
-        if kind == 1:
+        if kind in (1, 512):
             return found
+        if kind in (160, 164, 192, 208):
+            return self.with_gelu(found, kind, attributes)
         rows, columns = found.shape
         assert attributes[12] % 128 == 0
         assert attributes[12] >= rows
@@ -286,5 +301,21 @@ class Library:
         assert kind in (136, 152)
         found = found * np.unpackbits(bits, axis=1, bitorder="little")[:, :rows].T
         if kind == 152:
+            vector[:] = found.sum(axis=1)
+        return found
+
+    def with_gelu(self, found, kind, attributes):
+        """Gelu's argument along the rows of D, columns so many numbers apart."""
+        rows, columns = found.shape
+        assert attributes[12] % 8 == 0
+        z = seen((columns, attributes[12]), found.dtype, attributes[11])[:, :rows].T
+        vector = seen(rows, found.dtype, attributes[8]) if 8 in attributes else None
+        gelu = GELUTanh()
+        if kind in (160, 164):
+            assert (vector is not None) == (kind == 164)
+            z[...] = found if vector is None else found + vector[:, None]
+            return gelu.value(z, np)
+        found = found * gelu.derivative(z, None, np)
+        if kind == 208:
             vector[:] = found.sum(axis=1)
         return found

@@ -10,6 +10,7 @@ import pytest
 from retroprop.backends.cuda import cublaslt, libraries
 from retroprop.backends.cuda.cublaslt import Algorithm, Call, CublasLt, CublasLtError, Epilogue, Heuristic
 from retroprop.backends.cuda.layout import Matrix, mask_bytes, mask_leading, matrix_of, product_of
+from retroprop.functions.activations import GELUTanh
 
 RNG = np.random.default_rng(0)
 
@@ -36,6 +37,12 @@ def memory_of(array):
     return flat[(array.ctypes.data - whole.ctypes.data) // array.itemsize :]
 
 
+def rows_of(product, d):
+    """Return where gelu's argument of each number of D lies."""
+    rows, columns = np.indices(d.shape)
+    return rows + columns * product.m
+
+
 def emulated(product, first, second, result, *, alpha=1.0, beta=0.0, epilogue="none", bias=None, aux=None):
     """Do what the documentation of cublasLtMatmul says: D = epilogue(alpha op(A) op(B) + beta C), C = D."""
     a, b = read(memory_of(second), product.a), read(memory_of(first), product.b)
@@ -58,6 +65,13 @@ def emulated(product, first, second, result, *, alpha=1.0, beta=0.0, epilogue="n
         start = columns * mask_leading(product.m) // 8
         packed = np.stack([aux[s : s + -(-product.m // 8)] for s in start])
         d = d * np.unpackbits(packed, axis=1, bitorder="little")[:, : product.m].T
+        bias[:] = d.sum(axis=1)
+    if epilogue == "gelu_aux_bias":
+        d = d + bias[:, None]
+        aux[rows_of(product, d)] = d  # z, its columns so many numbers apart as D has rows
+        d = GELUTanh().value(d, np)
+    if epilogue == "dgelu_bgrad":
+        d = d * GELUTanh().derivative(aux[rows_of(product, d)], None, np)
         bias[:] = d.sum(axis=1)
     if epilogue == "bgradb":
         bias[:] = b.sum(axis=0)
@@ -123,6 +137,32 @@ def test_the_epilogues_are_the_steps_of_backpropagation():
     emulated(mapped, delta.T, a, grad_theta, epilogue="bgradb", bias=grad_bias)
     np.testing.assert_allclose(grad_theta, delta.T @ a, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(grad_bias, delta.sum(axis=0), rtol=1e-12)
+
+
+def test_gelu_and_the_update_are_steps_of_backpropagation():
+    m, n_in, n_out, eta = 5, 7, 16, 0.3
+    a, theta, bias = RNG.normal(size=(m, n_in)), RNG.normal(size=(n_out, n_in)), RNG.normal(size=n_out)
+    forward, aux = np.empty((m, n_out)), np.empty(m * n_out)
+    mapped = product_of(lies(a), lies(theta.T), lies(forward))
+    emulated(mapped, a, theta.T, forward, epilogue="gelu_aux_bias", bias=bias, aux=aux)
+    z = a @ theta.T + bias
+    np.testing.assert_allclose(forward, 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))), rtol=1e-12)
+    np.testing.assert_allclose(aux.reshape(m, n_out), z, rtol=1e-12)  # row by row: our z
+
+    delta_next, theta_next = RNG.normal(size=(m, 3)), RNG.normal(size=(3, n_out))
+    delta, grad_bias = np.empty((m, n_out)), np.empty(n_out)
+    mapped = product_of(lies(delta_next), lies(theta_next), lies(delta))
+    emulated(mapped, delta_next, theta_next, delta, epilogue="dgelu_bgrad", bias=grad_bias, aux=aux)
+    step = 1e-6
+    slope = (GELUTanh().value(z + step, np) - GELUTanh().value(z - step, np)) / (2 * step)
+    np.testing.assert_allclose(delta, (delta_next @ theta_next) * slope, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(grad_bias, delta.sum(axis=0), rtol=1e-12)
+
+    # Θ ← Θ − η δᵀ a, C = D = Θ
+    updated = theta.copy()
+    mapped = product_of(lies(delta.T), lies(a), lies(updated))
+    emulated(mapped, delta.T, a, updated, alpha=-eta, beta=1.0)
+    np.testing.assert_allclose(updated, theta - eta * delta.T @ a, rtol=1e-12, atol=1e-13)
 
 
 def test_the_mask_has_columns_of_whole_128_bits():
@@ -224,6 +264,14 @@ def test_a_call_is_described_and_made():
     assert len(library.freed) == 5  # the operation, three layouts, the preference
 
 
+def test_factors_on_the_device_are_addresses():
+    library, call = recorded(factors=160)
+    assert library.attributes[2] == 1
+    call(77)
+    (arguments,) = library.multiplied
+    assert (arguments[2].value, arguments[7].value) == (160, 164)
+
+
 def test_no_algorithm_and_a_failing_call_are_errors_with_a_name():
     with pytest.raises(CublasLtError, match="has no algorithm"):
         recorded(algorithms=1)
@@ -256,8 +304,9 @@ def test_the_real_library_has_the_functions_and_takes_the_descriptions():
     assert int(library.cublasLtGetVersion()) > 120000
     made = ctypes.c_void_p()
     cublaslt.check("create", library.cublasLtMatmulDescCreate(ctypes.byref(made), 77, 0))
-    for attribute, value in ((3, ctypes.c_int(1)), (7, ctypes.c_uint32(134)), (8, ctypes.c_void_p(512)),
-                             (11, ctypes.c_void_p(768)), (12, ctypes.c_int64(128))):  # fmt: skip
+    for attribute, value in ((2, ctypes.c_int(1)), (3, ctypes.c_int(1)), (7, ctypes.c_uint32(134)),
+                             (8, ctypes.c_void_p(512)), (11, ctypes.c_void_p(768)),
+                             (12, ctypes.c_int64(128))):  # fmt: skip
         status = library.cublasLtMatmulDescSetAttribute(made, attribute, ctypes.byref(value), ctypes.sizeof(value))
         cublaslt.check("set", status)
     library.cublasLtMatmulDescDestroy(made)

@@ -8,7 +8,16 @@ from harness import tolerance
 import retroprop as rp
 from retroprop.backends.cuda.geometry import BLOCKS, THREADS, geometry_of
 from retroprop.backends.cuda.head import HEAD
-from retroprop.backends.cuda.kernels import Part, advance_source, cast, copied, gather_blocks, gather_source
+from retroprop.backends.cuda.kernels import (
+    Part,
+    advance_source,
+    cast,
+    copied,
+    descent_source,
+    factors_source,
+    gather_blocks,
+    gather_source,
+)
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.source import kernel_of
 from retroprop.backends.tracing.plan import Plan
@@ -237,6 +246,7 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
     ]
     texts = [kernel_text(formula, arrays) for formula, arrays in samples]
     texts += [HEAD + gather_source(128, GATHERED), advance_source("float")]
+    texts += [factors_source("float", "*tick * 16"), HEAD + descent_source("double", 100, "(*tick - 1) * 16 + 1")]
     for text in texts:
         program = nvrtc.createProgram(text, "retroprop.cu", (), ())
         try:
@@ -293,3 +303,18 @@ def test_a_step_writes_its_cost_down_and_goes_on():
     run(advance_source("float"), (1, 1, 1), 1, [costs.ctypes.data, cost.ctypes.data, tick.ctypes.data])
     assert costs.tolist() == [0.0, 1.5, 0.0]
     assert tick.tolist() == [2]
+
+
+def test_descent_and_its_factors():
+    table, tick = np.array([[0.5, 9.0], [0.25, 8.0]]), np.array(2)
+    theta, grad, factors = np.arange(5.0), np.full(5, 4.0), np.full(2, np.nan)
+    arguments = [table.ctypes.data, tick.ctypes.data]
+    run(
+        HEAD + descent_source("double", 5, "(*tick - 1) * 2"),
+        (1, 1, 1),
+        THREADS,
+        [theta.ctypes.data, grad.ctypes.data, *arguments],
+    )
+    np.testing.assert_array_equal(theta, np.arange(5.0) - 1.0)
+    run(HEAD + factors_source("double", "(*tick - 1) * 2 + 1"), (1, 1, 1), 1, [factors.ctypes.data, *arguments])
+    np.testing.assert_array_equal(factors, [-8.0, 1.0])

@@ -87,6 +87,47 @@ def test_a_training_is_numpys_and_nothing_is_given_up(cupy, no_warnings, hidden,
     assert_same(trained("cupy", **options), trained("numpy", **options), factor=2.0)
 
 
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu_tanh"])
+def test_the_update_within_products_is_the_update(cupy, no_warnings, caplog, monkeypatch, hidden, dtype):
+    """Taken for the faster wherever there is a choice, at a rate that changes from step to step."""
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    monkeypatch.setattr(CupyRuntime, "fastest", lambda self, ways: len(ways) - 1)
+    options = {
+        "hidden": hidden,
+        "optimizer": rp.optimizers.SGD(rp.schedules.Exponential(0.05, decay=0.99)),
+        "dtype": dtype,
+    }
+    with caplog.at_level(logging.INFO, "retroprop"):
+        assert_same(trained("cupy", **options), trained("numpy", **options), factor=2.0)
+    assert "descended is left out" not in caplog.text
+
+
+@pytest.mark.parametrize("hidden", ["relu", "gelu_tanh"])
+def test_more_within_products_is_the_same_to_their_precision(cupy, no_warnings, monkeypatch, hidden):
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    monkeypatch.setattr(CupyRuntime, "fastest", lambda self, ways: len(ways) - 1)
+    _, history = trained("cupy", hidden=hidden, precision="tf32")
+    _, reference = trained("numpy", hidden=hidden)
+    np.testing.assert_allclose(history.cost, reference.cost, rtol=5e-3)
+
+
+def test_steps_of_pytorch_are_graphs(no_warnings, monkeypatch):
+    backend = open_backend("torch:cuda")
+    from retroprop.backends import torch_graphs
+
+    whole, replayed = torch_graphs.captured, []
+
+    def counted(work, device):
+        replay, results = whole(work, device)
+        return lambda: replayed.append(1) or replay(), results
+
+    monkeypatch.setattr(torch_graphs.GraphedStep.__init__, "__defaults__", (counted,))
+    assert_same(trained(backend), trained("numpy"), factor=2.0)
+    assert len(replayed) > 3 * 18 - 2
+
+
 def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
     """A capture refuses whatever would wait for the device, so that a step that is a graph waits for nothing."""
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
@@ -104,7 +145,8 @@ def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "listed", ["graph", "fork", "lt", "epilogue", "autotune", "kernels", "pinned", "graph,lt,epilogue,kernels"]
+    "listed",
+    ["graph", "fork", "lt", "epilogue", "update", "autotune", "kernels", "pinned", "graph,lt,epilogue,kernels"],
 )
 def test_each_part_can_be_switched_off(cupy, listed, monkeypatch):
     from retroprop.backends.cuda.cupy_runtime import products_here

@@ -15,16 +15,20 @@ from test_cuda_captured import assert_same_training, trained
 import retroprop as rp
 from retroprop.backends import Backend
 from retroprop.backends.backend import PLAIN
-from retroprop.backends.cuda import switches
+from retroprop.backends.cuda import switches, tuning
 from retroprop.backends.cuda.captured import CudaStep
+from retroprop.backends.cuda.cublaslt import Heuristic
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 PATH = Path(rp.__file__).parent / "backends" / "cuda" / "cupy_runtime.py"
 
 
 @pytest.fixture
-def made(monkeypatch):
+def made(monkeypatch, tmp_path):
     """Return what makes the module over a library of products."""
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(tuning, "_known", {})
 
     def make(library=None):
         monkeypatch.setitem(sys.modules, "cupy", cupy_on_the_host.module())
@@ -83,6 +87,29 @@ def test_a_training_is_numpys(own, options, made, caplog):
     assert library.types[-1] == (70 if dtype == "float64" else compute)
 
 
+@pytest.mark.parametrize("own", [{}, {"precision": "tf32"}], ids=["highest", "tf32"])
+def test_a_training_with_more_in_its_products_is_numpys(own, made, caplog, monkeypatch):
+    """The later of two ways is taken for the faster: gelu, the last sums of δ and the update are in the products."""
+    module, library = made()
+    monkeypatch.setattr(module.CupyRuntime, "fastest", lambda self, ways: len(ways) - 1)
+    rate = rp.optimizers.SGD(rp.schedules.Exponential(0.5, decay=0.9))
+    options = {
+        "sizes": (6, 8, 16, 3),
+        "epochs": 2,
+        "batch_size": 12,
+        "optimizer": rate,
+        "net_options": {"hidden": "gelu_tanh"},
+    }
+    backend = OverTheModule(module)
+    with caplog.at_level(logging.INFO, "retroprop"):
+        found = trained(backend, **options, **own)
+    assert caplog.text == ""
+    assert_same_training(found, trained("numpy", **options))
+    described = [what["attributes"] for what in library.made.values() if "scale" in what]
+    assert [1 for attributes in described if attributes.get(2) == 1]
+    assert {attributes.get(7, 1) for attributes in described} == ({1, 164, 208, 512} if own else {1})
+
+
 def test_each_part_can_be_switched_off(made, monkeypatch):
     for listed, graphs in (
         ("graph", False),
@@ -90,6 +117,7 @@ def test_each_part_can_be_switched_off(made, monkeypatch):
         ("epilogue", True),
         ("autotune", True),
         ("fork", True),
+        ("update", True),
         ("", True),
     ):
         monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)
@@ -140,6 +168,43 @@ def test_what_waits_within_a_step_ends_the_capture_and_not_the_training(made, ca
     assert_same_training(found, trained("numpy", sizes=SIZES, epochs=1, batch_size=20))
     assert "synchronous API calls are disallowed" in caplog.text
     assert gc.isenabled()
+
+
+def test_what_was_measured_is_not_measured_again(made, monkeypatch, tmp_path):
+    """The next process finds it in the cache; what cublasLt no longer offers is measured anew."""
+    module, _ = made()
+    measured, offered, chosen = [], [3, 1, 2], []
+    monkeypatch.setattr(module.Call, "_heuristic", lambda call: [heuristic(number) for number in offered])
+    monkeypatch.setattr(module.Call, "choose", lambda call, number: chosen.append(offered[number]))
+    monkeypatch.setattr(module.CupyRuntime, "_seconds", lambda self, ways: measured.append(1) or 1.0 / offered[-1])
+
+    def product(shape=(2, 3)):
+        del measured[:], chosen[:]
+        monkeypatch.setattr(tuning, "_known", {})  # as a new process has it
+        x, result = (
+            cupy_on_the_host.empty(8 * m * n, "uint8").view("float64").reshape(m, n)
+            for m, n in (shape, (shape[0], shape[0]))
+        )
+        module.CupyRuntime().product(x, x.T, result)
+        return len(measured), chosen[-1]
+
+    assert product() == (3, 3)  # all alike: the first
+    offered[:] = [2, 3, 4]
+    assert product() == (0, 3)
+    assert product((4, 5)) == (3, 2)
+    assert product() == (0, 3)
+    offered[:] = [5, 6]
+    assert product() == (2, 5)
+    assert product() == (0, 5)
+    for path in (tmp_path / "retroprop" / "products").iterdir():
+        path.write_text("{")
+    assert product() == (2, 5)
+
+
+def heuristic(number):
+    found = Heuristic()
+    found.algorithm.data[0] = number
+    return found
 
 
 def test_what_was_described_to_the_library_is_given_back(made):

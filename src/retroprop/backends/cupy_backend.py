@@ -10,7 +10,7 @@ import cupy
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.captured import CudaStep
-from retroprop.backends.cuda.cupy_runtime import CupyRuntime, products_here
+from retroprop.backends.cuda.cupy_runtime import CupyRuntime, device_name, products_here
 from retroprop.backends.cuda.pinned import pinned
 from retroprop.backends.memory import DeviceMemory
 from retroprop.backends.staging import Staging
@@ -59,8 +59,7 @@ class CupyBackend(Backend):
         return str(self.device.id)
 
     def model(self) -> str:
-        name = cupy.cuda.runtime.getDeviceProperties(self.device.id)["name"]
-        return name.decode() if isinstance(name, bytes) else str(name)
+        return device_name(self.device.id)
 
     def belongs(self, x: Any) -> bool:
         return isinstance(x, cupy.ndarray)

@@ -8,7 +8,9 @@ import array_api_compat.torch
 import torch
 
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
+from retroprop.backends.cuda import switches
 from retroprop.backends.memory import DeviceMemory
+from retroprop.backends.torch_graphs import GraphedStep
 from retroprop.backends.tracing import numba_kernels
 from retroprop.backends.tracing.captured import Captured
 from retroprop.backends.tracing.torch_calls import TorchCalls, called
@@ -89,4 +91,7 @@ class TorchBackend(Backend):
         plain = super().capture(step)
         if self.device.type == "cpu" and numba_kernels.worthwhile(step, demands.work):
             return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)
-        return Captured(step, plain, donate, TorchCalls(self.device), called)
+        replayed = Captured(step, plain, donate, TorchCalls(self.device), called)
+        if self.device.type == "cuda" and donate and switches.enabled("graph"):
+            return GraphedStep(replayed, donate, self.device)
+        return replayed

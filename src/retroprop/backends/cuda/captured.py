@@ -2,14 +2,19 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda.calls import Rewrite
+from retroprop.backends.cuda.descent import descended
+from retroprop.backends.cuda.gelu import gelus
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE
 from retroprop.backends.cuda.program import Program, given_nodes, planned
 from retroprop.backends.cuda.runtime import Launch, Runtime
+from retroprop.backends.cuda.sums import summed
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.captured import plan_of
 from retroprop.backends.tracing.graph import Node, NotTraceableError
@@ -219,9 +224,6 @@ class Replay:
         for _ in range(many):
             self.program.run()
 
-    def _forking(self) -> None:
-        self.program.run(forked=True)
-
     def _capture(self, steps: int) -> None:
         def launches() -> None:
             for _ in range(steps):
@@ -238,7 +240,7 @@ class Replay:
 
     def _try(self) -> None:
         """Do one step launch by launch, capture it, do it again from the same state, and see that all is the same."""
-        state, ran = self._state(), False
+        state, ran, plain = self._state(), False, self.program
         try:
             before = self._copies(state)
             self.program.run()  # compiles and loads what is not yet, which no graph may do
@@ -247,16 +249,61 @@ class Replay:
         except MemoryError as error:
             self._refuse(f"there is no memory for a copy to try it on: {error}")
             return None if ran else self.program.run()
-        self._forked = bool(self.program.beside) and self._runtime.fastest([[self._forking], [self.program.run]]) == 0
+        self._forked = self._forks()
+        self._rewrite(state, before)
+        if self.program is not plain and not self._does(state, before, after):
+            log.warning("products with more in them did not do what is done without, and are left out.")
+            self.program, self._forked = plain, False
+        if not self._graphs and self._captures and not self._does(state, before, after):
+            self._refuse("a graph did not do what its launches do")
+        if not self._captures:
+            self.program = plain
+            self._restore(state, after)  # what was measured ran, too
+        return None
+
+    def _does(self, state: list[Array], before: list[Array], after: list[Array]) -> bool:
+        """Capture one step, do it, and return whether it did the same; True if none is to be had, which is said."""
         self._capture(1)
         if not self._captures:
-            return self._restore(state, after)  # what was measured ran, too
+            return True
         self._restore(state, before)
         self._graphs[1]()
         if not self._same(state, after):
-            self._restore(state, after)
-            self._refuse("a graph did not do what its launches do")
-        return None
+            self._graphs = {}
+            return False
+        return True
+
+    def _forks(self) -> bool:
+        """Return whether a step is faster with products beside others."""
+        ways: list[list[Launch]] = [[partial(self.program.run, forked=True)], [self.program.run]]
+        return bool(self.program.beside) and self._runtime.fastest(ways) == 0
+
+    def _rewrite(self, state: list[Array], before: list[Array]) -> None:
+        """Put more into the products, one way after another, as long as a step is faster for it."""
+        for rewrite in rewrites_for(self._runtime):
+            best, forked = self.program, self._forked
+            instructions = rewrite(self._plan, best.instructions)
+            if instructions is None:
+                continue
+            try:
+                self.program = Program(
+                    self._plan, self._runtime, self._memory, self._given,
+                    instructions=instructions, numbers=best.numbers,
+                )  # fmt: skip
+                self._restore(state, before)  # and its tick: what is measured may do some 40 of those prepared
+                self._forked = self._forks()
+                self._restore(state, before)
+                ways: list[list[Launch]] = [
+                    [partial(best.run, forked=forked)],
+                    [partial(self.program.run, forked=self._forked)],
+                ]
+                faster = self._runtime.fastest(ways) == 1
+            except Exception as error:
+                # No algorithm for it, as a rule; whatever it is, there is a way without.
+                log.info("%s is left out: %s: %s", rewrite.__name__, type(error).__name__, error)
+                faster = False
+            if not faster:
+                self.program, self._forked = best, forked
 
     def _copies(self, arrays: list[Array]) -> list[Array]:
         return [self._runtime.copied(array) for array in arrays]
@@ -285,6 +332,13 @@ class Replay:
         assert self.program.costs is not None
         dtype = numpy.dtype(str(self.program.costs.dtype))
         return self._runtime.array(self._runtime.empty(many * dtype.itemsize), 0, (many,), dtype)
+
+
+def rewrites_for(runtime: Runtime) -> list[Rewrite]:
+    """Return what may be put into products on a device, in the order in which it is tried."""
+    epilogues: list[Rewrite] = [gelus, summed] if runtime.epilogues else []
+    found = [*epilogues, descended] if runtime.descends else epilogues
+    return found if runtime.measures else []
 
 
 def _is_number(leaf: Any) -> bool:

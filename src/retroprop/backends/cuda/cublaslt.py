@@ -1,7 +1,8 @@
 """Matrix products by cublasLt, called through ctypes: within a CUDA graph too, where CuPy's own are refused.
 
 Numbers and sizes are those of cublasLt.h (CUDA 12 and 13, which do not differ here). `alpha` and `beta` are on the
-host, so a graph has them fixed; the workspace is given, so that nothing is allocated in a graph.
+host, so that a graph has them fixed, or on the device, and read at each replay. The workspace is given, so that nothing
+is allocated in a graph.
 """
 
 import ctypes
@@ -25,14 +26,16 @@ COMPUTE = {
 }
 REAL = {"float32": REAL_32, "float64": REAL_64}
 # cublasLtMatmulDescAttributes_t
-TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 3, 4, 7, 8, 11, 12
+POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 2, 3, 4, 7, 8, 11, 12
+ON_DEVICE = 1  # cublasLtPointerMode_t: alpha and beta are read on the device, when the product is computed
 # cublasLtMatmulPreferenceAttributes_t
 MAX_WORKSPACE, REDUCTION_SCHEMES, ALIGNMENT_A, ALIGNMENT_B, ALIGNMENT_C, ALIGNMENT_D = 1, 3, 5, 6, 7, 8
 # cublasLtReductionScheme_t: how the parts of a split sum come together; IN_PLACE adds them as they arrive
 ALL_SCHEMES, IN_PLACE = 0x7, 0x1
 # cublasLtEpilogue_t
 EPILOGUES = {
-    "none": 1, "relu_aux": 130, "relu_aux_bias": 134, "drelu": 136, "drelu_bgrad": 152,
+    "none": 1, "relu_aux": 130, "relu_aux_bias": 134, "drelu": 136, "drelu_bgrad": 152, "gelu_aux": 160,
+    "gelu_aux_bias": 164, "dgelu": 192, "dgelu_bgrad": 208, "bgradb": 512,
 }  # fmt: skip
 TRANSPOSE = 1
 SUCCESS = 0
@@ -44,6 +47,11 @@ class Algorithm(ctypes.Structure):
     """cublasLtMatmulAlgo_t."""
 
     _fields_ = (("data", c_uint64 * 8),)
+
+    @property
+    def name(self) -> str:
+        """What tells it from others of the same version of the library."""
+        return bytes(self).hex()
 
 
 class Heuristic(ctypes.Structure):
@@ -175,6 +183,8 @@ class Call:
         Address and size of memory that no other product uses at the same time.
     alpha, beta : float
         The factors.
+    factors : int
+        The address of alpha and beta on the device, in the dtype of the product, in place of those; 0 for none.
     epilogue : Epilogue
         What else is done.
     deterministic : bool
@@ -197,6 +207,7 @@ class Call:
         *,
         alpha: float = 1.0,
         beta: float = 0.0,
+        factors: int = 0,
         epilogue: Epilogue | None = None,
         deterministic: bool = False,
     ) -> None:
@@ -206,9 +217,13 @@ class Call:
         real = REAL[dtype]
         scalar = c_float if dtype == "float32" else ctypes.c_double
         self._alpha, self._beta = scalar(alpha), scalar(beta)
+        self._factors: tuple[Any, Any] = byref(self._alpha), byref(self._beta)
         self._operation = self._create("MatmulDesc", COMPUTE[dtype, precision], real)
         self._set(TRANSA, c_int(TRANSPOSE if product.a.transposed else 0))
         self._set(TRANSB, c_int(TRANSPOSE if product.b.transposed else 0))
+        if factors:
+            self._set(POINTER_MODE, c_int(ON_DEVICE))
+            self._factors = c_void_p(factors), c_void_p(factors + ctypes.sizeof(scalar))
         if epilogue is not None and epilogue.kind != "none":
             self._epilogue(epilogue)
         self._layouts = [self._layout(real, matrix) for matrix in (product.a, product.b, product.d)]
@@ -266,8 +281,8 @@ class Call:
         a, b, d = self.addresses
         layout_a, layout_b, layout_d = self._layouts
         self._arguments = (
-            self._lt.handle, self._operation, byref(self._alpha), c_void_p(a), layout_a, c_void_p(b), layout_b,
-            byref(self._beta), c_void_p(d), layout_d, c_void_p(d), layout_d, byref(self._algorithm),
+            self._lt.handle, self._operation, self._factors[0], c_void_p(a), layout_a, c_void_p(b), layout_b,
+            self._factors[1], c_void_p(d), layout_d, c_void_p(d), layout_d, byref(self._algorithm),
             c_void_p(self._workspace[0]), c_size_t(self._workspace[1]),
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import inf
@@ -11,7 +11,7 @@ from typing import Any
 import cupy
 import numpy
 
-from retroprop.backends.cuda import switches
+from retroprop.backends.cuda import switches, tuning
 from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue, alignment
 from retroprop.backends.cuda.layout import Product, product_of
 from retroprop.backends.cuda.libraries import open_library
@@ -20,7 +20,6 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 MOST_ALGORITHMS, REPEATS = 5, 8
-_fastest: dict[Hashable, int] = {}  # of the algorithms of a product, for the life of the process
 
 
 class CupyRuntime(Runtime):
@@ -45,7 +44,8 @@ class CupyRuntime(Runtime):
         self.forks = self.graphs and switches.enabled("fork")
         # cublasLt's relu makes 0 of NaN, and ours does not.
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
-        self._measures = self.graphs and not deterministic and switches.enabled("autotune")
+        self.measures = self.graphs and not deterministic and switches.enabled("autotune")
+        self.descends = self.measures and switches.enabled("update")
 
     # Memory -------------------------------------------------------------------------------------------------------
 
@@ -89,7 +89,14 @@ class CupyRuntime(Runtime):
         return bool(same.all())
 
     def product(
-        self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None, *, beside: bool = False
+        self,
+        first: Array,
+        second: Array,
+        result: Array,
+        epilogue: Epilogue | None = None,
+        *,
+        factors: Array | None = None,
+        beside: bool = False,
     ) -> Launch:
         if self._lt is None:
             return self._by_others(first, second, result)
@@ -100,32 +107,36 @@ class CupyRuntime(Runtime):
         call = Call(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
             str(result.dtype), self._precision, (workspace.data.ptr, WORKSPACE_BYTES),
-            epilogue=epilogue, deterministic=self._deterministic,
+            factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, workspace
+        keep = first, second, result, factors, workspace
 
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
 
-        if self._measures:
-            device, aligned = cupy.cuda.runtime.getDevice(), tuple(map(alignment, call.addresses))
-            kind = "" if epilogue is None else epilogue.kind
-            self._tune(call, launch, (device, call.product, str(result.dtype), self._precision, kind, aligned))
+        if self.measures:
+            aligned = tuple(map(alignment, call.addresses))
+            kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
+            about = call.product, str(result.dtype), self._precision, kind, aligned, WORKSPACE_BYTES
+            self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
         return launch
 
-    def _tune(self, call: Call, launch: Launch, key: Hashable) -> None:
+    def _tune(self, call: Call, launch: Launch, what: tuple[Any, ...]) -> None:
         """Take the fastest of cublasLt's algorithms; its own order of them is right nine times of ten."""
-        if key not in _fastest:
-            many = min(len(call.algorithms), MOST_ALGORITHMS)
+        names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
+        best = tuning.recalled(what)
+        if best not in names:  # not measured yet, or the library offers others now
             seconds = []
-            for number in range(many):
+            for number in range(len(names)):
                 call.choose(number)
                 seconds.append(self._seconds([launch]))
-            _fastest[key] = min(range(many), key=seconds.__getitem__)
-        call.choose(_fastest[key])
+            best = names[min(range(len(names)), key=seconds.__getitem__)]
+            if min(seconds) < inf:
+                tuning.remember(what, best)
+        call.choose(names.index(best))
 
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
-        if not self._measures:
+        if not self.measures:
             return 0
         return min(range(len(ways)), key=[self._seconds(way) for way in ways].__getitem__)
 
@@ -220,6 +231,13 @@ def compiled(text: str, device: int) -> Callable[..., None]:
     kernel.compile()
     found: Callable[..., None] = kernel
     return found
+
+
+@lru_cache(maxsize=16)
+def device_name(device: int) -> str:
+    """Return what a device is called, as "NVIDIA H200"."""
+    name = cupy.cuda.runtime.getDeviceProperties(device)["name"]
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 @lru_cache(maxsize=16)

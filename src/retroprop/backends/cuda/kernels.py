@@ -97,3 +97,31 @@ def advance_source(ctype: str) -> str:
         f'extern "C" __global__ void retroprop_kernel({ctype} *costs, const {ctype} *cost, long long *tick) {{\n'
         "  costs[*tick] = *cost;\n  *tick += 1;\n}\n"
     )
+
+
+def factors_source(ctype: str, row: str) -> str:
+    """Return the kernel that makes alpha and beta of a step's products: −η and 1.
+
+    Parameters
+    ----------
+    ctype : str
+        Of the factors.
+    row : str
+        Where η stands in the table, as an expression of `tick`.
+    """
+    given = f"{ctype} *factors, const double *table, const long long *tick"
+    return (
+        f'extern "C" __global__ void retroprop_kernel({given}) {{\n'
+        f"  factors[0] = -{ctype}(table[{row}]);\n  factors[1] = 1;\n}}\n"
+    )
+
+
+def descent_source(ctype: str, size: int, row: str) -> str:
+    """Return the kernel that takes `size` numbers down their gradients; `row` is as for `factors_source`."""
+    given = f"{ctype} *theta, const {ctype} *grad, const double *table, const long long *tick"
+    return (
+        f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({given}) {{\n'
+        f"  const {ctype} eta = {ctype}(table[{row}]);\n"
+        f"  for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {size}LL; k += gridDim.x * {THREADS}LL)\n"
+        "    theta[k] = theta[k] - eta * grad[k];\n}\n"  # θ ← θ − η g
+    )

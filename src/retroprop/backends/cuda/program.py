@@ -8,11 +8,20 @@ from typing import Any
 import numpy
 
 from retroprop.backends.cuda.beside import products_beside
+from retroprop.backends.cuda.calls import Call, Descent
 from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
 from retroprop.backends.cuda.epilogues import backward_of, forward_of
-from retroprop.backends.cuda.geometry import THREADS
+from retroprop.backends.cuda.geometry import MOST_BLOCKS, THREADS
 from retroprop.backends.cuda.head import HEAD
-from retroprop.backends.cuda.kernels import advance_source, cast, copied, gather_blocks, gather_source
+from retroprop.backends.cuda.kernels import (
+    advance_source,
+    cast,
+    copied,
+    descent_source,
+    factors_source,
+    gather_blocks,
+    gather_source,
+)
 from retroprop.backends.cuda.layout import mask_bytes, mask_leading
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
@@ -52,6 +61,10 @@ class Program:
         The memory of the training.
     given : dict
         The arrays that are read where they are, by index of the node.
+    instructions : sequence of Instruction, optional
+        What is done in place of the plan's own, in the same places of memory.
+    numbers : sequence of Node
+        What a row of the table holds already.
 
     Attributes
     ----------
@@ -74,15 +87,25 @@ class Program:
         If the plan has something that is no kernel, product or copy.
     """
 
-    def __init__(self, plan: Plan, runtime: Runtime, memory: Memory, given: dict[int, Array]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        runtime: Runtime,
+        memory: Memory,
+        given: dict[int, Array],
+        *,
+        instructions: Sequence[Instruction] | None = None,
+        numbers: Sequence[Node] = (),
+    ) -> None:
+        self.instructions = plan.instructions if instructions is None else instructions
         self.plan, self.runtime, self._own, self._given = plan, runtime, memory, given
         arguments = plan.recording.arguments
         if any(i not in plan.kept and _nodes(arguments[i]) for i in plan.recording.donated):
             raise NotTraceableError("what is given away does not come back in its place.")
         self._block = memory.block(plan.nbytes)
         self._arrays: dict[int, Array] = {}
-        self.numbers: list[Node] = []
-        self._slots: dict[int, int] = {}
+        self.numbers = list(numbers)
+        self._slots = {node.index: slot for slot, node in enumerate(self.numbers)}
         self._weak = [node for node in plan.wanted if node.weak and node.op in _HOST]
         self.kept = {i: memory.trees.setdefault(i, tree.mapped(arguments[i], self.array)) for i in plan.kept}
         self.table = memory.own("table", (STEPS, STRIDE), "float64")
@@ -92,22 +115,24 @@ class Program:
         n_rows = 1 if self.rows is None else self.rows.size
         self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, 64)
         self.order = memory.own("order", (self.steps, n_rows), "int64")
-        runtime.clear(self.order)  # what is measured runs before there is an order: its rows must be there
+        if instructions is None:
+            runtime.clear(self.order)  # what is measured runs before there is an order: its rows must be there
         copies = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
         self.launches = [(-1, launch) for launch in copies]
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
+        self._factors: Array | None = None
         self._masks: dict[int, Epilogue] = {}
         where = lambda node: runtime.address(self.array(node))  # noqa: E731
-        self.beside = products_beside(plan.instructions, plan.places, where) if runtime.forks else {}
-        waiting = list(plan.instructions)
+        self.beside = products_beside(self.instructions, plan.places, where) if runtime.forks else {}
+        waiting = list(self.instructions)
         while waiting:
-            at = len(plan.instructions) - len(waiting)
+            at = len(self.instructions) - len(waiting)
             self.launches += [(at, launch) for launch in self._lowered(waiting)]
         if self.cost is not None and self.costs is not None and not self._ticked:
             text = advance_source(TYPES[self.cost.dtype.name])
             ends = runtime.kernel(text, (1, 1, 1), 1, [self.costs, self.array(self.cost), self.tick])
-            self.launches.append((len(plan.instructions), ends))
+            self.launches.append((len(self.instructions), ends))
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
@@ -174,9 +199,13 @@ class Program:
         one = waiting.pop(0)
         if one.loop is not None:
             return [self._loop(one)]
+        if isinstance(one, Call):
+            return [self._called(one, beside=len(self.instructions) - len(waiting) - 1 in self.beside)]
+        if isinstance(one, Descent):
+            return [self._descended(one)]
         node = one.nodes[0]
         if node.op == "matmul" and node.ndim == 2:
-            return self._product(node, waiting)
+            return self._product(one, waiting)
         if node.op == "gather":
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
@@ -190,15 +219,16 @@ class Program:
                 return [self._loop(Instruction(loop=loop, stores=[node]))]
         raise NotTraceableError(f"{node.op} of shape {node.shape} is not launched.")
 
-    def _product(self, node: Node, waiting: list[Instruction]) -> list[Launch]:
+    def _product(self, one: Instruction, waiting: list[Instruction]) -> list[Launch]:
         """Return a product, with what follows where one call does both and is faster."""
+        node = one.nodes[0]
         first, second = (self.array(operand) for operand in node.operands)
-        at = len(self.plan.instructions) - len(waiting) - 1
+        at = len(self.instructions) - len(waiting) - 1
         plain = self.runtime.product(first, second, self.array(node), beside=at in self.beside)
         if not self.runtime.epilogues or not waiting or at in self.beside:
             return [plain]
         fused = forward_of(self.plan, node, waiting[0])
-        fused = fused or backward_of(self.plan, node, waiting[0], set(self._masks), at)
+        fused = fused or backward_of(self.plan, node, waiting[0], set(self._masks), self.plan.instructions.index(one))
         if fused is None:
             return [plain]
         try:
@@ -216,6 +246,41 @@ class Program:
         if fused.kind.startswith("relu"):
             self._masks[fused.result.index] = mask
         return [together]
+
+    def _called(self, one: Call, *, beside: bool) -> Launch:
+        """Return a product with what it does besides, or that is an update."""
+        first, second = (self.array(operand) for operand in one.nodes[0].operands)
+        assert one.result is not None
+        epilogue = (
+            None
+            if one.kind == "none"
+            else Epilogue(
+                one.kind,
+                bias=0 if one.vector is None else self.runtime.address(self.array(one.vector)),
+                aux=0 if one.aux is None else self.runtime.address(self.array(one.aux)),
+                aux_leading=0 if one.aux is None else one.aux.shape[1],
+            )
+        )
+        factors = None if one.eta is None else self._factors_of(one.eta, one.result)
+        return self.runtime.product(first, second, self.array(one.result), epilogue, factors=factors, beside=beside)
+
+    def _factors_of(self, eta: Node, theta: Node) -> Array:
+        """Return the factors of the products that are updates, which the first launch of a step makes."""
+        if self._factors is None:
+            # What is measured before there is a step must not be spared the work, as by a factor of 0.
+            self._factors = self.runtime.constant([-1e-3, 1.0], theta.dtype)
+            text = factors_source(TYPES[theta.dtype.name], f"*tick * {STRIDE} + {self._slot(eta)}")
+            arguments = [self._factors, self.table, self.tick]
+            self.launches.insert(0, (-1, self.runtime.kernel(HEAD + text, (1, 1, 1), 1, arguments)))
+        return self._factors
+
+    def _descended(self, one: Descent) -> Launch:
+        first, size = one.stores[0], sum(node.size for node in one.stores)
+        flat = [self.array(nodes[0]).reshape(-1) for nodes in (one.stores, one.grads)]
+        row = f"(*tick - {int(self._ticked)}) * {STRIDE} + {self._slot(one.eta)}"
+        blocks = (min(-(-size // THREADS), MOST_BLOCKS), 1, 1)
+        text = descent_source(TYPES[first.dtype.name], size, row)
+        return self.runtime.kernel(HEAD + text, blocks, THREADS, [*flat, self.table, self.tick])
 
     def _mask(self, activation: Node) -> Epilogue:
         """Return room for the mask of an activation."""

@@ -24,11 +24,17 @@ class Runtime(ABC):
         Whether launches of a graph may run beside one another.
     epilogues : bool
         Whether a product can do what an `Epilogue` says besides.
+    measures : bool
+        Whether `fastest` finds out by time; else it is the first of the ways.
+    descends : bool
+        Whether a product may be an update: its factors are on the device, so that a graph does not have them fixed.
     """
 
     graphs: bool = False
     forks: bool = False
     epilogues: bool = False
+    measures: bool = False
+    descends: bool = False
 
     @abstractmethod
     def empty(self, nbytes: int) -> Array:
@@ -56,9 +62,19 @@ class Runtime(ABC):
 
     @abstractmethod
     def product(
-        self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None, *, beside: bool = False
+        self,
+        first: Array,
+        second: Array,
+        result: Array,
+        epilogue: Epilogue | None = None,
+        *,
+        factors: Array | None = None,
+        beside: bool = False,
     ) -> Launch:
-        """Return the launch of result = first @ second; `beside` others it needs memory of its own to work in."""
+        """Return the launch of result = first @ second; `beside` others it needs memory of its own to work in.
+
+        With `factors`, two numbers on the device, it is factors[0] (first @ second) + factors[1] result.
+        """
 
     @abstractmethod
     def beside(self, launch: Launch) -> Launch:

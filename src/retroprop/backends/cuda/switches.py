@@ -7,6 +7,7 @@ PARTS = {
     "kernels": "generated kernels: steps are replayed by CuPy's own calls",
     "lt": "products by cublasLt: by cuTENSOR or cupy.matmul instead",
     "epilogue": "bias, activation and sums within a product",
+    "update": "SGD's update within the product that is the gradient",
     "autotune": "measuring which algorithm, and which of a product with an epilogue and two calls, is the faster",
     "fork": "gradients beside the deltas: one launch after another within a graph, too",
     "graph": "CUDA graphs: every launch is made by itself",

@@ -9,16 +9,15 @@ import importlib.util
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from retroprop.backends import user_cache
 from retroprop.backends.tracing.fusion import base_of
 from retroprop.backends.tracing.graph import Node
 from retroprop.backends.tracing.numba_expressions import can_loop, fits_loop
@@ -146,11 +145,9 @@ def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
 def _imported(name: str, source: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
-    path = _folder() / f"{name}.py"
-    if not path.exists() or path.read_text() != source:
-        written = path.with_suffix(f".{os.getpid()}")
-        written.write_text(source)
-        written.replace(path)
+    path = user_cache.folder("loops") / f"{name}.py"
+    if not path.exists() or path.read_text(encoding="utf-8") != source:
+        user_cache.replaced(path, source)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -158,22 +155,3 @@ def _imported(name: str, source: str) -> ModuleType:
     spec.loader.exec_module(module)
     sys.modules[name] = module
     return module
-
-
-@lru_cache(maxsize=1)
-def _folder() -> Path:
-    """Return the folder of the sources and of what Numba makes of them: in the user's cache, else a temporary one.
-
-    What lies there is run, so nobody else may be able to write to it.
-    """
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "retroprop" / "loops"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        found = folder.stat()
-        if not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022):
-            return folder
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
-        pass
-    return Path(tempfile.mkdtemp(prefix="retroprop-"))

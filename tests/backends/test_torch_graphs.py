@@ -1,0 +1,131 @@
+"""PyTorch's steps as graphs, over a graph that is the step done again: what is copied, tried, replayed, given up."""
+
+import logging
+
+import numpy as np
+import pytest
+from test_cuda_captured import assert_same_training, data, trained
+
+import retroprop as rp
+from retroprop.backends.backend import PLAIN
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from retroprop.backends.torch_backend import TorchBackend  # noqa: E402
+from retroprop.backends.torch_graphs import GraphedStep  # noqa: E402
+from retroprop.backends.tracing import tree  # noqa: E402
+from retroprop.backends.tracing.captured import Captured  # noqa: E402
+from retroprop.backends.tracing.torch_calls import TorchCalls, called  # noqa: E402
+
+
+class Graphs:
+    """Captures by doing the work; a replay does it again, into the memory of the first results."""
+
+    def __init__(self):
+        self.captured, self.replayed = 0, 0
+
+    def __call__(self, work, device):
+        self.captured += 1
+        results = work()
+
+        def replay():
+            self.replayed += 1
+            for old, new in zip(tree.leaves(results), tree.leaves(work()), strict=True):
+                old.copy_(new)
+
+        return replay, results
+
+
+class GraphedTorch(TorchBackend):
+    """PyTorch on the CPU, with the steps of a GPU."""
+
+    def __init__(self, graphs):
+        super().__init__("cpu")
+        self.graphs = graphs
+
+    def capture(self, step, *, donate=(), demands=PLAIN):
+        recorded = Captured(step, super().capture(step), donate, TorchCalls(self.device), called)
+        return GraphedStep(recorded, donate, self.device, self.graphs) if donate else recorded
+
+
+def compared(graphs, dtype="float32", **options):
+    options = {"sizes": (6, 8, 3), "dtype": dtype} | options
+    net, history = trained(GraphedTorch(graphs), **options)
+    assert all(isinstance(leaf, torch.Tensor) for leaf in net.parameters.leaves)
+    assert_same_training((net, history), trained("numpy", **options), dtype)
+
+
+WEIGHT = np.linspace(0.5, 2.0, 59)
+SCHEDULED = rp.schedules.Exponential(0.1, decay=0.9)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"optimizer": rp.optimizers.SGD(SCHEDULED, momentum=0.9)}, {"optimizer": rp.optimizers.SGD(SCHEDULED)},
+    {"optimizer": rp.optimizers.AdamW(SCHEDULED)}, {"dtype": "float64"}, {"sample_weight": WEIGHT}, {"clip_norm": 0.5},
+    {"net_options": {"dropout": 0.3}}, {"metrics": ["accuracy"], "validation_data": data(20, 5)}, {"shuffle": False},
+    {"batch_size": None, "epochs": 8}, {"net_options": {"l2": 0.01, "hidden": "tanh"}},
+    {"optimizer": "rmsprop"}, {"optimizer": "lion"},
+], ids=str)  # fmt: skip
+def test_a_training_is_numpys(options):
+    graphs = Graphs()
+    compared(graphs, **options)
+    # the first two of a form are launched one by one, the third is tried
+    assert graphs.replayed > 3
+    assert graphs.captured <= 2
+
+
+def test_the_smaller_batch_of_each_epoch_has_a_graph_of_its_own():
+    graphs = Graphs()
+    compared(graphs, epochs=5)
+    assert graphs.captured == 2
+    assert graphs.replayed == 5 * 15 - 2 * 2  # the first two of a form are not
+
+
+def test_a_graph_that_fails_leaves_the_launches(caplog):
+    def refuse(work, device):
+        work()
+        raise RuntimeError("no graph today")
+
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        compared(refuse)
+    (record,) = caplog.records  # said once
+    assert "RuntimeError: no graph today" in record.getMessage()
+
+
+def test_a_graph_that_does_something_else_is_not_trusted(caplog):
+    class Twice(Graphs):
+        def __call__(self, work, device):
+            replay, results = super().__call__(work, device)
+            return lambda: (replay(), replay()), results
+
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        compared(Twice())
+    (record,) = caplog.records
+    assert "a graph did not do what its launches do" in record.getMessage()
+
+
+def test_without_memory_to_try_a_graph_steps_are_launched(caplog, monkeypatch):
+    graphs = Graphs()
+    whole = torch.Tensor.clone
+    monkeypatch.setattr(torch.Tensor, "clone", lambda x: full() if x.shape == (8, 6) else whole(x))
+
+    def full():
+        raise torch.OutOfMemoryError("full")
+
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        trained(GraphedTorch(graphs))
+    assert "no memory for a copy to try it on: full" in caplog.text
+    assert graphs.captured == 0
+
+
+def test_other_data_of_the_same_form_are_not_those_of_the_graph():
+    """A graph reads the data it was made of; others of their form go the slower way, and are not lost."""
+    graphs = Graphs()
+    backend = GraphedTorch(graphs)
+    step = backend.capture(lambda operations, w, x, number: (w + number * operations.xp.sum(x, axis=0),), donate=(0,))
+    x, other = torch.ones((5, 3)), torch.full((5, 3), 2.0)
+    w, expected = torch.zeros(3), 0.0
+    for k, given in enumerate([x, x, x, x, other, x, other, other, x]):
+        (w,) = step(w, given, float(k))
+        expected += k * 5.0 * float(given[0, 0])
+        assert w.tolist() == [expected] * 3
