@@ -22,6 +22,7 @@ from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.layout import product_of
 from retroprop.backends.cuda.runtime import Runtime
 from retroprop.backends.numpy_backend import NumpyBackend
+from retroprop.core.operations import Operations
 from retroprop.functions.activations import GELUTanh
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
@@ -140,12 +141,24 @@ def seen(shape, dtype, address):
     return np.frombuffer(room, dtype).reshape(shape)
 
 
+def widened(bits):
+    """Return what 16 bits are as bfloat16; other numbers are what they are."""
+    return (bits.astype("uint32") << 16).view("float32") if bits.dtype == "uint16" else bits
+
+
+def in_bfloat16(numbers):
+    """Return float32 rounded to bfloat16, to the nearest, of two equally near ones to the even, as its 16 bits."""
+    bits = np.ascontiguousarray(numbers, "float32").view("uint32").astype("uint64")
+    nearest = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.where(np.isnan(numbers), bits >> 16 | 0x40, nearest).astype("uint16")
+
+
 class HostRuntime(Runtime):
     """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
 
-    def __init__(self, *, graphs=True, epilogues=False, descends=False, choice=0):
+    def __init__(self, *, graphs=True, epilogues=False, descends=False, rounds=False, choice=0):
         self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
-        self.measures, self.descends = True, descends
+        self.measures, self.descends, self.rounds = True, descends, rounds
         self.recording, self.log = None, Counter()
 
     def launched(self, what, work):
@@ -191,13 +204,15 @@ class HostRuntime(Runtime):
         lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
         mapped = product_of(*lies)
         assert mapped.m * mapped.n == result.size
+        assert first.dtype == second.dtype == ("uint16" if self.rounds else result.dtype)
         kind = ("product" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
 
         def work():
             with np.errstate(all="ignore"):
-                found = first @ second
+                left, right = widened(first), widened(second)
+                found = left @ right
                 if epilogue is not None and epilogue.kind == "bgradb":
-                    seen(first.shape[0], found.dtype, epilogue.bias)[:] = first.sum(axis=1)
+                    seen(first.shape[0], found.dtype, epilogue.bias)[:] = left.sum(axis=1)
                 found = found if factors is None else factors[0] * found + factors[1] * result
                 result[...] = self.finished(found, epilogue)
 
@@ -270,6 +285,32 @@ class HostRuntime(Runtime):
                 work()
 
         return graph
+
+
+class RoundedNumpy(NumpyBackend):
+    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16."""
+
+    def check_demands(self, demands, dtype):
+        """Take all."""
+
+    def capture(self, step, *, donate=(), demands=PLAIN):
+        return Backend.capture(self, step)
+
+    def operations(self):
+        return Operations(_Rounding(self.xp), self.device)
+
+
+class _Rounding:
+    """A namespace with a product of its own."""
+
+    def __init__(self, xp):
+        self._xp = xp
+
+    def __getattr__(self, name):
+        return getattr(self._xp, name)
+
+    def matmul(self, a, b):
+        return self._xp.matmul(*(widened(in_bfloat16(x)) if x.dtype == "float32" else x for x in (a, b)))
 
 
 class CudaOnTheHost(NumpyBackend):

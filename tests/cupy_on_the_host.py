@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-from cuda_on_the_host import compiled, seen
+from cuda_on_the_host import compiled, seen, widened
 
 from retroprop.functions.activations import GELUTanh
 
@@ -181,7 +181,7 @@ def module():
     return cupy
 
 
-REAL = {0: "float32", 1: "float64"}
+REAL = {0: "float32", 1: "float64", 14: "uint16"}
 
 
 class Library:
@@ -253,7 +253,7 @@ class Library:
         host = (None, None) if attributes.get(2) == 1 else (factor(alpha), factor(beta))
 
         def work():
-            x, y = self.matrix(a, a_layout), self.matrix(b, b_layout)
+            x, y = widened(self.matrix(a, a_layout)), widened(self.matrix(b, b_layout))
             x, y = x.T if attributes.get(3) else x, y.T if attributes.get(4) else y
             result = self.matrix(d, d_layout)
             factors = host if host[0] is not None else (factor(alpha), factor(beta))

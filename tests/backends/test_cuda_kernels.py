@@ -27,7 +27,7 @@ from retroprop.functions import activations, losses
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 RNG = np.random.default_rng(0)
 GATHERED = [copied(3136, ()), copied(4, ()), copied(2, ()), copied(1, ()),
-            *(Part(196, source, target, 4) for source in ("unsigned char", "signed char", "short", "bool")
+            *(Part(196, source, target, 4, target) for source in ("unsigned char", "signed char", "short", "bool")
               for target in ("float", "double"))]  # fmt: skip
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy
 
 from retroprop.backends.cuda.calls import Rewrite
+from retroprop.backends.cuda.cublaslt import CublasLtError
 from retroprop.backends.cuda.descent import descended
 from retroprop.backends.cuda.gelu import gelus
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE
-from retroprop.backends.cuda.program import Program, given_nodes, planned
+from retroprop.backends.cuda.program import Program, given_nodes, planned, planned_in_bfloat16
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.cuda.sums import summed
 from retroprop.backends.tracing import tree
@@ -92,13 +93,27 @@ class CudaStep:
     def _make(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
         self._refused.add(form)
         try:
-            plan = plan_of(self._step, form, self._donate, planned)
-            self._programs[form] = Replay(plan, form, arguments, self._runtime, self._memory)
+            self._programs[form] = self._rounded(form, arguments) or self._planned(planned, form, arguments)
         except NotTraceableError as error:
             log.info("a step is not recorded for the GPU: %s", error)
         except Exception as error:
             # A compiler, a driver or a library that is not as expected: slower is better than not at all.
             log.warning("a step is not recorded for the GPU: %s: %s", type(error).__name__, error)
+
+    def _planned(self, how: Callable[..., Plan], form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
+        plan = plan_of(self._step, form, self._donate, how)
+        return Replay(plan, form, arguments, self._runtime, self._memory)
+
+    def _rounded(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay | None":
+        """Return the replay with operands in bfloat16, None where that is not asked for or is not to be had."""
+        if not self._runtime.rounds:
+            return None
+        try:
+            return self._planned(planned_in_bfloat16, form, arguments)
+        except CublasLtError as error:
+            log.warning("products round float32 by themselves, as they do not take bfloat16: %s", error)
+            self._runtime.rounds = False  # said once; and trainings of several batch sizes round in one way
+            return None
 
 
 class Replay:

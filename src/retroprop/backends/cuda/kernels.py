@@ -19,15 +19,18 @@ class Part(NamedTuple):
     words : int
         The loads of a row.
     source, target : str
-        What is loaded and what is written, as C calls it; another type casts.
+        What is loaded and what is written, as C calls it.
     pack : int
         Numbers of a load.
+    cast : str
+        What makes the one of the other, as C calls it; empty where rows are moved as they are.
     """
 
     words: int
     source: str
     target: str
     pack: int = 1
+    cast: str = ""
 
 
 def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
@@ -36,11 +39,12 @@ def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
     return Part(row_bytes // unit, UNITS[unit], UNITS[unit])
 
 
-def cast(n: int, source: Any, target: Any, addresses: tuple[int, int]) -> Part:
-    """Return an array whose rows of `n` numbers are cast on the way, from one dtype to another."""
+def cast(n: int, source: Any, target: Any, addresses: tuple[int, int], function: str = "") -> Part:
+    """Return an array whose rows of `n` numbers are cast on the way, from one dtype to another, or by a function."""
     aligned = all(at % (PACK * dtype.itemsize) == 0 for at, dtype in zip(addresses, (source, target), strict=True))
     pack = PACK if n % PACK == 0 and aligned else 1
-    return Part(n // pack, TYPES[source.name], TYPES[target.name], pack)
+    made = TYPES[target.name]
+    return Part(n // pack, TYPES[source.name], made, pack, function or made)
 
 
 def gather_source(rows: int, parts: Sequence[Part]) -> str:
@@ -74,13 +78,13 @@ def gather_source(rows: int, parts: Sequence[Part]) -> str:
 
 
 def _moved(number: int, part: Part) -> str:
-    if part.source == part.target:
+    if not part.cast:
         return f"      d{number}[k] = s{number}[at];\n"
     wide, pack = str(part.pack > 1).lower(), part.pack
     return (
         f"      {part.source} q[{pack}]; {part.target} w[{pack}];\n"
         f"      load<{wide}>(q, s{number} + at * {pack}, 1, {pack});\n"
-        f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.target}(q[v]);\n"
+        f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.cast}(q[v]);\n"
         f"      store<{wide}>(d{number} + k * {pack}, 1, w, {pack});\n"
     )
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda import bfloat16
 from retroprop.backends.cuda.beside import products_beside
 from retroprop.backends.cuda.calls import Call, Descent
+from retroprop.backends.cuda.casts import taken_casts
 from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
 from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import MOST_BLOCKS, THREADS
@@ -46,6 +48,11 @@ _HOST = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul
 def planned(recording: Recording) -> Plan:
     """Plan a recording for kernels and products."""
     return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda shape: False)
+
+
+def planned_in_bfloat16(recording: Recording) -> Plan:
+    """Plan a recording whose products of float32 take operands in bfloat16."""
+    return planned(bfloat16.rounded(recording))
 
 
 class Program:
@@ -117,8 +124,7 @@ class Program:
         self.order = memory.own("order", (self.steps, n_rows), "int64")
         if instructions is None:
             runtime.clear(self.order)  # what is measured runs before there is an order: its rows must be there
-        copies = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
-        self.launches = [(-1, launch) for launch in copies]
+        self.launches: list[tuple[int, Launch]] = []
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
         self._factors: Array | None = None
@@ -136,10 +142,8 @@ class Program:
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
-    def array(self, node: Node, *, as_given: bool = False) -> Array:
-        """Return a node's array, or of an argument that is copied first what was given."""
-        if as_given:
-            return self._given[node.index]
+    def array(self, node: Node) -> Array:
+        """Return a node's array."""
         if node.index not in self._arrays:
             self._arrays[node.index] = self._made(node)
         return self._arrays[node.index]
@@ -150,8 +154,8 @@ class Program:
         if node.op == "constant":
             content = numpy.frombuffer(node.attr("content"), node.dtype).reshape(node.shape)
             return self.runtime.constant(content, node.dtype)
-        if node.index not in self.plan.places:
-            return self._given[node.index]
+        if node.index in self._given:
+            return self._given[node.index]  # in one piece, so that loops read it where it is, too
         return self._placed(node)
 
     def _placed(self, node: Node) -> Array:
@@ -210,7 +214,7 @@ class Program:
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
                 gathers.append(waiting.pop(0).nodes[0])
-            return [self._gather(gathers, self._casts(gathers, waiting))]
+            return [self._gather(gathers, taken_casts(self.plan, gathers, waiting))]
         if node.op in ("join", "concat"):
             return self._joined(node)
         if not node.shape and can_loop(node):
@@ -305,22 +309,6 @@ class Program:
         address = self.runtime.address(array)
         return Seen(address, tuple(s // node.dtype.itemsize for s in array.strides), address)
 
-    def _casts(self, gathers: Sequence[Node], waiting: list[Instruction]) -> dict[int, Node]:
-        """Take the casts that follow gathers and are all that reads them; return them by index of the gather.
-
-        Rows are gathered before anything else is done, so that a cast that comes with them comes before nothing.
-        """
-        found: dict[int, Node] = {}
-        while waiting and len(waiting[0].nodes) == 1 and waiting[0].nodes[0].op == "astype":
-            node = waiting[0].nodes[0]
-            (x,) = node.operands
-            readers = [n for n in self.plan.wanted if any(base_of(o) is x for o in n.operands)]
-            if x not in gathers or len(readers) > 1 or any(base_of(o) is x for o in self.plan.outputs):
-                break
-            found[x.index] = node
-            waiting.pop(0)
-        return found
-
     def _gather(self, gathers: Sequence[Node], casts: dict[int, Node]) -> Launch:
         assert self.rows is not None
         parts, arrays = [], [self.order, self.tick]
@@ -329,10 +317,11 @@ class Program:
             source, target = self._given[node.inputs[0].index], self.array(made)
             addresses = self.runtime.address(source), self.runtime.address(target)
             n = node.size // max(node.shape[0], 1)
-            same = made.dtype == node.dtype
-            parts.append(
-                copied(n * node.dtype.itemsize, addresses) if same else cast(n, node.dtype, made.dtype, addresses)
-            )
+            if made is node:
+                parts.append(copied(n * node.dtype.itemsize, addresses))
+            else:
+                by = bfloat16.ROUND if made.op == bfloat16.ROUND else ""
+                parts.append(cast(n, node.dtype, made.dtype, addresses, by))
             arrays += [source, target]
         text = gather_source(self.rows.size, parts)
         blocks = (gather_blocks(self.rows.size, parts), len(parts), 1)
