@@ -212,4 +212,4 @@ def test_what_the_library_refuses_is_done_without_bfloat16_and_said_once(caplog,
     assert_same_training(found, trained("numpy", batch_size=4))
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 1
-    assert "do not take bfloat16: cublasLt has no algorithm" in messages[0]
+    assert "round float32 by themselves: in bfloat16, cublasLt has no algorithm" in messages[0]

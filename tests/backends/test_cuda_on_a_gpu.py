@@ -146,7 +146,18 @@ def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
 
 @pytest.mark.parametrize(
     "listed",
-    ["graph", "fork", "lt", "epilogue", "update", "autotune", "kernels", "pinned", "graph,lt,epilogue,kernels"],
+    [
+        "graph",
+        "fork",
+        "lt",
+        "lt,cutensor",
+        "epilogue",
+        "update",
+        "autotune",
+        "kernels",
+        "pinned",
+        "graph,lt,epilogue,kernels",
+    ],
 )
 def test_each_part_can_be_switched_off(cupy, listed, monkeypatch):
     from retroprop.backends.cuda.cupy_products import products_here

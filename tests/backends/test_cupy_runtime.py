@@ -2,7 +2,9 @@
 
 import gc
 import importlib.util
+import inspect
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -225,3 +227,91 @@ def test_what_was_described_to_the_library_is_given_back(made):
     assert not runtime.alike(x, x + 0.1, 0.01)
     assert runtime.alike(x * np.nan, x * np.nan, 0.01)
     assert not runtime.alike(x, x * np.nan, 0.01)
+
+
+@pytest.fixture
+def with_cutensor(monkeypatch):
+    """Put cuTENSOR in its place, and take cublasLt away."""
+    monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "lt")
+
+    def put(**options):
+        for name, module in cupy_on_the_host.cutensor(**options).items():
+            monkeypatch.setitem(sys.modules, name, module)
+
+    return put
+
+
+@pytest.mark.parametrize("options", [{}, {"precision": "tf32"}, {"precision": "bf16"}, {"dtype": "float64"}],
+                         ids=["highest", "tf32", "bf16", "float64"])  # fmt: skip
+def test_without_cublaslt_products_are_contractions_and_steps_graphs(options, made, with_cutensor, caplog):
+    with_cutensor()
+    module, _ = made()
+    launched = cupy_on_the_host.Graph.launched
+    options = {"sizes": SIZES, "epochs": 1, "batch_size": 20} | options
+    with caplog.at_level(logging.INFO, "retroprop"):
+        found = trained(OverTheModule(module), **options)
+    assert caplog.text == ""
+    precision, dtype = options.pop("precision", "highest"), options.get("dtype", "float32")
+    assert_same_training(found, trained("numpy", **options), dtype)
+    assert cupy_on_the_host.Graph.launched > launched
+    assert cupy_on_the_host.CONTRACTED[-1] == {"highest": 0, "tf32": 4096, "bf16": 1024}[precision]
+    assert module.products_here(0).said == "cuTENSOR 2.3.1, not cublasLt (RETROPROP_DISABLE says so)"
+
+
+@pytest.mark.parametrize(("way", "reason"), [
+    ("off", "RETROPROP_DISABLE says so"), ("not here", "no contraction on this device"), ("wrong", "is off by"),
+])  # fmt: skip
+def test_without_both_products_are_cupys_and_it_says_why(way, reason, made, with_cutensor, monkeypatch):
+    with_cutensor(available=way != "not here")
+    if way == "off":
+        monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "lt,cutensor")
+    if way == "wrong":
+        wrong = lambda alpha, *rest, whole=cupy_on_the_host.contraction, **options: whole(2.0, *rest, **options)  # noqa: E731
+        monkeypatch.setattr(sys.modules["cupyx.cutensor"], "contraction", wrong)
+    module, _ = made()
+    backend = OverTheModule(module)
+    found = trained(backend, sizes=SIZES, epochs=1, batch_size=20)
+    assert_same_training(found, trained("numpy", sizes=SIZES, epochs=1, batch_size=20))
+    assert not backend.runtime.graphs
+    said = module.products_here(0).said
+    assert said.startswith("cupy.matmul, not cublasLt (RETROPROP_DISABLE says so) nor cuTENSOR (")
+    assert reason in said
+
+
+def test_contractions_are_not_taken_where_bits_must_be_the_same(made, with_cutensor):
+    with_cutensor()
+    module, _ = made()
+    assert module.CupyRuntime().graphs
+    assert not module.CupyRuntime(deterministic=True).graphs
+
+
+def test_cupys_contraction_takes_what_the_tests_own_takes():
+    """Its signature stands in the compiled module, which cannot be loaded without cuTENSOR."""
+    spec = importlib.util.find_spec("cupyx")
+    if spec is None:
+        pytest.skip("CuPy is not installed")
+    compiled = next(Path(spec.submodule_search_locations[0]).glob("_cutensor*"))
+    text = re.search(rb"[^_a-z]contraction\((alpha, [^\n\0]*)\)", compiled.read_bytes()).group(1).decode()
+    names = [argument.partition("=")[0].split()[-1] for argument in text.split(", ")]
+    assert names == list(inspect.signature(cupy_on_the_host.contraction).parameters)
+
+
+def test_operands_in_bfloat16_that_a_library_does_not_take_are_rounded_by_it(made, caplog):
+    """As on an older GPU: looked at once, and said once."""
+
+    class Older(cupy_on_the_host.Library):
+        def cublasLtMatmulAlgoGetHeuristic(self, handle, description, a, *rest):  # noqa: N802  cublasLt's name
+            super().cublasLtMatmulAlgoGetHeuristic(handle, description, a, *rest)
+            rest[-1]._obj.value *= self.made[a.value]["real"] != 14
+            return 0
+
+    module, library = made(Older())
+    options = {"sizes": SIZES, "epochs": 1, "batch_size": 20}
+    with caplog.at_level(logging.INFO, "retroprop"):
+        for _ in range(2):
+            found = trained(OverTheModule(module), precision="bf16", **options)
+    assert_same_training(found, trained("numpy", **options))
+    assert library.types[-1] == 75  # CUBLAS_COMPUTE_32F_FAST_16BF
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 1
+    assert "round float32 by themselves: in bfloat16, CublasLtError: cublasLt has no algorithm" in messages[0]

@@ -111,7 +111,7 @@ class CudaStep:
         try:
             return self._planned(planned_in_bfloat16, form, arguments)
         except CublasLtError as error:
-            log.warning("products round float32 by themselves, as they do not take bfloat16: %s", error)
+            log.warning("products round float32 by themselves: in bfloat16, %s", error)
             self._runtime.rounds = False  # said once; and trainings of several batch sizes round in one way
             return None
 

@@ -33,22 +33,19 @@ class Products(NamedTuple):
         cublasLt, where it is to be had and computes right.
     said : str
         What is to be said of it to a user.
-    rounds : bool
-        Whether it takes operands in bfloat16.
     contraction : callable or None
         Where there is no cublasLt, `cupyx.cutensor.contraction`.
     """
 
     lt: CublasLt | None
     said: str
-    rounds: bool = False
     contraction: Callable[..., Any] | None = None
 
 
 @lru_cache(maxsize=16)
 def products_here(device: int) -> Products:
     """Return what makes products on the device of that number, which is current."""
-    lt, reason = None, f"{switches.ENVIRONMENT_VARIABLE} says so"
+    reason = f"{switches.ENVIRONMENT_VARIABLE} says so"
     if switches.enabled("lt"):
         with suppress(Exception):  # CuPy loads its own cuBLAS, and with it the library that is looked for
             cupy.cuda.device.get_cublas_handle()
@@ -56,7 +53,7 @@ def products_here(device: int) -> Products:
             library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
             lt = CublasLt(library)
             _look_at(_by(lt, "highest"), {"float32": 1e-5, "float64": 1e-12})
-            return Products(lt, f"cublasLt {lt.version} ({name})", _rounds(lt))
+            return Products(lt, f"cublasLt {lt.version} ({name})")
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             log.warning("cublasLt is not used: %s", reason)
@@ -67,6 +64,20 @@ def products_here(device: int) -> Products:
         log.info("steps are no graphs, as products are made by cupy.matmul: %s", said)
         return Products(None, said)
     return Products(None, f"cuTENSOR {version}, not cublasLt ({reason})", contraction=contraction)
+
+
+@lru_cache(maxsize=16)
+def rounds_here(device: int) -> bool:
+    """Return whether products there take operands in bfloat16; where cublasLt does not, it is said."""
+    lt = products_here(device).lt
+    if lt is None:
+        return False
+    try:
+        _look_at(_by(lt, "bf16"), {"bfloat16": 1e-6})
+    except Exception as error:
+        log.warning("products round float32 by themselves: in bfloat16, %s: %s", type(error).__name__, error)
+        return False
+    return True
 
 
 def mapped(first: Array, second: Array, result: Array) -> Product:
@@ -107,16 +118,6 @@ def _cutensor() -> tuple[Callable[..., Any], str]:
     _look_at(multiply, {"float32": 1e-5, "float64": 1e-12}, alpha=1.0, beta=0.0)
     number = int(import_module("cupy_backends.cuda.libs.cutensor").get_version())
     return contraction, f"{number // 10000}.{number // 100 % 100}.{number % 100}"
-
-
-def _rounds(lt: CublasLt) -> bool:
-    """Return whether products take operands in bfloat16; if not, it is said."""
-    try:
-        _look_at(_by(lt, "bf16"), {"bfloat16": 1e-6})
-    except Exception as error:
-        log.info("products do not take operands in bfloat16: %s: %s", type(error).__name__, error)
-        return False
-    return True
 
 
 def _by(lt: CublasLt, precision: str) -> Multiply:

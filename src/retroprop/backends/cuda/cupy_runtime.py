@@ -12,7 +12,7 @@ import cupy
 
 from retroprop.backends.cuda import switches, tuning
 from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, Epilogue, alignment
-from retroprop.backends.cuda.cupy_products import contracted, dtype_of, mapped, products_here
+from retroprop.backends.cuda.cupy_products import contracted, dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
@@ -33,7 +33,8 @@ class CupyRuntime(Runtime):
 
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self._precision, self._deterministic = precision, deterministic
-        self._lt, _, rounds, contraction = products_here(cupy.cuda.runtime.getDevice())
+        device = cupy.cuda.runtime.getDevice()
+        self._lt, _, contraction = products_here(device)
         # Nobody promises that cuTENSOR adds in one order.
         self._contraction = None if deterministic else contraction
         self._workspaces: dict[bool, Array] = {}
@@ -47,7 +48,7 @@ class CupyRuntime(Runtime):
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
         self.measures = self.graphs and not deterministic and switches.enabled("autotune")
         self.descends = self._lt is not None and self.measures and switches.enabled("update")
-        self.rounds = rounds and precision == "bf16"
+        self.rounds = precision == "bf16" and rounds_here(device)
 
     # Memory -------------------------------------------------------------------------------------------------------
 
