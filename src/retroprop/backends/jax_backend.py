@@ -187,4 +187,5 @@ def _compiled(
     return Compiled(step, backend.operations(), donate, precision, on_cpu=on_cpu)
 
 
-_PRECISION = {"tf32": "tensorfloat32", "bf16": "bfloat16"}
+# Of JAX's own words "bfloat16" is TF32 on a GPU; the name of an algorithm is what it says.
+_PRECISION = {"tf32": "tensorfloat32", "bf16": "BF16_BF16_F32"}

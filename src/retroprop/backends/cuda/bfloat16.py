@@ -10,10 +10,16 @@ from typing import Any
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.graph import Graph, Node, reached
 from retroprop.backends.tracing.recording import Recording
+from retroprop.functions.types import Array
 
 BITS = "uint16"  # what a number of bfloat16 is in memory
 ROUND, WIDEN = "bfloat16", "widened"  # the nodes that convert are called as the functions of the kernels are
 CONVERSIONS = (ROUND, WIDEN)
+
+
+def upper_half(numbers: Array) -> Array:
+    """Return NumPy's float32 cut off to bfloat16, as its bits: exact where a number has no more digits than that."""
+    return (numbers.view("uint32") >> 16).astype(BITS)
 
 
 def rounded(recording: Recording) -> Recording:

@@ -11,7 +11,7 @@ import cupy
 import numpy
 
 from retroprop.backends.cuda import switches
-from retroprop.backends.cuda.bfloat16 import BITS
+from retroprop.backends.cuda.bfloat16 import BITS, upper_half
 from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt
 from retroprop.backends.cuda.layout import Product, product_of
 from retroprop.backends.cuda.libraries import open_library
@@ -136,14 +136,14 @@ def _look_at(multiply: Multiply, tolerances: dict[str, float], *, alpha: float =
     """Raise unless small products of every layout and of the dtypes given are what NumPy says."""
     rng = numpy.random.default_rng(0)
     for dtype, tolerance in tolerances.items():
-        kept = "float32" if dtype == "bfloat16" else dtype
+        kept, told = ("float32", upper_half) if dtype == "bfloat16" else (dtype, numpy.asarray)
         for turned in ((False, False), (True, False), (False, True), (True, True)):
             x, y, start = (rng.standard_normal(shape).astype(kept) for shape in ((24, 40), (40, 72), (24, 72)))
             if dtype == "bfloat16":  # whole numbers, which have no more digits than it has
                 x, y = numpy.rint(8.0 * x), numpy.rint(8.0 * y)
             first, second = (
                 cupy.asarray(numpy.ascontiguousarray(a.T)).T if turn else cupy.asarray(a)
-                for a, turn in zip((_told(x, dtype), _told(y, dtype)), turned, strict=True)
+                for a, turn in zip(map(told, (x, y)), turned, strict=True)
             )
             result = cupy.asarray(start if beta else numpy.full_like(start, numpy.nan))
             multiply(first, second, result)
@@ -151,8 +151,3 @@ def _look_at(multiply: Multiply, tolerances: dict[str, float], *, alpha: float =
             error = numpy.max(numpy.abs(cupy.asnumpy(result) - expected)) / numpy.max(numpy.abs(expected))
             if not error <= tolerance:
                 raise ArithmeticError(f"a product of {dtype}, transposed {turned}, is off by {error:.2g}.")
-
-
-def _told(numbers: Any, dtype: str) -> Any:
-    """Return numbers in a dtype; of bfloat16 the upper half of each float is all there is."""
-    return (numbers.view("uint32") >> 16).astype(BITS) if dtype == "bfloat16" else numbers
