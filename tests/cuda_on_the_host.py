@@ -214,12 +214,16 @@ class HostRuntime(Runtime):
                 if epilogue is not None and epilogue.kind == "bgradb":
                     seen(first.shape[0], found.dtype, epilogue.bias)[:] = left.sum(axis=1)
                 found = found if factors is None else factors[0] * found + factors[1] * result
-                result[...] = self.finished(found, epilogue)
+                found = self.finished(found, epilogue, result.dtype)
+                result[...] = in_bfloat16(found) if result.dtype == "uint16" else found
 
         return self.launched(kind, work)
 
-    def finished(self, found, epilogue):
-        """Return a product with what an epilogue does besides; the mask has a bit a number, rows 128 bits apart."""
+    def finished(self, found, epilogue, dtype):
+        """Return a product with what an epilogue does besides; the mask has a bit a number, rows 128 bits apart.
+
+        A bias is of the kind of the result.
+        """
         if epilogue is None or epilogue.kind == "bgradb":
             return found
         if "gelu" in epilogue.kind:
@@ -228,7 +232,7 @@ class HostRuntime(Runtime):
         bits = seen((m, epilogue.aux_leading // 8), "uint8", epilogue.aux)
         if epilogue.kind.startswith("relu"):
             if epilogue.bias:
-                found = found + seen(n, found.dtype, epilogue.bias)
+                found = found + widened(seen(n, dtype, epilogue.bias))
             packed = np.packbits(found > 0.0, axis=1, bitorder="little")
             bits[:, : packed.shape[1]] = packed
             return np.where(found > 0.0, found, 0.0)
@@ -288,7 +292,14 @@ class HostRuntime(Runtime):
 
 
 class RoundedNumpy(NumpyBackend):
-    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16."""
+    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16.
+
+    `within` products also a bias that relu follows is, and ∂J/∂b is the sum of a rounded δ.
+    """
+
+    def __init__(self, *, within=False):
+        super().__init__()
+        self.within = within
 
     def check_demands(self, demands, dtype):
         """Take all."""
@@ -297,7 +308,16 @@ class RoundedNumpy(NumpyBackend):
         return Backend.capture(self, step)
 
     def operations(self):
-        return Operations(_Rounding(self.xp), self.device)
+        return (_WithinProducts if self.within else Operations)(_Rounding(self.xp), self.device)
+
+
+class _WithinProducts(Operations):
+    def affine(self, layer, a, theta, bias, activation, *, keep_z):
+        rounded = widened(in_bfloat16(bias)) if bias is not None and activation.name == "relu" else bias
+        return super().affine(layer, a, theta, rounded, activation, keep_z=keep_z)
+
+    def gradient(self, layer, delta_next, a, *, has_bias):
+        return super().gradient(layer, widened(in_bfloat16(delta_next)), a, has_bias=has_bias)
 
 
 class _Rounding:

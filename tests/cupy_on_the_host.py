@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-from cuda_on_the_host import compiled, seen, widened
+from cuda_on_the_host import compiled, in_bfloat16, seen, widened
 
 from retroprop.functions.activations import GELUTanh
 
@@ -269,7 +269,7 @@ class Library:
         assert workspace.value
         assert c.value == d.value
         attributes = dict(self.made[description.value]["attributes"])
-        real = np.dtype(REAL[self.made[d_layout.value]["real"]])
+        real = np.dtype(REAL[self.made[description.value]["scale"]])
 
         def factor(given):
             """Read a factor on the device when the product is computed, or take the host's of the call."""
@@ -288,7 +288,8 @@ class Library:
                     seen(y.shape[1], real, attributes[8])[:] = y.sum(axis=0)
                 found = factors[0] * (x @ y)
                 found = found + factors[1] * result if factors[1] else found
-                result[...] = self.finished(found, attributes)
+                found = self.finished(found, attributes, result.dtype)
+                result[...] = in_bfloat16(found) if result.dtype == "uint16" else found
 
         STREAMS[stream.value or 0].do(work)
         return 0
@@ -302,8 +303,8 @@ class Library:
         strides = (dtype.itemsize, leading * dtype.itemsize)
         return np.lib.stride_tricks.as_strided(flat, (what["rows"], columns), strides)
 
-    def finished(self, found, attributes):
-        """Bias and relu along the rows of D, the mask a bit a row, columns so many bits apart."""
+    def finished(self, found, attributes, dtype):
+        """Bias and relu along the rows of D, the mask a bit a row, columns so many bits apart; a bias is as D is."""
         kind = attributes.get(7, 1)
         if kind in (1, 512):
             return found
@@ -316,11 +317,10 @@ class Library:
         bits = np.frombuffer(room, "uint8").reshape(columns, -1)
         vector = None
         if 8 in attributes:
-            numbers = (ctypes.c_char * (rows * found.dtype.itemsize)).from_address(attributes[8])
-            vector = np.frombuffer(numbers, found.dtype)
+            vector = seen(rows, dtype, attributes[8])
         if kind in (130, 134):
             assert (vector is not None) == (kind == 134)
-            found = found if vector is None else found + vector[:, None]
+            found = found if vector is None else found + widened(vector)[:, None]
             packed = np.packbits(found > 0.0, axis=0, bitorder="little").T
             bits[:, : packed.shape[1]] = packed
             return np.where(found > 0.0, found, 0.0)

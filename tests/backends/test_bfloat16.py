@@ -213,3 +213,62 @@ def test_what_the_library_refuses_is_done_without_bfloat16_and_said_once(caplog,
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 1
     assert "round float32 by themselves: in bfloat16, cublasLt has no algorithm" in messages[0]
+
+
+def kinds(backend):
+    """Return the kinds of products of the last step's program, in order."""
+    return [getattr(one, "kind", "none") for one in backend.step._last.program.instructions if one.loop is None]
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("options", [
+    {}, {"optimizer": rp.optimizers.SGD(0.1)}, {"net_options": {"bias": False}}, {"net_options": {"l2": 0.01}},
+    {"sizes": (6, 8, 8, 8, 3), "shuffle": False}, {"epochs": 6},
+], ids=["adam", "sgd", "without bias", "penalised", "deep", "longer"])  # fmt: skip
+def test_relu_is_in_the_products(options):
+    """Their results are bfloat16, bias and sums with them; only the sums of the last δ are taken as the products'."""
+    options = {"sizes": SIZES, "batch_size": 20, "epochs": 2, "precision": "bf16"} | options
+    backend = Rounding(epilogues=True, descends=True, choice=lambda ways: len(ways) - 1)
+    assert_same_training(trained(backend, **options), trained(RoundedNumpy(within=True), **options))
+    found, hidden = kinds(backend), len(options["sizes"]) - 2
+    bias = options.get("net_options", {}).get("bias", True)
+    assert found.count("relu_aux_bias" if bias else "relu_aux") == hidden
+    assert found.count("drelu") == hidden
+    assert found.count("bgradb") == (hidden + 1 if bias else 0)
+    stored = {node.dtype.name for one in backend.step._last.program.instructions if getattr(one, "masked", None)
+              is not None for node in one.stores}  # fmt: skip
+    assert stored == {"uint16"}
+
+
+@needs_a_compiler
+@pytest.mark.parametrize(
+    "options", [{"hidden": "tanh"}, {"hidden": "leaky_relu"}, {"dropout": 0.3}, {"hidden": "gelu_tanh"}]
+)
+def test_what_is_no_relu_before_a_product_stays_a_kernel(options):
+    options = {"sizes": SIZES, "batch_size": 20, "epochs": 1, "net_options": options}
+    backend = Rounding(epilogues=True, choice=lambda ways: len(ways) - 1)
+    reference = RoundedNumpy()
+    assert_same_training(trained(backend, **options), trained(reference, **options))
+    assert set(kinds(backend)) <= {"none", "bgradb"}
+
+
+@needs_a_compiler
+def test_relu_is_left_to_kernels_where_it_is_refused_or_slower(caplog, monkeypatch):
+    options = {"sizes": SIZES, "batch_size": 20, "epochs": 1}
+    backend = Rounding(epilogues=True)  # the first way of each
+    assert_same_training(trained(backend, **options), trained(RoundedNumpy(), **options))
+    assert backend.runtime.log["drelu"] > 0  # measured
+    assert set(kinds(backend)) == {"none"}
+    whole = HostRuntime.product
+
+    def refused(self, first, second, result, epilogue=None, **more):
+        if epilogue is not None and epilogue.kind == "drelu":
+            raise CublasLtError("cublasLt has no algorithm")
+        return whole(self, first, second, result, epilogue, **more)
+
+    monkeypatch.setattr(HostRuntime, "product", refused)
+    backend = Rounding(epilogues=True, choice=lambda ways: len(ways) - 1)
+    with caplog.at_level(logging.INFO, "retroprop"):
+        assert_same_training(trained(backend, **options), trained(RoundedNumpy(), **options))
+    assert "relus is left out: CublasLtError: cublasLt has no algorithm" in caplog.text
+    assert set(kinds(backend)) <= {"none", "bgradb"}

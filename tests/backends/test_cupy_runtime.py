@@ -95,9 +95,12 @@ def test_a_training_is_numpys(own, options, made, caplog):
     assert library.types[-1] == (70 if dtype == "float64" else compute)
 
 
-@pytest.mark.parametrize("own", [{}, {"precision": "tf32"}], ids=["highest", "tf32"])
-def test_a_training_with_more_in_its_products_is_numpys(own, made, caplog, monkeypatch):
-    """The later of two ways is taken for the faster: gelu, the last sums of δ and the update are in the products."""
+@pytest.mark.parametrize(("own", "hidden", "kinds"), [
+    ({}, "gelu_tanh", {1}), ({"precision": "tf32"}, "gelu_tanh", {1, 164, 208, 512}),
+    ({"precision": "bf16"}, "gelu_tanh", {1, 512}), ({"precision": "bf16"}, "relu", {1, 134, 136, 512}),
+], ids=["highest", "tf32", "bf16", "bf16, relu"])  # fmt: skip
+def test_a_training_with_more_in_its_products_is_numpys(own, hidden, kinds, made, caplog, monkeypatch):
+    """The later of two ways is taken for the faster: f, the sums of δ and the update are in the products."""
     module, library = made()
     monkeypatch.setattr(module.CupyRuntime, "fastest", lambda self, ways: len(ways) - 1)
     rate = rp.optimizers.SGD(rp.schedules.Exponential(0.5, decay=0.9))
@@ -106,16 +109,17 @@ def test_a_training_with_more_in_its_products_is_numpys(own, made, caplog, monke
         "epochs": 2,
         "batch_size": 12,
         "optimizer": rate,
-        "net_options": {"hidden": "gelu_tanh"},
+        "net_options": {"hidden": hidden},
     }
     backend = OverTheModule(module)
     with caplog.at_level(logging.INFO, "retroprop"):
         found = trained(backend, **options, **own)
     assert caplog.text == ""
-    assert_same_training(found, trained("numpy", **options))
+    expected = RoundedNumpy(within=True) if own.get("precision") == "bf16" else "numpy"
+    assert_same_training(found, trained(expected, **options))
     described = [what["attributes"] for what in library.made.values() if "scale" in what]
     assert [1 for attributes in described if attributes.get(2) == 1]
-    assert {attributes.get(7, 1) for attributes in described} == ({1, 164, 208, 512} if own else {1})
+    assert {attributes.get(7, 1) for attributes in described} == kinds
 
 
 def test_each_part_can_be_switched_off(made, monkeypatch):
@@ -152,7 +156,7 @@ def test_epilogues_that_are_not_to_be_had_are_left_out(made, caplog):
 
 def test_a_library_that_computes_wrong_is_not_used(made, caplog):
     class Wrong(cupy_on_the_host.Library):
-        def finished(self, found, attributes):
+        def finished(self, found, attributes, dtype):
             return found * 1.01
 
     module, _ = made(Wrong())

@@ -8,7 +8,9 @@ loop that makes a or δ makes its rounded form as well, and what nobody reads in
 from typing import Any
 
 from retroprop.backends.tracing import tree
+from retroprop.backends.tracing.fusion import base_of
 from retroprop.backends.tracing.graph import Graph, Node, reached
+from retroprop.backends.tracing.plan import Plan
 from retroprop.backends.tracing.recording import Recording
 from retroprop.functions.types import Array
 
@@ -28,6 +30,25 @@ def rounded(recording: Recording) -> Recording:
     Their results stay float32, and so does all else.
     """
     return _Rounding(recording).recording()
+
+
+def part_rounded(plan: Plan, node: Node) -> Node | None:
+    """Return a parameter as a part of all parameters rounded at once, None where the plan does not have those."""
+    leaf = base_of(node)
+    for flat in plan.wanted:
+        if flat.op == ROUND and flat.inputs[0].op == "join" and (part := _part(flat, flat.inputs[0], leaf)) is not None:
+            return part
+    return None
+
+
+def _part(flat: Node, join: Node, leaf: Node) -> Node | None:
+    """Return the part of a row of numbers that a leaf of a join takes there, None if it is none of its leaves."""
+    offset = 0
+    for other in join.operands:
+        if other is leaf:
+            return flat.graph.part(flat, offset, leaf.shape)
+        offset += other.size
+    return None
 
 
 class _Rounding:
@@ -70,9 +91,10 @@ class _Rounding:
             return self._like(node, (self._rounded(node.inputs[0]),), BITS)
         if node.index not in self._joins:
             return self._graph.node(ROUND, (self._anew(node),), node.shape, BITS)
-        join = self._joins[node.index]
-        offset = sum(leaf.size for leaf in join.operands[: [leaf.index for leaf in join.operands].index(node.index)])
-        return self._graph.part(self._graph.node(ROUND, (self._anew(join),), join.shape, BITS), offset, node.shape)
+        join = self._anew(self._joins[node.index])
+        part = _part(self._graph.node(ROUND, (join,), join.shape, BITS), join, self._anew(node))
+        assert part is not None
+        return part
 
     def _is_sign(self, node: Node) -> bool:
         """Return whether it is [a > 0] of an a that is rounded anyway.

@@ -32,6 +32,8 @@ class Call(Instruction):
         The bias, or where its gradient goes.
     aux : Node or None
         The argument of gelu, written on the way forward and read on the way back.
+    masked : Node or None
+        The activation whose mask is relu's aux, likewise.
     eta : Node or None
         The learning rate η, where the result is θ ← θ − η (product); None where it is the product.
     """
@@ -40,6 +42,7 @@ class Call(Instruction):
     kind: str = "none"
     vector: Node | None = None
     aux: Node | None = None
+    masked: Node | None = None
     eta: Node | None = None
 
     @cached_property

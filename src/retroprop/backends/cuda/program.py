@@ -255,18 +255,14 @@ class Program:
         """Return a product with what it does besides, or that is an update."""
         first, second = (self.array(operand) for operand in one.nodes[0].operands)
         assert one.result is not None
-        epilogue = (
-            None
-            if one.kind == "none"
-            else Epilogue(
-                one.kind,
-                bias=0 if one.vector is None else self.runtime.address(self.array(one.vector)),
-                aux=0 if one.aux is None else self.runtime.address(self.array(one.aux)),
-                aux_leading=0 if one.aux is None else one.aux.shape[1],
-            )
-        )
+        epilogue = Epilogue(one.kind) if one.masked is None else self._mask(one.masked)._replace(kind=one.kind)
+        if one.vector is not None:
+            epilogue = epilogue._replace(bias=self.runtime.address(self.array(one.vector)))
+        if one.aux is not None:
+            epilogue = epilogue._replace(aux=self.runtime.address(self.array(one.aux)), aux_leading=one.aux.shape[1])
         factors = None if one.eta is None else self._factors_of(one.eta, one.result)
-        return self.runtime.product(first, second, self.array(one.result), epilogue, factors=factors, beside=beside)
+        asked = None if one.kind == "none" else epilogue
+        return self.runtime.product(first, second, self.array(one.result), asked, factors=factors, beside=beside)
 
     def _factors_of(self, eta: Node, theta: Node) -> Array:
         """Return the factors of the products that are updates, which the first launch of a step makes."""
