@@ -10,6 +10,7 @@ from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
 from retroprop.backends.cuda.bfloat16 import CONVERSIONS, ROUND, rounded
+from retroprop.backends.cuda.casts import taken_rounding
 from retroprop.backends.cuda.cublaslt import CublasLtError
 from retroprop.backends.cuda.geometry import THREADS
 from retroprop.backends.cuda.head import HEAD
@@ -181,13 +182,25 @@ class Rounding(CudaOnTheHost):
 
 @needs_a_compiler
 def test_the_casts_are_in_kernels_that_are_there_anyway(monkeypatch):
-    """But for that of the parameters: one more, whatever the number of layers."""
+    """Of the parameters with the rows of a batch, all layers at once; without rows in one kernel of their own."""
     monkeypatch.setattr(HostRuntime, "fastest", lambda self, ways: 0)
-    launched = []
-    for backend in (CudaOnTheHost(), Rounding()):
-        trained(backend, sizes=SIZES, epochs=1, batch_size=20)
-        launched.append(len(next(iter(backend.step._programs.values())).program.launches))
-    assert launched[1] - launched[0] == 1
+    for batch, more in ((20, 0), (59, 2)):  # the full batch: x and the parameters
+        launched = []
+        for backend in (CudaOnTheHost(), Rounding()):
+            trained(backend, sizes=SIZES, epochs=1, batch_size=batch)
+            launched.append(len(next(iter(backend.step._programs.values())).program.launches))
+        assert launched[1] - launched[0] == more
+
+
+def test_parameters_are_not_rounded_where_rows_lie_until_they_are_cast():
+    """The plan gives the memory of rows in float32 away once they are cast; cast on the way, they are never there."""
+    plan = plan_of((600, 8, 3), m=40)
+    gathers = [one.nodes[0] for one in plan.instructions if one.nodes[0].op == "gather"]
+    casts = [one for one in plan.instructions if one.nodes[0].op == ROUND and one.loop is not None]
+    (x, *others), (parameters, *_) = [one.nodes[0] for one in casts], [one for one in casts if one.nodes[0].ndim == 1]
+    assert taken_rounding(plan, gathers, [parameters]) is None
+    assert taken_rounding(plan, [x, *gathers[1:]], [parameters]) is others[0]
+    assert taken_rounding(plan, gathers[1:], casts) is None  # x is no parameter
 
 
 @needs_a_compiler

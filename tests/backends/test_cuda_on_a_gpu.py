@@ -72,6 +72,42 @@ def test_products(cupy, turned, shape, dtype, precision, error):
     assert np.linalg.norm(found - expected) <= error * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("shape", [(128, 784, 256), (1, 5, 3), (33, 17, 10), (256, 10, 784), (4, 8, 8)])
+@pytest.mark.parametrize("result", ["float32", "uint16"])
+def test_products_of_bfloat16(cupy, turned, shape, result):
+    """Whole numbers, which it holds exactly: what is left is the rounding of a result that is bfloat16 too."""
+    from retroprop.backends.cuda.bfloat16 import upper_half
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    runtime = CupyRuntime(precision="bf16")
+    assert runtime.rounds
+    m, k, n = shape
+    first, second = (np.rint(4.0 * RNG.normal(size=s)).astype("float32") for s in ((m, k), (k, n)))
+    x, y = (
+        cupy.asarray(upper_half(np.ascontiguousarray(a.T))).T if turn else cupy.asarray(upper_half(a))
+        for a, turn in zip((first, second), turned, strict=True)
+    )
+    out = cupy.full((m, n), 7, result)
+    runtime.product(x, y, out)()
+    found, expected = cupy.asnumpy(out), first @ second
+    found = (found.astype("uint32") << 16).view("float32") if result == "uint16" else found
+    np.testing.assert_allclose(found, expected, rtol=2.0**-8 if result == "uint16" else 1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("choice", [0, -1], ids=["the first way", "the last"])
+def test_a_training_in_bfloat16_is_that_of_numpy_with_operands_rounded(cupy, no_warnings, monkeypatch, hidden, choice):
+    from cuda_on_the_host import RoundedNumpy
+
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    monkeypatch.setattr(CupyRuntime, "fastest", lambda self, ways: choice % len(ways))
+    options = {"hidden": hidden, "optimizer": rp.optimizers.SGD(0.05), "precision": "bf16"}
+    reference = RoundedNumpy(within=choice == -1)
+    assert_same(trained("cupy", **options), trained(reference, **options), factor=4.0)
+
+
 def test_cublaslt_is_used(cupy):
     from retroprop.backends.cuda.cupy_products import products_here
 

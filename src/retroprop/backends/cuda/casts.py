@@ -1,9 +1,10 @@
-"""Casts that come with the rows of a batch: whole numbers of the data, and what products take in bfloat16."""
+"""Casts that come with the rows of a batch: of the data, and of parameters that products take in bfloat16."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 from retroprop.backends.cuda.bfloat16 import ROUND
+from retroprop.backends.cuda.calls import harmless
 from retroprop.backends.tracing.fusion import base_of
 from retroprop.backends.tracing.graph import Node
 from retroprop.backends.tracing.plan import Instruction, Plan
@@ -18,6 +19,19 @@ def taken_casts(plan: Plan, gathers: Sequence[Node], waiting: list[Instruction])
     while waiting and (x := _cast_by(plan, waiting[0])) is not None and any(x is node for node in gathers):
         found[x.index] = waiting.pop(0).stores[0]
     return found
+
+
+def taken_rounding(plan: Plan, made: Sequence[Node], waiting: list[Instruction]) -> Node | None:
+    """Take the rounding of all parameters if it is next, and may be written along with what is made of the batch."""
+    if not waiting or [node.op for node in waiting[0].nodes] != [ROUND]:
+        return None
+    (node,) = waiting[0].nodes
+    stays = node.inputs[0].op == "join" and plan.join_kept.get(node.inputs[0].index, False)
+    # Its memory is its own from its own place on, which is behind what is made here.
+    if not stays or not harmless(plan, [node], made):
+        return None
+    waiting.pop(0)
+    return node
 
 
 def _cast_by(plan: Plan, one: Instruction) -> Node | None:

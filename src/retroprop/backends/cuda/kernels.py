@@ -17,13 +17,15 @@ class Part(NamedTuple):
     Attributes
     ----------
     words : int
-        The loads of a row.
+        The loads of a row, or of all numbers.
     source, target : str
         What is loaded and what is written, as C calls it.
     pack : int
         Numbers of a load.
     cast : str
         What makes the one of the other, as C calls it; empty where rows are moved as they are.
+    whole : bool
+        Whether all numbers are taken, in their order, and not rows.
     """
 
     words: int
@@ -31,6 +33,11 @@ class Part(NamedTuple):
     target: str
     pack: int = 1
     cast: str = ""
+    whole: bool = False
+
+    def loads(self, rows: int) -> int:
+        """Return how many loads there are."""
+        return self.words if self.whole else rows * self.words
 
 
 def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
@@ -64,11 +71,12 @@ def gather_source(rows: int, parts: Sequence[Part]) -> str:
     cases = []
     for number, part in enumerate(parts):
         arguments += [f"const {part.source} *s{number}", f"{part.target} *d{number}"]
+        at = "k" if part.whole else f"rows[k / {part.words}] * {part.words} + k % {part.words}"
         cases.append(
             f"  if (blockIdx.y == {number})\n"
-            f"    for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {rows * part.words}LL; "
+            f"    for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {part.loads(rows)}LL; "
             f"k += gridDim.x * {THREADS}LL) {{\n"
-            f"      const long long at = rows[k / {part.words}] * {part.words} + k % {part.words};\n"
+            f"      const long long at = {at};\n"
             f"{_moved(number, part)}    }}\n"
         )
     return (
@@ -91,7 +99,7 @@ def _moved(number: int, part: Part) -> str:
 
 def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
     """Return how many blocks side by side gather rows."""
-    words = max((rows * part.words for part in parts), default=1)
+    words = max((part.loads(rows) for part in parts), default=1)
     return max(min(-(-words // THREADS), 1056), 1)
 
 

@@ -10,12 +10,13 @@ import numpy
 from retroprop.backends.cuda import bfloat16
 from retroprop.backends.cuda.beside import products_beside
 from retroprop.backends.cuda.calls import Call, Descent
-from retroprop.backends.cuda.casts import taken_casts
+from retroprop.backends.cuda.casts import taken_casts, taken_rounding
 from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
 from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import MOST_BLOCKS, THREADS
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import (
+    Part,
     advance_source,
     cast,
     copied,
@@ -214,7 +215,9 @@ class Program:
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
                 gathers.append(waiting.pop(0).nodes[0])
-            return [self._gather(gathers, taken_casts(self.plan, gathers, waiting))]
+            casts = taken_casts(self.plan, gathers, waiting)
+            made = [casts.get(one.index, one) for one in gathers]
+            return [self._gather(gathers, made, taken_rounding(self.plan, made, waiting))]
         if node.op in ("join", "concat"):
             return self._joined(node)
         if not node.shape and can_loop(node):
@@ -305,23 +308,28 @@ class Program:
         address = self.runtime.address(array)
         return Seen(address, tuple(s // node.dtype.itemsize for s in array.strides), address)
 
-    def _gather(self, gathers: Sequence[Node], casts: dict[int, Node]) -> Launch:
+    def _gather(self, gathers: Sequence[Node], made: Sequence[Node], rounded: Node | None) -> Launch:
+        """Return the launch that gathers rows and makes what is to be of them, and rounds parameters along."""
         assert self.rows is not None
         parts, arrays = [], [self.order, self.tick]
-        for node in gathers:
-            made = casts.get(node.index, node)
-            source, target = self._given[node.inputs[0].index], self.array(made)
-            addresses = self.runtime.address(source), self.runtime.address(target)
+        for node, result in zip(gathers, made, strict=True):
             n = node.size // max(node.shape[0], 1)
-            if made is node:
-                parts.append(copied(n * node.dtype.itemsize, addresses))
+            arrays += [self._given[node.inputs[0].index], self.array(result)]
+            if result is node:
+                parts.append(copied(n * node.dtype.itemsize, [self.runtime.address(a) for a in arrays[-2:]]))
             else:
-                by = bfloat16.ROUND if made.op == bfloat16.ROUND else ""
-                parts.append(cast(n, node.dtype, made.dtype, addresses, by))
-            arrays += [source, target]
+                parts.append(self._cast(n, node, result, *arrays[-2:]))
+        if rounded is not None:
+            arrays += [self.array(rounded.inputs[0]), self.array(rounded)]
+            parts.append(self._cast(rounded.size, rounded.inputs[0], rounded, *arrays[-2:])._replace(whole=True))
         text = gather_source(self.rows.size, parts)
         blocks = (gather_blocks(self.rows.size, parts), len(parts), 1)
         return self.runtime.kernel(HEAD + text, blocks, THREADS, arrays)
+
+    def _cast(self, n: int, node: Node, result: Node, source: Array, target: Array) -> Part:
+        by = bfloat16.ROUND if result.op == bfloat16.ROUND else ""
+        addresses = self.runtime.address(source), self.runtime.address(target)
+        return cast(n, node.dtype, result.dtype, addresses, by)
 
     def _joined(self, node: Node) -> list[Launch]:
         whole, at, launches = self.array(node), 0, []
