@@ -20,6 +20,8 @@ from retroprop.backends.backend import PLAIN
 from retroprop.backends.cuda import switches, tuning
 from retroprop.backends.cuda.captured import CudaStep
 from retroprop.backends.cuda.cublaslt import Heuristic
+from retroprop.bench.gpu import own
+from retroprop.bench.workloads import draw, parse
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 FOLDER = Path(rp.__file__).parent / "backends" / "cuda"
@@ -217,6 +219,18 @@ def heuristic(number):
     found = Heuristic()
     found.algorithm.data[0] = number
     return found
+
+
+@pytest.mark.parametrize(("precision", "real"), [("tf32", 0), ("bf16", 14)])
+def test_the_benchmarks_floor_has_the_operands_of_a_step(precision, real, made):
+    module, library = made()
+    problem = draw(parse("6-5-3@4"))
+    module.products_here(0), module.rounds_here(0)
+    known = len(library.made)
+    contestant = own.products(OverTheModule(module), problem, precision)
+    contestant.call()
+    layouts = [what for key, what in library.made.items() if key > known and "real" in what]
+    assert [layout["real"] for layout in layouts] == [real, real, 0] * len(problem.workload.products)
 
 
 def test_what_was_described_to_the_library_is_given_back(made):

@@ -113,7 +113,7 @@ class CudaStep:
             return self._planned(planned_in_bfloat16, form, arguments)
         except CublasLtError as error:
             log.warning("products round float32 by themselves: in bfloat16, %s", error)
-            self._runtime.rounds = False  # said once; and trainings of several batch sizes round in one way
+            self._runtime.rounds = False  # so that it is asked, and said, once
             return None
 
 
