@@ -351,7 +351,7 @@ def test_a_divergence_says_where_and_what_to_do_and_loses_nothing(backend):
     error = caught.value
     assert (error.epoch, error.batch) == (3, 3)
     message = str(error)
-    for part in ("epoch 3", "batch 3 of 3", "learning rate", "clip_norm", "standardise"):
+    for part in ("epoch 3", "batch 3 of 3", "learning_rate", "clip_norm", "standardise"):
         assert part in message
     before = rp.fit(twin, X, Y, optimizer=SGD(1e-3), epochs=2, **options)
     assert error.history.cost == before.cost
