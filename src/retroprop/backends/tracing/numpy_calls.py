@@ -105,6 +105,8 @@ class NumpyCalls(Library):
         if node.op == "where":
             condition, x, y = (program.operand(i, number_dtype(node, i)) for i in node.inputs)
             return [f"copy({out}, {y})", f"copy({out}, {x}, where={condition})"]
+        if node.op == "hstack":
+            return [f"concatenate(({', '.join(names)},), 1, {out})"]
         if node.op in ("join", "concat"):
             rows = ", ".join(
                 program.bind(f"f{i.index}", reshaped(program.array(i), (-1,), self)) if base_of(i).op != "input"
