@@ -452,7 +452,7 @@ def test_exact_loss_is_the_loss_that_is_differentiated():
 
 @pytest.mark.parametrize("solver", ["lbfgs"])
 @pytest.mark.parametrize("option", [{"dropout": 0.5}, {"l1": 0.1}, {"clip_norm": 1.0}, {"restore_best": True},
-                                    {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
+                                    {"scoring": "r2"}, {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
 def test_lbfgs_leaves_nothing_unread(solver, option):
     with pytest.raises(ValueError, match=f"solver='lbfgs' does not go with {next(iter(option))}"):
         classifier(solver=solver, **option).fit(X, Y)
