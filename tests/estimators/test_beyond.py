@@ -329,6 +329,15 @@ def test_predict_in_chunks(to_x):
         np.testing.assert_allclose(found.predict_proba(to_x(X)), expected, rtol=1e-12)
 
 
+def test_rows_of_columns_are_found_once(monkeypatch):
+    """CSC has no rows to slice: all of it is looked through for each chunk."""
+    turned, plain = [], sparse.csc_array.tocsr
+    monkeypatch.setattr(sparse.csc_array, "tocsr", lambda x, copy=False: turned.append(x.shape) or plain(x, copy))
+    found = classifier(predict_batch_size=10).fit(X, Y)
+    found.predict(sparse.csc_array(X))
+    assert turned == [X.shape]
+
+
 def test_a_chunk_holds_no_more_than_the_budget(monkeypatch):
     from retroprop.estimators import base
 
