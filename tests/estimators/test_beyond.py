@@ -329,6 +329,15 @@ def test_predict_in_chunks(to_x):
         np.testing.assert_allclose(found.predict_proba(to_x(X)), expected, rtol=1e-12)
 
 
+def test_rows_of_columns_are_found_once(monkeypatch):
+    """CSC has no rows to slice: all of it is looked through for each chunk."""
+    turned, plain = [], sparse.csc_array.tocsr
+    monkeypatch.setattr(sparse.csc_array, "tocsr", lambda x, copy=False: turned.append(x.shape) or plain(x, copy))
+    found = classifier(predict_batch_size=10).fit(X, Y)
+    found.predict(sparse.csc_array(X))
+    assert turned == [X.shape]
+
+
 def test_a_chunk_holds_no_more_than_the_budget(monkeypatch):
     from retroprop.estimators import base
 
@@ -452,7 +461,7 @@ def test_exact_loss_is_the_loss_that_is_differentiated():
 
 @pytest.mark.parametrize("solver", ["lbfgs"])
 @pytest.mark.parametrize("option", [{"dropout": 0.5}, {"l1": 0.1}, {"clip_norm": 1.0}, {"restore_best": True},
-                                    {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
+                                    {"scoring": "r2"}, {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
 def test_lbfgs_leaves_nothing_unread(solver, option):
     with pytest.raises(ValueError, match=f"solver='lbfgs' does not go with {next(iter(option))}"):
         classifier(solver=solver, **option).fit(X, Y)

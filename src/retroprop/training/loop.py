@@ -21,7 +21,7 @@ from retroprop.training import callbacks as hooks
 from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order
 from retroprop.training.callbacks import EarlyStopping, TrainingState
 from retroprop.training.device_memory import explained
-from retroprop.training.history import DivergenceError, History
+from retroprop.training.history import DivergenceError, History, kept
 from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
 from retroprop.training.rows import Stretch, source_of, taken
@@ -96,7 +96,8 @@ def fit(
     Returns
     -------
     History
-        Ctrl-C ends the training with what it has come to, `stop_reason` "interrupted".
+        Ctrl-C ends the training with what it has come to, `stop_reason` "interrupted". If it comes in the middle of
+        an update, some of the parameters may have had it and others not.
 
     Raises
     ------
@@ -106,6 +107,8 @@ def fit(
         If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
     OutOfDeviceMemoryError
         If the device has no memory for it; the message says which batch size would fit.
+    Exception
+        What a callback or a function from outside raises, with the epochs before as its attribute `history`.
     """
     arguments.check_counts(epochs=epochs, batch_size=batch_size)
     clips: dict[str, Any] = {
@@ -145,7 +148,7 @@ def fit(
         early_stopping=early_stopping,
         progress=display(progress),
     )
-    with explained(net, rule, order.batch_size):
+    with kept(training.history), explained(net, rule, order.batch_size):
         return training.run(epochs)
 
 
