@@ -21,7 +21,7 @@ from retroprop.core.operations import Operations
 from retroprop.functions import outputs
 from retroprop.functions.activations import ACTIVATIONS
 from retroprop.training import step as steps
-from retroprop.training.batches import dropout_masks
+from retroprop.training.batches import dropout_masks, mask_stream
 
 HIDDEN = sorted(set(ACTIVATIONS) - {"softmax"})
 OUTPUTS = [
@@ -115,13 +115,13 @@ def both(net, optimizer, data, batches, *, masked=False, learning_rate=0.01, **c
     )
     recorded = backend.capture(step, donate=(0, 1))
     for run in (recorded, partial(step, Operations(backend.xp, backend.device))):
-        rng = np.random.default_rng(3)
+        stream = mask_stream(backend, net.architecture, net.dtype, np.random.default_rng(3)) if masked else None
         with backend.active():
             parameters = net.to(backend).parameters
             state, costs = optimizer.start(parameters, backend.xp.zeros_like), []
             for t, rows in enumerate(batches, start=1):
                 m = data.x.shape[0] if rows is None else len(rows)
-                masks = dropout_masks(backend, net.architecture, net.dtype, m, rng) if masked else None
+                masks = dropout_masks(stream, run, t, m)
                 some = None if rows is None else backend.asarray(rows)
                 hyper = optimizer.hyper(t, learning_rate)
                 parameters, state, cost, a = run(parameters, state, hyper, data, some, masks)
