@@ -58,6 +58,8 @@ template <class T> static T __shfl_xor_sync(unsigned, T value, int apart) {
   turn();
   return other;
 }
+typedef unsigned long long Long;
+static Long __umul64hi(Long a, Long b) { return (unsigned __int128)a * b >> 64; }
 static unsigned atomicAdd(unsigned *p, unsigned n) { unsigned old = *p; *p += n; return old; }
 """
 # A member function is no function of the file.

@@ -19,8 +19,10 @@ from retroprop.backends.cuda.kernels import (
     gather_blocks,
     gather_source,
 )
+from retroprop.backends.cuda.masks import mask_source
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.source import kernel_of
+from retroprop.backends.masks import MaskedLayer, MaskForm
 from retroprop.backends.tracing.plan import Plan
 from retroprop.backends.tracing.recording import form_of, record
 from retroprop.functions import activations, losses
@@ -252,6 +254,10 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
     for hidden in ("relu", "tanh", "gelu"):  # with what products take in bfloat16
         texts += [text_of(one) for one in bfloat16_plan(hidden=hidden).instructions if one.loop is not None]
     texts += [factors_source("float", "*tick * 16"), HEAD + descent_source("double", 100, "(*tick - 1) * 16 + 1")]
+    layers = (MaskedLayer(1, 300, 0.25), None, MaskedLayer(3, 7, 0.5))
+    texts += [
+        HEAD + mask_source(MaskForm(layers, 64, dtype), [layers[0], layers[2]], wide=wide) for wide in (True, False)
+    ]
     for text in texts:
         program = nvrtc.createProgram(text, "retroprop.cu", (), ())
         try:

@@ -34,8 +34,17 @@ def no_warnings(caplog):
     assert caplog.text == ""
 
 
-def trained(backend, *, sizes=(20, 64, 48, 5), dtype="float32", hidden="relu", **options):
-    net = rp.Network(sizes, hidden=hidden, output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=backend)
+def trained(backend, *, sizes=(20, 64, 48, 5), dtype="float32", hidden="relu", dropout=0.0, **options):
+    net = rp.Network(
+        sizes,
+        hidden=hidden,
+        output="softmax",
+        loss="cross_entropy",
+        dropout=dropout,
+        seed=0,
+        dtype=dtype,
+        backend=backend,
+    )
     options = {"optimizer": rp.optimizers.Adam(0.0002), "epochs": 3, "batch_size": 16, "seed": 1} | options
     return net, rp.fit(net, options.pop("x", X), Y, **options)
 
@@ -121,6 +130,30 @@ def test_cublaslt_is_used(cupy):
 def test_a_training_is_numpys_and_nothing_is_given_up(cupy, no_warnings, hidden, optimizer, dtype):
     options = {"hidden": hidden, "optimizer": optimizer, "dtype": dtype}
     assert_same(trained("cupy", **options), trained("numpy", **options), factor=2.0)
+
+
+@pytest.mark.parametrize("batch_size", [16, None])
+def test_a_training_with_dropout_is_numpys_and_draws_nothing_on_the_host(cupy, no_warnings, batch_size, monkeypatch):
+    from retroprop.backends.masks import MaskStream
+
+    options = {"dropout": [0.3, 0.0], "batch_size": batch_size}
+    expected = trained("numpy", **options)
+    monkeypatch.setattr(MaskStream, "drawn", None)
+    assert_same(trained("cupy", **options), expected, factor=2.0)
+
+
+def test_masks_are_the_bits_of_the_host(cupy, dtype):
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+    from retroprop.backends.cuda.masks import mask_launch, stream_of
+    from retroprop.backends.masks import Masks, MaskStream
+
+    net = rp.Network([20, 64, 47, 5], dropout=[0.3, 0.6], dtype=dtype, backend="numpy")
+    masks = Masks(MaskStream(net.backend, net.architecture, dtype, np.random.default_rng(1)), 2**33, 129)
+    arrays = [cupy.full((129, one.n), cupy.nan, dtype) for one in masks.form.layers]
+    stream, tick = cupy.asarray(stream_of(masks.stream.key, masks.step - 4)), cupy.asarray(4, "int64")
+    mask_launch(CupyRuntime(), masks.form, list(zip(masks.form.layers, arrays, strict=True)), stream, tick)()
+    for found, expected in zip(arrays, masks.drawn(), strict=True):
+        np.testing.assert_array_equal(cupy.asnumpy(found), expected)
 
 
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu_tanh"])

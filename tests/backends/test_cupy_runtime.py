@@ -79,9 +79,10 @@ SIZES = (6, 8, 130, 3)
 ], ids=["highest", "tf32", "deterministic", "bf16"])  # fmt: skip
 @pytest.mark.parametrize("options", [
     {"batch_size": 12},
+    {"batch_size": 12, "net_options": {"dropout": [0.0, 0.3]}},
     pytest.param({"batch_size": 12, "shuffle": False, "dtype": "float64"}, marks=pytest.mark.long),
     pytest.param({"batch_size": None}, marks=pytest.mark.long),
-], ids=["shuffled", "in order, float64", "full batch"])  # fmt: skip
+], ids=["shuffled", "with dropout", "in order, float64", "full batch"])  # fmt: skip
 def test_a_training_is_numpys(own, options, made, caplog):
     module, library = made()
     launched = cupy_on_the_host.Graph.launched

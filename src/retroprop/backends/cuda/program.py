@@ -26,6 +26,7 @@ from retroprop.backends.cuda.kernels import (
     gather_source,
 )
 from retroprop.backends.cuda.layout import mask_bytes, mask_leading
+from retroprop.backends.cuda.masks import Drawn, mask_launch
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.runtime import Launch, Runtime
@@ -73,6 +74,8 @@ class Program:
         What is done in place of the plan's own, in the same places of memory.
     numbers : sequence of Node
         What a row of the table holds already.
+    drawn : Drawn, optional
+        The masks that the first launch draws.
 
     Attributes
     ----------
@@ -84,6 +87,8 @@ class Program:
         For an argument that stays, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
         What the steps of a run differ in: a row of numbers each, how many are done, the rows of the data, their costs.
+    stream : Array
+        What the masks of all of them are drawn from.
     steps : int
         How many may be prepared at once.
     numbers : list of Node
@@ -104,6 +109,7 @@ class Program:
         *,
         instructions: Sequence[Instruction] | None = None,
         numbers: Sequence[Node] = (),
+        drawn: Drawn | None = None,
     ) -> None:
         self.instructions = plan.instructions if instructions is None else instructions
         self.plan, self.runtime, self._own, self._given = plan, runtime, memory, given
@@ -126,6 +132,10 @@ class Program:
         if instructions is None:
             runtime.clear(self.order)  # what is measured runs before there is an order: its rows must be there
         self.launches: list[tuple[int, Launch]] = []
+        self.stream = memory.own("stream", (3,), "uint64")
+        if drawn is not None:
+            masks = [(one, self._placed(plan.graph.nodes[i])) for i, one in drawn.layers.items()]
+            self.launches.append((-1, mask_launch(runtime, drawn.form, masks, self.stream, self.tick)))
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
         self._factors: Array | None = None
