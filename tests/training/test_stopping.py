@@ -440,6 +440,14 @@ def test_ctrl_c_in_a_callback_ends_the_training_cleanly(backend):
     assert equal(numbers(net), numbers(twin))
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """SIGINT is heard, also where a shell has started the tests in its background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Interrupting(schedules.Schedule):
     """Sends SIGINT to this process before update `at`, as a terminal does."""
 
