@@ -34,7 +34,7 @@ class CupyRuntime(Runtime):
     """
 
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
-        self._precision, self._deterministic = precision, deterministic
+        self.precision, self._deterministic = precision, deterministic
         self._lt, _ = products_here(cupy.cuda.runtime.getDevice())
         self._workspaces: dict[bool, Array] = {}
         self._side: Any = None
@@ -80,13 +80,13 @@ class CupyRuntime(Runtime):
     def copied(self, array: Array) -> Array:
         return array.copy()
 
-    def alike(self, first: Array, second: Array, tolerance: float) -> bool:
+    def distance(self, first: Array, second: Array | None = None) -> float:
+        if second is None:
+            return float(cupy.abs(first).sum(dtype="float64"))
         if first.dtype.kind != "f":
-            return bool((first == second).all())
-        scale = cupy.max(cupy.abs(cupy.nan_to_num(second, posinf=0.0, neginf=0.0))) if second.size else 0.0
-        near = cupy.abs(first - second) <= tolerance * scale
-        same = near | (first == second) | (cupy.isnan(first) & cupy.isnan(second))
-        return bool(same.all())
+            return float((first != second).sum())
+        same = (first == second) | (cupy.isnan(first) & cupy.isnan(second))
+        return float(cupy.where(same, 0.0, cupy.abs(first - second)).sum(dtype="float64"))
 
     def product(
         self,
@@ -106,7 +106,7 @@ class CupyRuntime(Runtime):
         workspace = self._workspaces[beside]
         call = Call(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
-            str(result.dtype), self._precision, (workspace.data.ptr, WORKSPACE_BYTES),
+            str(result.dtype), self.precision, (workspace.data.ptr, WORKSPACE_BYTES),
             factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
         keep = first, second, result, factors, workspace
@@ -117,7 +117,7 @@ class CupyRuntime(Runtime):
         if self.measures:
             aligned = tuple(map(alignment, call.addresses))
             kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
-            about = call.product, str(result.dtype), self._precision, kind, aligned, WORKSPACE_BYTES
+            about = call.product, str(result.dtype), self.precision, kind, aligned, WORKSPACE_BYTES
             self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
         return launch
 
@@ -164,8 +164,8 @@ class CupyRuntime(Runtime):
             return inf
 
     def _by_others(self, first: Array, second: Array, result: Array) -> Launch:
-        if self._precision != "highest" and str(result.dtype) == "float32":
-            raise RuntimeError(f"precision {self._precision!r} needs cublasLt, and that is not used here.")
+        if self.precision != "highest" and str(result.dtype) == "float32":
+            raise RuntimeError(f"precision {self.precision!r} needs cublasLt, and that is not used here.")
         return lambda: cupy.matmul(first, second, out=result)
 
     def beside(self, launch: Launch) -> Launch:

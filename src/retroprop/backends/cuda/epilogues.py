@@ -1,74 +1,62 @@
-"""What a product can do besides: bias and relu on the way forward, relu's derivative and the sums of δ on the way back.
+"""Relu within products, and its derivative with the sums of δ: a rewrite of each product and the loop after it.
 
-A pass over the instructions of a plan. A product and the loop after it are one call of cublasLt where the loop is what
-an epilogue does, and where its result lies in the place of the product's. Relu leaves a mask for the way back, a bit a
-number. cublasLt's relu makes 0 of NaN; so this is done only where less than the highest precision is asked for.
+Where the loop is what an epilogue of cublasLt does, both are one call. Relu leaves a mask for the way back, a bit a
+number; each call is measured by itself beside the two, so that a layer may have one on the way forward and none on the
+way back. cublasLt's relu makes 0 of NaN; so this is done only where less than the highest precision is asked for.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-from retroprop.backends.tracing.fusion import base_of
+from retroprop.backends.cuda.calls import Call, harmless, is_product, readers
 from retroprop.backends.tracing.graph import Node
 from retroprop.backends.tracing.plan import Instruction, Plan
 
 
-class Fused(NamedTuple):
-    """A product with what it does besides.
-
-    Attributes
-    ----------
-    kind : str
-        A name of `cublaslt.EPILOGUES`.
-    result : Node
-        What it writes in place of the product.
-    bias : Node or None
-        The bias, or where its gradient goes.
-    mask_of : Node
-        The activation whose mask is written or read.
-    """
-
-    kind: str
-    result: Node
-    bias: Node | None
-    mask_of: Node
+def relus(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruction] | None:
+    """Return the instructions with every relu and every relu′ that can be in the product before it, None if none is."""
+    found: list[Instruction] = []
+    masked: set[int] = set()
+    place = 0
+    while place < len(instructions):
+        call = _forward(plan, instructions, place) or _backward(plan, instructions, place, masked)
+        found.append(call or instructions[place])
+        place += 1 if call is None else 2
+        if call is not None and call.kind.startswith("relu"):
+            masked.add(call.stores[0].index)
+    return found if masked else None
 
 
-def forward_of(plan: Plan, product: Node, one: Instruction) -> Fused | None:
-    """Return relu(product + bias) as one call, None if the loop is something else."""
-    if one.loop is None or len(one.stores) != 1 or not _in_place(plan, product, one.stores[0]):
+def _forward(plan: Plan, instructions: Sequence[Instruction], place: int) -> Call | None:
+    """Return relu(product + bias) as a call that leaves a mask, None if what is there is something else."""
+    if not _followed(instructions, place):
         return None
-    (result,) = one.stores
-    first, *rest = one.nodes
-    if result.op != "maximum" or not _is_zero(result.inputs[1]):
+    one, loop = instructions[place : place + 2]
+    product, (first, *rest) = one.nodes[0], loop.nodes
+    result = loop.stores[0]
+    if len(loop.stores) != 1 or result.op != "maximum" or not _is_zero(result.inputs[1]):
         return None
-    if first is result and not rest:
-        return Fused("relu_aux", result, None, result) if result.inputs[0] is product else None
-    # z^(l+1) = a^(l) Θ^(l)ᵀ + b^(l)
-    if len(rest) == 1 and rest[0] is result and result.inputs[0] is first and first.op == "add":
+    kind, bias = "relu_aux", None
+    if first is not result:
+        # z^(l+1) = a^(l) Θ^(l)ᵀ + b^(l)
+        biased = len(rest) == 1 and rest[0] is result and first.op == "add" and result.inputs[0] is first
         others = [i for i in first.operands if i is not product]
-        if len(others) == 1 and others[0].size == product.shape[1] == others[0].shape[-1]:
-            return Fused("relu_aux_bias", result, others[0], result)
-    return None
+        if not biased or len(others) != 1 or not others[0].size == product.shape[1] == others[0].shape[-1]:
+            return None
+        kind, bias = "relu_aux_bias", others[0]
+    elif rest or result.inputs[0] is not product:
+        return None
+    call = Call(node=product, stores=[result], result=result, kind=kind, vector=bias, mask_of=result, apart=(one, loop))
+    return call if harmless(plan, call.stores, product.operands) else None
 
 
-def backward_of(plan: Plan, product: Node, one: Instruction, masked: set[int], at: int) -> Fused | None:
-    """Return (product ∘ relu′) with its sums over the rows as one call, None if the loop is something else.
-
-    Parameters
-    ----------
-    plan : Plan
-        Of the step.
-    product : Node
-        δ^(l+1) Θ^(l).
-    one : Instruction
-        The loop that follows.
-    masked : set of int
-        The activations, by index, whose masks are there.
-    at : int
-        The place of the product among the instructions.
-    """
-    nodes = list(one.nodes)
-    if one.loop is None or len(nodes) not in (3, 4) or [n.op for n in nodes[:3]] != ["greater", "astype", "multiply"]:
+def _backward(plan: Plan, instructions: Sequence[Instruction], place: int, masked: set[int]) -> Call | None:
+    """Return (product ∘ relu′) with its sums over the rows as a call, if a mask of the activation may be there."""
+    if not _followed(instructions, place):
+        return None
+    one, loop = instructions[place : place + 2]
+    product, nodes = one.nodes[0], list(loop.nodes)
+    if len(nodes) not in (3, 4) or [n.op for n in nodes[:3]] != ["greater", "astype", "multiply"]:
         return None
     greater, cast, delta = nodes[:3]
     a, zero = greater.inputs
@@ -76,25 +64,25 @@ def backward_of(plan: Plan, product: Node, one: Instruction, masked: set[int], a
     is_mask = isinstance(a, Node) and a.index in masked and _is_zero(zero) and cast.inputs[0] is greater
     if not is_mask or {n.index for n in delta.operands} != {product.index, cast.index}:
         return None
-    if not _in_place(plan, product, delta):
-        return None
-    if len(nodes) == 3:
-        return Fused("drelu", delta, None, a) if [n.index for n in one.stores] == [delta.index] else None
+    totals = nodes[3:]
     # ∂J/∂b = Σ_rows δ
-    total = nodes[3]
-    sums = total.op == "sum" and total.inputs[0] is delta and total.attr("axes") == (0,)
-    # Its memory must be its own before the product: the plan gave it away only from the loop on.
-    early = total.index in plan.places and plan.places[total.index].cell.first <= at
-    stored = {n.index for n in one.stores} == {delta.index, total.index}
-    return Fused("drelu_bgrad", delta, total, a) if sums and early and stored else None
+    if any(n.op != "sum" or n.inputs[0] is not delta or n.attr("axes") != (0,) for n in totals):
+        return None
+    if {n.index for n in loop.stores} != {n.index for n in (delta, *totals)}:
+        return None
+    call = Call(
+        node=product, stores=[delta, *totals], result=delta, kind="drelu_bgrad" if totals else "drelu",
+        vector=totals[0] if totals else None, mask_of=a, apart=(one, loop),
+    )  # fmt: skip
+    return call if harmless(plan, call.stores, product.operands) else None
 
 
-def _in_place(plan: Plan, product: Node, result: Node) -> bool:
-    """Return whether a result lies where the product does, and nobody else reads the product."""
-    readers = [n for n in plan.wanted if any(base_of(o).index == product.index for o in n.operands)]
-    here = plan.places.get(product.index)
-    return here is not None and here == plan.places.get(result.index) and len(readers) == 1
+def _followed(instructions: Sequence[Instruction], place: int) -> bool:
+    """Return whether a product is followed by a loop, the only one to read it."""
+    if place + 1 >= len(instructions) or not is_product(instructions[place]) or instructions[place + 1].loop is None:
+        return False
+    return bool(instructions[place + 1].stores) and readers(instructions, instructions[place].nodes) == [place + 1]
 
 
-def _is_zero(value: object) -> bool:
+def _is_zero(value: Any) -> bool:
     return isinstance(value, (int, float)) and value == 0

@@ -10,7 +10,6 @@ import numpy
 from retroprop.backends.cuda.beside import products_beside
 from retroprop.backends.cuda.calls import Call, Descent
 from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
-from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import MOST_BLOCKS, THREADS
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import (
@@ -196,16 +195,17 @@ class Program:
 
     def _lowered(self, waiting: list[Instruction]) -> list[Launch]:
         """Take the next instruction, or several gathers, and return its launches."""
+        beside = len(self.instructions) - len(waiting) in self.beside
         one = waiting.pop(0)
         if one.loop is not None:
             return [self._loop(one)]
         if isinstance(one, Call):
-            return [self._called(one, beside=len(self.instructions) - len(waiting) - 1 in self.beside)]
+            return self._called(one, beside=beside)
         if isinstance(one, Descent):
             return [self._descended(one)]
         node = one.nodes[0]
         if node.op == "matmul" and node.ndim == 2:
-            return self._product(one, waiting)
+            return [self._product(node, beside=beside)]
         if node.op == "gather":
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
@@ -219,48 +219,42 @@ class Program:
                 return [self._loop(Instruction(loop=loop, stores=[node]))]
         raise NotTraceableError(f"{node.op} of shape {node.shape} is not launched.")
 
-    def _product(self, one: Instruction, waiting: list[Instruction]) -> list[Launch]:
-        """Return a product, with what follows where one call does both and is faster."""
-        node = one.nodes[0]
+    def _product(self, node: Node, *, beside: bool) -> Launch:
         first, second = (self.array(operand) for operand in node.operands)
-        at = len(self.instructions) - len(waiting) - 1
-        plain = self.runtime.product(first, second, self.array(node), beside=at in self.beside)
-        if not self.runtime.epilogues or not waiting or at in self.beside:
-            return [plain]
-        fused = forward_of(self.plan, node, waiting[0])
-        fused = fused or backward_of(self.plan, node, waiting[0], set(self._masks), self.plan.instructions.index(one))
-        if fused is None:
-            return [plain]
+        return self.runtime.product(first, second, self.array(node), beside=beside)
+
+    def _called(self, one: Call, *, beside: bool) -> list[Launch]:
+        """Return a product with what it does besides, or that is an update."""
+        if one.mask_of is not None:
+            return self._masked(one, one.mask_of)
+        epilogue = None if one.kind == "none" else Epilogue(one.kind)
+        if epilogue is not None and one.aux is not None:
+            epilogue = epilogue._replace(aux=self.runtime.address(self.array(one.aux)), aux_leading=one.aux.shape[1])
+        return [self._call(one, epilogue, beside=beside)]
+
+    def _masked(self, one: Call, activation: Node) -> list[Launch]:
+        """Return relu or its derivative within the product or after it, whichever takes less time."""
+        product, loop = one.apart
+        apart = [self._product(product.nodes[0], beside=False), self._loop(loop)]
+        forward = activation is one.result
+        mask = self._mask(activation) if forward else self._masks.get(activation.index)
+        if mask is None:
+            return apart
         try:
-            mask = self._masks.get(fused.mask_of.index) or self._mask(fused.mask_of)
-            bias = 0 if fused.bias is None else self.runtime.address(self.array(fused.bias))
-            epilogue = mask._replace(kind=fused.kind, bias=bias)
-            together = self.runtime.product(first, second, self.array(node), epilogue)
+            together = self._call(one, mask._replace(kind=one.kind), beside=False)
         except CublasLtError as error:
             log.info("a product is followed by a kernel: %s", error)
-            return [plain]
-        apart = [plain, self._loop(waiting[0])]
-        if self.runtime.fastest(([together], apart)) == 1:
-            return [plain]
-        waiting.pop(0)
-        if fused.kind.startswith("relu"):
-            self._masks[fused.result.index] = mask
+            return apart
+        if self.runtime.fastest((apart, [together])) == 0:
+            return apart
+        self._masks[activation.index] = mask
         return [together]
 
-    def _called(self, one: Call, *, beside: bool) -> Launch:
-        """Return a product with what it does besides, or that is an update."""
+    def _call(self, one: Call, epilogue: Epilogue | None, *, beside: bool) -> Launch:
         first, second = (self.array(operand) for operand in one.nodes[0].operands)
         assert one.result is not None
-        epilogue = (
-            None
-            if one.kind == "none"
-            else Epilogue(
-                one.kind,
-                bias=0 if one.vector is None else self.runtime.address(self.array(one.vector)),
-                aux=0 if one.aux is None else self.runtime.address(self.array(one.aux)),
-                aux_leading=0 if one.aux is None else one.aux.shape[1],
-            )
-        )
+        if epilogue is not None and one.vector is not None:
+            epilogue = epilogue._replace(bias=self.runtime.address(self.array(one.vector)))
         factors = None if one.eta is None else self._factors_of(one.eta, one.result)
         return self.runtime.product(first, second, self.array(one.result), epilogue, factors=factors, beside=beside)
 
@@ -359,6 +353,23 @@ class Program:
                 launch()
         for _, join in waited:
             join()
+
+    def rewritten(self, instructions: Sequence[Instruction]) -> "Program":
+        """Return the program that does others in place of these instructions, in the same memory."""
+        return Program(
+            self.plan, self.runtime, self._own, self._given, instructions=instructions, numbers=self.numbers
+        )  # fmt: skip
+
+    def state(self) -> list[Array]:
+        """Return what a step changes for good."""
+        return [*(leaf for kept in self.kept.values() for leaf in tree.leaves(kept)), self.tick]
+
+    def left(self) -> list[Array]:
+        """Return the arrays of the results that do not stay; those of arguments handed back are not among them."""
+        stay, results = self.plan.kept.values(), self.plan.recording.results
+        parts = [part for i, part in enumerate(results) if i not in stay] if tree.is_branch(results) else [results]
+        nodes = [node for part in parts for node in tree.leaves(part)]
+        return [self.array(node) for node in nodes if base_of(node).index in self.plan.places]
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; those that stay are the arguments that come back."""
