@@ -9,6 +9,7 @@ from test_cuda_captured import assert_same_training, data, trained
 
 import retroprop as rp
 from retroprop.backends.cuda.calls import Call
+from retroprop.backends.cuda.trial import left_by
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 SIZES = (6, 32, 16, 3)
@@ -55,6 +56,22 @@ def test_what_is_left_out_of_a_sum_is_not(precision, optimizer, caplog, monkeypa
     assert "relus did not do what is done without" in caplog.text
     assert calls(backend) == ["bgradb"]
     assert backend.step._last._forked
+
+
+def test_what_is_not_written_is_missed(caplog, monkeypatch):
+    """What the launches left must not be taken for what a product was to write: here the sums of the last δ."""
+    whole = HostRuntime.product
+
+    def forgetful(self, first, second, result, epilogue=None, **options):
+        epilogue = None if epilogue is not None and epilogue.kind == "bgradb" else epilogue
+        return whole(self, first, second, result, epilogue, **options)
+
+    monkeypatch.setattr(HostRuntime, "product", forgetful)
+    backend = CudaOnTheHost(epilogues=True, choice=1)
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        trained(backend, sizes=(6, 3), epochs=1, batch_size=59)  # nothing else is measured, which would write there
+    assert "summed did not do what is done without" in caplog.text
+    assert calls(backend) == []
 
 
 def test_a_graph_with_products_beside_others_that_is_wrong_leaves_one_without(caplog, monkeypatch):
@@ -123,7 +140,7 @@ def test_what_does_not_stay_is_compared_too_and_comes_from_the_launches(caplog, 
 
         def wrong():
             graph()
-            step._last.program.left()[1][...] *= 2.0
+            left_by(step._last.program)[1][...] *= 2.0
 
         return wrong
 

@@ -71,6 +71,8 @@ class Program:
         One step, in order: the place of an instruction, and a launch.
     beside : dict
         The instructions that may run beside others, and the one that each must come before.
+    block : Array
+        The memory of all that no step leaves to the next.
     kept : dict
         For an argument that stays, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
@@ -101,7 +103,7 @@ class Program:
         arguments = plan.recording.arguments
         if any(i not in plan.kept and _nodes(arguments[i]) for i in plan.recording.donated):
             raise NotTraceableError("what is given away does not come back in its place.")
-        self._block = memory.block(plan.nbytes)
+        self.block = memory.block(plan.nbytes)
         self._arrays: dict[int, Array] = {}
         self.numbers = list(numbers)
         self._slots = {node.index: slot for slot, node in enumerate(self.numbers)}
@@ -159,7 +161,7 @@ class Program:
         return self.runtime.array(self._memory(place.cell), start, node.shape, node.dtype)
 
     def _memory(self, cell: Cell) -> Array:
-        return self._block if cell.kept is None else self._own.bytes(f"kept {cell.kept}", cell.nbytes)
+        return self.block if cell.kept is None else self._own.bytes(f"kept {cell.kept}", cell.nbytes)
 
     # What steps differ in -------------------------------------------------------------------------------------------
 
@@ -359,17 +361,6 @@ class Program:
         return Program(
             self.plan, self.runtime, self._own, self._given, instructions=instructions, numbers=self.numbers
         )  # fmt: skip
-
-    def state(self) -> list[Array]:
-        """Return what a step changes for good."""
-        return [*(leaf for kept in self.kept.values() for leaf in tree.leaves(kept)), self.tick]
-
-    def left(self) -> list[Array]:
-        """Return the arrays of the results that do not stay; those of arguments handed back are not among them."""
-        stay, results = self.plan.kept.values(), self.plan.recording.results
-        parts = [part for i, part in enumerate(results) if i not in stay] if tree.is_branch(results) else [results]
-        nodes = [node for part in parts for node in tree.leaves(part)]
-        return [self.array(node) for node in nodes if base_of(node).index in self.plan.places]
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; those that stay are the arguments that come back."""

@@ -19,6 +19,8 @@ from retroprop.backends.cuda.gelu import gelus
 from retroprop.backends.cuda.program import Program
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.cuda.sums import summed
+from retroprop.backends.tracing import tree
+from retroprop.backends.tracing.fusion import base_of
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
@@ -51,7 +53,7 @@ class Trial:
 
     def __init__(self, program: Program, runtime: Runtime) -> None:
         self._program, self._runtime = program, runtime
-        self._state, self._left = program.state(), program.left()
+        self._state, self._left = state_of(program), left_by(program)
         self._before: list[Array] = []
         self._after: list[Array] = []
         self._allowed: list[float] = []
@@ -103,13 +105,11 @@ class Trial:
             return best
         try:
             other = program.rewritten(instructions)
-            self.undo()  # what was measured meanwhile ran; and its tick: some 40 steps of those prepared may be done
-            other.run()
-            if not self._same():
+            if not self._does(other.run):
                 log.warning("%s did not do what is done without, and is left out.", rewrite.__name__)
                 return best
             found = Way(other, self._forks(other))
-            self.undo()
+            self.undo()  # and its tick: what is measured may do some 40 steps of those prepared
             ways: list[list[Launch]] = [[partial(way.program.run, forked=way.forked)] for way in (best, found)]
             return found if self._runtime.fastest(ways) == 1 else best
         except Exception as error:
@@ -123,9 +123,7 @@ class Trial:
         for way in _distinct([best, best._replace(forked=False), plain, plain._replace(forked=False)]):
             try:
                 graph = self._runtime.captured(partial(way.program.run, forked=way.forked))
-                self.undo()
-                graph()
-                if self._same():
+                if self._does(graph):
                     if reasons:
                         log.warning("a faster graph is left out: %s", reasons[0])
                     return way, graph
@@ -138,8 +136,11 @@ class Trial:
 
     # What a step leaves -----------------------------------------------------------------------------------------------
 
-    def _same(self) -> bool:
-        """Return whether a step has left what it should."""
+    def _does(self, step: Launch) -> bool:
+        """Do a step from the state there was, and return whether it leaves what it should."""
+        self.undo()
+        self._runtime.clear(self._program.block)  # where all that is not written would still be right
+        step()
         found = [*self._state, *self._left]
         apart = [self._runtime.distance(array, after) for array, after in zip(found, self._after, strict=True)]
         return all(not far or far <= most for far, most in zip(apart, self._allowed, strict=True))
@@ -165,6 +166,20 @@ class Trial:
     def _restore(self, arrays: Sequence[Array], values: Sequence[Array]) -> None:
         for array, value in zip(arrays, values, strict=False):  # there may be no values yet
             self._runtime.copy(array, value)()
+
+
+def state_of(program: Program) -> list[Array]:
+    """Return the arrays that a step changes for good."""
+    return [*(leaf for kept in program.kept.values() for leaf in tree.leaves(kept)), program.tick]
+
+
+def left_by(program: Program) -> list[Array]:
+    """Return the arrays of the results that do not stay; those of arguments handed back are not among them."""
+    plan, results = program.plan, program.plan.recording.results
+    stay = plan.kept.values()
+    parts = [part for i, part in enumerate(results) if i not in stay] if tree.is_branch(results) else [results]
+    nodes = [node for part in parts for node in tree.leaves(part)]
+    return [program.array(node) for node in nodes if base_of(node).index in plan.places]
 
 
 def rewrites_for(runtime: Runtime) -> list[Rewrite]:
