@@ -108,6 +108,7 @@ def test_what_needs_a_gpu_says_so_where_there_is_none():
     row.round()
     assert set(row.cells) == {*rows.OURS, "JAX jit"}
     assert all("reason" in cell for cell in row.cells.values())
+    assert all(row.cells[name]["failed"] for name in rows.OURS)  # to be asked for again
 
 
 @pytest.fixture
@@ -160,6 +161,7 @@ def test_a_process_that_dies_or_hangs_costs_its_own_figures(process, monkeypatch
     gone = "(print('CUDA error: an illegal address', file=sys.stderr), os._exit(7))"
     if when == "hangs":
         monkeypatch.setattr(turns, "ROUND", 1.0)
+        monkeypatch.setattr(turns, "PATIENCE", 0.1)
         gone = "(print('CUDA error: an illegal address', file=sys.stderr, flush=True), time.sleep(60))"
     mine = "if 'torch graph' in names" + ("" if when == "before" else " and len(all) == 3")
     process(IN_TURNS.replace("answer()\nfor", f"{mine if when == 'before' else 'if 0'}: {gone}\nanswer()\nfor").replace(

@@ -89,8 +89,10 @@ class Row:
                 try:
                     contestant, self._steps[name] = self._makers[name]()
                     self._warm[name] = warm_up(contestant, self._pace.warm_up)
-                except (NotHereError, BackendUnavailableError, ImportError) as error:
-                    self._cell(name)["reason"] = str(error)
+                except (NotHereError, ImportError) as error:
+                    # A package that is missing stays so; a device that did not answer may the next time.
+                    asked_again = {"failed": True} if isinstance(error, BackendUnavailableError) else {}
+                    self._cell(name).update(reason=str(error), **asked_again)
                 except Exception as error:  # one that fails leaves the others their figures
                     self._cell(name).update(reason=f"{type(error).__name__}: {error}", failed=True)
             gc.collect()

@@ -25,6 +25,7 @@ from retroprop.bench.gpu.rows import GROUPS, LAST, PACE, Row
 
 START, START_LAST, ROUND = 100.0, 240.0, 60.0  # seconds, after which a process is ended
 RESERVED = 25.0  # of the seconds of a row, for rounds
+PATIENCE = 5.0  # for a process to end by itself
 
 
 def timed(network: str, precision: str, wanted: Sequence[str], *, folder: Path, until: float) -> dict[str, Any]:
@@ -112,15 +113,17 @@ class Member:
             self.answers = self._answer(min(ROUND, max(until - monotonic(), 1.0)))
 
     def end(self) -> None:
-        """End it."""
-        if self._process is None or self._listener is None:
+        """End it: nothing more is sent, and if that is not enough it is killed."""
+        if self._process is None or self._listener is None or self._process.stdin is None:
             return
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what was not sent is lost
-                pipe.close()  # type: ignore[union-attr]
+        with suppress(OSError):  # what was not sent is lost
+            self._process.stdin.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join(PATIENCE)  # unless a process of that process, a compiler's, holds on to its output
 
     def cells(self) -> dict[str, dict[str, Any]]:
         """Return what is known of its contestants; where it did not end well, those it timed have a warning."""
@@ -136,8 +139,9 @@ class Member:
         return found
 
     def _listen(self, lines: Any) -> None:
-        for line in lines:
-            self._lines.put(line)
+        with lines:
+            for line in lines:
+                self._lines.put(line)
         self._lines.put("")
 
     def _answer(self, seconds: float) -> bool:
