@@ -178,7 +178,7 @@ def machine(device: str) -> dict[str, Any]:
     import cupy
 
     from retroprop.backends.cuda import switches
-    from retroprop.backends.cuda.cupy_runtime import products_here
+    from retroprop.backends.cuda.cupy_products import products_here
 
     packages = {}
     for name in REPORTED:
@@ -196,7 +196,7 @@ def machine(device: str) -> dict[str, Any]:
         "gpu": device,
         "cuda_runtime": cupy.cuda.runtime.runtimeGetVersion(),
         "cuda_driver": cupy.cuda.runtime.driverGetVersion(),
-        "products": products_here(cupy.cuda.runtime.getDevice())[1],
+        "products": products_here(cupy.cuda.runtime.getDevice()).said,
         "switched_off": list(switches.disabled()),
         "processors": os.cpu_count(),
         "platform": platform.platform(),

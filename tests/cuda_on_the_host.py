@@ -22,6 +22,7 @@ from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.layout import product_of
 from retroprop.backends.cuda.runtime import Runtime
 from retroprop.backends.numpy_backend import NumpyBackend
+from retroprop.core.operations import Operations
 from retroprop.functions.activations import GELUTanh
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
@@ -57,6 +58,8 @@ template <class T> static T __shfl_xor_sync(unsigned, T value, int apart) {
   turn();
   return other;
 }
+typedef unsigned long long Long;
+static Long __umul64hi(Long a, Long b) { return (unsigned __int128)a * b >> 64; }
 static unsigned atomicAdd(unsigned *p, unsigned n) { unsigned old = *p; *p += n; return old; }
 """
 # A member function is no function of the file.
@@ -152,13 +155,25 @@ def rounded(x, precision):
     return ((bits + half) >> dropped << dropped).astype("uint32").view("float32").reshape(x.shape)
 
 
+def widened(bits):
+    """Return what 16 bits are as bfloat16; other numbers are what they are."""
+    return (bits.astype("uint32") << 16).view("float32") if bits.dtype == "uint16" else bits
+
+
+def in_bfloat16(numbers):
+    """Return float32 rounded to bfloat16, to the nearest, of two equally near ones to the even, as its 16 bits."""
+    bits = np.ascontiguousarray(numbers, "float32").view("uint32").astype("uint64")
+    nearest = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.where(np.isnan(numbers), bits >> 16 | 0x40, nearest).astype("uint16")
+
+
 class HostRuntime(Runtime):
     """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
 
-    def __init__(self, *, graphs=True, epilogues=False, descends=False, choice=0, measures=True,
+    def __init__(self, *, graphs=True, epilogues=False, descends=False, rounds=False, choice=0, measures=True,
                  precision="highest"):  # fmt: skip
         self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
-        self.measures, self.descends, self.precision = measures, descends, precision
+        self.measures, self.descends, self.rounds, self.precision = measures, descends, rounds, precision
         self.recording, self.log = None, Counter()
 
     def launched(self, what, work):
@@ -205,23 +220,28 @@ class HostRuntime(Runtime):
         lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
         mapped = product_of(*lies)
         assert mapped.m * mapped.n == result.size
+        assert first.dtype == second.dtype == ("uint16" if self.rounds else result.dtype)
         kind = ("product" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
 
         def work():
             with np.errstate(all="ignore"):
-                a, b = (rounded(x, self.precision) for x in (first, second))
+                a, b = (rounded(widened(x), self.precision) for x in (first, second))
                 # A call with an epilogue is another algorithm: it adds in another order, and what it has rounded.
                 half = 0 if epilogue is None else a.shape[1] // 2
                 found = a[:, :half] @ b[:half] + a[:, half:] @ b[half:] if half else a @ b
                 if epilogue is not None and epilogue.kind == "bgradb":
                     seen(first.shape[0], found.dtype, epilogue.bias)[:] = a.sum(axis=1)
                 found = found if factors is None else factors[0] * found + factors[1] * result
-                result[...] = self.finished(found, epilogue)
+                found = self.finished(found, epilogue, result.dtype)
+                result[...] = in_bfloat16(found) if result.dtype == "uint16" else found
 
         return self.launched(kind, work)
 
-    def finished(self, found, epilogue):
-        """Return a product with what an epilogue does besides; the mask has a bit a number, rows 128 bits apart."""
+    def finished(self, found, epilogue, dtype):
+        """Return a product with what an epilogue does besides; the mask has a bit a number, rows 128 bits apart.
+
+        A bias is of the kind of the result.
+        """
         if epilogue is None or epilogue.kind == "bgradb":
             return found
         if "gelu" in epilogue.kind:
@@ -230,7 +250,7 @@ class HostRuntime(Runtime):
         bits = seen((m, epilogue.aux_leading // 8), "uint8", epilogue.aux)
         if epilogue.kind.startswith("relu"):
             if epilogue.bias:
-                found = found + seen(n, found.dtype, epilogue.bias)
+                found = found + widened(seen(n, dtype, epilogue.bias))
             packed = np.packbits(found > 0.0, axis=1, bitorder="little")
             bits[:, : packed.shape[1]] = packed
             return np.where(found > 0.0, found, 0.0)
@@ -294,6 +314,48 @@ class HostRuntime(Runtime):
                 work()
 
         return graph
+
+
+class RoundedNumpy(NumpyBackend):
+    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16.
+
+    `within` products also a bias that relu follows is, and ∂J/∂b is the sum of a rounded δ.
+    """
+
+    def __init__(self, *, within=False):
+        super().__init__()
+        self.within = within
+
+    def check_demands(self, demands, dtype):
+        """Take all."""
+
+    def capture(self, step, *, donate=(), demands=PLAIN):
+        return Backend.capture(self, step)
+
+    def operations(self):
+        return (_WithinProducts if self.within else Operations)(_Rounding(self.xp), self.device)
+
+
+class _WithinProducts(Operations):
+    def affine(self, layer, a, theta, bias, activation, *, keep_z):
+        rounded = widened(in_bfloat16(bias)) if bias is not None and activation.name == "relu" else bias
+        return super().affine(layer, a, theta, rounded, activation, keep_z=keep_z)
+
+    def gradient(self, layer, delta_next, a, *, has_bias):
+        return super().gradient(layer, widened(in_bfloat16(delta_next)), a, has_bias=has_bias)
+
+
+class _Rounding:
+    """A namespace with a product of its own."""
+
+    def __init__(self, xp):
+        self._xp = xp
+
+    def __getattr__(self, name):
+        return getattr(self._xp, name)
+
+    def matmul(self, a, b):
+        return self._xp.matmul(*(widened(in_bfloat16(x)) if x.dtype == "float32" else x for x in (a, b)))
 
 
 class CudaOnTheHost(NumpyBackend):

@@ -4,14 +4,14 @@ Work goes to the stream that is current. While a stream is captured its work is 
 for the device is an error, as with CUDA. Products are read from raw memory, column by column, as cublasLt documents.
 """
 
-# ruff: noqa: N802, N815  the names are cublasLt's
+# ruff: noqa: N802, N815  the names are cublasLt's and cuTENSOR's
 
 import ctypes
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-from cuda_on_the_host import compiled, seen
+from cuda_on_the_host import compiled, in_bfloat16, seen, widened
 
 from retroprop.functions.activations import GELUTanh
 
@@ -164,6 +164,32 @@ def matmul(a, b, out):
     np.matmul(a, b, out=out)
 
 
+def contraction(alpha, A, mode_A, B, mode_B, beta, C, mode_C, op_A=1, op_B=1, op_C=1, algo=-1, jit_mode=0,
+                compute_desc=0, ws_pref=2):  # fmt: skip
+    """cuTENSOR's contraction as `cupyx.cutensor` has it: its work goes to the stream, also while that is captured."""
+    assert {A.dtype, B.dtype} == {C.dtype}
+    formula = f"{''.join(mode_A)},{''.join(mode_B)}->{''.join(mode_C)}"
+    CONTRACTED.append(compute_desc)
+
+    def work():
+        found = alpha * np.einsum(formula, A, B)
+        C[...] = found + beta * C if beta else found
+
+    STACK[-1].do(work)
+    return C
+
+
+CONTRACTED = []  # what each was asked to compute in
+
+
+def cutensor(available=True):
+    """Return the modules of CuPy that make cuTENSOR's calls, by their names."""
+    front, back = ModuleType("cupyx.cutensor"), ModuleType("cupy_backends.cuda.libs.cutensor")
+    vars(front).update(contraction=contraction, check_availability=lambda name: available)
+    vars(back).update(COMPUTE_DESC_TF32=4096, COMPUTE_DESC_16BF=1024, get_version=lambda: 20301)
+    return {module.__name__: module for module in (front, back)}
+
+
 def module():
     """Return a module named cupy."""
     cupy = ModuleType("cupy")
@@ -181,7 +207,7 @@ def module():
     return cupy
 
 
-REAL = {0: "float32", 1: "float64"}
+REAL = {0: "float32", 1: "float64", 14: "uint16"}
 
 
 class Library:
@@ -243,7 +269,7 @@ class Library:
         assert workspace.value
         assert c.value == d.value
         attributes = dict(self.made[description.value]["attributes"])
-        real = np.dtype(REAL[self.made[d_layout.value]["real"]])
+        real = np.dtype(REAL[self.made[description.value]["scale"]])
 
         def factor(given):
             """Read a factor on the device when the product is computed, or take the host's of the call."""
@@ -253,7 +279,7 @@ class Library:
         host = (None, None) if attributes.get(2) == 1 else (factor(alpha), factor(beta))
 
         def work():
-            x, y = self.matrix(a, a_layout), self.matrix(b, b_layout)
+            x, y = widened(self.matrix(a, a_layout)), widened(self.matrix(b, b_layout))
             x, y = x.T if attributes.get(3) else x, y.T if attributes.get(4) else y
             result = self.matrix(d, d_layout)
             factors = host if host[0] is not None else (factor(alpha), factor(beta))
@@ -262,7 +288,8 @@ class Library:
                     seen(y.shape[1], real, attributes[8])[:] = y.sum(axis=0)
                 found = factors[0] * (x @ y)
                 found = found + factors[1] * result if factors[1] else found
-                result[...] = self.finished(found, attributes)
+                found = self.finished(found, attributes, result.dtype)
+                result[...] = in_bfloat16(found) if result.dtype == "uint16" else found
 
         STREAMS[stream.value or 0].do(work)
         return 0
@@ -276,8 +303,8 @@ class Library:
         strides = (dtype.itemsize, leading * dtype.itemsize)
         return np.lib.stride_tricks.as_strided(flat, (what["rows"], columns), strides)
 
-    def finished(self, found, attributes):
-        """Bias and relu along the rows of D, the mask a bit a row, columns so many bits apart."""
+    def finished(self, found, attributes, dtype):
+        """Bias and relu along the rows of D, the mask a bit a row, columns so many bits apart; a bias is as D is."""
         kind = attributes.get(7, 1)
         if kind in (1, 512):
             return found
@@ -290,11 +317,10 @@ class Library:
         bits = np.frombuffer(room, "uint8").reshape(columns, -1)
         vector = None
         if 8 in attributes:
-            numbers = (ctypes.c_char * (rows * found.dtype.itemsize)).from_address(attributes[8])
-            vector = np.frombuffer(numbers, found.dtype)
+            vector = seen(rows, dtype, attributes[8])
         if kind in (130, 134):
             assert (vector is not None) == (kind == 134)
-            found = found if vector is None else found + vector[:, None]
+            found = found if vector is None else found + widened(vector)[:, None]
             packed = np.packbits(found > 0.0, axis=0, bitorder="little").T
             bits[:, : packed.shape[1]] = packed
             return np.where(found > 0.0, found, 0.0)

@@ -35,6 +35,16 @@ def network(**options):
         ),
         ({"loss": "poisson", "output": "tanh"}, ValueError, "needs outputs in [0, inf]"),
         ({"layer_sizes": [3, 1], "output": "softmax", "loss": "cross_entropy"}, ValueError, "softmax over one output"),
+        (
+            {"layer_sizes": [3, 1], "output": "sigmoid", "loss": "cross_entropy"},
+            ValueError,
+            "this network has one output: use loss='binary_cross_entropy' with output='sigmoid', or 2 outputs with",
+        ),
+        (
+            {"output": "sigmoid", "loss": rp.losses.GroupedCrossEntropy((2, 2))},
+            ValueError,
+            "sizes of grouped_cross_entropy make 4 outputs, and the network has 2",
+        ),
         ({"initializer": "glorot"}, ValueError, "unknown initializer 'glorot'. Did you mean 'glorot_"),
         ({"initializer": 0.1}, TypeError, "initializer must be a name or one of retroprop's own objects, not 0.1"),
         ({"l2": -0.1}, ValueError, "l2 must be 0 or above and finite, not -0.1"),

@@ -6,8 +6,8 @@ from typing import Any
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
 from retroprop.backends.batch import Batch, take_inputs, take_targets, take_weights
-from retroprop.backends.intake import take_in
 from retroprop.backends.memory import in_parts
+from retroprop.backends.parameters import Arrays, dtype_name, dtype_of, shape_of, take_parameters
 from retroprop.core import backward as algorithm
 from retroprop.core import gradient_check
 from retroprop.core.architecture import build
@@ -18,15 +18,6 @@ from retroprop.core.parameters import Parameters
 from retroprop.functions import custom, initializers
 from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
-
-DTYPES = ("float32", "float64")
-
-
-class Arrays(list[Array]):
-    """A network's arrays, to read: `net.thetas = [...]` changes them, and looks at their shapes."""
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError("this list is a copy: assign a whole one, net.thetas = [...] or net.biases = [...].")
 
 
 class Network:
@@ -88,7 +79,7 @@ class Network:
         self.architecture = build(
             layer_sizes, hidden=hidden, output=output, loss=loss, bias=bias, l2=l2, l1=l1, dropout=dropout
         )
-        self.dtype = _dtype_name(dtype)
+        self.dtype = dtype_name(dtype)
         initializer = initializers.get(initializer)
         rng = host.generator(seed)
         self._settle(get_backend(backend))
@@ -133,11 +124,10 @@ class Network:
         if len(thetas) == 0:
             raise ValueError("thetas is empty: a network has at least one Θ.")
         if dtype is None:
-            given = _dtype_name_of(thetas[0])
-            dtype = given if given in DTYPES else "float32"
+            dtype = dtype_of(thetas[0])
         if backend is None and not host.is_host(thetas[0]):
             backend = backend_of(thetas[0])
-        shapes = [_shape_of(theta, f"thetas[{l}]") for l, theta in enumerate(thetas)]
+        shapes = [shape_of(theta, f"thetas[{l}]") for l, theta in enumerate(thetas)]
         net = cls.__new__(cls)
         net.architecture = build(
             [shapes[0][-1], *(shape[-2] for shape in shapes)],
@@ -149,9 +139,9 @@ class Network:
             l1=l1,
             dropout=dropout,
         )
-        net.dtype = _dtype_name(dtype)
+        net.dtype = dtype_name(dtype)
         net._settle(get_backend(backend))
-        net.parameters = net._taken(thetas, biases or ())
+        net.parameters = net._copied(thetas, biases or ())
         return net
 
     def _settle(self, backend: Backend) -> None:
@@ -182,7 +172,7 @@ class Network:
 
     @thetas.setter
     def thetas(self, thetas: Iterable[Any]) -> None:
-        self.parameters = self._taken(list(thetas), self.parameters.biases)
+        self.parameters = self._copied(list(thetas), self.parameters.biases)
 
     @property
     def biases(self) -> list[Array]:
@@ -191,35 +181,20 @@ class Network:
 
     @biases.setter
     def biases(self, biases: Iterable[Any]) -> None:
-        self.parameters = self._taken(self.parameters.thetas, list(biases))
+        self.parameters = self._copied(self.parameters.thetas, list(biases))
 
     def _owned(self, array: Array) -> Array:
         with self.backend.active():
             return self.backend.asarray(array, self.dtype, copy=True)
 
-    def _taken(self, thetas: Sequence[Any], biases: Sequence[Any]) -> Parameters:
-        """Return copies of the numbers given, after a look at their shapes."""
-        shapes = self.architecture.shapes
-        wanted = {"thetas": shapes, "biases": tuple(s[:1] for s in shapes) if self.architecture.bias else ()}
-        taken, models = [], set()
-        for name, arrays in (("thetas", thetas), ("biases", biases)):
-            if len(arrays) != len(wanted[name]):
-                raise ValueError(f"{name} must hold {len(wanted[name])} arrays, not {len(arrays)}.")
-            for l, (array, shape) in enumerate(zip(arrays, wanted[name], strict=True)):
-                array = take_in(self.backend, array, name=f"{name}[{l}]", dtype=self.dtype)
-                if tuple(array.shape[array.ndim - len(shape) :]) != shape:
-                    raise ValueError(f"{name}[{l}] must have the shape {shape}, not {tuple(array.shape)}.")
-                models.add(tuple(array.shape[: array.ndim - len(shape)]))
-                taken.append(self._owned(array))
-        if len(models) > 1:
-            raise ValueError(f"thetas and biases must have the same model axes, not {sorted(models)}.")
-        return Parameters(tuple(taken[: len(thetas)]), tuple(taken[len(thetas) :]))
+    def _copied(self, thetas: Sequence[Any], biases: Sequence[Any]) -> Parameters:
+        return take_parameters(self.backend, self.architecture, self.dtype, thetas, biases)
 
     def to(self, backend: Any = None, *, dtype: Any = None) -> "Network":
         """Return a copy of this network on another backend, in another dtype, or both."""
         net = Network.__new__(Network)
         net.architecture = self.architecture
-        net.dtype = self.dtype if dtype is None else _dtype_name(dtype)
+        net.dtype = self.dtype if dtype is None else dtype_name(dtype)
         net._settle(self.backend if backend is None else get_backend(backend))
         leaves = self.parameters.leaves
         if net.backend != self.backend:
@@ -359,12 +334,6 @@ def check_gradient(
     data = Batch(*(a if a is None or xp.isdtype(a.dtype, "integral") else a.astype("float64") for a in on_host))
     operations = reference.backend.operations()
     sizes = [theta.size for theta in reference.parameters.leaves]
-    n_looked_at = min(max_parameters, sum(sizes))
-    drawn = host.generator(seed).permutation(sum(sizes))[:n_looked_at]
-    ends = xp.cumulative_sum(xp.asarray(sizes))
-    wanted = [
-        xp.sort(drawn[(drawn >= end - n) & (drawn < end)] - (end - n)) for n, end in zip(sizes, ends, strict=True)
-    ]
     eps = float(net.backend.xp.finfo(net.backend.dtype(net.dtype)).eps)
     numbers_a_model = max(sizes) + sum(net.layer_sizes) * data.x.shape[-2]
     with reference.backend.active():
@@ -372,26 +341,8 @@ def check_gradient(
             lambda parameters: algorithm.evaluate(operations, reference.architecture, parameters, *data)[0],
             reference.parameters,
             Parameters(*(tuple(to_numpy(g).astype("float64") for g in part) for part in own.parameters)),
-            wanted,
+            gradient_check.sample(sizes, max_parameters, host.generator(seed), xp),
             chunk=max(1, 2**21 // numbers_a_model),
             tolerance=3.0 * eps**0.4 if tolerance is None else tolerance,
             xp=xp,
         )
-
-
-def _dtype_name(dtype: Any) -> str:
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
-    if name not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}: a network needs real numbers.")
-    return name
-
-
-def _dtype_name_of(array: Any) -> str:
-    return str(getattr(array, "dtype", "")).rpartition(".")[2]
-
-
-def _shape_of(theta: Any, name: str) -> tuple[int, ...]:
-    shape = tuple(theta.shape) if hasattr(theta, "shape") else tuple(host.as_host(theta, name).shape)
-    if len(shape) < 2:
-        raise ValueError(f"{name} must have two axes, (to, from); its shape is {shape}.")
-    return shape

@@ -11,7 +11,7 @@ import retroprop as rp
 from retroprop.backends import intake
 from retroprop.functions.activations import ACTIVATIONS
 from retroprop.training import lbfgs, optimizers, step
-from retroprop.training.batches import dropout_masks
+from retroprop.training.batches import dropout_masks, mask_stream
 
 
 @pytest.fixture
@@ -37,7 +37,8 @@ def run_steps(strict, net, batch, optimizer, **clips):
     optimizer = optimizers.get(optimizer)
     bound = step.bind(backend, net.architecture, optimizer, **clips)
     parameters, state = net.parameters, optimizer.start(net.parameters, backend.xp.zeros_like)
-    masks = dropout_masks(backend, net.architecture, net.dtype, batch.x.shape[0], np.random.default_rng(0))
+    stream = mask_stream(backend, net.architecture, net.dtype, np.random.default_rng(0))
+    masks = dropout_masks(stream, bound, 0, batch.x.shape[0])
     forbid()
     try:
         with backend.active():

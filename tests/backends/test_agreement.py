@@ -5,7 +5,7 @@ import pytest
 from harness import assert_close, tolerance
 
 import retroprop as rp
-from retroprop.training.batches import dropout_masks
+from retroprop.training.batches import dropout_masks, mask_stream
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(50, 6))
@@ -24,8 +24,10 @@ def test_same_seed_same_initial_weights(backend, dtype, initializer):
 
 def test_same_seed_same_masks(backend, dtype):
     net = rp.Network([6, 5, 4, 3], dropout=[0.5, 0.2], dtype=dtype, backend=backend)
-    here = dropout_masks(backend, net.architecture, dtype, 9, np.random.default_rng(1))
-    there = dropout_masks(rp.get_backend("numpy"), net.architecture, dtype, 9, np.random.default_rng(1))
+    here, there = (
+        dropout_masks(mask_stream(one, net.architecture, dtype, np.random.default_rng(1)), None, 3, 9)
+        for one in (backend, rp.get_backend("numpy"))
+    )
     for one, other in zip(here, there, strict=True):
         assert_close(one, other, backend=backend, dtype=dtype, rtol=0.0, atol=0.0)
 

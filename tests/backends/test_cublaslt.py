@@ -187,6 +187,7 @@ class Recorder:
 
     def __init__(self, algorithms=2):
         self.attributes, self.layouts, self.freed, self.multiplied = {}, [], [], []
+        self.operations = []
         self.algorithms, self.made = algorithms, 0
 
     def __getattr__(self, name):
@@ -217,6 +218,10 @@ class Recorder:
         self.attributes["preference", attribute] = value._obj.value
         return 0
 
+    def on_matmuldesccreate(self, name, made, *what):
+        self.operations.append(what)
+        return self.other("Create", made)
+
     def on_matrixlayoutcreate(self, name, made, *what):
         self.layouts.append(what)
         return self.other("Create", made)
@@ -240,7 +245,8 @@ def recorded(algorithms=2, **options):
     library = Recorder(algorithms)
     first, second, result = (np.empty(shape, "float32") for shape in ((3, 4), (5, 4), (3, 5)))
     mapped = product_of(lies(first), lies(second.T), lies(result))
-    call = Call(CublasLt(library), mapped, (1024, 2064, 4096), "float32", "tf32", (8192, 99), **options)
+    options = {"dtype": "float32", "precision": "tf32", "workspace": (8192, 99)} | options
+    call = Call(CublasLt(library), mapped, (1024, 2064, 4096), **options)
     return library, call
 
 
@@ -262,6 +268,20 @@ def test_a_call_is_described_and_made():
     assert CublasLt(library).version == "12.9.3"
     del call
     assert len(library.freed) == 5  # the operation, three layouts, the preference
+
+
+@pytest.mark.parametrize(("result", "real"), [("", 0), ("float32", 0), ("bfloat16", 14)])
+def test_operands_in_bfloat16_are_summed_in_float32(result, real):
+    """CUDA_R_16BF = 14, CUBLAS_COMPUTE_32F = 68 with scales of CUDA_R_32F = 0; D is one of both."""
+    library, call = recorded(dtype="bfloat16", precision="bf16", result=result)
+    assert library.operations == [(68, 0)]
+    assert [layout[0] for layout in library.layouts] == [14, 14, real]
+    call(77)
+    (arguments,) = library.multiplied
+    assert arguments[2]._obj.value == 1.0
+    assert isinstance(arguments[2]._obj, ctypes.c_float)
+    with pytest.raises(KeyError):
+        recorded(dtype="bfloat16", precision="tf32")
 
 
 def test_factors_on_the_device_are_addresses():
@@ -303,7 +323,8 @@ def test_the_real_library_has_the_functions_and_takes_the_descriptions():
     library = cublaslt.declared(library)
     assert int(library.cublasLtGetVersion()) > 120000
     made = ctypes.c_void_p()
-    cublaslt.check("create", library.cublasLtMatmulDescCreate(ctypes.byref(made), 77, 0))
+    for compute in sorted({*cublaslt.COMPUTE.values()} - {70}):
+        cublaslt.check("create", library.cublasLtMatmulDescCreate(ctypes.byref(made), compute, 0))
     for attribute, value in ((2, ctypes.c_int(1)), (3, ctypes.c_int(1)), (7, ctypes.c_uint32(134)),
                              (8, ctypes.c_void_p(512)), (11, ctypes.c_void_p(768)),
                              (12, ctypes.c_int64(128))):  # fmt: skip
@@ -312,8 +333,9 @@ def test_the_real_library_has_the_functions_and_takes_the_descriptions():
     library.cublasLtMatmulDescDestroy(made)
     layout = ctypes.c_void_p()
     matrix = Matrix(4, 5, 4)
-    cublaslt.check("layout", library.cublasLtMatrixLayoutCreate(ctypes.byref(layout), 0, *matrix[:3]))
-    library.cublasLtMatrixLayoutDestroy(layout)
+    for real in cublaslt.REAL.values():
+        cublaslt.check("layout", library.cublasLtMatrixLayoutCreate(ctypes.byref(layout), real, *matrix[:3]))
+        library.cublasLtMatrixLayoutDestroy(layout)
     preference = ctypes.c_void_p()
     cublaslt.check("preference", library.cublasLtMatmulPreferenceCreate(ctypes.byref(preference)))
     for attribute, value in ((1, ctypes.c_size_t(99)), (3, ctypes.c_uint32(6)), (5, ctypes.c_uint32(16))):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from cuda_on_the_host import COMPILER, run
 from harness import tolerance
+from test_bfloat16 import plan_of as bfloat16_plan
 
 import retroprop as rp
 from retroprop.backends.cuda.geometry import BLOCKS, THREADS, geometry_of
@@ -18,8 +19,10 @@ from retroprop.backends.cuda.kernels import (
     gather_blocks,
     gather_source,
 )
+from retroprop.backends.cuda.masks import mask_source
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.source import kernel_of
+from retroprop.backends.masks import MaskedLayer, MaskForm
 from retroprop.backends.tracing.plan import Plan
 from retroprop.backends.tracing.recording import form_of, record
 from retroprop.functions import activations, losses
@@ -27,8 +30,10 @@ from retroprop.functions import activations, losses
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 RNG = np.random.default_rng(0)
 GATHERED = [copied(3136, ()), copied(4, ()), copied(2, ()), copied(1, ()),
-            *(Part(196, source, target, 4) for source in ("unsigned char", "signed char", "short", "bool")
-              for target in ("float", "double"))]  # fmt: skip
+            *(Part(196, source, target, 4, target) for source in ("unsigned char", "signed char", "short", "bool")
+              for target in ("float", "double")),
+            Part(196, "float", "unsigned short", 4, "bfloat16"), Part(3, "bool", "unsigned short", 1, "bfloat16"),
+            Part(10**6, "float", "unsigned short", 4, "bfloat16", whole=True)]  # fmt: skip
 
 
 @pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.long)])
@@ -246,7 +251,13 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
     ]
     texts = [kernel_text(formula, arrays) for formula, arrays in samples]
     texts += [HEAD + gather_source(128, GATHERED), advance_source("float")]
+    for hidden in ("relu", "tanh", "gelu"):  # with what products take in bfloat16
+        texts += [text_of(one) for one in bfloat16_plan(hidden=hidden).instructions if one.loop is not None]
     texts += [factors_source("float", "*tick * 16"), HEAD + descent_source("double", 100, "(*tick - 1) * 16 + 1")]
+    layers = (MaskedLayer(1, 300, 0.25), None, MaskedLayer(3, 7, 0.5))
+    texts += [
+        HEAD + mask_source(MaskForm(layers, 64, dtype), [layers[0], layers[2]], wide=wide) for wide in (True, False)
+    ]
     for text in texts:
         program = nvrtc.createProgram(text, "retroprop.cu", (), ())
         try:
@@ -261,6 +272,10 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
 def kernel_text(formula, arrays):
     plan = planned(formula, arrays)
     (one,) = plan.instructions
+    return text_of(one)
+
+
+def text_of(one):
     strides = lambda shape: tuple(int(np.prod(shape[k + 1 :])) for k in range(len(shape)))  # noqa: E731
     return HEAD + kernel_of(one, lambda node: Seen(node.index, strides(node.shape), 256), lambda node: 0).text
 

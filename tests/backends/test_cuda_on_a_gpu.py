@@ -35,8 +35,17 @@ def no_warnings(caplog):
     assert [record.getMessage() for record in said if record.levelno >= logging.WARNING] == []
 
 
-def trained(backend, *, sizes=(20, 64, 48, 5), dtype="float32", hidden="relu", **options):
-    net = rp.Network(sizes, hidden=hidden, output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=backend)
+def trained(backend, *, sizes=(20, 64, 48, 5), dtype="float32", hidden="relu", dropout=0.0, **options):
+    net = rp.Network(
+        sizes,
+        hidden=hidden,
+        output="softmax",
+        loss="cross_entropy",
+        dropout=dropout,
+        seed=0,
+        dtype=dtype,
+        backend=backend,
+    )
     options = {"optimizer": rp.optimizers.Adam(0.0002), "epochs": 3, "batch_size": 16, "seed": 1} | options
     return net, rp.fit(net, options.pop("x", X), Y, **options)
 
@@ -73,12 +82,48 @@ def test_products(cupy, turned, shape, dtype, precision, error):
     assert np.linalg.norm(found - expected) <= error * np.linalg.norm(expected)
 
 
-def test_cublaslt_is_used(cupy):
-    from retroprop.backends.cuda.cupy_runtime import products_here
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("shape", [(128, 784, 256), (1, 5, 3), (33, 17, 10), (256, 10, 784), (4, 8, 8)])
+@pytest.mark.parametrize("result", ["float32", "uint16"])
+def test_products_of_bfloat16(cupy, turned, shape, result):
+    """Whole numbers, which it holds exactly: what is left is the rounding of a result that is bfloat16 too."""
+    from retroprop.backends.cuda.bfloat16 import upper_half
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
 
-    lt, said = products_here(cupy.cuda.runtime.getDevice())
-    assert lt is not None, said
-    assert "cublasLt" in said
+    runtime = CupyRuntime(precision="bf16")
+    assert runtime.rounds
+    m, k, n = shape
+    first, second = (np.rint(4.0 * RNG.normal(size=s)).astype("float32") for s in ((m, k), (k, n)))
+    x, y = (
+        cupy.asarray(upper_half(np.ascontiguousarray(a.T))).T if turn else cupy.asarray(upper_half(a))
+        for a, turn in zip((first, second), turned, strict=True)
+    )
+    out = cupy.full((m, n), 7, result)
+    runtime.product(x, y, out)()
+    found, expected = cupy.asnumpy(out), first @ second
+    found = (found.astype("uint32") << 16).view("float32") if result == "uint16" else found
+    np.testing.assert_allclose(found, expected, rtol=2.0**-8 if result == "uint16" else 1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("choice", [0, -1], ids=["the first way", "the last"])
+def test_a_training_in_bfloat16_is_that_of_numpy_with_operands_rounded(cupy, no_warnings, monkeypatch, hidden, choice):
+    from cuda_on_the_host import RoundedNumpy
+
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    monkeypatch.setattr(CupyRuntime, "fastest", lambda self, ways: choice % len(ways))
+    options = {"hidden": hidden, "optimizer": rp.optimizers.SGD(0.05), "precision": "bf16"}
+    reference = RoundedNumpy(within=choice == -1)
+    assert_same(trained("cupy", **options), trained(reference, **options), factor=4.0)
+
+
+def test_cublaslt_is_used(cupy):
+    from retroprop.backends.cuda.cupy_products import products_here
+
+    found = products_here(cupy.cuda.runtime.getDevice())
+    assert found.lt is not None, found.said
+    assert found.said.startswith("cublasLt")
 
 
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu", "sigmoid"])
@@ -86,6 +131,30 @@ def test_cublaslt_is_used(cupy):
 def test_a_training_is_numpys_and_nothing_is_given_up(cupy, no_warnings, hidden, optimizer, dtype):
     options = {"hidden": hidden, "optimizer": optimizer, "dtype": dtype}
     assert_same(trained("cupy", **options), trained("numpy", **options), factor=2.0)
+
+
+@pytest.mark.parametrize("batch_size", [16, None])
+def test_a_training_with_dropout_is_numpys_and_draws_nothing_on_the_host(cupy, no_warnings, batch_size, monkeypatch):
+    from retroprop.backends.masks import MaskStream
+
+    options = {"dropout": [0.3, 0.0], "batch_size": batch_size}
+    expected = trained("numpy", **options)
+    monkeypatch.setattr(MaskStream, "drawn", None)
+    assert_same(trained("cupy", **options), expected, factor=2.0)
+
+
+def test_masks_are_the_bits_of_the_host(cupy, dtype):
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+    from retroprop.backends.cuda.masks import mask_launch, stream_of
+    from retroprop.backends.masks import Masks, MaskStream
+
+    net = rp.Network([20, 64, 47, 5], dropout=[0.3, 0.6], dtype=dtype, backend="numpy")
+    masks = Masks(MaskStream(net.backend, net.architecture, dtype, np.random.default_rng(1)), 2**33, 129)
+    arrays = [cupy.full((129, one.n), cupy.nan, dtype) for one in masks.form.layers]
+    stream, tick = cupy.asarray(stream_of(masks.stream.key, masks.step - 4)), cupy.asarray(4, "int64")
+    mask_launch(CupyRuntime(), masks.form, list(zip(masks.form.layers, arrays, strict=True)), stream, tick)()
+    for found, expected in zip(arrays, masks.drawn(), strict=True):
+        np.testing.assert_array_equal(cupy.asnumpy(found), expected)
 
 
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu_tanh"])
@@ -147,10 +216,21 @@ def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
 
 @pytest.mark.parametrize(
     "listed",
-    ["graph", "fork", "lt", "epilogue", "update", "autotune", "kernels", "pinned", "graph,lt,epilogue,kernels"],
+    [
+        "graph",
+        "fork",
+        "lt",
+        "lt,cutensor",
+        "epilogue",
+        "update",
+        "autotune",
+        "kernels",
+        "pinned",
+        "graph,lt,epilogue,kernels",
+    ],
 )
 def test_each_part_can_be_switched_off(cupy, listed, monkeypatch):
-    from retroprop.backends.cuda.cupy_runtime import products_here
+    from retroprop.backends.cuda.cupy_products import products_here
 
     expected = trained("numpy")
     monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)

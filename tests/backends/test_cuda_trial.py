@@ -10,9 +10,12 @@ from test_cuda_captured import assert_same_training, data, trained
 import retroprop as rp
 from retroprop.backends.cuda.calls import Call
 from retroprop.backends.cuda.trial import left_by
+from retroprop.backends.masks import MaskStream
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 SIZES = (6, 32, 16, 3)
+PRECISIONS = {"tf32": {"precision": "tf32"}, "bf16": {"precision": "bf16"},
+              "operands in bf16": {"precision": "bf16", "rounds": True}}  # fmt: skip
 
 
 def calls(backend):
@@ -21,28 +24,47 @@ def calls(backend):
 
 @pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
 @pytest.mark.parametrize("hidden", ["relu", "gelu_tanh"])
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_what_differs_by_rounding_is_the_same(precision, hidden, optimizer, caplog):
     """Products with more in them add in another order, and what is rounded: Adam's first step makes ±η of any of it."""
-    backend = CudaOnTheHost(epilogues=True, descends=True, choice=1, precision=precision)
+    backend = CudaOnTheHost(epilogues=True, descends=True, choice=1, **PRECISIONS[precision])
     options = {"sizes": SIZES, "epochs": 1, "batch_size": 59, "optimizer": optimizer}
     with caplog.at_level(logging.WARNING, "retroprop"):
         trained(backend, net_options={"hidden": hidden}, **options)
     assert caplog.text == ""
-    assert len([kind for kind in calls(backend) if "elu" in kind]) == 4
-    assert calls(backend).count("bgradb") == 1
+    rounds = backend.runtime.rounds
+    assert len([kind for kind in calls(backend) if "elu" in kind]) == (0 if rounds and hidden == "gelu_tanh" else 4)
+    assert calls(backend).count("bgradb") == (3 if rounds and hidden == "relu" else 1)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
-@pytest.mark.parametrize("precision", ["highest", "tf32", "bf16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_is_tried_with_dropout_has_the_masks_of_the_launches(precision, optimizer, caplog, monkeypatch):
+    """Drawn on the device at the head of each way: relu is in the products of the layer without, the graph is taken."""
+    monkeypatch.setattr(MaskStream, "drawn", lambda *given: pytest.fail("masks were drawn on the host"))
+    backend = CudaOnTheHost(epilogues=True, descends=True, choice=1, **PRECISIONS[precision])
+    options = {"sizes": SIZES, "epochs": 2, "batch_size": 20, "optimizer": optimizer}
+    with caplog.at_level(logging.INFO, "retroprop"):
+        trained(backend, net_options={"dropout": [0.0, 0.5]}, **options)
+    assert caplog.text == ""
+    assert backend.runtime.log["graph"] > 0
+    found = calls(backend)
+    assert found.count("relu_aux_bias") == 1
+    assert len([kind for kind in found if kind.startswith("drelu")]) == 1
+    assert found.count("bgradb") == (2 if backend.runtime.rounds else 1)
+    assert ("none" in found) == (optimizer != "adam")  # updates within products
+
+
+@pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
+@pytest.mark.parametrize("precision", ["highest", *PRECISIONS])
 def test_what_is_left_out_of_a_sum_is_not(precision, optimizer, caplog, monkeypatch):
     """A tenth of the rows is more than any rounding, and forks stay: they are no part of what was wrong."""
     whole = HostRuntime.finished
 
-    def wrong(self, found, epilogue):
-        if epilogue is not None and epilogue.kind == "drelu_bgrad":
+    def wrong(self, found, epilogue, dtype):
+        if epilogue is not None and epilogue.kind.startswith("drelu"):
             found[-6:] = 0.0
-        return whole(self, found, epilogue)
+        return whole(self, found, epilogue, dtype)
 
     monkeypatch.setattr(HostRuntime, "finished", wrong)
 
@@ -50,7 +72,7 @@ def test_what_is_left_out_of_a_sum_is_not(precision, optimizer, caplog, monkeypa
         programs = {getattr(getattr(way[0], "func", way[0]), "__self__", None) for way in given}
         return 1 if len(given[0]) == 2 else len(programs) - 1
 
-    backend = CudaOnTheHost(epilogues=True, choice=forked_and_together, precision=precision)
+    backend = CudaOnTheHost(epilogues=True, choice=forked_and_together, **PRECISIONS.get(precision, {}))
     with caplog.at_level(logging.WARNING, "retroprop"):
         trained(backend, sizes=SIZES, epochs=1, batch_size=59, optimizer=optimizer)
     assert "relus did not do what is done without" in caplog.text

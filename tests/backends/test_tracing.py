@@ -88,6 +88,15 @@ def test_what_is_not_recorded_says_so():
         xp.argsort(xp.graph.node("input", (), (3,), "float32", n=0))
 
 
+def test_only_matrices_side_by_side_are_joined():
+    xp = Symbols()
+    x, row = (xp.graph.node("input", (), shape, "float32", number=k) for k, shape in enumerate([(3, 2), (3,)]))
+    assert xp.concat([x, x], axis=-1).shape == xp.concat((x, x), axis=1).shape == (3, 4)
+    for arrays, axis in (([x, x], 0), ([row, row], -1), ([x, xp.astype(x, "float64")], 1), ([x, x], None)):
+        with pytest.raises(NotTraceableError, match="concat of other than"):
+            xp.concat(arrays, axis=axis)
+
+
 def test_a_training_step_is_five_loops_between_its_products():
     net = rp.Network([64, 100, 10], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
     rule = rp.optimizers.Adam()

@@ -263,6 +263,32 @@ def test_jaxs_step_runs_on_the_processor_too(scanned):
     assert steps == (64 if scanned else 1)
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, while it is imported
+def test_pytorch_at_bf16_has_operands_in_bfloat16_and_parameters_in_float32():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    problem = draw(parse("6-16-3@8"), optimizer="sgd", learning_rate=0.5)
+    weights, operands = {}, set()
+    for precision in ("highest", "bf16"):
+        step, model = peers.torch_step(problem, precision, capturable=False, device="cpu")
+        hook = model[2].register_forward_pre_hook(lambda layer, given: operands.add((precision, given[0].dtype)))  # noqa: B023
+        step()
+        hook.remove()
+        weights[precision] = model[0].weight.detach()
+    assert operands == {("highest", torch.float32), ("bf16", torch.bfloat16)}
+    assert weights["bf16"].dtype == torch.float32
+    difference = float((weights["bf16"] - weights["highest"]).abs().max())
+    assert 0.0 < difference < 1e-2
+
+
+def test_jax_at_bf16_is_asked_for_bfloat16_by_name():
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    problem = draw(parse("6-16-3@8"), optimizer="sgd")
+    contestant, _ = peers.jax_steps(problem, "bf16", scanned=False, platform="cpu")
+    with contestant.active():
+        text = jax.jit(lambda x: x @ x.T).lower(problem.x).as_text()
+    assert "lhs_precision_type = bf16, rhs_precision_type = bf16, accumulation_type = f32" in text
+
+
 MACHINE = {"gpu": "none", "processors": 2, "python": "3", "platform": "here", "cuda_runtime": 0, "cuda_driver": 0,
            "packages": {}, "products": "nothing", "switched_off": [], "commit": None, "at": "now"}  # fmt: skip
 

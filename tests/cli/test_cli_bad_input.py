@@ -122,22 +122,25 @@ def test_bad_arrays(refused, tmp_path):
         (["--loss", "cross_entropi"], ["cross_entropy"]),
         (["--optimizer", "adan"], ["'adam'"]),
         (["--initializer", "glorot"], ["glorot_uniform"]),
-        (["--learning-rate", "-1"], ["learning_rate", "-1"]),
+        (["--learning-rate", "-1"], ["--learning-rate must be above 0", "-1"]),
         (["--optimizer", "lbfgs", "--learning-rate", "0.1"], ["--learning-rate", "lbfgs"]),
-        (["--optimizer", "lbfgs", "--batch-size", "10"], ["lbfgs", "batch_size", "10"]),
-        (["--optimizer", "lbfgs", "--clip-norm", "1"], ["lbfgs", "clip_norm"]),
+        (["--optimizer", "lbfgs", "--schedule", "constant"], ["--schedule", "lbfgs"]),
+        (["--optimizer", "lbfgs", "--l1", "1"], ["go with --l1", "--l2 has none"]),
+        (["--optimizer", "lbfgs", "--dropout", "0.1"], ["go with --dropout"]),
+        (["--optimizer", "lbfgs", "--batch-size", "10"], ["lbfgs", "--batch-size must be 120 or above, not 10"]),
+        (["--optimizer", "lbfgs", "--clip-norm", "1"], ["lbfgs", "go with --clip-norm"]),
         (["--schedule", "cosin"], ["cosine"]),
         (["--epochs", "0"], ["--epochs", "1 or above"]),
         (["--epochs", "many"], ["--epochs"]),
         (["--batch-size", "0"], ["--batch-size", "1 or above"]),
-        (["--dropout", "1.5"], ["dropout", "1.5"]),
-        (["--l2", "-1"], ["l2", "-1"]),
-        (["--l1", "nan"], ["l1", "nan"]),
-        (["--clip-norm", "0"], ["clip_norm"]),
+        (["--dropout", "1.5"], ["--dropout must be", "1.5"]),
+        (["--l2", "-1"], ["--l2 must be", "-1"]),
+        (["--l1", "nan"], ["--l1 must be", "nan"]),
+        (["--clip-norm", "0"], ["--clip-norm must be above 0 and finite, not 0.0"]),
         (["--patience", "0"], ["--patience"]),
         (["--test-size", "1"], ["--test-size"]),
         (["--seed", "-1"], ["--seed"]),
-        (["--dtype", "int32"], ["int32", "float32"]),
+        (["--dtype", "int32"], ["--dtype must be one of float32, float64, not 'int32'"]),
         (["--backend", "nunpy"], ["'numpy'"]),
         (["--backend", "numpy:gpu"], ["gpu"]),
         (["--task", "clasification"], ["classification"]),
@@ -148,6 +151,7 @@ def test_bad_arrays(refused, tmp_path):
         (["--output", "."], ["is a folder"]),
         (["--picture", "nowhere/model.png"], ["--picture", 'no folder "nowhere"']),
         (["--output", "x.png", "--picture", "x.png"], ["the same file"]),
+        (["--picture", "x.png", "--no-picture"], ["--picture and --no-picture"]),
         (["--picture", "model.gif"], ["--picture", ".png, .svg or .pdf"]),
         (["--epoch", "3"], ["--epochs"]),
     ],
@@ -162,6 +166,8 @@ def test_more_that_cannot_be_trained(refused, flowers):
     pytest.importorskip("polars", reason=".csv files need polars")
     pytest.importorskip("sklearn", reason="diabetes is scikit-learn's")
     assert "for classification" in refused("train", "diabetes", "--loss", "cross_entropy")
+    message = refused("train", flowers, "--target", "length", "--loss", "poisson")
+    assert 'column "length": --loss poisson needs numbers of 0 or above; line' in message
     assert "would replace" in refused("train", flowers, "--target", "kind", "--output", flowers)
     assert "use --drop" in refused("train", flowers, "--target", "kind", "--features", "X")
 
@@ -174,7 +180,15 @@ def test_divergence_ends_with_1_and_no_model(refused):
     pytest.importorskip("sklearn", reason="diabetes is scikit-learn's")
     message = refused("train", "diabetes", "--optimizer", "sgd", "--learning-rate", "1e20", "--no-picture", exit_code=1)
     assert "epoch 1" in message
-    assert "--learning-rate" in message
+    assert "Lower --learning-rate (it was" in message
+    assert "pass --clip-norm 1.0" in message
+
+
+def test_the_advice_on_lbfgs_is_about_lbfgs(refused):
+    pytest.importorskip("sklearn", reason="diabetes is scikit-learn's")
+    message = refused("train", "diabetes", "--optimizer", "lbfgs", "--l2", "1e300", "--no-picture", exit_code=1)
+    assert "start from smaller parameters (--initializer ...)" in message
+    assert "--learning-rate" not in message
 
 
 @pytest.mark.parametrize(
@@ -186,7 +200,10 @@ def test_divergence_ends_with_1_and_no_model(refused):
         (["--loss", "cross"], ["cross_entropy"]),
         (["--output", "relu"], ["relu"]),
         (["--rows", "0"], ["--rows"]),
-        (["--dtype", "half"], ["half"]),
+        (["--dtype", "half"], ["--dtype must be one of", "half"]),
+        (["--seed", "-1"], ["--seed must be 0 or above, not -1"]),
+        (["--l1", "-1"], ["--l1 must be"]),
+        (["--layers", "4,1", "--output", "sigmoid"], ["--loss binary_cross_entropy with --output sigmoid"]),
     ],
 )
 def test_bad_options_of_check(refused, options, words):

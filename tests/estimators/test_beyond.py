@@ -12,6 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import f1_score
 
 import retroprop as rp
+from retroprop.backends.masks import MaskStream
 from retroprop.estimators import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -97,6 +98,46 @@ def test_dropout_is_for_training_only():
     np.testing.assert_array_equal(found.predict_proba(X), found.predict_proba(X))
     assert found.score(X, Y) > 0.9
     assert same(found, classifier(dropout=[0.5], max_iter=200).fit(X, Y))
+
+
+def keys_and_steps(monkeypatch):
+    """Take down the key and the number of updates of each mask that is drawn."""
+    seen = []
+
+    def drawn(stream, one, step, m, whole=MaskStream.drawn):
+        seen.append((stream.key, step))
+        return whole(stream, one, step, m)
+
+    monkeypatch.setattr(MaskStream, "drawn", drawn)
+    return seen
+
+
+@pytest.mark.parametrize(("make", "keys"), [(int, 2), (np.random.RandomState, 3)])
+def test_no_partial_fit_has_the_masks_of_another(make, keys, monkeypatch):
+    """The updates are counted on; a key is drawn each time, which a seed gives again once there are weights."""
+    seen, mlp = keys_and_steps(monkeypatch), classifier(dropout=0.5, random_state=make(0), batch_size=150)
+    for _ in range(3):
+        mlp.partial_fit(X, Y, classes=np.unique(Y))
+    assert [step for _, step in seen] == [0, 1, 2]
+    assert len({key for key, _ in seen}) == keys
+
+
+def test_a_warm_start_begins_a_stream_of_its_own(monkeypatch):
+    options = {"dropout": 0.5, "warm_start": True, "batch_size": 150, "max_iter": 2}
+    seen, mlp = keys_and_steps(monkeypatch), classifier(random_state=np.random.RandomState(0), **options)
+    for _ in range(2):
+        mlp.fit(X, Y)
+    (first, _), *_, (last, _) = seen
+    assert [step for _, step in seen] == [0, 1, 0, 1]
+    assert first != last
+
+
+def test_without_dropout_nothing_is_drawn_for_it():
+    state, twin = np.random.RandomState(4), np.random.RandomState(4)
+    for dropout, rng in ((0.0, state), (0.5, twin)):
+        classifier(dropout=dropout, random_state=rng, max_iter=1, shuffle=False).fit(X, Y)
+    state.bytes(16)  # of the key
+    np.testing.assert_array_equal(state.random_sample(3), twin.random_sample(3))
 
 
 def test_l1_and_an_alpha_for_each_layer():
@@ -329,6 +370,15 @@ def test_predict_in_chunks(to_x):
         np.testing.assert_allclose(found.predict_proba(to_x(X)), expected, rtol=1e-12)
 
 
+def test_rows_of_columns_are_found_once(monkeypatch):
+    """CSC has no rows to slice: all of it is looked through for each chunk."""
+    turned, plain = [], sparse.csc_array.tocsr
+    monkeypatch.setattr(sparse.csc_array, "tocsr", lambda x, copy=False: turned.append(x.shape) or plain(x, copy))
+    found = classifier(predict_batch_size=10).fit(X, Y)
+    found.predict(sparse.csc_array(X))
+    assert turned == [X.shape]
+
+
 def test_a_chunk_holds_no_more_than_the_budget(monkeypatch):
     from retroprop.estimators import base
 
@@ -452,7 +502,7 @@ def test_exact_loss_is_the_loss_that_is_differentiated():
 
 @pytest.mark.parametrize("solver", ["lbfgs"])
 @pytest.mark.parametrize("option", [{"dropout": 0.5}, {"l1": 0.1}, {"clip_norm": 1.0}, {"restore_best": True},
-                                    {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
+                                    {"scoring": "r2"}, {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
 def test_lbfgs_leaves_nothing_unread(solver, option):
     with pytest.raises(ValueError, match=f"solver='lbfgs' does not go with {next(iter(option))}"):
         classifier(solver=solver, **option).fit(X, Y)

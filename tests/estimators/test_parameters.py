@@ -1,5 +1,8 @@
 """What the estimators refuse before they begin, by the names of their own parameters."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -100,3 +103,29 @@ def test_a_fitted_model_predicts_with_what_was_fitted():
     mlp.set_params(alpha=[1.0, 2.0, 3.0], dropout=[0.1, 0.2], activation="relu", loss="huber")
     np.testing.assert_array_equal(mlp.predict_proba(X), expected)
     assert mlp.network_.architecture.hidden[0].name == "tanh"
+
+
+# What is about classes or numbers is told in other words.
+OWN = {"loss", "class_weight", "stratify", "quantile"}
+OWN_WORDS = {"scoring", "exact_loss"}
+
+
+def told(estimator):
+    """Return what the docstring of an estimator says of each parameter."""
+    section = estimator.__doc__.partition("----------\n")[2].partition("\n    Attributes")[0]
+    entries = re.split(r"\n(?=    \w)", section)
+    heads = {tuple(entry.partition("\n")[0].partition(" : ")[0].strip().split(", ")): entry for entry in entries}
+    return {name: entry.strip() for names, entry in heads.items() for name in names}
+
+
+def test_the_two_estimators_share_parameters_defaults_and_words():
+    classifier, regressor = (dict(inspect.signature(e).parameters) for e in (MLPClassifier, MLPRegressor))
+    shared = [name for name in classifier if name not in OWN]
+    assert shared == [name for name in regressor if name not in OWN]
+    assert {*classifier} ^ {*regressor} == OWN - {"loss"}
+    docs, others = told(MLPClassifier), told(MLPRegressor)
+    for name in shared:
+        assert classifier[name] == regressor[name]
+        assert docs[name] == others[name] or name in OWN_WORDS
+    assert {*docs} == {*classifier}
+    assert {*others} == {*regressor}

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,4 +52,6 @@ def test_scikit_learns_checks_of_every_estimator(name, options):
     results, _ = run("-c", CHECKS, name, options, SCIPY_ARRAY_API="1")
     assert [r for r in results if r[1] not in ("passed", "skipped")] == []  # none is expected to fail either
     array_api = Counter(r[1] for r in results if r[0].startswith("check_array_api"))
-    assert array_api["passed"] >= 5, "the checks of the Array API did not run"
+    # NumPy and array-api-strict, one of namespaces; with PyTorch two of its dtypes, and one of mixed inputs.
+    least = 4 + 3 * (find_spec("torch") is not None)
+    assert array_api["passed"] >= least, "the checks of the Array API did not run"

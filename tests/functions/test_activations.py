@@ -409,6 +409,7 @@ def test_a_softmax_for_each_group(backend):
     [
         (lambda: activations.GroupedSoftmax((1, 2)), "sizes of grouped_softmax must be 2 or above"),
         (lambda: activations.GroupedSoftmax((2, 2)).value(np.ones((1, 5)), np), "make 4, and the layer has 5"),
+        (lambda: rp.Network([2, 5], output=activations.GroupedSoftmax((2, 2))), "make 4 outputs, and the network"),
         (
             lambda: rp.Network([2, 4, 1], hidden=activations.GroupedSoftmax((2, 2))),
             "softmax is an output activation; a hidden layer takes an elementwise one",

@@ -460,6 +460,20 @@ def test_the_cross_entropies_of_groups_add_up():
     assert rp.check_gradient(net, np.random.default_rng(1).normal(size=(8, 4)), rows).ok
 
 
+def test_a_group_of_one_class_is_refused():
+    with pytest.raises(ValueError, match="sizes of grouped_cross_entropy must be 2 or above, one a group"):
+        losses.GroupedCrossEntropy((1, 2))
+
+
+def test_groups_of_other_sizes_make_no_pair():
+    """The error is a − y only where the loss looks at the groups that the activation makes."""
+    f, loss = activations.GroupedSoftmax((2, 3)), losses.GroupedCrossEntropy((3, 2))
+    assert isinstance(outputs.pair(f, loss), outputs.GeneralOutput)
+    net = rp.Network([4, 5], output=f, loss=loss, seed=0, dtype="float64", backend="numpy")
+    rows = np.eye(5)[[0, 1, 2]] + np.eye(5)[[3, 4, 3]]
+    assert rp.check_gradient(net, np.random.default_rng(1).normal(size=(3, 4)), rows).ok
+
+
 def test_a_projected_output_has_the_derivatives_of_one_output():
     z, pick = np.asarray([[0.3, -0.2, 0.9]]), np.asarray([[0.0, 1.0, 0.0]])
     f = activations.Softmax()

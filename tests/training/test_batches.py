@@ -1,4 +1,4 @@
-"""Batches: every row once an epoch, the rows of x, y and weights together, masks from the seed."""
+"""Batches: every row once an epoch, the rows of x, y and weights together, the key of the masks from the seed."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from harness import assert_close
 import retroprop as rp
 from retroprop.backends.batch import Batch
 from retroprop.core.architecture import build
-from retroprop.training.batches import Epoch, Minibatches, dropout_masks, in_order
+from retroprop.training.batches import Epoch, Minibatches, dropout_masks, in_order, mask_stream
 
 SIZES = [(10, 3), (12, 4), (7, 1), (5, 5), (5, 4), (1, 1)]
 
@@ -177,31 +177,31 @@ def architecture(dropout):
     )
 
 
-def test_masks_are_drawn_on_the_host_layer_by_layer(backend, dtype):
-    masks = dropout_masks(backend, architecture([0.25, 0.5]), dtype, 6, np.random.default_rng(3))
-    stream = np.random.default_rng(3).random(6 * 4 + 6 * 5)
-    first, second = stream[:24].reshape(6, 4), stream[24:].reshape(6, 5)
-    for mask, uniform, p in ((masks[0], first, 0.25), (masks[1], second, 0.5)):
-        expected = np.where(uniform < p, 0.0, 1.0 / (1.0 - p))
-        assert_close(mask, expected, backend=backend, dtype=dtype, rtol=float(np.finfo(dtype).eps), atol=0.0)
+def test_the_key_of_the_masks_is_drawn_once_and_nothing_after_it(backend):
+    rng, twin = np.random.default_rng(3), np.random.default_rng(3)
+    stream = mask_stream(backend, architecture([0.0, 0.5]), "float32", rng)
+    assert b"".join(word.to_bytes(8, "little") for word in stream.key) == twin.bytes(16)
+    first, second = dropout_masks(stream, None, 0, 6)
+    assert first is None
+    assert_close(second, backend.to_numpy(second), backend=backend, dtype="float32")
+    assert second.shape == (6, 5)
+    assert rng.bit_generator.state == twin.bit_generator.state
 
 
 def test_no_dropout_no_masks_and_no_draws(backend):
     rng = np.random.default_rng(3)
     before = rng.bit_generator.state
-    assert dropout_masks(backend, architecture(0.0), "float32", 6, rng) is None
+    assert mask_stream(backend, architecture(0.0), "float32", rng) is None
+    assert dropout_masks(None, None, 0, 6) is None
     assert rng.bit_generator.state == before
-    first, second = dropout_masks(backend, architecture([0.0, 0.5]), "float32", 6, rng)
-    assert first is None
-    assert second.shape == (6, 5)
 
 
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_the_mean_of_a_mask_is_1_and_the_part_of_zeros_p(p):
-    numpy = rp.get_backend("numpy")
-    masks = dropout_masks(numpy, architecture(p), "float64", 4000, np.random.default_rng(0))
-    n = 4000 * 9
-    both = np.concatenate([mask.ravel() for mask in masks])
-    assert set(np.unique(both)) == {0.0, 1.0 / (1.0 - p)}
-    # five standard errors of a binomial
-    assert abs(np.mean(both == 0.0) - p) < 5 * np.sqrt(p * (1 - p) / n)
+def test_a_step_that_draws_is_told_what_to_draw():
+    class Draws:
+        draws = True
+
+    stream = mask_stream(rp.get_backend("numpy"), architecture(0.5), "float32", np.random.default_rng(0))
+    told = dropout_masks(stream, Draws(), 7, 6)
+    assert (told.stream, told.step, told.m) == (stream, 7, 6)
+    for one, other in zip(told.drawn(), dropout_masks(stream, None, 7, 6), strict=True):
+        np.testing.assert_array_equal(one, other)

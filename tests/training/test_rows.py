@@ -87,11 +87,25 @@ def test_what_keeps_its_dtype(given, kept, backend):
         assert backend.dtype_name(batch.x) == "float32"
 
 
-def test_rows_are_gathered_of_what_lies_row_by_row():
-    turned = np.asfortranarray(X)
-    net = network("numpy")
-    assert taken(net, turned, Y, None, as_stored=True).x.flags.c_contiguous
-    assert_same(trained("numpy", turned), trained("numpy", X))
+def a_part_of_wider_rows(x):
+    return np.repeat(x, 2, axis=1)[:, ::2]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("lie", [np.asfortranarray, a_part_of_wider_rows])
+def test_rows_are_gathered_of_what_lies_row_by_row(lie, dtype):
+    """`take` of anything else would copy all of it at each step."""
+    x, y, weight = X.astype(dtype), np.eye(3, dtype="float32")[Y], np.linspace(0.5, 1.0, 53, dtype="float32")
+    given = lie(x), lie(y), np.repeat(weight, 2)[::2]
+    assert not any(part.flags.c_contiguous for part in given)
+    for part in taken(network("numpy"), *given, as_stored=True):
+        assert part.flags.c_contiguous
+    assert_same(trained("numpy", given[0]), trained("numpy", x))
+
+
+def test_a_full_batch_stays_where_it_lies():
+    turned = np.asfortranarray(X.astype("float32"))
+    assert np.shares_memory(taken(network("numpy"), turned, Y, None, as_stored=False).x, turned)
 
 
 @pytest.mark.parametrize("loops", [False, True])

@@ -17,11 +17,14 @@ OPTIONS = {
     "decaying": {"optimizer": rp.optimizers.AdamW(rp.schedules.Exponential(0.01, decay=0.9))},
     "clipped": {"clip_norm": 0.1},
     "without state": {"optimizer": rp.optimizers.SGD(0.1)},
+    "with dropout": {"dropout": 0.4},
 }
 
 
-def trained(backend, dtype, **options):
-    net = rp.Network([4, 6, 3], output="softmax", loss="cross_entropy", seed=0, dtype=dtype, backend=backend)
+def trained(backend, dtype, *, dropout=0.0, **options):
+    net = rp.Network(
+        [4, 6, 3], output="softmax", loss="cross_entropy", dropout=dropout, seed=0, dtype=dtype, backend=backend
+    )
     return net, rp.fit(net, X, Y, epochs=2, batch_size=8, seed=1, **options)
 
 
@@ -42,6 +45,27 @@ def test_a_run_is_its_steps(name, case, dtype, monkeypatch, request):
         np.testing.assert_allclose(backend.to_numpy(found), wanted, rtol=0.0, atol=tolerance(dtype))
     np.testing.assert_allclose(history.cost, reference.cost, rtol=tolerance(dtype))
     assert history.learning_rate == reference.learning_rate
+
+
+@pytest.mark.parametrize(("room", "most"), [(1, 1), (3 * 48, 2), (2**25, 6)])
+def test_a_scan_of_jax_is_given_as_many_masks_as_there_is_room_for(room, most, monkeypatch):
+    backend = open_backend("jax:cpu")
+    from retroprop.backends import jax_backend
+
+    given = []
+
+    def drawn(masks, steps, whole=jax_backend._drawn):
+        given.append(steps)
+        return whole(masks, steps)
+
+    monkeypatch.setattr(jax_backend, "_drawn", drawn)
+    monkeypatch.setattr(jax_backend, "MASK_BYTES", room)  # a step has 8 rows of 6 neurons
+    net, history = trained(backend, "float64", dropout=0.4)
+    assert given == [most] * (2 * 6 // most)  # two epochs of six batches of eight
+    expected, reference = trained("numpy", "float64", dropout=0.4)
+    for found, wanted in zip(net.parameters.leaves, expected.parameters.leaves, strict=True):
+        np.testing.assert_allclose(backend.to_numpy(found), wanted, rtol=0.0, atol=1e-10)
+    np.testing.assert_allclose(history.cost, reference.cost, rtol=1e-10)
 
 
 def test_on_a_cpu_large_steps_of_jax_are_called_one_by_one(monkeypatch):
@@ -65,7 +89,7 @@ def test_on_a_cpu_large_steps_of_jax_are_called_one_by_one(monkeypatch):
 )
 def test_batches_of_one_size_that_follow_one_another_are_a_run(windows, many):
     class Step:
-        def run(self, parameters, state, hypers, data, rows):
+        def run(self, parameters, state, hypers, data, rows, masks):
             assert rows.shape == (many, 4)
             return parameters, state, np.zeros(len(hypers))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import retroprop as rp
+from retroprop.backends.tracing.numpy_calls import BLOCK, NumpyCalls
 from retroprop.functions import schedules
 from retroprop.training import DivergenceError
 
@@ -351,7 +352,7 @@ def test_a_divergence_says_where_and_what_to_do_and_loses_nothing(backend):
     error = caught.value
     assert (error.epoch, error.batch) == (3, 3)
     message = str(error)
-    for part in ("epoch 3", "batch 3 of 3", "learning rate", "clip_norm", "standardise"):
+    for part in ("epoch 3", "batch 3 of 3", "learning_rate", "clip_norm", "standardise"):
         assert part in message
     before = rp.fit(twin, X, Y, optimizer=SGD(1e-3), epochs=2, **options)
     assert error.history.cost == before.cost
@@ -439,6 +440,14 @@ def test_ctrl_c_in_a_callback_ends_the_training_cleanly(backend):
     assert equal(numbers(net), numbers(twin))
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """SIGINT is heard, also where a shell has started the tests in its background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Interrupting(schedules.Schedule):
     """Sends SIGINT to this process before update `at`, as a terminal does."""
 
@@ -512,6 +521,52 @@ def test_ctrl_c_within_a_diverging_epoch_does_not_leave_nan():
     assert history.stop_reason == "interrupted"
     step = [np.abs(leaf).max() for leaf in numbers(net)]
     assert np.all(np.isfinite(step))
+
+
+def test_ctrl_c_within_an_update_leaves_each_number_before_it_or_after(monkeypatch):
+    """NumPy alone updates many parameters in blocks."""
+    monkeypatch.setenv("RETROPROP_NUMBA", "0")
+    x, y = np.ones((4, 200), "float32"), np.ones((4, 200), "float32")
+    before, after, between = (rp.Network([200, 200], seed=0, backend="numpy") for _ in range(3))
+    rp.fit(before, x, y, optimizer=SGD(0.1), epochs=1)
+    rp.fit(after, x, y, optimizer=SGD(0.1), epochs=2)
+    updates = []
+
+    def subtract(a, b, out):
+        np.subtract(a, b, out)
+        if out.shape == (BLOCK,):
+            updates.append(out)
+            if len(updates) == 4:  # each update has two whole blocks and a part of one
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setitem(NumpyCalls.names, "subtract", subtract)
+    history = rp.fit(between, x, y, optimizer=SGD(0.1), epochs=9)
+    assert (history.stop_reason, len(history)) == ("interrupted", 1)
+    one, other, found = (np.concatenate([leaf.ravel() for leaf in numbers(net)]) for net in (before, after, between))
+    np.testing.assert_array_equal(found, np.concatenate([other[: 2 * BLOCK], one[2 * BLOCK :]]))
+
+
+@pytest.mark.parametrize("when", ["begin", "end"])
+def test_what_a_callback_raises_takes_the_history_along(when, backend):
+    class Careless:
+        def on_fit_begin(self, state):
+            if when == "begin":
+                raise KeyError("log")
+
+        def on_epoch_end(self, state):
+            if state.epoch == 3:
+                raise KeyError("log")
+
+    net, twin = network(backend), network(backend)
+    with pytest.raises(KeyError, match="log") as caught:
+        rp.fit(net, X, Y, epochs=9, batch_size=4, seed=0, callbacks=[Careless()])
+    history = caught.value.history
+    done = 0 if when == "begin" else 3
+    assert (len(history), history.stop_reason) == (done, "error")
+    assert f"the history of {done} epochs is this error's attribute `history`" in caught.value.__notes__[0]
+    if done:
+        assert history.cost == rp.fit(twin, X, Y, epochs=done, batch_size=4, seed=0).cost
+    assert equal(numbers(net), numbers(twin))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT of another process is a console event on Windows")

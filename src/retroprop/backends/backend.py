@@ -279,9 +279,11 @@ class Backend:
             the next call, and may be given back to it as a donated argument only; what it keeps from call to call
             is its own, and no other `capture` shares it.
 
-            It may have a method `run(parameters, state, hypers, data, rows)` that does many steps of training as
-            one unit: step t is called with `hypers[t]`, a tuple of floats, and `rows[t]`, of an integer array
-            (steps, m), and without masks. It returns parameters, state and the costs, shape (steps,), or None if
-            it cannot, having done nothing.
+            It may have a method `run(parameters, state, hypers, data, rows, masks)` that does many steps of training
+            as one unit: step t is called with `hypers[t]`, a tuple of floats, with `rows[t]`, of an integer array
+            (steps, m), and with the masks `masks.after(t)` draws (`retroprop.backends.masks.Masks`, or None). It
+            returns parameters, state and the costs, shape (steps,), or None if it cannot, having done nothing.
+
+            It may have an attribute `draws`, true: then it takes `Masks` in place of arrays, too, and draws them.
         """
         return partial(step, self.operations())

@@ -44,7 +44,8 @@ def take_inputs(
 ) -> Array:
     """Return inputs of shape (..., m, n_1).
 
-    `as_stored` leaves a mapped file a `Mapped`, and whole numbers of a `NARROW` dtype what they are.
+    `as_stored` is for rows that are gathered at each step: it leaves a mapped file a `Mapped`, and whole numbers of a
+    `NARROW` dtype what they are; what is on the host lies row by row then.
 
     Raises
     ------
@@ -55,11 +56,9 @@ def take_inputs(
     """
     if as_stored and host.is_mapped(x):
         x = Mapped(x, name=name, dtype=dtype)
-    elif as_stored and str(getattr(x, "dtype", "")).rpartition(".")[2] in NARROW:
-        # Row by row, as rows are gathered of it at each step.
-        x = take_in(backend, host.in_rows(x, name) if host.is_host(x) else x, name=name, dtype=None)
     else:
-        x = take_in(backend, x, name=name, dtype=dtype, check=check)
+        narrow = as_stored and str(getattr(x, "dtype", "")).rpartition(".")[2] in NARROW
+        x = take_in(backend, x, name=name, dtype=None if narrow else dtype, check=check, in_rows=as_stored)
     n_in = architecture.layer_sizes[0]
     if x.ndim < 2:
         raise ValueError(
@@ -100,7 +99,7 @@ def take_targets(
     if host.is_host(y):
         # Looked at and cast on the host: labels may have a dtype that only NumPy has.
         on_host = _targets_there(host_backend(), architecture, dtype, y, rows, check=True, name=name)
-        return backend.asarray(on_host)
+        return backend.asarray(host.in_rows(on_host))
     return _targets_there(backend, architecture, dtype, y, rows, check=check, name=name)
 
 
@@ -157,7 +156,7 @@ def take_weights(
     if weight is None:
         return None
     check = check or host.is_host(weight)
-    weight = take_in(backend, weight, name=name, dtype=dtype, check=check)
+    weight = take_in(backend, weight, name=name, dtype=dtype, check=check, in_rows=True)
     if tuple(weight.shape) != rows:
         raise ValueError(f"{name} must have one weight a row, shape {rows}; it has the shape {tuple(weight.shape)}.")
     if check:

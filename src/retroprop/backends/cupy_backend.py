@@ -10,7 +10,8 @@ import cupy
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.captured import CudaStep
-from retroprop.backends.cuda.cupy_runtime import CupyRuntime, device_name, products_here
+from retroprop.backends.cuda.cupy_products import products_here
+from retroprop.backends.cuda.cupy_runtime import CupyRuntime, device_name
 from retroprop.backends.cuda.pinned import pinned
 from retroprop.backends.memory import DeviceMemory
 from retroprop.backends.staging import Staging
@@ -92,7 +93,7 @@ class CupyBackend(Backend):
     def report(self) -> dict[str, str]:
         off = switches.disabled()
         with self.device:
-            _, products = products_here(self.device.id)
+            products = products_here(self.device.id).said
         memory = self.memory()
         assert memory is not None
         free, total, peak = memory.free / 2**30, memory.total / 2**30, memory.peak / 2**20

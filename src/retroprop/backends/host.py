@@ -69,9 +69,9 @@ def as_host(x: Any, name: str) -> Array:
     return array
 
 
-def in_rows(x: Any, name: str) -> Array:
-    """Return host input as `as_host` does, lying row by row."""
-    return numpy.asarray(as_host(x, name), order="C")
+def in_rows(array: Array) -> Array:
+    """Return a host array lying row by row, as it must to gather rows of it: `take` would first copy all of it."""
+    return numpy.asarray(array, order="C")
 
 
 def all_finite(array: Array) -> bool:

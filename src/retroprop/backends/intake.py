@@ -8,7 +8,9 @@ from retroprop.backends.backend import Backend
 from retroprop.functions.types import Array
 
 
-def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bool = False) -> Array:
+def take_in(
+    backend: Backend, x: Any, *, name: str, dtype: str | None, check: bool = False, in_rows: bool = False
+) -> Array:
     """Return `x` as an array of `backend`: arrays that live there, and host arrays or lists of any real dtype.
 
     Parameters
@@ -24,6 +26,8 @@ def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bo
     check : bool
         Whether an array on a device is looked through for NaN and inf too, which waits for it; host input always
         is.
+    in_rows : bool
+        Whether host input is to lie row by row, as `host.in_rows` says.
 
     Raises
     ------
@@ -33,7 +37,7 @@ def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bo
         For NaN or inf.
     """
     if host.is_host(x):
-        return backend.asarray(take_host(x, name=name, dtype=dtype))
+        return backend.asarray(take_host(x, name=name, dtype=dtype, in_rows=in_rows))
     if not backend.owns(x):
         raise TypeError(_elsewhere(backend, x, name))
     if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
@@ -44,7 +48,7 @@ def take_in(backend: Backend, x: Any, *, name: str, dtype: str | None, check: bo
     return x if dtype is None else backend.asarray(x, dtype)
 
 
-def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0) -> Array:
+def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: bool = False) -> Array:
     """Return host input as a finite NumPy array, cast here so that no other library meets a dtype it lacks.
 
     `first` is the number of its first row, where it is a part of what the user calls `name`.
@@ -59,9 +63,9 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0) -> Array:
     given = host.as_host(x, name)
     _refuse_not_finite(given, name, first)
     if dtype is None:
-        return given
+        return host.in_rows(given) if in_rows else given
     with host.quiet():
-        cast = given.astype(dtype, copy=False)
+        cast = given.astype(dtype, order="C" if in_rows else "K", copy=False)
     if not host.all_finite(cast):
         place = host.first_not_finite(cast)
         raise ValueError(f"{name}[{_told(place, first)}] is {given[place]}, too large for {dtype}.")

@@ -10,6 +10,7 @@ import jax.numpy
 import numpy
 
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
+from retroprop.backends.masks import Masks
 from retroprop.backends.memory import DeviceMemory
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType
@@ -128,6 +129,8 @@ class JaxBackend(Backend):
 # thread. On two cores 784-256-256-10 at 128 rows (3e7) took 0.7 of the time of calls, 784-1024-1024-10 at 1024 (2e9)
 # 1.8 times it.
 SMALL = 10**8
+# Bytes of masks that one scan is given. JAX has no words of 64 bits without its x64 switch, so the host draws them.
+MASK_BYTES = 2**25
 
 
 class Compiled:
@@ -151,16 +154,24 @@ class Compiled:
         with self._rounded():
             return self._one(*arguments)
 
-    def run(self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array) -> tuple[Any, Any, Array] | None:
+    def run(
+        self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array, masks: Masks | None = None
+    ) -> tuple[Any, Any, Array] | None:
         """Do a step for each of `hypers`, with a row of `rows` each; see `Backend.capture`."""
         if self._on_cpu and rows.shape[1] * sum(leaf.size for leaf in jax.tree.leaves(parameters)) > SMALL:
             return None
         # As a Python number in a formula would, each takes the dtype of the parameters.
         dtype = jax.tree.leaves(parameters)[0].dtype
         columns = tuple(numpy.asarray(column, dtype) for column in zip(*hypers, strict=True))
+        most, costs = len(hypers) if masks is None else _steps_at_once(masks), []
         with self._rounded():
-            found: tuple[Any, Any, Array] = self._many(parameters, state, columns, data, rows)
-        return found
+            for at in range(0, len(hypers), most):
+                part = slice(at, at + most)
+                numbers = tuple(column[part] for column in columns)
+                drawn = None if masks is None else _drawn(masks.after(at), len(hypers[part]))
+                parameters, state, some = self._many(parameters, state, numbers, data, rows[part], drawn)
+                costs.append(some)
+        return parameters, state, costs[0] if len(costs) == 1 else jax.numpy.concatenate(costs)
 
     def _rounded(self) -> AbstractContextManager[Any]:
         """Return the context that makes products less exact, where that is asked for; `active` has the other."""
@@ -169,14 +180,38 @@ class Compiled:
         context: AbstractContextManager[Any] = jax.default_matmul_precision(_PRECISION[self._precision])
         return context
 
-    def _scanned(self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array) -> tuple[Any, Any, Array]:
+    def _scanned(
+        self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array, drawn: Any
+    ) -> tuple[Any, Any, Array]:
+        kept, scales = (None, ()) if drawn is None else drawn
+
         def step(carried: Any, each: Any) -> Any:
-            hyper, some = each
-            parameters, state, cost, *_ = self._step(self._operations, *carried, hyper, data, some, None)
+            hyper, some, kept = each
+            # mask/(1−p)
+            masks = kept and tuple(None if k is None else k * s for k, s in zip(kept, scales, strict=True))
+            parameters, state, cost, *_ = self._step(self._operations, *carried, hyper, data, some, masks)
             return (parameters, state), cost
 
-        (parameters, state), costs = jax.lax.scan(step, (parameters, state), (hypers, rows))
+        (parameters, state), costs = jax.lax.scan(step, (parameters, state), (hypers, rows, kept))
         return parameters, state, costs
+
+
+def _steps_at_once(masks: Masks) -> int:
+    """Return of how many steps there is room for the masks: a power of two, so that runs are of few lengths."""
+    layers, m, _ = masks.form
+    bytes_of_a_step = m * sum(one.n for one in layers if one is not None)
+    return int(2 ** (max(MASK_BYTES // bytes_of_a_step, 1).bit_length() - 1))
+
+
+def _drawn(masks: Masks, steps: int) -> tuple[Any, Any]:
+    """Return for each hidden layer which neurons are kept, (steps, m, n_l), and 1/(1−p); None without dropout."""
+    layers, m, dtype = masks.form
+    kept = [None if one is None else numpy.empty((steps, m, one.n), bool) for one in layers]
+    for t in range(steps):
+        for room, one in zip(kept, layers, strict=True):
+            if room is not None and one is not None:
+                room[t] = masks.stream.kept(one, masks.step + t, m)
+    return tuple(kept), tuple(None if one is None else numpy.asarray(one.scale, dtype) for one in layers)
 
 
 @lru_cache(maxsize=32)
@@ -187,4 +222,5 @@ def _compiled(
     return Compiled(step, backend.operations(), donate, precision, on_cpu=on_cpu)
 
 
-_PRECISION = {"tf32": "tensorfloat32", "bf16": "bfloat16"}
+# Of JAX's own words "bfloat16" is TF32 on a GPU; the name of an algorithm is what it says.
+_PRECISION = {"tf32": "tensorfloat32", "bf16": "BF16_BF16_F32"}

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retroprop.cli.errors import CommandError
 from retroprop.cli.reporting import Commands, note
 
 app = typer.Typer(
@@ -107,7 +108,9 @@ def train(
         float | None,
         typer.Option(help="By default the optimizer's own, with the cosine three times that; lbfgs has none."),
     ] = None,
-    schedule: Annotated[str, typer.Option(help="Of the learning rate: cosine (falls to 0) or constant.")] = "cosine",
+    schedule: Annotated[
+        str | None, typer.Option(help="Of the learning rate: cosine (falls to 0, by default) or constant.")
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="How often all training rows are seen; by default 60, or until 1000 steps are done."),
@@ -145,6 +148,8 @@ def train(
     from retroprop.cli.train import TrainOptions
     from retroprop.cli.train import train as run_training
 
+    if no_picture and picture is not None:
+        raise CommandError("--picture and --no-picture: choose one.")
     wanted = None if no_picture else picture or output.parent / f"{output.stem}.png"
     if wanted is not None and find_spec("matplotlib") is None:
         note('no picture: it needs matplotlib, which is not installed: pip install "retroprop[plot]"', quiet=quiet)

@@ -11,9 +11,12 @@ from rich.text import Text
 from retroprop.bench import FULL, QUICK, STANDARD, Results, chosen, read, render, run, to_json
 from retroprop.bench import report as reporting
 from retroprop.bench.progress import display
-from retroprop.cli.destinations import check_destination
+from retroprop.cli.destinations import check_destination, check_picture
 from retroprop.cli.errors import CommandError, need
 from retroprop.persistence.files import write_whole
+
+# The options that say what is measured, or where that is written
+MEASURING = ("quick", "full", "networks", "backends", "optimizer", "dtype", "seconds", "peers", "json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +72,16 @@ def _check(options: BenchOptions) -> None:
         raise CommandError("--report needs files: retroprop bench --report RESULTS.json")
     if options.files and not options.report:
         raise CommandError(f'"{options.files[0]}": results are read with --report; without it nothing is read.')
-    if options.report and options.json is not None:
-        raise CommandError("--json writes what is measured; with --report nothing is.")
+    for option in MEASURING if options.report else ():
+        if getattr(options, option):
+            raise CommandError(f"--{option} is for what is measured; with --report nothing is.")
     if options.quick and options.full:
         raise CommandError("--quick and --full: choose one.")
     for option, path in (("--json", options.json), ("--plot", options.plot), ("--output", options.output)):
         if path is not None:
             check_destination(path, option=option)
     if options.plot is not None:
+        check_picture(options.plot, option="--plot")
         need("matplotlib", extra="plot", purpose="a plot")
 
 

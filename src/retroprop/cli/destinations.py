@@ -31,3 +31,9 @@ def check_destination(path: Path, *, option: str, not_over: str | None = None) -
             pass
     except OSError as error:
         raise CommandError(f'{option} "{path}": cannot write to the folder "{folder}" ({error.strerror}).') from error
+
+
+def check_picture(path: Path, *, option: str) -> None:
+    """Raise CommandError unless the file is one of a kind that is drawn."""
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise CommandError(f'{option} "{path}": a picture is a .png, .svg or .pdf file.')

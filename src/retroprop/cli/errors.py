@@ -1,6 +1,7 @@
 """What goes wrong on the command line, as one message and an exit code."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
@@ -34,6 +35,27 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     names = list(names)
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def as_typed(message: str, options: Mapping[str, str]) -> str:
+    """Return what the library says of its arguments in the words of the command line.
+
+    Parameters
+    ----------
+    message : str
+        As in "clip_norm must be above 0, or None", or "pass clip_norm=1.0".
+    options : mapping of str to str
+        What each argument is called there, as "--clip-norm".
+    """
+    for name, option in options.items():
+        # learning_rate and l2 are no words of a sentence; loss and seed are arguments only where something is said of
+        # their value.
+        alone = "" if "_" in name or name[-1].isdecimal() else " must "
+        message = re.sub(rf"\b{name}=(['\"]?)(\.\.\.|\w+(?:\.\d+)?)\1", rf"{option} \2", message)
+        message = re.sub(rf"(?<![\w'\"/.-]){name}(?={alone})(?!\.?\w|[/-])|(?<= go with ){name}\b", option, message)
+        # What is None in Python is left out here.
+        message = re.sub(rf"({option} must be )(?:None or |([^:;.]*?), or None)", r"\1\2", message)
+    return message
 
 
 def need(module: str, *, extra: str, purpose: str) -> ModuleType:

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from retroprop.cli.errors import CommandError
+from retroprop.cli.errors import CommandError, as_typed
 
 
 def note(message: str, *, quiet: bool) -> None:
@@ -22,6 +22,12 @@ class Commands(TyperGroup):
         """Run the command of `ctx`; wrong input ends with exit code 2, a failed run with 1, Ctrl-C with 130."""
         if os.environ.get("RETROPROP_DEBUG"):
             return super().invoke(ctx)
+
+        def told(error: Exception) -> str:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            options = {p.name: p.opts[0] for p in command.params if p.opts[0].startswith("--")} if command else {}
+            return as_typed(str(error), options)
+
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
@@ -31,13 +37,13 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             return _end("interrupted.", 130)
         except (ValueError, TypeError, ImportError) as error:
-            return _end(str(error), 2)
+            return _end(told(error), 2)
         except OSError as error:
             return _end(f"{error.filename}: {error.strerror}" if error.strerror else str(error), 2)
         except MemoryError as error:
             return _end(f"not enough memory. {error}", 1)
         except (ArithmeticError, RuntimeError) as error:
-            return _end(str(error), 1)
+            return _end(told(error), 1)
 
 
 def _end(message: str, exit_code: int) -> None:

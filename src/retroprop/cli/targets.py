@@ -84,6 +84,16 @@ class Target:
             raise CommandError(f"{_where(table)}: numbers up to {np.abs(y).max():g} are too large.")
         return cls(name=table.target_name or "target", task="regression", mean=mean, scale=scale or 1.0)
 
+    @staticmethod
+    def check_not_negative(table: Table, loss: str) -> None:
+        """Raise CommandError if a target is below 0, which the loss has no meaning for."""
+        y = _target(table)
+        if (y < 0.0).any():
+            row = int(np.argmax(y < 0.0))
+            raise CommandError(
+                f"{_where(table)}: --loss {loss} needs numbers of 0 or above; {table.place(row)} has {y[row]:g}."
+            )
+
     def encode(self, table: Table) -> NDArray[Any]:
         """Return the target of every row: int64 class indices (m,), or standardised numbers, float64 (m,).
 

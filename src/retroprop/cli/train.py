@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import retroprop as rp
 from retroprop.cli.data import read_table
-from retroprop.cli.destinations import check_destination
+from retroprop.cli.destinations import check_destination, check_picture
 from retroprop.cli.errors import CommandError, near_match
 from retroprop.cli.evaluation import METRICS, metric_of, outputs_of, scores
 from retroprop.cli.model_card import ModelCard
@@ -18,7 +18,6 @@ from retroprop.cli.preprocessing import Preprocessing
 from retroprop.cli.splitting import set_aside
 from retroprop.cli.table import Selection, Table
 from retroprop.cli.targets import TASKS, Target, choose_task
-from retroprop.training import DivergenceError
 
 SCHEDULES = ("cosine", "constant")
 # A rate that falls to 0 may start above the one that is kept to the end.
@@ -39,7 +38,7 @@ class TrainOptions:
     initializer: str
     optimizer: str
     learning_rate: float | None
-    schedule: str
+    schedule: str | None
     epochs: int | None
     batch_size: int | None
     dropout: float
@@ -100,7 +99,8 @@ def train(options: TrainOptions) -> Trained:
     ------
     CommandError, ValueError, TypeError
         For wrong input, before any training.
-        And for a training that diverges, with exit code 1.
+    DivergenceError
+        For a training that diverges.
     """
     _check(options)
     table = read_table(options.data, options.selection)
@@ -117,23 +117,20 @@ def train(options: TrainOptions) -> Trained:
     # A few rows make a few steps an epoch: they are seen more often, and that takes no time.
     epochs = options.epochs or max(60, -(-1000 // steps))
     watched = parts.validation if parts.validation.size else parts.held_out
-    try:
-        history = rp.fit(
-            net,
-            x[parts.training],
-            y[parts.training],
-            optimizer=_optimizer(options, epochs * steps),
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_data=(x[watched], y[watched]) if watched.size else None,
-            metrics=[metric_of(METRICS[task][0])],
-            early_stopping=rp.EarlyStopping(patience=options.patience) if options.early_stopping else None,
-            clip_norm=options.clip_norm,
-            seed=options.seed,
-            progress=options.progress,
-        )
-    except DivergenceError as error:
-        raise CommandError(f"{error} Options: --learning-rate, --clip-norm.", exit_code=1) from error
+    history = rp.fit(
+        net,
+        x[parts.training],
+        y[parts.training],
+        optimizer=_optimizer(options, epochs * steps),
+        epochs=epochs,
+        batch_size=batch_size,
+        validation_data=(x[watched], y[watched]) if watched.size else None,
+        metrics=[metric_of(METRICS[task][0])],
+        early_stopping=rp.EarlyStopping(patience=options.patience) if options.early_stopping else None,
+        clip_norm=options.clip_norm,
+        seed=options.seed,
+        progress=options.progress,
+    )
     card = ModelCard(
         data=options.data,
         features=options.selection.features,
@@ -177,8 +174,8 @@ def _check(options: TrainOptions) -> None:
     for path, option in ((options.output, "--output"), (options.picture, "--picture")):
         if path is not None:
             check_destination(path, option=option, not_over=options.data)
-    if options.picture is not None and options.picture.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise CommandError(f'--picture "{options.picture}": a picture is a .png, .svg or .pdf file.')
+    if options.picture is not None:
+        check_picture(options.picture, option="--picture")
     if options.picture is not None and options.picture.resolve() == options.output.resolve():
         raise CommandError(f'--output and --picture are the same file, "{options.output}".')
 
@@ -207,6 +204,8 @@ def _divide(options: TrainOptions, table: Table, task: str) -> tuple[Target, NDA
             )
     if task == "regression":
         loss = rp.losses.get(options.loss or "squared_error")
+        if loss.target_range[0] == 0.0:
+            Target.check_not_negative(table, loss.name)
         target = Target.of_numbers(table, training, standardised=loss.target_range[0] < 0.0)
     return target, target.encode(table), Parts(training=training, validation=validation, held_out=held_out)
 
@@ -253,10 +252,11 @@ def _optimizer(options: TrainOptions, n_updates: int) -> Any:
     """Return the optimizer with its learning rate, constant or falling to 0 along a cosine over all updates."""
     rule: Any = rp.optimizers.get(options.optimizer)
     if isinstance(rule, rp.optimizers.LBFGS):
-        if options.learning_rate is not None:
-            raise CommandError("--learning-rate: lbfgs has none, it searches for the length of each step.")
+        for option, given in (("--learning-rate", options.learning_rate), ("--schedule", options.schedule)):
+            if given is not None:
+                raise CommandError(f"{option}: lbfgs has no learning rate, it searches for the length of each step.")
         return rule
-    falls = options.schedule == "cosine"
+    falls = options.schedule != "constant"
     learning_rate = options.learning_rate
     if learning_rate is None:
         learning_rate = rule.learning_rate * (_START_FACTOR if falls else 1.0)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from retroprop.functions import activations, losses
 from retroprop.functions.activations import Activation
+from retroprop.functions.losses import Loss
 from retroprop.functions.names import flag, number
 from retroprop.functions.outputs import Output, pair
 
@@ -87,8 +88,7 @@ def build(
     if not all(0.0 <= number("dropout", p) < 1.0 for p in ps):
         raise ValueError(f"dropout must be in [0, 1), not {dropout!r}.")
     l2, l1 = _penalty("l2", l2, n_hidden + 1), _penalty("l1", l1, n_hidden + 1)
-    if isinstance(f_output, activations.Softmax) and sizes[-1] == 1:
-        raise ValueError("softmax over one output is always 1: use 2 outputs, or output='sigmoid'.")
+    _check_classes(f_output, its_loss, sizes[-1])
     _check_output_range(f_output, its_loss)
     return Architecture(sizes, f_hidden, pair(f_output, its_loss), flag("bias", bias), l2, l1, tuple(map(float, ps)))
 
@@ -105,7 +105,22 @@ def _penalty(name: str, given: Any, n: int) -> float | tuple[float, ...]:
     return float(given) if one else tuple(map(float, values))
 
 
-def _check_output_range(f: activations.Activation, loss: losses.Loss) -> None:
+def _check_classes(f: Activation, loss: Loss, n_out: int) -> None:
+    """Refuse probabilities of fewer classes than two, and groups that do not make the output layer."""
+    if n_out == 1 and isinstance(f, activations.Softmax):
+        raise ValueError("softmax over one output is always 1: use 2 outputs, or output='sigmoid'.")
+    if n_out == 1 and isinstance(loss, losses.CrossEntropy):
+        # The rows of y sum to 1: every target is 1, and what is to be told apart is never seen.
+        raise ValueError(
+            f"the loss {loss.name!r} needs the probabilities of 2 classes or more, and this network has one output: "
+            "use loss='binary_cross_entropy' with output='sigmoid', or 2 outputs with output='softmax'."
+        )
+    for part in (f, loss):
+        if isinstance(part, (activations.GroupedSoftmax, losses.GroupedCrossEntropy)) and sum(part.sizes) != n_out:
+            raise ValueError(f"sizes of {part.name} make {sum(part.sizes)} outputs, and the network has {n_out}.")
+
+
+def _check_output_range(f: Activation, loss: Loss) -> None:
     """Refuse a built-in activation whose values the loss has no meaning for."""
     if f.range is None:  # a custom activation
         return

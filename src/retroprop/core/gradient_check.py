@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from retroprop.core.parameters import Parameters
-from retroprop.functions.types import Array, Namespace
+from retroprop.functions.types import Array, Namespace, RandomGenerator
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ class GradientCheck:
     def ok(self) -> bool:
         """Whether the largest error is within the tolerance."""
         return self.max_relative_error <= self.tolerance
+
+
+def sample(sizes: Sequence[int], most: int, rng: RandomGenerator, xp: Namespace) -> list[Array]:
+    """Return which numbers of arrays of these `sizes` are looked at: for each its indices in order, `most` in all."""
+    drawn = rng.permutation(sum(sizes))[:most]
+    ends = xp.cumulative_sum(xp.asarray(sizes))
+    return [xp.sort(drawn[(drawn >= end - n) & (drawn < end)] - (end - n)) for n, end in zip(sizes, ends, strict=True)]
 
 
 def differences(

@@ -5,23 +5,22 @@ from typing import Any, ClassVar
 import numpy
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
-from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
-from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.classes import Classes
 from retroprop.estimators.streaming import fit_stream, is_stream
-from retroprop.estimators.targets import LabelColumns, Labels, Targets, are_columns
+from retroprop.estimators.targets import LabelColumns, Labels, are_columns
 from retroprop.estimators.watching import watched
 from retroprop.functions import losses
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(ClassifierMixin, Classes):
     """A multilayer perceptron for classification: scikit-learn's `MLPClassifier`, and what it does not take in.
 
     One column of classes, several (each with a softmax of its own), or a multilabel indicator.
@@ -39,18 +38,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Strength of the L2 penalty, for all layers of weights or one for each; divided by the rows of the batch, or by
         the sum of their weights.
     batch_size : int or "auto"
-        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all.
+        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all, and batches from outside are taken as they come.
     learning_rate : str or Schedule
         "constant", "invscaling" or "adaptive", which "adam" and "lbfgs" take no notice of, as in scikit-learn; or one
         of `retroprop.schedules`, for every solver but "lbfgs".
     learning_rate_init : float
-        η at the beginning.
+        η at the beginning, where neither a schedule nor an optimizer of `retroprop.optimizers` says it.
     power_t : float
         The exponent of "invscaling".
     max_iter : int
         Epochs; iterations of "lbfgs".
     shuffle : bool
-        Whether each epoch has an order of its own.
+        Whether each epoch has an order of its own; batches from outside have theirs.
     random_state : int, RandomState or None
         Draws weights, validation split, orders and dropout; the same gives the same model as scikit-learn's.
     tol : float
@@ -62,7 +61,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     momentum, nesterovs_momentum
         Of "sgd".
     early_stopping : bool
-        Whether to stop when the validation score no longer improves; the best weights are kept then.
+        Whether to stop when the validation score no longer improves; the best weights are kept then. "lbfgs" takes no
+        notice of it, as in scikit-learn.
     validation_fraction : float
         What is split off for it, unless `fit` is given X_val.
     beta_1, beta_2, epsilon : float
@@ -89,7 +89,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     clip_norm : float or None
         What the norm of all gradients together is held to.
     scoring : str, callable or None
-        What the validation score is: a scorer of scikit-learn, "loss", or None for accuracy.
+        What the validation score is, where a part is split off or X_val given: a scorer of scikit-learn, "loss", or
+        None for accuracy.
     restore_best : bool
         Whether the weights of the best epoch are kept without early stopping, too: by the validation score where there
         is one, else by the training loss.
@@ -126,8 +127,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "stratify": [StrOptions({"binary"}), "boolean"],
     }
-
-    _coding: Labels | LabelColumns
 
     def __init__(
         self,
@@ -306,70 +305,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return float(numpy.average((predicted == y).all(axis=1), weights=weight))
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
-    # Classes ------------------------------------------------------------------------------------------------
-
-    def _encoded(self, y: Any, *, role: str) -> Targets:
-        begins = not hasattr(self, "classes_") or (role == "fit" and not self.warm_start)
-        several = is_multioutput(y) if begins else isinstance(self._coding, LabelColumns)
-        if not several:
-            y = _check_y(y, multi_output=True, estimator=self)
-            if y.ndim == 2 and y.shape[1] == 1:
-                y = column_or_1d(y, warn=True)
-        if role == "validation":
-            self._refuse_new(self._coding.unknown(y))
-        elif begins:
-            self._coding = LabelColumns(numpy.asarray(y).T) if several else Labels(y)
-            self.classes_ = self._coding.classes
-        elif self.warm_start and role != "batch":
-            found, _, differ = self._coding.unknown(y)
-            if differ:
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {found}"
-                )
-        else:
-            self._refuse_new(self._coding.unknown(y))
-        targets = self._coding.targets(y)
-        keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
-        return targets if keeps else targets._replace(stratify=None)
-
-    def _know(self, classes: Any, *, reset: bool) -> None:
-        """Take in all the classes of batches that are still to come."""
-        self._refuse_balanced("batches from outside")
-        if reset and classes is None:
-            raise ValueError("classes must be passed where X gives batches: all of them, as to partial_fit.")
-        if classes is None:
-            return
-        coding = LabelColumns(classes) if are_columns(classes) else Labels(arrays.to_host(classes))
-        if reset:
-            self._coding, self.classes_ = coding, coding.classes
-        elif len(coding.classes) != len(self.classes_) or not all(
-            map(numpy.array_equal, coding.classes, self.classes_)
-        ):
-            raise ValueError(f"classes must be those of the fit before, {self.classes_}, not {classes}.")
-
-    def _refuse_balanced(self, where: str) -> None:
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                f"class_weight='balanced' is not supported for {where}, which sees a part of y only: pass the "
-                "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
-            )
-
-    def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:
-        found, is_new, _ = looked_at
-        if is_new:
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
-            )
-
-    def _weights(self, weight: Array | None, y: Any) -> Array | None:
-        if self.class_weight is None:
-            return weight
-        of_classes = compute_sample_weight(self.class_weight, arrays.to_host(y))
-        if not (of_classes >= 0.0).all() or not numpy.isfinite(of_classes).all():
-            raise ValueError(f"class_weight must be 0 or above and finite, not {self.class_weight!r}.")
-        return self._sample_weights(of_classes if weight is None else weight * of_classes, len(of_classes))
-
     def _loss(self) -> Loss:
         # Of one probability −y log p is not the log-loss: the coding knows which is.
         if self.loss == "log_loss" or type(self.loss) is losses.CrossEntropy:
@@ -387,12 +322,3 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def is_multioutput(y: Any) -> bool:
-    """Return whether y has several columns of classes, not the zeros and ones of a multilabel indicator."""
-    if hasattr(y, "shape"):
-        two_axes = len(y.shape) == 2 and y.shape[1] > 1
-    else:
-        two_axes = isinstance(y, (list, tuple)) and len(y) > 0 and isinstance(y[0], (list, tuple))
-    return two_axes and type_of_target(y) == "multiclass-multioutput"

@@ -17,7 +17,7 @@ from retroprop.estimators.stopping import Solver
 from retroprop.estimators.validation import Validation
 from retroprop.estimators.watching import Watching, warn
 from retroprop.functions.types import Array
-from retroprop.training.batches import dropout_masks
+from retroprop.training.batches import dropout_masks, mask_stream
 from retroprop.training.runs import Run, runs
 from retroprop.training.step import Step
 
@@ -40,7 +40,8 @@ class Descent:
     batches : Batches
         The data of each epoch.
     rng : RandomState
-        What their order and the dropout masks are drawn from.
+        What their order is drawn from and, before it, with dropout only, the key of the masks. These are a function of
+        the key and of the updates the solver has made, which `partial_fit` goes on counting.
     validation : Validation or None
         What is looked at after each epoch.
     """
@@ -59,7 +60,7 @@ class Descent:
         self.estimator, self.architecture, self.step, self.solver = estimator, architecture, step, solver
         self.batches, self.rng, self.validation = batches, rng, validation
         self.backend = batches.backend
-        self.drops = any(architecture.dropout)
+        self.masks = mask_stream(batches.backend, architecture, batches.dtype, rng)
         # The parameters of the end of the last epoch, the last that a finite loss was seen of, and those the loss of
         # the last epoch belongs to.
         self.last = self.good = self.measured = parameters
@@ -96,17 +97,16 @@ class Descent:
     def _epoch(self) -> None:
         """Run one epoch, and note its loss: Σ loss of the batch · its rows / all rows, each before its update."""
         e, step, solver = self.estimator, self.step, self.solver
-        masks, costs, sizes = None, [], []
+        costs, sizes = [], []
         given = self.batches.epoch(self.rng)
         # The batches of one size as one, where the step can.
-        for run in () if self.drops or given.data is None else self._runs(given.data, given.order, given.windows):
+        for run in () if given.data is None else self._runs(given.data, given.order, given.windows):
             self.parameters, solver.state = run.parameters, run.state
             solver.n_updates += run.steps
             costs.append(run.costs)
             sizes += [run.rows // run.steps] * run.steps
         for m, batch, rows in given.batches(len(sizes)):
-            if self.drops:
-                masks = dropout_masks(self.backend, self.architecture, self.batches.dtype, m, self.rng)
+            masks = dropout_masks(self.masks, step, solver.n_updates, m)
             hyper = solver.hyper(solver.n_updates)
             self.parameters, solver.state, cost, _ = step(self.parameters, solver.state, hyper, batch, rows, masks)
             solver.n_updates += 1
@@ -131,7 +131,7 @@ class Descent:
         def carried() -> tuple[Any, Any, int]:
             return self.parameters, solver.state, solver.n_updates
 
-        return runs(self.backend, self.step, data, order, windows, carried, solver.hyper)
+        return runs(self.backend, self.step, data, order, windows, carried, solver.hyper, self.masks)
 
     def _look(self) -> None:
         """Measure the epoch, and keep its parameters where they are the best."""

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from scipy import sparse
 from sklearn import get_config
 
 from retroprop.backends import Backend, host_backend
@@ -58,6 +59,8 @@ def met(
     if backend != fitted or dtype != own:
         moved = (leaf if backend == fitted else fitted.to_numpy(leaf) for leaf in parameters.leaves)
         parameters = parameters.like([backend.asarray(leaf, dtype) for leaf in moved])
+    if sparse.issparse(x):
+        x = x.tocsr()  # to find rows of a CSC matrix all of it is looked through
     return Meeting(x, given, backend, dtype, parameters, architecture)
 
 

@@ -104,6 +104,7 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
         ("clip_norm", e.clip_norm is not None),
         ("learning_rate", not isinstance(e.learning_rate, str)),
         ("restore_best", e.restore_best),
+        ("scoring", e.scoring is not None),
         ("X_val", validates),
     ):
         if given:

@@ -39,18 +39,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Strength of the L2 penalty, for all layers of weights or one for each; divided by the rows of the batch, or by
         the sum of their weights.
     batch_size : int or "auto"
-        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all.
+        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all, and batches from outside are taken as they come.
     learning_rate : str or Schedule
         "constant", "invscaling" or "adaptive", which "adam" and "lbfgs" take no notice of, as in scikit-learn; or one
         of `retroprop.schedules`, for every solver but "lbfgs".
     learning_rate_init : float
-        η at the beginning.
+        η at the beginning, where neither a schedule nor an optimizer of `retroprop.optimizers` says it.
     power_t : float
         The exponent of "invscaling".
     max_iter : int
         Epochs; iterations of "lbfgs".
     shuffle : bool
-        Whether each epoch has an order of its own.
+        Whether each epoch has an order of its own; batches from outside have theirs.
     random_state : int, RandomState or None
         Draws weights, validation split, orders and dropout; the same gives the same model as scikit-learn's.
     tol : float
@@ -62,7 +62,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     momentum, nesterovs_momentum
         Of "sgd".
     early_stopping : bool
-        Whether to stop when the validation score no longer improves; the best weights are kept then.
+        Whether to stop when the validation score no longer improves; the best weights are kept then. "lbfgs" takes no
+        notice of it, as in scikit-learn.
     validation_fraction : float
         What is split off for it, unless `fit` is given X_val.
     beta_1, beta_2, epsilon : float
@@ -82,7 +83,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     clip_norm : float or None
         What the norm of all gradients together is held to.
     scoring : str, callable or None
-        What the validation score is: a scorer of scikit-learn, "loss", or None for R².
+        What the validation score is, where a part is split off or X_val given: a scorer of scikit-learn, "loss", or
+        None for R².
     restore_best : bool
         Whether the weights of the best epoch are kept without early stopping, too: by the validation score where there
         is one, else by the training loss.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from scipy import sparse
 
-from retroprop.backends import Backend
+from retroprop.backends import Backend, host
 from retroprop.backends.batch import Batch
 from retroprop.estimators.arrays import rows_of
 from retroprop.functions.types import Array
@@ -44,7 +44,8 @@ class Samples:
         if self.sparse:
             self.data = Batch(x.tocsr(), y, weight)
         else:
-            self.data = Batch(backend.asarray(x, dtype), *self._moved(y, weight))
+            # Rows are gathered of all of them at each step.
+            self.data = Batch(backend.asarray(in_rows(x), dtype), *self._moved(in_rows(y), weight))
 
     def _moved(self, y: Array, weight: Array | None) -> tuple[Array, Array | None]:
         y = self.backend.asarray(y, "int32" if y.ndim == 1 else self.dtype)
@@ -150,6 +151,11 @@ class Stream:
                 yield samples.n, samples.whole(), None
 
         return Epoch(batches)
+
+
+def in_rows(array: Array) -> Array:
+    """Return an array of the host lying row by row, one of a device as it is."""
+    return host.in_rows(array) if host.is_host(array) else array
 
 
 def windows(n: int, size: int) -> Iterator[slice]:

@@ -4,6 +4,7 @@ Each f′ is computed from a = f(z) alone where that can be (`needs_z` is False)
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, pi, sqrt
 from operator import index
@@ -270,9 +271,7 @@ class GroupedSoftmax(Softmax):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(map(index, self.sizes)))
-        if not self.sizes or min(self.sizes) < 2:
-            raise ValueError(f"sizes of grouped_softmax must be 2 or above, one a group, not {self.sizes!r}.")
+        object.__setattr__(self, "sizes", group_sizes(self.name, self.sizes))
 
     def value(self, z: Array, xp: Namespace) -> Array:
         one = super().value
@@ -282,6 +281,20 @@ class GroupedSoftmax(Softmax):
         one = super().pull_back
         pairs = zip(groups(delta, self.sizes), groups(a, self.sizes), strict=True)
         return xp.concat([one(d, None, part, xp) for d, part in pairs], axis=-1)
+
+
+def group_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes of the groups of `name`, each 2 or above: a softmax over one neuron is always 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not.
+    """
+    whole = tuple(map(index, sizes))
+    if not whole or min(whole) < 2:
+        raise ValueError(f"sizes of {name} must be 2 or above, one a group, not {sizes!r}.")
+    return whole
 
 
 def groups(array: Array, sizes: tuple[int, ...]) -> list[Array]:

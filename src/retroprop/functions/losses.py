@@ -7,11 +7,10 @@ taken by the core, once.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf
-from operator import index
 from typing import Any, ClassVar
 
 from retroprop.functions import special
-from retroprop.functions.activations import groups
+from retroprop.functions.activations import group_sizes, groups
 from retroprop.functions.names import Named, from_name, plain_numbers
 from retroprop.functions.types import Array, Namespace
 
@@ -232,7 +231,7 @@ class GroupedCrossEntropy(CrossEntropy):
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(map(index, self.sizes)))
+        object.__setattr__(self, "sizes", group_sizes(self.name, self.sizes))
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
         one = super().value_from_z

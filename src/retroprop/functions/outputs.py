@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from retroprop.functions.activations import ACTIVATIONS, Activation, GroupedSoftmax
-from retroprop.functions.losses import Loss
+from retroprop.functions.losses import GroupedCrossEntropy, Loss
 from retroprop.functions.types import Array, Namespace
 
 
@@ -108,4 +108,6 @@ def pair(activation: Activation, loss: Loss) -> Output:
     # By type: an object from outside may bear any name.
     own = ACTIVATIONS | {GroupedSoftmax.name: GroupedSoftmax}
     paired = loss.link is not None and type(activation) is own[loss.link]
+    if isinstance(loss, GroupedCrossEntropy) and isinstance(activation, GroupedSoftmax):
+        paired = loss.sizes == activation.sizes
     return (PairedOutput if paired else GeneralOutput)(activation, loss)

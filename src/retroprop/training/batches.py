@@ -1,10 +1,11 @@
 """Which rows make a batch, and in which order: an object, so that another order can be passed in."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from retroprop.backends import Backend, host
+from retroprop.backends import Backend
 from retroprop.backends.batch import Batch
+from retroprop.backends.masks import Masks, MaskStream
 from retroprop.core.architecture import Architecture
 from retroprop.functions.names import flag
 from retroprop.functions.types import Array, RandomGenerator
@@ -62,14 +63,18 @@ def in_order(data: Batch, window: slice) -> Batch:
     return Batch(*(None if part is None else part[window, ...] for part in data))
 
 
-def dropout_masks(
-    backend: Backend, architecture: Architecture, dtype: str, m: int, rng: RandomGenerator
-) -> tuple[Array | None, ...] | None:
-    """Return mask/(1−p) of each hidden layer, drawn on the host layer by layer; None without dropout."""
-    if not any(architecture.dropout):
+def mask_stream(backend: Backend, architecture: Architecture, dtype: str, rng: RandomGenerator) -> MaskStream | None:
+    """Return the dropout masks of a training, whose key is drawn here and now; None without dropout."""
+    return MaskStream(backend, architecture, dtype, rng) if any(architecture.dropout) else None
+
+
+def dropout_masks(stream: MaskStream | None, step: Any, t: int, m: int) -> tuple[Array | None, ...] | Masks | None:
+    """Return the masks of m rows as `step` takes them, drawn or for it to draw, once t updates are made.
+
+    They depend on the key, on t, on the layer and on the place in it: so a step in a run, a step by itself and a
+    smaller last batch have the same ones on every backend.
+    """
+    if stream is None:
         return None
-    sizes = architecture.layer_sizes[1:-1]
-    return tuple(
-        backend.asarray((rng.random((m, n)) >= p) / host.xp.asarray(1.0 - p), dtype) if p else None
-        for p, n in zip(architecture.dropout, sizes, strict=True)
-    )
+    masks = Masks(stream, t, m)
+    return masks if getattr(step, "draws", False) else masks.drawn()

@@ -1,5 +1,7 @@
 """What a training leaves to read: lists of Python floats, one an epoch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -23,7 +25,7 @@ class History:
         Whose parameters early stopping restored, counted from 1.
     stop_reason : str
         "epochs", "early_stopping", "callback" or "interrupted"; of L-BFGS also "converged" and "stalled"; "diverged"
-        in the history a `DivergenceError` holds.
+        in the history a `DivergenceError` holds, "error" in that of any other error.
     peak_memory : int or None
         The most bytes of a device's memory that the process had by the end; None where it is the host's.
     """
@@ -81,3 +83,20 @@ class DivergenceError(ArithmeticError):
         self.epoch = epoch
         self.batch = batch
         self.history = history
+
+
+@contextmanager
+def kept(history: History) -> Iterator[None]:
+    """Let an error that ends a training, a callback's for one, take the history along as its attribute `history`."""
+    try:
+        yield
+    except DivergenceError:
+        raise  # which has it
+    except Exception as error:
+        history.stop_reason = "error"
+        error.history = history  # type: ignore[attr-defined]
+        error.add_note(
+            f"The network has the parameters of the last epoch that was run through, and the history of {len(history)} "
+            "epochs is this error's attribute `history`."
+        )
+        raise

@@ -305,7 +305,7 @@ def bind(
         hyper: tuple[float, ...],
         data: Batch,
         rows: Array | None,
-        masks: tuple[Array | None, ...] | None,
+        masks: Any,
     ) -> Stepped:
         objective = Objective(backend, lambda at: measure(at, data), parameters)
         if not isinstance(state, State) or not _is_at(backend, state.point, parameters):

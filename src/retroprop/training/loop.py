@@ -18,10 +18,10 @@ from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import arguments, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
-from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order
+from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order, mask_stream
 from retroprop.training.callbacks import EarlyStopping, TrainingState
 from retroprop.training.device_memory import explained
-from retroprop.training.history import DivergenceError, History
+from retroprop.training.history import DivergenceError, History, kept
 from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
 from retroprop.training.rows import Stretch, source_of, taken
@@ -72,7 +72,8 @@ def fit(
     shuffle : bool
         Whether each epoch has its own order of the rows.
     seed : int, Generator or None
-        Draws the orders and the dropout masks; the same seed gives the same ones on every backend.
+        Draws the orders and, before them, the key of the dropout masks: they are a function of it and of the number of
+        updates made. The same seed gives the same ones on every backend.
     validation_data : tuple, optional
         (x, y) or (x, y, sample_weight), looked at after every epoch.
     metrics : sequence of str or object
@@ -96,7 +97,8 @@ def fit(
     Returns
     -------
     History
-        Ctrl-C ends the training with what it has come to, `stop_reason` "interrupted".
+        Ctrl-C ends the training with what it has come to, `stop_reason` "interrupted". If it comes in the middle of
+        an update, some of the parameters may have had it and others not.
 
     Raises
     ------
@@ -106,6 +108,8 @@ def fit(
         If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
     OutOfDeviceMemoryError
         If the device has no memory for it; the message says which batch size would fit.
+    Exception
+        What a callback or a function from outside raises, with the epochs before as its attribute `history`.
     """
     arguments.check_counts(epochs=epochs, batch_size=batch_size)
     clips: dict[str, Any] = {
@@ -145,7 +149,7 @@ def fit(
         early_stopping=early_stopping,
         progress=display(progress),
     )
-    with explained(net, rule, order.batch_size):
+    with kept(training.history), explained(net, rule, order.batch_size):
         return training.run(epochs)
 
 
@@ -179,6 +183,7 @@ class Training:
         self.order, self.rng, self.validation, self.metrics = order, rng, validation, metrics
         self.callbacks, self.progress = callbacks, progress
         self.backend, self.operations = net.backend, net.backend.operations()
+        self.masks = mask_stream(net.backend, net.architecture, net.dtype, rng)
         self.rows = source_of(net.backend, data)
         self.schedule = schedules.get(optimizer.learning_rate).start()
         self.history = History(metrics={metric.name: [] for metric in metrics})
@@ -262,9 +267,9 @@ class Training:
         """Do the steps of a stretch."""
         data, order, windows = stretch
         xp, gather = self.backend.xp, self.operations.gather
-        drops, collects = any(self.net.architecture.dropout), bool(self.metrics) and self.validation is None
-        masks, ahead = None, 0
-        for ran in () if drops or collects else self._runs(stretch, report):
+        collects = bool(self.metrics) and self.validation is None
+        ahead = 0
+        for ran in () if collects else self._runs(stretch, report):
             self.parameters, self.state = ran.parameters, ran.state
             done.costs.append(ran.costs)
             done.weights.extend([] if ran.weights is None else [ran.weights])
@@ -273,9 +278,7 @@ class Training:
             self.progress.advance(ran.rows)
         for window in windows[ahead:]:
             batch, some = (in_order(data, window), None) if order is None else (data, order[window])
-            if drops:
-                m = window.stop - window.start
-                masks = dropout_masks(self.backend, self.net.architecture, self.net.dtype, m, self.rng)
+            masks = dropout_masks(self.masks, self.step, report.n_updates, window.stop - window.start)
             hyper = self.optimizer.hyper(report.n_updates + 1, float(self.schedule(report.n_updates)))
             report.n_updates += 1
             self.parameters, self.state, cost, a = self.step(self.parameters, self.state, hyper, batch, some, masks)
@@ -297,7 +300,7 @@ class Training:
         def carried() -> tuple[Parameters, tuple[Parameters, ...], int]:
             return self.parameters, self.state, report.n_updates
 
-        return runs(self.backend, self.step, *stretch, carried, hyper)
+        return runs(self.backend, self.step, *stretch, carried, hyper, self.masks)
 
     def _refuse_divergence(self, epoch: int, costs: list[float], report: TrainingState) -> None:
         """Raise if a cost of the epoch, or what its last update made of the parameters, is not finite."""

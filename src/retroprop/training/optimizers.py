@@ -57,7 +57,7 @@ class Optimizer(ABC):
 
     def remedy(self, learning_rate: float) -> str:
         """Return what a user may do about a training that diverged at this learning rate."""
-        return f"Lower the learning rate (it was {learning_rate:g}), pass clip_norm=1.0, or standardise the data."
+        return f"Lower learning_rate (it was {learning_rate:g}), pass clip_norm=1.0, or standardise the data."
 
 
 class UpdateRule(Optimizer):

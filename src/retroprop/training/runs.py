@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from retroprop.backends import Backend
 from retroprop.backends.batch import Batch
+from retroprop.backends.masks import Masks, MaskStream
 from retroprop.core.parameters import Parameters
 from retroprop.functions.types import Array
 from retroprop.training.step import Step
@@ -43,6 +44,7 @@ def runs(
     windows: Sequence[slice],
     carried: Callable[[], tuple[Any, Any, int]],
     hyper: Callable[[int], tuple[float, ...]],
+    stream: MaskStream | None = None,
 ) -> Iterator[Run]:
     """Do the batches at the front of an epoch that are of one size, as far as the step has a `run` and takes it.
 
@@ -58,6 +60,8 @@ def runs(
         Returns parameters, state, and how many updates were made.
     hyper : callable
         Returns the numbers of the update after so many.
+    stream : MaskStream, optional
+        The dropout masks.
     """
     run = getattr(step, "run", None)
     size = windows[0].stop - windows[0].start
@@ -74,7 +78,8 @@ def runs(
         parameters, state, done = carried()
         rows = order[at * size : (at + steps) * size]
         hypers = [hyper(done + t) for t in range(steps)]
-        found = run(parameters, state, hypers, data, xp.reshape(rows, (steps, size)))
+        masks = None if stream is None else Masks(stream, done, size)
+        found = run(parameters, state, hypers, data, xp.reshape(rows, (steps, size)), masks)
         if found is None:
             return
         (parameters, state, costs), weights = found, None

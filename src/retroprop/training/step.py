@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from retroprop.backends.backend import PLAIN, Backend, Demands
 from retroprop.backends.batch import Batch
+from retroprop.backends.masks import Masks
 from retroprop.core.architecture import Architecture
 from retroprop.core.backward import backward
 from retroprop.core.forward import forward
@@ -65,11 +66,12 @@ class Step(Protocol):
         hyper: tuple[float, ...],
         data: Batch,
         rows: Array | None,
-        masks: tuple[Array | None, ...] | None,
+        masks: tuple[Array | None, ...] | Masks | None,
     ) -> Stepped:
         """Propagate the `rows` of `data` (None: all of them), send the error back, update.
 
-        `parameters` and `state` may be overwritten: they are the last step's, or copies.
+        `parameters` and `state` may be overwritten: they are the last step's, or copies. `masks` are mask/(1−p) of the
+        hidden layers, or `Masks` if the step `draws`.
         """
 
 
@@ -105,7 +107,7 @@ def bind(
     Returns
     -------
     Step
-        It may have a method `run`, for many steps as one; `Backend.capture` says what that is.
+        It may have a method `run`, for many steps as one, and `draws`; `Backend.capture` says what they are.
     """
     # The learning rate is data of the step, not a part of it.
     rule = copy(optimizer)

@@ -33,7 +33,7 @@ class Call(Instruction):
     aux : Node or None
         The argument of gelu, written on the way forward and read on the way back.
     mask_of : Node or None
-        The activation of relu's mask, which is written on the way forward and read on the way back.
+        The activation whose mask is relu's aux, likewise.
     eta : Node or None
         The learning rate η, where the result is θ ← θ − η (product); None where it is the product.
     apart : tuple of Instruction

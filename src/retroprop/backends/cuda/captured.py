@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda.cublaslt import CublasLtError
+from retroprop.backends.cuda.masks import drawn_of, form_with_masks, recorded_form, stream_of
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE
-from retroprop.backends.cuda.program import Program, given_nodes, planned
+from retroprop.backends.cuda.program import Program, given_nodes, planned, planned_in_bfloat16
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.cuda.trial import NoWayError, Trial
+from retroprop.backends.masks import Masks
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.captured import plan_of
 from retroprop.backends.tracing.graph import Node, NotTraceableError
 from retroprop.backends.tracing.plan import Plan
-from retroprop.backends.tracing.recording import form_of
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
@@ -35,7 +37,14 @@ class CudaStep:
         The arguments whose memory the results may take.
     runtime : Runtime
         The device.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether `Masks` may be given in place of arrays: the device draws them.
     """
+
+    draws = True
 
     def __init__(
         self, step: Callable[..., Any], otherwise: Callable[..., Any], donate: tuple[int, ...], runtime: Runtime
@@ -49,27 +58,34 @@ class CudaStep:
     def __call__(self, *arguments: Any) -> Any:
         replay = self._replay(arguments)
         if replay is None:
-            return self._otherwise(*arguments)
+            return self._otherwise(*(given.drawn() if isinstance(given, Masks) else given for given in arguments))
         replay.take(arguments)
-        replay.begin([replay.numbers_of(arguments)], replay.rows_of(arguments))
+        masks = next((given for given in arguments if isinstance(given, Masks)), None)
+        replay.begin([replay.numbers_of(arguments)], replay.rows_of(arguments), masks)
         replay.steps(1)
         return replay.program.results()
 
     def run(
-        self, parameters: Any, state: Any, hypers: Sequence[tuple[float, ...]], data: Any, rows: Array
+        self,
+        parameters: Any,
+        state: Any,
+        hypers: Sequence[tuple[float, ...]],
+        data: Any,
+        rows: Array,
+        masks: Masks | None = None,
     ) -> tuple[Any, Any, Array] | None:
         """Do a step for each of `hypers`, with a row of `rows` each; see `Backend.capture`."""
-        first = (parameters, state, hypers[0], data, rows[0], None)
+        first = (parameters, state, hypers[0], data, rows[0], masks)
         replay = self._replay(first)
         if replay is None or replay.program.costs is None:
             return None
         replay.take(first)
         costs = replay.room_for_costs(len(hypers))
-        numbers = [replay.numbers_of((parameters, state, hyper, data, rows[0], None)) for hyper in hypers]
+        numbers = [replay.numbers_of((parameters, state, hyper, data, rows[0], masks)) for hyper in hypers]
         most = replay.program.steps
         for at in range(0, len(hypers), most):
             many = min(most, len(hypers) - at)
-            replay.begin(numbers[at : at + many], rows[at : at + many])
+            replay.begin(numbers[at : at + many], rows[at : at + many], masks and masks.after(at))
             replay.steps(many)
             self._runtime.copy(costs[at : at + many], replay.program.costs[:many])()
         parameters, state = replay.program.results()[:2]
@@ -79,7 +95,7 @@ class CudaStep:
         """Return the replay for arguments of this form, None where there is none."""
         if self._last is not None and self._last.fits(arguments):
             return self._last
-        form = form_of(arguments)
+        form = tuple(map(form_with_masks, arguments))
         if form not in self._programs and form not in self._refused:
             self._make(form, arguments)
         self._last = self._programs.get(form)
@@ -88,13 +104,27 @@ class CudaStep:
     def _make(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
         self._refused.add(form)
         try:
-            plan = plan_of(self._step, form, self._donate, planned)
-            self._programs[form] = Replay(plan, form, arguments, self._runtime, self._memory)
+            self._programs[form] = self._rounded(form, arguments) or self._planned(planned, form, arguments)
         except NotTraceableError as error:
             log.info("a step is not recorded for the GPU: %s", error)
         except Exception as error:
             # A compiler, a driver or a library that is not as expected: slower is better than not at all.
             log.warning("a step is not recorded for the GPU: %s: %s", type(error).__name__, error)
+
+    def _planned(self, how: Callable[..., Plan], form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
+        plan = plan_of(self._step, recorded_form(form), self._donate, how)
+        return Replay(plan, form, arguments, self._runtime, self._memory)
+
+    def _rounded(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay | None":
+        """Return the replay with operands in bfloat16, None where that is not asked for or is not to be had."""
+        if not self._runtime.rounds:
+            return None
+        try:
+            return self._planned(planned_in_bfloat16, form, arguments)
+        except CublasLtError as error:
+            log.warning("products round float32 by themselves: in bfloat16, %s", error)
+            self._runtime.rounds = False  # so that it is asked, and said, once
+            return None
 
 
 class Replay:
@@ -105,7 +135,9 @@ class Replay:
     ) -> None:
         self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
         self._seen: list[Any] = [None] * len(form)
-        self._wanted = given_nodes(plan)
+        self._drawn = drawn_of(form, plan.recording.arguments)
+        masked = {} if self._drawn is None else self._drawn.layers
+        self._wanted = {i: node for i, node in given_nodes(plan).items() if i not in masked}
         self._recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
         self._numbers = {i: nodes for i, nodes in enumerate(self._recorded) if any(map(_is_number, nodes))}
         self._reading = [  # the arguments with arrays that are read where they are
@@ -124,7 +156,7 @@ class Replay:
         if len(arguments) != len(self._form):
             return False
         return all(
-            argument is self.program.kept.get(i, self._seen[i]) or form_of((argument,))[0] == self._form[i]
+            argument is self.program.kept.get(i, self._seen[i]) or form_with_masks(argument) == self._form[i]
             for i, argument in enumerate(arguments)
         )
 
@@ -141,7 +173,7 @@ class Replay:
                 node = self._wanted[index]
                 self._copied[index] = self._memory.own(f"argument {index}", node.shape, node.dtype)
                 self._given[index] = self._copied[index]
-        self.program = Program(self._plan, self._runtime, self._memory, self._given)
+        self.program = Program(self._plan, self._runtime, self._memory, self._given, drawn=self._drawn)
         self._graphs = {}
 
     def take(self, arguments: tuple[Any, ...]) -> None:
@@ -195,7 +227,7 @@ class Replay:
 
     # Steps --------------------------------------------------------------------------------------------------------
 
-    def begin(self, numbers: list[list[float]], rows: Array | None) -> None:
+    def begin(self, numbers: list[list[float]], rows: Array | None, masks: Masks | None) -> None:
         """Write down what the next steps differ in."""
         program, copy, constant = self.program, self._runtime.copy, self._runtime.constant
         if program.numbers:
@@ -204,6 +236,9 @@ class Replay:
             copy(program.table[: len(numbers)], constant(table, table.dtype))()
         if rows is not None:
             copy(program.order[: rows.shape[0]], rows)()
+        if masks is not None:
+            stream = stream_of(masks.stream.key, masks.step)
+            copy(program.stream, constant(stream, stream.dtype))()
         copy(program.tick, self._memory.zero())()
 
     def steps(self, many: int) -> None:

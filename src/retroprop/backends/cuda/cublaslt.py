@@ -14,17 +14,17 @@ from retroprop.backends.cuda.layout import Matrix, Product
 WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper
 
 # cudaDataType_t
-REAL_32, REAL_64 = 0, 1
+REAL = {"float32": 0, "float64": 1, "bfloat16": 14}
 # cublasComputeType_t
 COMPUTE = {
     ("float32", "highest"): 68,  # CUBLAS_COMPUTE_32F
     ("float32", "tf32"): 77,  # CUBLAS_COMPUTE_32F_FAST_TF32
     ("float32", "bf16"): 75,  # CUBLAS_COMPUTE_32F_FAST_16BF: operands rounded on the way in, sums in float32
+    ("bfloat16", "bf16"): 68,  # operands rounded already
     ("float64", "highest"): 70,  # CUBLAS_COMPUTE_64F
     ("float64", "tf32"): 70,  # tensor cores that round are for float32 alone
     ("float64", "bf16"): 70,
 }
-REAL = {"float32": REAL_32, "float64": REAL_64}
 # cublasLtMatmulDescAttributes_t
 POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 2, 3, 4, 7, 8, 11, 12
 ON_DEVICE = 1  # cublasLtPointerMode_t: alpha and beta are read on the device, when the product is computed
@@ -179,13 +179,15 @@ class Call:
     addresses : tuple of int
         Of a, b and d, as `Product` names them.
     dtype, precision : str
-        "float32" or "float64"; "highest", "tf32" or "bf16".
+        Of the operands, "float32", "float64" or "bfloat16"; "highest", "tf32" or "bf16".
     workspace : tuple of int
         Address and size of memory that no other product uses at the same time.
     alpha, beta : float
         The factors.
     factors : int
-        The address of alpha and beta on the device, in the dtype of the product, in place of those; 0 for none.
+        The address of alpha and beta on the device, in the dtype of the sums, in place of those; 0 for none.
+    result : str
+        The dtype of D and of what goes with it, by default that of the sums: float32 for operands in bfloat16.
     epilogue : Epilogue
         What else is done.
     deterministic : bool
@@ -209,17 +211,18 @@ class Call:
         alpha: float = 1.0,
         beta: float = 0.0,
         factors: int = 0,
+        result: str = "",
         epilogue: Epilogue | None = None,
         deterministic: bool = False,
     ) -> None:
         self._lt, self.product, self.addresses = lt, product, addresses
         self._workspace, self._deterministic = workspace, deterministic
         self._made: list[tuple[str, c_void_p]] = []
-        real = REAL[dtype]
-        scalar = c_float if dtype == "float32" else ctypes.c_double
+        sums = "float64" if dtype == "float64" else "float32"
+        scalar = c_float if sums == "float32" else ctypes.c_double
         self._alpha, self._beta = scalar(alpha), scalar(beta)
         self._factors: tuple[Any, Any] = byref(self._alpha), byref(self._beta)
-        self._operation = self._create("MatmulDesc", COMPUTE[dtype, precision], real)
+        self._operation = self._create("MatmulDesc", COMPUTE[dtype, precision], REAL[sums])
         self._set(TRANSA, c_int(TRANSPOSE if product.a.transposed else 0))
         self._set(TRANSB, c_int(TRANSPOSE if product.b.transposed else 0))
         if factors:
@@ -227,7 +230,8 @@ class Call:
             self._factors = c_void_p(factors), c_void_p(factors + ctypes.sizeof(scalar))
         if epilogue is not None and epilogue.kind != "none":
             self._epilogue(epilogue)
-        self._layouts = [self._layout(real, matrix) for matrix in (product.a, product.b, product.d)]
+        reals = REAL[dtype], REAL[dtype], REAL[result or sums]
+        self._layouts = list(map(self._layout, reals, (product.a, product.b, product.d)))
         self.algorithms = self._heuristic()
         self._choose(self.algorithms[0])
 

@@ -1,4 +1,4 @@
-"""The runtime that is a GPU: CuPy's memory, streams and compiler, and products by cublasLt."""
+"""The runtime that is a GPU: CuPy's memory, streams and compiler, and products by what `cupy_products` finds."""
 
 import gc
 import logging
@@ -9,12 +9,10 @@ from math import inf
 from typing import Any
 
 import cupy
-import numpy
 
 from retroprop.backends.cuda import switches, tuning
-from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLt, Epilogue, alignment
-from retroprop.backends.cuda.layout import Product, product_of
-from retroprop.backends.cuda.libraries import open_library
+from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, Epilogue, alignment
+from retroprop.backends.cuda.cupy_products import contracted, dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
@@ -35,17 +33,22 @@ class CupyRuntime(Runtime):
 
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self.precision, self._deterministic = precision, deterministic
-        self._lt, _ = products_here(cupy.cuda.runtime.getDevice())
+        device = cupy.cuda.runtime.getDevice()
+        self._lt, _, contraction = products_here(device)
+        # Nobody promises that cuTENSOR adds in one order.
+        self._contraction = None if deterministic else contraction
         self._workspaces: dict[bool, Array] = {}
         self._side: Any = None
         self._events: list[Any] = []  # of a capture, for as long as it lasts
         # CuPy refuses its own products within a graph (cupy#6290).
-        self.graphs = self._lt is not None and switches.enabled("graph")
+        ours = self._lt is not None or self._contraction is not None
+        self.graphs = ours and switches.enabled("graph")
         self.forks = self.graphs and switches.enabled("fork")
         # cublasLt's relu makes 0 of NaN, and ours does not.
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
         self.measures = self.graphs and not deterministic and switches.enabled("autotune")
-        self.descends = self.measures and switches.enabled("update")
+        self.descends = self._lt is not None and self.measures and switches.enabled("update")
+        self.rounds = precision == "bf16" and rounds_here(device)
 
     # Memory -------------------------------------------------------------------------------------------------------
 
@@ -106,7 +109,7 @@ class CupyRuntime(Runtime):
         workspace = self._workspaces[beside]
         call = Call(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
-            str(result.dtype), self.precision, (workspace.data.ptr, WORKSPACE_BYTES),
+            dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
             factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
         keep = first, second, result, factors, workspace
@@ -117,7 +120,7 @@ class CupyRuntime(Runtime):
         if self.measures:
             aligned = tuple(map(alignment, call.addresses))
             kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
-            about = call.product, str(result.dtype), self.precision, kind, aligned, WORKSPACE_BYTES
+            about = call.product, dtype_of(first), dtype_of(result), self.precision, kind, aligned, WORKSPACE_BYTES
             self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
         return launch
 
@@ -164,8 +167,10 @@ class CupyRuntime(Runtime):
             return inf
 
     def _by_others(self, first: Array, second: Array, result: Array) -> Launch:
+        if self._contraction is not None:
+            return contracted(self._contraction, first, second, result, self.precision)
         if self.precision != "highest" and str(result.dtype) == "float32":
-            raise RuntimeError(f"precision {self.precision!r} needs cublasLt, and that is not used here.")
+            raise RuntimeError(f"precision {self.precision!r} needs cublasLt or cuTENSOR, and neither is used here.")
         return lambda: cupy.matmul(first, second, out=result)
 
     def beside(self, launch: Launch) -> Launch:
@@ -218,12 +223,6 @@ class CupyRuntime(Runtime):
         return launch
 
 
-def mapped(first: Array, second: Array, result: Array) -> Product:
-    """Return a product of CuPy's arrays as cublasLt sees it."""
-    lies = [(array.shape, tuple(s // array.dtype.itemsize for s in array.strides)) for array in (first, second, result)]
-    return product_of(*lies)
-
-
 @lru_cache(maxsize=4096)
 def compiled(text: str, device: int) -> Callable[..., None]:
     """Return a kernel, compiled for the device now or read from CuPy's cache on disk."""
@@ -238,42 +237,3 @@ def device_name(device: int) -> str:
     """Return what a device is called, as "NVIDIA H200"."""
     name = cupy.cuda.runtime.getDeviceProperties(device)["name"]
     return name.decode() if isinstance(name, bytes) else str(name)
-
-
-@lru_cache(maxsize=16)
-def products_here(device: int) -> tuple[CublasLt | None, str]:
-    """Return cublasLt where it can be had and computes right, and what is to be said of it."""
-    if not switches.enabled("lt"):
-        return None, f"cupy.matmul ({switches.ENVIRONMENT_VARIABLE} says so)"
-    with suppress(Exception):  # CuPy loads its own cuBLAS, and with it the library that is looked for
-        cupy.cuda.device.get_cublas_handle()
-    try:
-        library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
-        lt = CublasLt(library)
-        _look_at(lt)
-    except Exception as error:
-        log.warning("cublasLt is not used, so that steps are no graphs: %s: %s", type(error).__name__, error)
-        return None, f"cupy.matmul, as cublasLt is not to be had ({type(error).__name__}: {error})"
-    return lt, f"cublasLt {lt.version} ({name})"
-
-
-def _look_at(lt: CublasLt) -> None:
-    """Raise unless small products of every layout are what NumPy says, in float32 and in float64."""
-    workspace = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
-    rng = numpy.random.default_rng(0)
-    for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
-        for turned in ((False, False), (True, False), (False, True), (True, True)):
-            x, y, start = (rng.standard_normal(shape).astype(dtype) for shape in ((24, 40), (40, 72), (24, 72)))
-            first, second = (
-                cupy.asarray(numpy.ascontiguousarray(a.T)).T if turn else cupy.asarray(a)
-                for a, turn in zip((x, y), turned, strict=True)
-            )
-            result = cupy.asarray(start)
-            addresses = second.data.ptr, first.data.ptr, result.data.ptr
-            room = workspace.data.ptr, WORKSPACE_BYTES
-            call = Call(lt, mapped(first, second, result), addresses, dtype, "highest", room, alpha=0.5, beta=2.0)
-            call(cupy.cuda.get_current_stream().ptr)
-            expected = 0.5 * x @ y + 2.0 * start
-            error = numpy.max(numpy.abs(cupy.asnumpy(result) - expected)) / numpy.max(numpy.abs(expected))
-            if not error <= tolerance:
-                raise ArithmeticError(f"a product of {dtype}, transposed {turned}, is off by {error:.2g}.")

@@ -1,4 +1,4 @@
-"""What every generated kernel begins with: loads, sums within a warp, within a block and between blocks."""
+"""What every generated kernel begins with: bfloat16, loads, sums within a warp, within a block and between blocks."""
 
 from retroprop.backends.cuda.geometry import THREADS
 
@@ -15,6 +15,17 @@ constexpr int THREADS = @THREADS@;
 struct Plus { template <class T> __device__ T operator()(T a, T b) const { return a + b; } };
 struct Larger { template <class T> __device__ T operator()(T a, T b) const { return (b > a || b != b) ? b : a; } };
 struct Smaller { template <class T> __device__ T operator()(T a, T b) const { return (b < a || b != b) ? b : a; } };
+
+// bfloat16 as its 16 bits, those of a float's upper half: rounded to the nearest, of two equally near ones to the even.
+__device__ unsigned short bfloat16(float x) {
+  union { float number; unsigned bits; } of = {x};
+  if ((of.bits & 0x7fffffffu) > 0x7f800000u) return (unsigned short)(of.bits >> 16 | 0x40u);  // NaN stays NaN
+  return (unsigned short)((of.bits + 0x7fffu + (of.bits >> 16 & 1u)) >> 16);
+}
+__device__ float widened(unsigned short x) {
+  union { unsigned bits; float number; } of = {(unsigned)x << 16};
+  return of.number;
+}
 
 template <int V, class T> struct alignas(sizeof(T) * V) Pack { T v[V]; };
 

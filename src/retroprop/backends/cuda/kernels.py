@@ -17,17 +17,27 @@ class Part(NamedTuple):
     Attributes
     ----------
     words : int
-        The loads of a row.
+        The loads of a row, or of all numbers.
     source, target : str
-        What is loaded and what is written, as C calls it; another type casts.
+        What is loaded and what is written, as C calls it.
     pack : int
         Numbers of a load.
+    cast : str
+        What makes the one of the other, as C calls it; empty where rows are moved as they are.
+    whole : bool
+        Whether all numbers are taken, in their order, and not rows.
     """
 
     words: int
     source: str
     target: str
     pack: int = 1
+    cast: str = ""
+    whole: bool = False
+
+    def loads(self, rows: int) -> int:
+        """Return how many loads there are."""
+        return self.words if self.whole else rows * self.words
 
 
 def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
@@ -36,11 +46,12 @@ def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
     return Part(row_bytes // unit, UNITS[unit], UNITS[unit])
 
 
-def cast(n: int, source: Any, target: Any, addresses: tuple[int, int]) -> Part:
-    """Return an array whose rows of `n` numbers are cast on the way, from one dtype to another."""
+def cast(n: int, source: Any, target: Any, addresses: tuple[int, int], function: str = "") -> Part:
+    """Return an array whose rows of `n` numbers are cast on the way, from one dtype to another, or by a function."""
     aligned = all(at % (PACK * dtype.itemsize) == 0 for at, dtype in zip(addresses, (source, target), strict=True))
     pack = PACK if n % PACK == 0 and aligned else 1
-    return Part(n // pack, TYPES[source.name], TYPES[target.name], pack)
+    made = TYPES[target.name]
+    return Part(n // pack, TYPES[source.name], made, pack, function or made)
 
 
 def gather_source(rows: int, parts: Sequence[Part]) -> str:
@@ -60,11 +71,12 @@ def gather_source(rows: int, parts: Sequence[Part]) -> str:
     cases = []
     for number, part in enumerate(parts):
         arguments += [f"const {part.source} *s{number}", f"{part.target} *d{number}"]
+        at = "k" if part.whole else f"rows[k / {part.words}] * {part.words} + k % {part.words}"
         cases.append(
             f"  if (blockIdx.y == {number})\n"
-            f"    for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {rows * part.words}LL; "
+            f"    for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {part.loads(rows)}LL; "
             f"k += gridDim.x * {THREADS}LL) {{\n"
-            f"      const long long at = rows[k / {part.words}] * {part.words} + k % {part.words};\n"
+            f"      const long long at = {at};\n"
             f"{_moved(number, part)}    }}\n"
         )
     return (
@@ -74,20 +86,20 @@ def gather_source(rows: int, parts: Sequence[Part]) -> str:
 
 
 def _moved(number: int, part: Part) -> str:
-    if part.source == part.target:
+    if not part.cast:
         return f"      d{number}[k] = s{number}[at];\n"
     wide, pack = str(part.pack > 1).lower(), part.pack
     return (
         f"      {part.source} q[{pack}]; {part.target} w[{pack}];\n"
         f"      load<{wide}>(q, s{number} + at * {pack}, 1, {pack});\n"
-        f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.target}(q[v]);\n"
+        f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.cast}(q[v]);\n"
         f"      store<{wide}>(d{number} + k * {pack}, 1, w, {pack});\n"
     )
 
 
 def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
     """Return how many blocks side by side gather rows."""
-    words = max((rows * part.words for part in parts), default=1)
+    words = max((part.loads(rows) for part in parts), default=1)
     return max(min(-(-words // THREADS), 1056), 1)
 
 

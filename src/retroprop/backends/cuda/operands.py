@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
+from retroprop.backends.cuda.bfloat16 import CONVERSIONS
 from retroprop.backends.cuda.geometry import geometry_of
 from retroprop.backends.tracing.cuda_source import TYPES, can_kernel, expression, number_of
 from retroprop.backends.tracing.fusion import SUMS, Loop, base_of, kind_of
@@ -38,6 +39,8 @@ def can_loop(node: Node) -> bool:
     """Return whether a node may be computed in a kernel."""
     if node.weak or node.ndim > 2 or node.dtype.name not in TYPES:
         return False
+    if node.op in CONVERSIONS:
+        return True
     operands = [i.dtype for i in node.operands if not i.weak]
     if any(dtype.name not in TYPES for dtype in operands):
         return False
@@ -116,7 +119,8 @@ class Operands:
 
     def computed(self, node: Node) -> str:
         """Return the line that computes a node."""
-        value = expression(node, [self.operand(node, i) for i in node.inputs])
+        operands = [self.operand(node, i) for i in node.inputs]
+        value = f"{node.op}({operands[0]})" if node.op in CONVERSIONS else expression(node, operands)
         return f"const {TYPES[node.dtype.name]} r{node.index} = {value};"
 
     def outside(self, nodes: Iterable[Node], kinds: tuple[str, ...]) -> dict[int, tuple[Node, str]]:

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda import bfloat16
 from retroprop.backends.cuda.beside import products_beside
 from retroprop.backends.cuda.calls import Call, Descent
+from retroprop.backends.cuda.casts import taken_casts, taken_rounding
 from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
 from retroprop.backends.cuda.geometry import MOST_BLOCKS, THREADS
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import (
+    Part,
     advance_source,
     cast,
     copied,
@@ -22,6 +25,7 @@ from retroprop.backends.cuda.kernels import (
     gather_source,
 )
 from retroprop.backends.cuda.layout import mask_bytes, mask_leading
+from retroprop.backends.cuda.masks import Drawn, mask_launch
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
 from retroprop.backends.cuda.runtime import Launch, Runtime
@@ -47,6 +51,11 @@ def planned(recording: Recording) -> Plan:
     return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda shape: False)
 
 
+def planned_in_bfloat16(recording: Recording) -> Plan:
+    """Plan a recording whose products of float32 take operands in bfloat16."""
+    return planned(bfloat16.rounded(recording))
+
+
 class Program:
     """The launches of a plan.
 
@@ -64,6 +73,8 @@ class Program:
         What is done in place of the plan's own, in the same places of memory.
     numbers : sequence of Node
         What a row of the table holds already.
+    drawn : Drawn, optional
+        The masks that the first launch draws.
 
     Attributes
     ----------
@@ -77,6 +88,8 @@ class Program:
         For an argument that stays, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
         What the steps of a run differ in: a row of numbers each, how many are done, the rows of the data, their costs.
+    stream : Array
+        What the masks of all of them are drawn from.
     steps : int
         How many may be prepared at once.
     numbers : list of Node
@@ -97,9 +110,10 @@ class Program:
         *,
         instructions: Sequence[Instruction] | None = None,
         numbers: Sequence[Node] = (),
+        drawn: Drawn | None = None,
     ) -> None:
         self.instructions = plan.instructions if instructions is None else instructions
-        self.plan, self.runtime, self._own, self._given = plan, runtime, memory, given
+        self.plan, self.runtime, self._own, self._given, self._drawn = plan, runtime, memory, given, drawn
         arguments = plan.recording.arguments
         if any(i not in plan.kept and _nodes(arguments[i]) for i in plan.recording.donated):
             raise NotTraceableError("what is given away does not come back in its place.")
@@ -118,14 +132,16 @@ class Program:
         self.order = memory.own("order", (self.steps, n_rows), "int64")
         if instructions is None:
             runtime.clear(self.order)  # what is measured runs before there is an order: its rows must be there
-        copies = [runtime.copy(self._placed(node), self.array(node, as_given=True)) for node in plan.copied]
-        self.launches = [(-1, launch) for launch in copies]
+        self.launches: list[tuple[int, Launch]] = []
+        self.stream = memory.own("stream", (3,), "uint64")
+        if drawn is not None:
+            masks = [(one, self._placed(plan.graph.nodes[i])) for i, one in drawn.layers.items()]
+            self.launches.append((-1, mask_launch(runtime, drawn.form, masks, self.stream, self.tick)))
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
         self._factors: Array | None = None
-        self._masks: dict[int, Epilogue] = {}
-        where = lambda node: runtime.address(self.array(node))  # noqa: E731
-        self.beside = products_beside(self.instructions, plan.places, where) if runtime.forks else {}
+        self._masks: set[int] = set()  # the activations, by index, whose masks are there for the way back
+        self.beside = products_beside(self.instructions, plan.places, self._address) if runtime.forks else {}
         waiting = list(self.instructions)
         while waiting:
             at = len(self.instructions) - len(waiting)
@@ -137,13 +153,14 @@ class Program:
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
-    def array(self, node: Node, *, as_given: bool = False) -> Array:
-        """Return a node's array, or of an argument that is copied first what was given."""
-        if as_given:
-            return self._given[node.index]
+    def array(self, node: Node) -> Array:
+        """Return a node's array."""
         if node.index not in self._arrays:
             self._arrays[node.index] = self._made(node)
         return self._arrays[node.index]
+
+    def _address(self, node: Node) -> int:
+        return self.runtime.address(self.array(node))
 
     def _made(self, node: Node) -> Array:
         if node.op in VIEWS:
@@ -151,8 +168,8 @@ class Program:
         if node.op == "constant":
             content = numpy.frombuffer(node.attr("content"), node.dtype).reshape(node.shape)
             return self.runtime.constant(content, node.dtype)
-        if node.index not in self.plan.places:
-            return self._given[node.index]
+        if node.index in self._given:
+            return self._given[node.index]  # in one piece, so that loops read it where it is, too
         return self._placed(node)
 
     def _placed(self, node: Node) -> Array:
@@ -212,7 +229,9 @@ class Program:
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
                 gathers.append(waiting.pop(0).nodes[0])
-            return [self._gather(gathers, self._casts(gathers, waiting))]
+            casts = taken_casts(self.plan, gathers, waiting)
+            made = [casts.get(one.index, one) for one in gathers]
+            return [self._gather(gathers, made, taken_rounding(self.plan, made, waiting))]
         if node.op in ("join", "concat"):
             return self._joined(node)
         if not node.shape and can_loop(node):
@@ -226,39 +245,39 @@ class Program:
         return self.runtime.product(first, second, self.array(node), beside=beside)
 
     def _called(self, one: Call, *, beside: bool) -> list[Launch]:
-        """Return a product with what it does besides, or that is an update."""
-        if one.mask_of is not None:
-            return self._masked(one, one.mask_of)
-        epilogue = None if one.kind == "none" else Epilogue(one.kind)
-        if epilogue is not None and one.aux is not None:
-            epilogue = epilogue._replace(aux=self.runtime.address(self.array(one.aux)), aux_leading=one.aux.shape[1])
-        return [self._call(one, epilogue, beside=beside)]
-
-    def _masked(self, one: Call, activation: Node) -> list[Launch]:
-        """Return relu or its derivative within the product or after it, whichever takes less time."""
+        """Return a product with what it does besides, or apart if that may be and is faster; it may be an update."""
+        if not one.apart:
+            return [self._call(one, beside=beside)]
+        assert one.mask_of is not None
         product, loop = one.apart
         apart = [self._product(product.nodes[0], beside=False), self._loop(loop)]
-        forward = activation is one.result
-        mask = self._mask(activation) if forward else self._masks.get(activation.index)
-        if mask is None:
-            return apart
+        if one.mask_of is not one.result and one.mask_of.index not in self._masks:
+            return apart  # there is no mask to read
         try:
-            together = self._call(one, mask._replace(kind=one.kind), beside=False)
+            together = self._call(one, beside=False)
         except CublasLtError as error:
             log.info("a product is followed by a kernel: %s", error)
             return apart
         if self.runtime.fastest((apart, [together])) == 0:
             return apart
-        self._masks[activation.index] = mask
+        self._masks.add(one.mask_of.index)
         return [together]
 
-    def _call(self, one: Call, epilogue: Epilogue | None, *, beside: bool) -> Launch:
+    def _call(self, one: Call, *, beside: bool) -> Launch:
         first, second = (self.array(operand) for operand in one.nodes[0].operands)
         assert one.result is not None
-        if epilogue is not None and one.vector is not None:
-            epilogue = epilogue._replace(bias=self.runtime.address(self.array(one.vector)))
+        epilogue = None if one.kind == "none" else self._epilogue(one)
         factors = None if one.eta is None else self._factors_of(one.eta, one.result)
         return self.runtime.product(first, second, self.array(one.result), epilogue, factors=factors, beside=beside)
+
+    def _epilogue(self, one: Call) -> Epilogue:
+        """Return what a product does besides, with the places of what it reads and leaves."""
+        found = Epilogue(one.kind, bias=0 if one.vector is None else self._address(one.vector))
+        if one.mask_of is not None:
+            rows, columns = one.mask_of.shape
+            room = self._own.bytes(f"mask {one.mask_of.index} {one.mask_of.shape}", mask_bytes(columns, rows))
+            return found._replace(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
+        return found if one.aux is None else found._replace(aux=self._address(one.aux), aux_leading=one.aux.shape[1])
 
     def _factors_of(self, eta: Node, theta: Node) -> Array:
         """Return the factors of the products that are updates, which the first launch of a step makes."""
@@ -278,12 +297,6 @@ class Program:
         text = descent_source(TYPES[first.dtype.name], size, row)
         return self.runtime.kernel(HEAD + text, blocks, THREADS, [*flat, self.table, self.tick])
 
-    def _mask(self, activation: Node) -> Epilogue:
-        """Return room for the mask of an activation."""
-        rows, columns = activation.shape
-        room = self._own.bytes(f"mask {activation.index} {activation.shape}", mask_bytes(columns, rows))
-        return Epilogue(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
-
     def _loop(self, one: Instruction) -> Launch:
         kernel = kernel_of(one, self._seen, self._slot, cost=self.cost, ticked=self._ticked)
         arguments = [self.array(node) for node in kernel.arrays]
@@ -301,38 +314,28 @@ class Program:
         address = self.runtime.address(array)
         return Seen(address, tuple(s // node.dtype.itemsize for s in array.strides), address)
 
-    def _casts(self, gathers: Sequence[Node], waiting: list[Instruction]) -> dict[int, Node]:
-        """Take the casts that follow gathers and are all that reads them; return them by index of the gather.
-
-        Rows are gathered before anything else is done, so that a cast that comes with them comes before nothing.
-        """
-        found: dict[int, Node] = {}
-        while waiting and len(waiting[0].nodes) == 1 and waiting[0].nodes[0].op == "astype":
-            node = waiting[0].nodes[0]
-            (x,) = node.operands
-            readers = [n for n in self.plan.wanted if any(base_of(o) is x for o in n.operands)]
-            if x not in gathers or len(readers) > 1 or any(base_of(o) is x for o in self.plan.outputs):
-                break
-            found[x.index] = node
-            waiting.pop(0)
-        return found
-
-    def _gather(self, gathers: Sequence[Node], casts: dict[int, Node]) -> Launch:
+    def _gather(self, gathers: Sequence[Node], made: Sequence[Node], rounded: Node | None) -> Launch:
+        """Return the launch that gathers rows and makes what is to be of them, and rounds parameters along."""
         assert self.rows is not None
         parts, arrays = [], [self.order, self.tick]
-        for node in gathers:
-            made = casts.get(node.index, node)
-            source, target = self._given[node.inputs[0].index], self.array(made)
-            addresses = self.runtime.address(source), self.runtime.address(target)
+        for node, result in zip(gathers, made, strict=True):
             n = node.size // max(node.shape[0], 1)
-            same = made.dtype == node.dtype
-            parts.append(
-                copied(n * node.dtype.itemsize, addresses) if same else cast(n, node.dtype, made.dtype, addresses)
-            )
-            arrays += [source, target]
+            arrays += [self._given[node.inputs[0].index], self.array(result)]
+            if result is node:
+                parts.append(copied(n * node.dtype.itemsize, [self.runtime.address(a) for a in arrays[-2:]]))
+            else:
+                parts.append(self._cast(n, node, result, *arrays[-2:]))
+        if rounded is not None:
+            arrays += [self.array(rounded.inputs[0]), self.array(rounded)]
+            parts.append(self._cast(rounded.size, rounded.inputs[0], rounded, *arrays[-2:])._replace(whole=True))
         text = gather_source(self.rows.size, parts)
         blocks = (gather_blocks(self.rows.size, parts), len(parts), 1)
         return self.runtime.kernel(HEAD + text, blocks, THREADS, arrays)
+
+    def _cast(self, n: int, node: Node, result: Node, source: Array, target: Array) -> Part:
+        by = bfloat16.ROUND if result.op == bfloat16.ROUND else ""
+        addresses = self.runtime.address(source), self.runtime.address(target)
+        return cast(n, node.dtype, result.dtype, addresses, by)
 
     def _joined(self, node: Node) -> list[Launch]:
         whole, at, launches = self.array(node), 0, []
@@ -359,7 +362,8 @@ class Program:
     def rewritten(self, instructions: Sequence[Instruction]) -> "Program":
         """Return the program that does others in place of these instructions, in the same memory."""
         return Program(
-            self.plan, self.runtime, self._own, self._given, instructions=instructions, numbers=self.numbers
+            self.plan, self.runtime, self._own, self._given,
+            instructions=instructions, numbers=self.numbers, drawn=self._drawn,
         )  # fmt: skip
 
     def results(self) -> Any:

@@ -30,6 +30,8 @@ class Runtime(ABC):
         Whether `fastest` finds out by time; else it is the first of the ways, and nothing more is put into products.
     descends : bool
         Whether a product may be an update: its factors are on the device, so that a graph does not have them fixed.
+    rounds : bool
+        Whether products of float32 are to take operands in bfloat16, as `uint16`, the result float32.
     """
 
     precision: str = "highest"
@@ -38,6 +40,7 @@ class Runtime(ABC):
     epilogues: bool = False
     measures: bool = False
     descends: bool = False
+    rounds: bool = False
 
     @abstractmethod
     def empty(self, nbytes: int) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from retroprop.backends.cuda.bfloat16 import ROUND
 from retroprop.backends.cuda.calls import Call, among, harmless, is_product, readers
 from retroprop.backends.tracing.fusion import base_of, loop_of
 from retroprop.backends.tracing.graph import Node
@@ -11,7 +12,8 @@ from retroprop.backends.tracing.plan import Instruction, Plan
 def summed(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruction] | None:
     """Return the instructions with the sums in the product, None if there are none of that kind.
 
-    The product is δᵀ a, so that cublasLt's B is δᵀ, and its sums along k are those over the rows of δ.
+    The product is δᵀ a, so that cublasLt's B is δᵀ, and its sums along k are those over the rows of δ, as rounded as
+    the product takes it.
     """
     for place, one in enumerate(instructions):
         if not is_product(one):
@@ -21,7 +23,8 @@ def summed(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruction]
             continue
         # The first gradient on the way back: that of the last layer.
         made = next((k for k, other in enumerate(instructions) if among(base_of(delta), other.stores)), None)
-        total = None if made is None else _sum_of(instructions[made], base_of(delta))
+        exact = base_of(delta).inputs[0] if base_of(delta).op == ROUND else base_of(delta)
+        total = None if made is None else _sum_of(instructions[made], exact)
         if made is None or total is None or min(readers(instructions, [total]), default=place) < place:
             return None
         # ∂J/∂Θ = δᵀ a, ∂J/∂b = Σ_rows δ

@@ -5,7 +5,8 @@ import os
 ENVIRONMENT_VARIABLE = "RETROPROP_DISABLE"
 PARTS = {
     "kernels": "generated kernels: steps are replayed by CuPy's own calls",
-    "lt": "products by cublasLt: by cuTENSOR or cupy.matmul instead",
+    "lt": "products by cublasLt: by cuTENSOR where it is installed, or by cupy.matmul",
+    "cutensor": "products by cuTENSOR where there is no cublasLt: by cupy.matmul",
     "epilogue": "bias, activation and sums within a product",
     "update": "SGD's update within the product that is the gradient",
     "autotune": "measuring which algorithm is the fastest, and what is faster within a product: nothing is put there",

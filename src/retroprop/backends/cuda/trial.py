@@ -14,9 +14,9 @@ import numpy
 
 from retroprop.backends.cuda.calls import Rewrite
 from retroprop.backends.cuda.descent import descended
-from retroprop.backends.cuda.epilogues import relus
 from retroprop.backends.cuda.gelu import gelus
 from retroprop.backends.cuda.program import Program
+from retroprop.backends.cuda.relu import relus
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.cuda.sums import summed
 from retroprop.backends.tracing import tree

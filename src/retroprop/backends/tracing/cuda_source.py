@@ -16,7 +16,7 @@ _CALLS = {"sqrt": "sqrt", "exp": "exp", "expm1": "expm1", "log": "log", "log1p":
 _OTHERS = ("negative", "square", "maximum", "minimum", "where", "astype", "logical_not", "reciprocal", "isnan", "isinf",
            "isfinite")  # fmt: skip
 TYPES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long",
-         "uint8": "unsigned char", "int8": "signed char", "int16": "short"}  # fmt: skip
+         "uint8": "unsigned char", "int8": "signed char", "int16": "short", "uint16": "unsigned short"}  # fmt: skip
 
 
 class Kernel(NamedTuple):

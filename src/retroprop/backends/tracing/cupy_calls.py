@@ -60,6 +60,8 @@ class CupyCalls(Library):
         if node.op in ("gather", "take"):
             axis = node.attr("axis") if node.op == "take" else 0
             return [f"take({names[0]}, {names[1]}, {axis}, {out})"]
+        if node.op == "hstack":
+            return [f"concatenate(({', '.join(names)},), 1, out={out})"]
         if node.op in ("join", "concat"):
             return [f"concatenate(({', '.join(f'{name}.reshape(-1)' for name in names)},), out={out})"]
         raise NotTraceableError(f"{node.op} is not replayed.")

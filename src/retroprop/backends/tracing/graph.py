@@ -1,6 +1,6 @@
 """The record of a computation: nodes that stand for arrays, each made once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from math import prod
 from operator import index
@@ -292,6 +292,18 @@ class Graph:
     def overwrite(self, new: Node, old: Node) -> Node:
         """Return `new` in the place of `old`, which nobody reads after that."""
         return self.node("overwrite", (new, old), new.shape, new.dtype)
+
+
+def reached(outputs: Iterable[Node]) -> list[Node]:
+    """Return the nodes that others are made of, and those, in the order of the record."""
+    found: dict[int, Node] = {}
+    waiting = list(outputs)
+    while waiting:
+        node = waiting.pop()
+        if node.index not in found:
+            found[node.index] = node
+            waiting += node.operands
+    return [found[i] for i in sorted(found)]
 
 
 def _whole(key: Any) -> Any:

@@ -59,6 +59,14 @@ class Symbols:
     def take(self, x: Node, indices: Any, /, *, axis: int = 0) -> Node:
         return self.graph.take(x, indices if isinstance(indices, Node) else self.graph.constant(indices), axis)
 
+    def concat(self, arrays: Any, /, *, axis: int | None = 0) -> Node:
+        arrays = tuple(arrays)
+        dtypes = {a.dtype for a in arrays}
+        if axis is None or {a.ndim for a in arrays} != {2} or axis % 2 != 1 or len(dtypes) != 1:
+            raise NotTraceableError("concat of other than matrices of one dtype side by side is not recorded.")
+        shape = (arrays[0].shape[0], sum(a.shape[1] for a in arrays))
+        return self.graph.node("hstack", arrays, shape, arrays[0].dtype)
+
     def stack(self, arrays: Any, /, *, axis: int = 0) -> Node:
         arrays = tuple(arrays)
         if axis != 0:

@@ -38,7 +38,7 @@ def columns_first(shape: tuple[int, ...]) -> bool:
 def turns(shape: tuple[int, ...]) -> bool:
     """Return whether a Θ of many more columns than rows, which lies better column by column, (from, to).
 
-    Of 784-100-10 and 128 rows the products take 0.87 of the time then; of a Θ nearer to a square as long, or longer.
+    The products of 784-100-10 take 0.84 of the time then with 32 rows, 0.96 with 128 (one thread of an AMD EPYC).
     """
     n_out, n_in = shape
     return n_out >= 32 and n_in >= max(2 * n_out, 200)
@@ -105,6 +105,8 @@ class NumpyCalls(Library):
         if node.op == "where":
             condition, x, y = (program.operand(i, number_dtype(node, i)) for i in node.inputs)
             return [f"copy({out}, {y})", f"copy({out}, {x}, where={condition})"]
+        if node.op == "hstack":
+            return [f"concatenate(({', '.join(names)},), 1, {out})"]
         if node.op in ("join", "concat"):
             rows = ", ".join(
                 program.bind(f"f{i.index}", reshaped(program.array(i), (-1,), self)) if base_of(i).op != "input"

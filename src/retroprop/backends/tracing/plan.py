@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from retroprop.backends.tracing import layout, tree
 from retroprop.backends.tracing.fusion import Loop, Shape, base_of, casts_data, fuse, written_last
-from retroprop.backends.tracing.graph import VIEWS, Node, NotTraceableError
+from retroprop.backends.tracing.graph import VIEWS, Node, NotTraceableError, reached
 from retroprop.backends.tracing.memory import Need, place
 from retroprop.backends.tracing.recording import Recording
 
@@ -137,7 +137,7 @@ class Plan:
     ) -> None:
         self.recording, self.graph, self._columns_first = recording, recording.graph, columns_first
         self.outputs: list[Node] = list(tree.leaves(recording.results))
-        self.wanted = self._reachable()
+        self.wanted = reached(self.outputs)
         self.kept = self._kept()
         self._joins()
         self.turned = self._turned(turns)
@@ -148,16 +148,6 @@ class Plan:
         self.places: dict[int, Place] = {}
         self.copied: list[Node] = []
         self._settle()
-
-    def _reachable(self) -> list[Node]:
-        found: dict[int, Node] = {}
-        waiting = list(self.outputs)
-        while waiting:
-            node = waiting.pop()
-            if node.index not in found:
-                found[node.index] = node
-                waiting += node.operands
-        return [found[i] for i in sorted(found)]
 
     # Arguments that stay -------------------------------------------------------------------------------------
 

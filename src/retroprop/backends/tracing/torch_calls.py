@@ -85,6 +85,8 @@ class TorchCalls(Library):
             return [f"index_select({names[0]}, {axis}, {names[1]}, out={out})"]
         if node.op == "astype":
             return [f"copy({out}, {names[0]})"]
+        if node.op == "hstack":
+            return [f"cat(({', '.join(names)},), 1, out={out})"]
         if node.op in ("join", "concat"):
             return [f"cat(({', '.join(f'{name}.reshape(-1)' for name in names)},), out={out})"]
         raise NotTraceableError(f"{node.op} is not replayed.")

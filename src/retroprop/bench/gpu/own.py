@@ -9,8 +9,10 @@ import numpy as np
 
 from retroprop.backends.backend import Backend, Demands
 from retroprop.backends.cuda import switches
+from retroprop.backends.cuda.bfloat16 import upper_half
 from retroprop.bench.contestant import Contestant, NotHereError
 from retroprop.bench.workloads import Problem
+from retroprop.functions.types import Array
 from retroprop.training.step import bind
 
 MOST_BYTES = 2**30
@@ -22,10 +24,18 @@ def batches(problem: Problem) -> int:
 
 
 def products(backend: Backend, problem: Problem, precision: str) -> Contestant:
-    """Return the products of a step by cublasLt, as one graph: the floor under every step."""
+    """Return the products of a step by cublasLt, as one graph: the floor under every step.
+
+    At "bf16" their operands lie in bfloat16, as those of a step do.
+    """
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
 
     rng, launches = np.random.default_rng(0), []
+
+    def drawn(shape: tuple[int, ...]) -> Array:
+        numbers = rng.standard_normal(shape).astype(problem.dtype)
+        return backend.asarray(upper_half(numbers) if runtime.rounds else numbers)
+
     with backend.active():
         runtime = CupyRuntime(precision=precision)
         if not runtime.graphs:
@@ -33,9 +43,8 @@ def products(backend: Backend, problem: Problem, precision: str) -> Contestant:
         for product in problem.workload.products:
             left, right = ((product.m, product.k), (product.k, product.n))
             turn_left, turn_right = product.kind == "gradient", product.kind == "forward"
-            a = backend.asarray(rng.standard_normal(left[::-1] if turn_left else left), problem.dtype)
-            b = backend.asarray(rng.standard_normal(right[::-1] if turn_right else right), problem.dtype)
-            out = backend.xp.empty((product.m, product.n), dtype=a.dtype)
+            a, b = drawn(left[::-1] if turn_left else left), drawn(right[::-1] if turn_right else right)
+            out = backend.asarray(np.empty((product.m, product.n)), problem.dtype)
             launches.append(runtime.product(a.T if turn_left else a, b.T if turn_right else b, out))
 
         def all_of_them() -> None:

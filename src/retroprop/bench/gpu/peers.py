@@ -1,4 +1,4 @@
-"""PyTorch and JAX on a GPU, each as fast as its own documentation makes a step."""
+"""PyTorch and JAX on a GPU, each as fast as its own documentation makes a step of the precision asked for."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,13 @@ from retroprop.bench.peers.torch_eager import built
 from retroprop.bench.workloads import Problem
 from retroprop.functions.types import Array
 
-_JAX = {"highest": "highest", "tf32": "tensorfloat32", "bf16": "bfloat16"}
+# On a GPU JAX's "bfloat16" is TF32; an algorithm's name is what it says: operands in bfloat16, sums in float32.
+_JAX = {"highest": "highest", "tf32": "tensorfloat32", "bf16": "BF16_BF16_F32"}
 
 
 def torch_eager(problem: Problem, precision: str) -> Contestant:
     """Return `nn.Sequential` and autograd, call by call, with the fused update."""
-    step = _torch_step(problem, capturable=False)
+    step, _ = torch_step(problem, precision, capturable=False)
     return _torch("torch eager", step, precision)
 
 
@@ -24,7 +25,7 @@ def torch_compiled(problem: Problem, precision: str) -> Contestant:
     import torch
 
     torch.compiler.reset()
-    step = _torch_step(problem, capturable=True, compiled="max-autotune")
+    step, _ = torch_step(problem, precision, capturable=True, compiled="max-autotune")
     return _torch("torch.compile", step, precision)
 
 
@@ -32,7 +33,7 @@ def torch_graph(problem: Problem, precision: str) -> Contestant:
     """Return the eager step captured by hand, as PyTorch's notes on CUDA graphs have it."""
     import torch
 
-    step = _torch_step(problem, capturable=True)
+    step, _ = torch_step(problem, precision, capturable=True)
     with _tf32(precision):
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -50,17 +51,21 @@ def torch_graph(problem: Problem, precision: str) -> Contestant:
     return _torch("torch graph", replay, precision)
 
 
-def _torch_step(problem: Problem, *, capturable: bool, compiled: str = "") -> Callable[[], None]:
+def torch_step(
+    problem: Problem, precision: str, *, capturable: bool, compiled: str = "", device: str = "cuda"
+) -> tuple[Callable[[], None], Any]:
+    """Return a step of PyTorch and its model; "bf16" is its own mixed precision, forward and loss under `autocast`."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    model, _, x, y = built(problem, "cuda")
+    model, _, x, y = built(problem, device)
     options: Any = {"capturable": True} if capturable and problem.optimizer == "adam" else {}
     algorithm: Any = torch.optim.Adam if problem.optimizer == "adam" else torch.optim.SGD
     optimizer = algorithm(model.parameters(), lr=problem.learning_rate, fused=True, **options)
 
     def cost(x: Array, y: Array) -> Array:
-        return cross_entropy(model(x), y)
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            return cross_entropy(model(x), y)
 
     value = torch.compile(cost, mode=compiled) if compiled else cost
 
@@ -69,7 +74,7 @@ def _torch_step(problem: Problem, *, capturable: bool, compiled: str = "") -> Ca
         value(x, y).backward()
         optimizer.step()
 
-    return step
+    return step, model
 
 
 def _torch(name: str, call: Callable[[], Any], precision: str) -> Contestant:

@@ -1,4 +1,4 @@
-"""Products with bias, relu and sums of δ: where a plan has them, and that the training is the same."""
+"""Products of float32 with bias, relu and sums of δ: where a plan has them, and that the training is the same."""
 
 import logging
 
@@ -70,8 +70,8 @@ def test_an_epilogue_that_does_something_else_is_left_out_and_nothing_else(kind,
     """Relu of cublasLt is tried against the product and a kernel, as everything is; what is not wrong stays."""
     whole = HostRuntime.finished
 
-    def wrong(self, found, epilogue):
-        finished = whole(self, found, epilogue)
+    def wrong(self, found, epilogue, dtype):
+        finished = whole(self, found, epilogue, dtype)
         return finished * 1.01 if epilogue is not None and epilogue.kind == kind else finished
 
     monkeypatch.setattr(HostRuntime, "finished", wrong)

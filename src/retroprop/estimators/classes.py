@@ -1,0 +1,94 @@
+"""Which classes there are, from one fit to the next, and what each counts."""
+
+from typing import Any
+
+import numpy
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _check_y, column_or_1d
+
+from retroprop.estimators import arrays
+from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.targets import LabelColumns, Labels, Targets, are_columns
+from retroprop.functions.types import Array
+
+
+class Classes(BaseMLP):
+    """What a classifier knows of its classes: those of the first fit, which every later one must have."""
+
+    class_weight: Any
+    stratify: Any
+    warm_start: bool
+    classes_: Any
+    _coding: Labels | LabelColumns
+
+    def _encoded(self, y: Any, *, role: str) -> Targets:
+        begins = not hasattr(self, "classes_") or (role == "fit" and not self.warm_start)
+        several = is_multioutput(y) if begins else isinstance(self._coding, LabelColumns)
+        if not several:
+            y = _check_y(y, multi_output=True, estimator=self)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+        if role == "validation":
+            self._refuse_new(self._coding.unknown(y))
+        elif begins:
+            self._coding = LabelColumns(numpy.asarray(y).T) if several else Labels(y)
+            self.classes_ = self._coding.classes
+        elif self.warm_start and role != "batch":
+            found, _, differ = self._coding.unknown(y)
+            if differ:
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {found}"
+                )
+        else:
+            self._refuse_new(self._coding.unknown(y))
+        targets = self._coding.targets(y)
+        keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
+        return targets if keeps else targets._replace(stratify=None)
+
+    def _know(self, classes: Any, *, reset: bool) -> None:
+        """Take in all the classes of batches that are still to come."""
+        self._refuse_balanced("batches from outside")
+        if reset and classes is None:
+            raise ValueError("classes must be passed where X gives batches: all of them, as to partial_fit.")
+        if classes is None:
+            return
+        coding = LabelColumns(classes) if are_columns(classes) else Labels(arrays.to_host(classes))
+        if reset:
+            self._coding, self.classes_ = coding, coding.classes
+        elif len(coding.classes) != len(self.classes_) or not all(
+            map(numpy.array_equal, coding.classes, self.classes_)
+        ):
+            raise ValueError(f"classes must be those of the fit before, {self.classes_}, not {classes}.")
+
+    def _refuse_balanced(self, where: str) -> None:
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight='balanced' is not supported for {where}, which sees a part of y only: pass the "
+                "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
+            )
+
+    def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:
+        found, is_new, _ = looked_at
+        if is_new:
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
+            )
+
+    def _weights(self, weight: Array | None, y: Any) -> Array | None:
+        if self.class_weight is None:
+            return weight
+        of_classes = compute_sample_weight(self.class_weight, arrays.to_host(y))
+        if not (of_classes >= 0.0).all() or not numpy.isfinite(of_classes).all():
+            raise ValueError(f"class_weight must be 0 or above and finite, not {self.class_weight!r}.")
+        return self._sample_weights(of_classes if weight is None else weight * of_classes, len(of_classes))
+
+
+def is_multioutput(y: Any) -> bool:
+    """Return whether y has several columns of classes, not the zeros and ones of a multilabel indicator."""
+    if hasattr(y, "shape"):
+        two_axes = len(y.shape) == 2 and y.shape[1] > 1
+    else:
+        two_axes = isinstance(y, (list, tuple)) and len(y) > 0 and isinstance(y[0], (list, tuple))
+    return two_axes and type_of_target(y) == "multiclass-multioutput"
