@@ -143,6 +143,18 @@ def seen(shape, dtype, address):
     return np.frombuffer(room, dtype).reshape(shape)
 
 
+DROPPED = {"tf32": 13, "bf16": 16}  # bits of a float32
+
+
+def rounded(x, precision):
+    """Return an array as tensor cores take it: float32 to fewer bits, half away from 0."""
+    if precision not in DROPPED or x.dtype != "float32":
+        return x
+    bits, dropped = np.ascontiguousarray(x).view("uint32").astype("uint64"), np.uint64(DROPPED[precision])
+    half = np.uint64(1) << (dropped - np.uint64(1))
+    return ((bits + half) >> dropped << dropped).astype("uint32").view("float32").reshape(x.shape)
+
+
 def widened(bits):
     """Return what 16 bits are as bfloat16; other numbers are what they are."""
     return (bits.astype("uint32") << 16).view("float32") if bits.dtype == "uint16" else bits
@@ -158,9 +170,10 @@ def in_bfloat16(numbers):
 class HostRuntime(Runtime):
     """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
 
-    def __init__(self, *, graphs=True, epilogues=False, descends=False, rounds=False, choice=0):
+    def __init__(self, *, graphs=True, epilogues=False, descends=False, rounds=False, choice=0, measures=True,
+                 precision="highest"):  # fmt: skip
         self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
-        self.measures, self.descends, self.rounds = True, descends, rounds
+        self.measures, self.descends, self.rounds, self.precision = measures, descends, rounds, precision
         self.recording, self.log = None, Counter()
 
     def launched(self, what, work):
@@ -173,6 +186,7 @@ class HostRuntime(Runtime):
                 self.log[what] += 1
                 work()
 
+        launch.kind = what
         return launch
 
     def empty(self, nbytes):
@@ -211,10 +225,12 @@ class HostRuntime(Runtime):
 
         def work():
             with np.errstate(all="ignore"):
-                left, right = widened(first), widened(second)
-                found = left @ right
+                a, b = (rounded(widened(x), self.precision) for x in (first, second))
+                # A call with an epilogue is another algorithm: it adds in another order, and what it has rounded.
+                half = 0 if epilogue is None else a.shape[1] // 2
+                found = a[:, :half] @ b[:half] + a[:, half:] @ b[half:] if half else a @ b
                 if epilogue is not None and epilogue.kind == "bgradb":
-                    seen(first.shape[0], found.dtype, epilogue.bias)[:] = left.sum(axis=1)
+                    seen(first.shape[0], found.dtype, epilogue.bias)[:] = a.sum(axis=1)
                 found = found if factors is None else factors[0] * found + factors[1] * result
                 found = self.finished(found, epilogue, result.dtype)
                 result[...] = in_bfloat16(found) if result.dtype == "uint16" else found
@@ -262,6 +278,8 @@ class HostRuntime(Runtime):
         for way in ways:  # as a GPU does: what is measured is run
             for launch in way:
                 launch()
+        if not self.measures:
+            return 0
         return self.choice(ways) if callable(self.choice) else self.choice
 
     def copy(self, target, source):
@@ -272,9 +290,14 @@ class HostRuntime(Runtime):
         assert self.recording is None
         return array.copy()
 
-    def alike(self, first, second, tolerance):
-        scale = np.max(np.abs(second[np.isfinite(second)]), initial=0.0)
-        return np.allclose(first, second, rtol=0.0, atol=tolerance * scale, equal_nan=True)
+    def distance(self, first, second=None):
+        if second is None:
+            return float(np.abs(first).sum(dtype="float64"))
+        if first.dtype.kind != "f":
+            return float((first != second).sum())
+        with np.errstate(all="ignore"):
+            same = (first == second) | (np.isnan(first) & np.isnan(second))
+            return float(np.where(same, 0.0, np.abs(first - second)).sum(dtype="float64"))
 
     def captured(self, launches):
         assert self.recording is None

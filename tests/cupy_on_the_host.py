@@ -193,7 +193,7 @@ def cutensor(available=True):
 def module():
     """Return a module named cupy."""
     cupy = ModuleType("cupy")
-    names = ("uint8", "abs", "max", "nan_to_num", "isnan")
+    names = ("uint8", "abs", "where", "isnan")
     vars(cupy).update({name: getattr(np, name) for name in names})
     vars(cupy).update(empty=empty, asarray=array, asnumpy=asnumpy, copyto=copyto, matmul=matmul, RawKernel=RawKernel)
     cupy.cuda = SimpleNamespace(

@@ -174,7 +174,7 @@ class Rounding(CudaOnTheHost):
     """A GPU whose products take bfloat16."""
 
     def __init__(self, **options):
-        super().__init__(rounds=True, **options)
+        super().__init__(rounds=True, precision="bf16", **options)
 
     def check_demands(self, demands, dtype):
         """Take all."""
@@ -248,7 +248,7 @@ def test_relu_is_in_the_products(options):
     assert found.count("relu_aux_bias" if bias else "relu_aux") == hidden
     assert found.count("drelu") == hidden
     assert found.count("bgradb") == (hidden + 1 if bias else 0)
-    stored = {node.dtype.name for one in backend.step._last.program.instructions if getattr(one, "masked", None)
+    stored = {node.dtype.name for one in backend.step._last.program.instructions if getattr(one, "mask_of", None)
               is not None for node in one.stores}  # fmt: skip
     assert stored == {"uint16"}
 

@@ -29,9 +29,10 @@ def cupy(request):
 @pytest.fixture
 def no_warnings(caplog):
     """Fail if something fast was given up on the way."""
-    with caplog.at_level(logging.WARNING, "retroprop"):
-        yield
-    assert caplog.text == ""
+    yield
+    # By now what `caplog` itself shows is of the end of the test, when nothing is said.
+    said = [record for record in caplog.get_records("call") if record.name == "retroprop"]
+    assert [record.getMessage() for record in said if record.levelno >= logging.WARNING] == []
 
 
 def trained(backend, *, sizes=(20, 64, 48, 5), dtype="float32", hidden="relu", dropout=0.0, **options):
@@ -260,10 +261,10 @@ def test_deterministic_gives_the_same_bits(cupy, no_warnings):
 
 
 def test_another_stream_than_the_default(cupy, no_warnings):
-    expected = trained("cupy")
+    expected = trained("cupy", deterministic=True)
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
-        found = trained("cupy")
+        found = trained("cupy", deterministic=True)
     stream.synchronize()
     assert_same(found, expected, factor=0.01)
 
@@ -274,7 +275,8 @@ BYTES = RNG.integers(0, 256, (300, 20)).astype("uint8")
 @pytest.mark.parametrize("stored", ["uint8", "int8", "int16", "bool"])
 def test_whole_numbers_are_cast_within_the_gather(cupy, no_warnings, stored):
     x = (BYTES > 100) if stored == "bool" else (BYTES // 2).astype(stored)
-    assert_same(trained("cupy", x=x), trained("cupy", x=x.astype("float32")), factor=0.01)
+    found, expected = (trained("cupy", x=given, deterministic=True) for given in (x, x.astype("float32")))
+    assert_same(found, expected, factor=0.01)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,10 @@ def test_a_mapped_file_is_trained_on_as_the_array(cupy, no_warnings, listed, dty
     monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)
     monkeypatch.setattr(rows, "STRETCH", 3 * 16 * 20)
     x = BYTES if dtype == "uint8" else X
-    assert_same(trained("cupy", x=mapped(tmp_path / "x", x), **options), trained("cupy", x=x, **options), factor=0.01)
+    found, expected = (
+        trained("cupy", x=given, deterministic=True, **options) for given in (mapped(tmp_path / "x", x), x)
+    )
+    assert_same(found, expected, factor=0.01)
 
 
 def test_copies_and_steps_do_not_meet(cupy, no_warnings, tmp_path, monkeypatch):
@@ -355,6 +360,8 @@ def test_epilogues(cupy, shape, kind):
         runtime.product(on["a"], on["theta"].T, forward, there)()
         runtime.product(on["back"], on["theta_next"], delta, again)()
     except CublasLtError as error:
+        if (shape, kind) == ((128, 784, 256), "relu_aux_bias"):
+            raise  # the benchmark's hidden layer: without it there is no relu within products to speak of
         pytest.skip(f"cupy: {error}")
     z = a @ theta.T + (bias if biased else 0.0)
     found = cupy.asnumpy(forward)
@@ -366,6 +373,64 @@ def test_epilogues(cupy, shape, kind):
     if biased:
         limit = 4e-3 * np.abs(expected).sum(axis=0).max()
         np.testing.assert_allclose(cupy.asnumpy(sums), expected.sum(axis=0), rtol=0.0, atol=limit)
+
+
+@pytest.mark.parametrize("shape", [(128, 784, 256), (128, 100, 10), (37, 20, 16)])
+@pytest.mark.parametrize("kind", ["none", "bgradb"])
+@pytest.mark.parametrize("precision", ["highest", "tf32"])
+def test_the_update_and_the_sums_are_those_of_launches_made_singly(cupy, shape, kind, precision):
+    """Θ ← Θ − η δᵀ a with Σ_rows δ as one call, by every algorithm that is offered: η is read where C is D."""
+    from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLtError, Epilogue
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime, products_here
+    from retroprop.backends.cuda.cupy_runtime import mapped as as_cublaslt_sees_it
+
+    runtime = CupyRuntime(precision=precision)
+    lt, said = products_here(cupy.cuda.runtime.getDevice())
+    assert lt is not None, said
+    m, n_in, n_out = shape
+    host = {"a": (m, n_in), "delta": (m, n_out), "theta": (n_out, n_in)}
+    a, delta, theta = (cupy.asarray(RNG.normal(size=size).astype("float32")) for size in host.values())
+    factors = cupy.asarray([-0.05, 1.0], "float32")
+    gradient, updated = cupy.full((n_out, n_in), cupy.nan, "float32"), theta.copy()
+    sums = cupy.full(n_out, cupy.nan, "float32")
+    runtime.product(delta.T, a, gradient)()
+    expected = theta - 0.05 * gradient
+    room = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
+    try:
+        call = Call(
+            lt, as_cublaslt_sees_it(delta.T, a, updated), (a.data.ptr, delta.data.ptr, updated.data.ptr), "float32",
+            precision, (room.data.ptr, WORKSPACE_BYTES), factors=factors.data.ptr,
+            epilogue=None if kind == "none" else Epilogue(kind, bias=sums.data.ptr),
+        )  # fmt: skip
+    except CublasLtError as error:
+        pytest.skip(f"cupy: {error}")
+    error = {"highest": 1e-5, "tf32": 4e-3}[precision]
+    step, total = cupy.asnumpy(expected - theta), cupy.asnumpy(delta).astype("float64").sum(axis=0)
+    for number in range(len(call.algorithms)):
+        cupy.copyto(updated, theta)
+        call.choose(number)
+        call(cupy.cuda.get_current_stream().ptr)
+        moved = cupy.asnumpy(updated - theta)
+        assert np.linalg.norm(moved - step) <= error * np.linalg.norm(step), number
+        if kind == "bgradb":
+            assert np.linalg.norm(cupy.asnumpy(sums) - total) <= error * np.linalg.norm(total), number
+
+
+def test_a_training_with_update_and_sums_within_products_is_that_of_launches(cupy, no_warnings, monkeypatch):
+    """SGD at tf32, all that can be within products, against nothing that is."""
+    from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+
+    options = {"optimizer": rp.optimizers.SGD(0.05), "precision": "tf32", "epochs": 1}
+    monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "graph,epilogue,update")
+    expected, _ = trained("cupy", **options)
+    monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "")
+    monkeypatch.setattr(CupyRuntime, "fastest", lambda self, ways: len(ways) - 1)
+    found, _ = trained("cupy", **options)
+    start = rp.Network((20, 64, 48, 5), output="softmax", loss="cross_entropy", seed=0, backend="cupy")
+    leaves = (net.parameters.leaves for net in (found, expected, start))
+    for one, other, begun in zip(*leaves, strict=True):
+        one, other, begun = map(cupy.asnumpy, (one, other, begun))
+        assert np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(other - begun)
 
 
 @pytest.mark.parametrize("choice", [0, 1])

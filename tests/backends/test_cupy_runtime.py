@@ -242,10 +242,11 @@ def test_what_was_described_to_the_library_is_given_back(made):
     assert library.alive == before + 1  # the handle
     runtime = module.CupyRuntime()
     x = cupy_on_the_host.array(np.ones((2, 3)))
-    assert runtime.alike(x, x + 0.001, 0.01)
-    assert not runtime.alike(x, x + 0.1, 0.01)
-    assert runtime.alike(x * np.nan, x * np.nan, 0.01)
-    assert not runtime.alike(x, x * np.nan, 0.01)
+    assert runtime.distance(x) == 6.0
+    assert runtime.distance(x, x + 0.5) == 3.0
+    assert runtime.distance(x * np.nan, x * np.nan) == 0.0
+    assert np.isnan(runtime.distance(x, x * np.nan))
+    assert runtime.distance(cupy_on_the_host.array([1, 2, 3]), cupy_on_the_host.array([1, 5, 7])) == 2.0
 
 
 @pytest.fixture

@@ -1,18 +1,21 @@
 """PyTorch's steps as graphs, over a graph that is the step done again: what is copied, tried, replayed, given up."""
 
 import logging
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
+from harness import mapped
 from test_cuda_captured import assert_same_training, data, trained
 
 import retroprop as rp
 from retroprop.backends.backend import PLAIN
+from retroprop.training import rows
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from retroprop.backends.torch_backend import TorchBackend  # noqa: E402
-from retroprop.backends.torch_graphs import GraphedStep  # noqa: E402
+from retroprop.backends.torch_graphs import GraphedStep, captured  # noqa: E402
 from retroprop.backends.tracing import tree  # noqa: E402
 from retroprop.backends.tracing.captured import Captured  # noqa: E402
 from retroprop.backends.tracing.torch_calls import TorchCalls, called  # noqa: E402
@@ -129,3 +132,37 @@ def test_other_data_of_the_same_form_are_not_those_of_the_graph():
         (w,) = step(w, given, float(k))
         expected += k * 5.0 * float(given[0, 0])
         assert w.tolist() == [expected] * 3
+
+
+@pytest.mark.parametrize("batches", [1, 6])
+def test_rows_that_are_read_in_stretches_have_graphs(batches, monkeypatch, tmp_path):
+    """Each stretch lies elsewhere: a step is tried anew for it, or where every step has one its data are copied."""
+    monkeypatch.setattr(rows, "STRETCH", batches * 4 * 6)
+    graphs = Graphs()
+    x = np.random.default_rng(2).integers(0, 256, (59, 6)).astype("uint8")
+    options = {"sizes": (6, 8, 3), "epochs": 2}
+    found = trained(GraphedTorch(graphs), given=mapped(tmp_path / "x", x), **options)
+    assert_same_training(found, trained("numpy", given=x, **options))
+    # Stretches of one, or two of six batches, of which the first has two launched and the next one; and one of the
+    # rest, whose step is tried when its data come the second time, and copied from then on: 4 + 3 * 5 + 2.
+    assert (graphs.captured, graphs.replayed) == ((1, 26) if batches == 1 else (5, 21))
+
+
+def test_a_capture_that_fails_at_its_end_leaves_the_stream_that_was(monkeypatch):
+    """As PyTorch has it: the end of a capture raises before the stream of before is set again."""
+    streams = ["default"]
+
+    @contextmanager
+    def graph(made):
+        streams.append("of the capture")
+        yield
+        raise RuntimeError("the capture is not valid")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: streams[-1])
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+    with pytest.raises(RuntimeError, match="not valid"):
+        captured(lambda: None, "cuda:0")
+    assert streams[-1] == "default"

@@ -21,8 +21,14 @@ EAGER = 2  # steps of a form, before it is known which arguments stay where they
 def captured(work: Callable[[], Any], device: Any) -> tuple[Callable[[], None], Any]:
     """Return what replays the work as a CUDA graph, and the results, whose memory each replay writes to."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(device), torch.cuda.graph(graph):
-        results = work()
+    here = torch.cuda.current_stream(device)
+    try:
+        with torch.cuda.device(device), torch.cuda.graph(graph):
+            results = work()
+    except BaseException:
+        # Where the end of a capture is what fails, PyTorch leaves the thread on the stream of the capture.
+        torch.cuda.set_stream(here)
+        raise
 
     def replay() -> None:
         with torch.cuda.device(device):
@@ -66,6 +72,8 @@ class GraphedStep:
             self._inputs[form] = Inputs(self._donate, self._device)
         inputs = self._inputs[form]
         stays = inputs.take(arguments)
+        if inputs.moved:
+            self._replays.pop(form, None)
         if not stays or not self._captures:
             return self._step(*inputs.given)
         if form not in self._replays:
@@ -134,6 +142,8 @@ class Inputs:
     ----------
     given : tuple
         The arguments of the last call, with arrays that stay in place of what changes.
+    moved : bool
+        Whether the last call had other arrays in the place of those that stayed, so that a graph reads the old ones.
     """
 
     def __init__(self, donate: tuple[int, ...], device: Any) -> None:
@@ -141,7 +151,7 @@ class Inputs:
         self._last: tuple[Any, ...] = ()
         self._copies: dict[int, Any] = {}  # of what changes, by number of the argument
         self._fixed: dict[int, Any] | None = None  # what does not, once that is known
-        self._calls = 0
+        self._calls, self.moved = 0, False
         self.given: tuple[Any, ...] = ()
 
     def take(self, arguments: tuple[Any, ...]) -> bool:
@@ -152,6 +162,10 @@ class Inputs:
                 if any(map(_is_number, tree.leaves(argument))):
                     self._copies[i] = tree.mapped(argument, lambda leaf: self._copied(leaf, floats[0]))
         self._calls += 1
+        fixed = self._fixed or {}
+        self.moved = any(arguments[i] is not argument for i, argument in fixed.items() if i not in self._donate)
+        if self.moved:  # as by the rows of a file that are read next: from the following call on these may stay
+            self._fixed, self._calls = None, EAGER
         stay = self._calls > EAGER and all(arguments[i] is self._last[i] for i in self._donate)
         if self._fixed is None and stay:
             for i, argument in enumerate(arguments):

@@ -2,7 +2,7 @@
 
 A rewrite is a pass over the instructions of a plan that puts such calls in the place of a product and the loop beside
 it. The places in memory stay the plan's, so a rewrite looks whether they allow another order. Which rewrites are used
-is found out by time, with whole steps: see `captured`.
+is found out with whole steps: see `trial`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,18 +32,21 @@ class Call(Instruction):
         The bias, or where its gradient goes.
     aux : Node or None
         The argument of gelu, written on the way forward and read on the way back.
-    masked : Node or None
+    mask_of : Node or None
         The activation whose mask is relu's aux, likewise.
     eta : Node or None
         The learning rate η, where the result is θ ← θ − η (product); None where it is the product.
+    apart : tuple of Instruction
+        A product and a loop that do the same, and are done if they are the faster; none where there is no choice.
     """
 
     result: Node | None = None
     kind: str = "none"
     vector: Node | None = None
     aux: Node | None = None
-    masked: Node | None = None
+    mask_of: Node | None = None
     eta: Node | None = None
+    apart: tuple[Instruction, ...] = ()
 
     @cached_property
     def reads(self) -> list[Node]:

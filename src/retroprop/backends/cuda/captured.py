@@ -2,22 +2,17 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy
 
-from retroprop.backends.cuda.calls import Rewrite
 from retroprop.backends.cuda.cublaslt import CublasLtError
-from retroprop.backends.cuda.descent import descended
-from retroprop.backends.cuda.gelu import gelus
 from retroprop.backends.cuda.masks import drawn_of, form_with_masks, recorded_form, stream_of
 from retroprop.backends.cuda.memory import Memory
 from retroprop.backends.cuda.operands import STRIDE
 from retroprop.backends.cuda.program import Program, given_nodes, planned, planned_in_bfloat16
-from retroprop.backends.cuda.relu import relus
 from retroprop.backends.cuda.runtime import Launch, Runtime
-from retroprop.backends.cuda.sums import summed
+from retroprop.backends.cuda.trial import NoWayError, Trial
 from retroprop.backends.masks import Masks
 from retroprop.backends.tracing import tree
 from retroprop.backends.tracing.captured import plan_of
@@ -275,111 +270,23 @@ class Replay:
         self._captures, self._graphs = False, {}
 
     def _try(self) -> None:
-        """Do one step launch by launch, capture it, do it again from the same state, and see that all is the same."""
-        state, ran, plain = self._state(), False, self.program
+        """Do one step, and find the fastest way to do so that does what the launches of the plan do, as a graph."""
+        trial = Trial(self.program, self._runtime)
         try:
-            before = self._copies(state)
-            self.program.run()  # compiles and loads what is not yet, which no graph may do
-            ran = True
-            after = self._copies(state)
-        except MemoryError as error:
-            self._refuse(f"there is no memory for a copy to try it on: {error}")
-            return None if ran else self.program.run()
-        self._forked = self._forks()
-        self._rewrite(state, before)
-        if self.program is not plain and not self._does(state, before, after):
-            log.warning("products with more in them did not do what is done without, and are left out.")
-            self.program, self._forked = plain, False
-        if not self._graphs and self._captures and not self._does(state, before, after):
-            self._refuse("a graph did not do what its launches do")
-        if not self._captures:
-            self.program = plain
-            self._restore(state, after)  # what was measured ran, too
-        return None
-
-    def _does(self, state: list[Array], before: list[Array], after: list[Array]) -> bool:
-        """Capture one step, do it, and return whether it did the same; True if none is to be had, which is said."""
-        self._capture(1)
-        if not self._captures:
-            return True
-        self._restore(state, before)
-        self._graphs[1]()
-        if not self._same(state, after):
-            self._graphs = {}
-            return False
-        return True
-
-    def _forks(self) -> bool:
-        """Return whether a step is faster with products beside others."""
-        ways: list[list[Launch]] = [[partial(self.program.run, forked=True)], [self.program.run]]
-        return bool(self.program.beside) and self._runtime.fastest(ways) == 0
-
-    def _rewrite(self, state: list[Array], before: list[Array]) -> None:
-        """Put more into the products, one way after another, as long as a step is faster for it."""
-        for rewrite in rewrites_for(self._runtime):
-            best, forked = self.program, self._forked
-            instructions = rewrite(self._plan, best.instructions)
-            if instructions is None:
-                continue
-            try:
-                self.program = Program(
-                    self._plan, self._runtime, self._memory, self._given,
-                    instructions=instructions, numbers=best.numbers, drawn=self._drawn,
-                )  # fmt: skip
-                self._restore(state, before)  # and its tick: what is measured may do some 40 of those prepared
-                self._forked = self._forks()
-                self._restore(state, before)
-                ways: list[list[Launch]] = [
-                    [partial(best.run, forked=forked)],
-                    [partial(self.program.run, forked=self._forked)],
-                ]
-                faster = self._runtime.fastest(ways) == 1
-            except Exception as error:
-                # No algorithm for it, as a rule; whatever it is, there is a way without.
-                log.info("%s is left out: %s: %s", rewrite.__name__, type(error).__name__, error)
-                faster = False
-            if not faster:
-                self.program, self._forked = best, forked
-
-    def _copies(self, arrays: list[Array]) -> list[Array]:
-        return [self._runtime.copied(array) for array in arrays]
-
-    def _same(self, arrays: list[Array], expected: list[Array]) -> bool:
-        """Return whether arrays are what they should be, to the tolerance of their dtypes."""
-        for array, other in zip(arrays, expected, strict=True):
-            dtype = numpy.dtype(str(array.dtype))
-            tolerance = self._tolerance(dtype) if dtype.kind == "f" else 0.0
-            if not self._runtime.alike(array, other, tolerance):
-                return False
-        return True
-
-    def _tolerance(self, dtype: Any) -> float:
-        """Return by how much, of the largest, numbers of a dtype may differ that are the same."""
-        # With a bias rounded as the operands are, or not, steps agree in some of the 8 bits that bfloat16 has.
-        return 2.0**-5 if self._runtime.rounds else 4.0 * float(numpy.finfo(dtype).eps) ** 0.5
-
-    def _restore(self, state: list[Array], values: list[Array]) -> None:
-        for array, value in zip(state, values, strict=True):
-            self._runtime.copy(array, value)()
-
-    def _state(self) -> list[Array]:
-        """Return what a step changes for good, and its cost."""
-        program = self.program
-        leaves = [leaf for kept in program.kept.values() for leaf in tree.leaves(kept)]
-        return [*leaves, program.tick] if program.cost is None else [*leaves, program.tick, program.array(program.cost)]
+            (self.program, self._forked), self._graphs[1] = trial.found()
+        except (MemoryError, NoWayError) as error:
+            short = "there is no memory for a copy to try it on: " if isinstance(error, MemoryError) else ""
+            self._refuse(f"{short}{error}")
+            trial.settle()
+        except BaseException:
+            trial.undo()  # whoever ends a training here gets the parameters of a step, and not of what was tried
+            raise
 
     def room_for_costs(self, many: int) -> Array:
         """Return an array for the costs of a run."""
         assert self.program.costs is not None
         dtype = numpy.dtype(str(self.program.costs.dtype))
         return self._runtime.array(self._runtime.empty(many * dtype.itemsize), 0, (many,), dtype)
-
-
-def rewrites_for(runtime: Runtime) -> list[Rewrite]:
-    """Return what may be put into products on a device, in the order in which it is tried."""
-    epilogues: list[Rewrite] = [*([relus] if runtime.rounds else []), gelus, summed] if runtime.epilogues else []
-    found = [*epilogues, descended] if runtime.descends else epilogues
-    return found if runtime.measures else []
 
 
 def _is_number(leaf: Any) -> bool:

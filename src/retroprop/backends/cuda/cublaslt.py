@@ -30,7 +30,8 @@ POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 2, 3
 ON_DEVICE = 1  # cublasLtPointerMode_t: alpha and beta are read on the device, when the product is computed
 # cublasLtMatmulPreferenceAttributes_t
 MAX_WORKSPACE, REDUCTION_SCHEMES, ALIGNMENT_A, ALIGNMENT_B, ALIGNMENT_C, ALIGNMENT_D = 1, 3, 5, 6, 7, 8
-# cublasLtReductionScheme_t: how the parts of a split sum come together; IN_PLACE adds them as they arrive
+# cublasLtReductionScheme_t: how the parts of a split sum come together; IN_PLACE adds one after another to the result,
+# by counters, and cublasLt.h does not say that it is always in one order
 ALL_SCHEMES, IN_PLACE = 0x7, 0x1
 # cublasLtEpilogue_t
 EPILOGUES = {

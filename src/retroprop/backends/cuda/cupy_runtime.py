@@ -32,7 +32,7 @@ class CupyRuntime(Runtime):
     """
 
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
-        self._precision, self._deterministic = precision, deterministic
+        self.precision, self._deterministic = precision, deterministic
         device = cupy.cuda.runtime.getDevice()
         self._lt, _, contraction = products_here(device)
         # Nobody promises that cuTENSOR adds in one order.
@@ -83,13 +83,13 @@ class CupyRuntime(Runtime):
     def copied(self, array: Array) -> Array:
         return array.copy()
 
-    def alike(self, first: Array, second: Array, tolerance: float) -> bool:
+    def distance(self, first: Array, second: Array | None = None) -> float:
+        if second is None:
+            return float(cupy.abs(first).sum(dtype="float64"))
         if first.dtype.kind != "f":
-            return bool((first == second).all())
-        scale = cupy.max(cupy.abs(cupy.nan_to_num(second, posinf=0.0, neginf=0.0))) if second.size else 0.0
-        near = cupy.abs(first - second) <= tolerance * scale
-        same = near | (first == second) | (cupy.isnan(first) & cupy.isnan(second))
-        return bool(same.all())
+            return float((first != second).sum())
+        same = (first == second) | (cupy.isnan(first) & cupy.isnan(second))
+        return float(cupy.where(same, 0.0, cupy.abs(first - second)).sum(dtype="float64"))
 
     def product(
         self,
@@ -109,7 +109,7 @@ class CupyRuntime(Runtime):
         workspace = self._workspaces[beside]
         call = Call(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
-            dtype_of(first), self._precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
+            dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
             factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
         keep = first, second, result, factors, workspace
@@ -120,7 +120,7 @@ class CupyRuntime(Runtime):
         if self.measures:
             aligned = tuple(map(alignment, call.addresses))
             kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
-            about = call.product, dtype_of(first), dtype_of(result), self._precision, kind, aligned, WORKSPACE_BYTES
+            about = call.product, dtype_of(first), dtype_of(result), self.precision, kind, aligned, WORKSPACE_BYTES
             self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
         return launch
 
@@ -168,9 +168,9 @@ class CupyRuntime(Runtime):
 
     def _by_others(self, first: Array, second: Array, result: Array) -> Launch:
         if self._contraction is not None:
-            return contracted(self._contraction, first, second, result, self._precision)
-        if self._precision != "highest" and str(result.dtype) == "float32":
-            raise RuntimeError(f"precision {self._precision!r} needs cublasLt or cuTENSOR, and neither is used here.")
+            return contracted(self._contraction, first, second, result, self.precision)
+        if self.precision != "highest" and str(result.dtype) == "float32":
+            raise RuntimeError(f"precision {self.precision!r} needs cublasLt or cuTENSOR, and neither is used here.")
         return lambda: cupy.matmul(first, second, out=result)
 
     def beside(self, launch: Launch) -> Launch:

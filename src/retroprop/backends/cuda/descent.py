@@ -66,7 +66,7 @@ def _moved(plan: Plan, instructions: list[Instruction], theta: tuple[Node, Node]
         kind=one.kind if isinstance(one, Call) else "none", vector=one.vector if isinstance(one, Call) else None,
     )  # fmt: skip
     behind = max([place, *readers(instructions, theta)])
-    # A loop behind the product it works on stays there: they may be one call.
+    # A loop stays behind the product it works on: δ goes on down the layers before an update.
     follows = behind + 1 < len(instructions) and behind > place and is_product(instructions[behind])
     if follows and among(instructions[behind].nodes[0], map(base_of, instructions[behind + 1].reads)):
         behind += 1

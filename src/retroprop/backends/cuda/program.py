@@ -12,7 +12,6 @@ from retroprop.backends.cuda.beside import products_beside
 from retroprop.backends.cuda.calls import Call, Descent
 from retroprop.backends.cuda.casts import taken_casts, taken_rounding
 from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
-from retroprop.backends.cuda.epilogues import backward_of, forward_of
 from retroprop.backends.cuda.geometry import MOST_BLOCKS, THREADS
 from retroprop.backends.cuda.head import HEAD
 from retroprop.backends.cuda.kernels import (
@@ -83,6 +82,8 @@ class Program:
         One step, in order: the place of an instruction, and a launch.
     beside : dict
         The instructions that may run beside others, and the one that each must come before.
+    block : Array
+        The memory of all that no step leaves to the next.
     kept : dict
         For an argument that stays, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
@@ -112,11 +113,11 @@ class Program:
         drawn: Drawn | None = None,
     ) -> None:
         self.instructions = plan.instructions if instructions is None else instructions
-        self.plan, self.runtime, self._own, self._given = plan, runtime, memory, given
+        self.plan, self.runtime, self._own, self._given, self._drawn = plan, runtime, memory, given, drawn
         arguments = plan.recording.arguments
         if any(i not in plan.kept and _nodes(arguments[i]) for i in plan.recording.donated):
             raise NotTraceableError("what is given away does not come back in its place.")
-        self._block = memory.block(plan.nbytes)
+        self.block = memory.block(plan.nbytes)
         self._arrays: dict[int, Array] = {}
         self.numbers = list(numbers)
         self._slots = {node.index: slot for slot, node in enumerate(self.numbers)}
@@ -139,9 +140,8 @@ class Program:
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
         self._factors: Array | None = None
-        self._masks: dict[int, Epilogue] = {}
-        where = lambda node: runtime.address(self.array(node))  # noqa: E731
-        self.beside = products_beside(self.instructions, plan.places, where) if runtime.forks else {}
+        self._masks: set[int] = set()  # the activations, by index, whose masks are there for the way back
+        self.beside = products_beside(self.instructions, plan.places, self._address) if runtime.forks else {}
         waiting = list(self.instructions)
         while waiting:
             at = len(self.instructions) - len(waiting)
@@ -159,6 +159,9 @@ class Program:
             self._arrays[node.index] = self._made(node)
         return self._arrays[node.index]
 
+    def _address(self, node: Node) -> int:
+        return self.runtime.address(self.array(node))
+
     def _made(self, node: Node) -> Array:
         if node.op in VIEWS:
             return view_of(node, self.array(node.inputs[0]), self.runtime)
@@ -175,7 +178,7 @@ class Program:
         return self.runtime.array(self._memory(place.cell), start, node.shape, node.dtype)
 
     def _memory(self, cell: Cell) -> Array:
-        return self._block if cell.kept is None else self._own.bytes(f"kept {cell.kept}", cell.nbytes)
+        return self.block if cell.kept is None else self._own.bytes(f"kept {cell.kept}", cell.nbytes)
 
     # What steps differ in -------------------------------------------------------------------------------------------
 
@@ -211,16 +214,17 @@ class Program:
 
     def _lowered(self, waiting: list[Instruction]) -> list[Launch]:
         """Take the next instruction, or several gathers, and return its launches."""
+        beside = len(self.instructions) - len(waiting) in self.beside
         one = waiting.pop(0)
         if one.loop is not None:
             return [self._loop(one)]
         if isinstance(one, Call):
-            return [self._called(one, beside=len(self.instructions) - len(waiting) - 1 in self.beside)]
+            return self._called(one, beside=beside)
         if isinstance(one, Descent):
             return [self._descended(one)]
         node = one.nodes[0]
         if node.op == "matmul" and node.ndim == 2:
-            return self._product(one, waiting)
+            return [self._product(node, beside=beside)]
         if node.op == "gather":
             gathers = [node]
             while waiting and waiting[0].loop is None and waiting[0].nodes[0].op == "gather":
@@ -236,46 +240,44 @@ class Program:
                 return [self._loop(Instruction(loop=loop, stores=[node]))]
         raise NotTraceableError(f"{node.op} of shape {node.shape} is not launched.")
 
-    def _product(self, one: Instruction, waiting: list[Instruction]) -> list[Launch]:
-        """Return a product, with what follows where one call does both and is faster."""
-        node = one.nodes[0]
+    def _product(self, node: Node, *, beside: bool) -> Launch:
         first, second = (self.array(operand) for operand in node.operands)
-        at = len(self.instructions) - len(waiting) - 1
-        plain = self.runtime.product(first, second, self.array(node), beside=at in self.beside)
-        if not self.runtime.epilogues or not waiting or at in self.beside:
-            return [plain]
-        fused = forward_of(self.plan, node, waiting[0])
-        fused = fused or backward_of(self.plan, node, waiting[0], set(self._masks), self.plan.instructions.index(one))
-        if fused is None:
-            return [plain]
+        return self.runtime.product(first, second, self.array(node), beside=beside)
+
+    def _called(self, one: Call, *, beside: bool) -> list[Launch]:
+        """Return a product with what it does besides, or apart if that may be and is faster; it may be an update."""
+        if not one.apart:
+            return [self._call(one, beside=beside)]
+        assert one.mask_of is not None
+        product, loop = one.apart
+        apart = [self._product(product.nodes[0], beside=False), self._loop(loop)]
+        if one.mask_of is not one.result and one.mask_of.index not in self._masks:
+            return apart  # there is no mask to read
         try:
-            mask = self._masks.get(fused.mask_of.index) or self._mask(fused.mask_of)
-            bias = 0 if fused.bias is None else self.runtime.address(self.array(fused.bias))
-            epilogue = mask._replace(kind=fused.kind, bias=bias)
-            together = self.runtime.product(first, second, self.array(node), epilogue)
+            together = self._call(one, beside=False)
         except CublasLtError as error:
             log.info("a product is followed by a kernel: %s", error)
-            return [plain]
-        apart = [plain, self._loop(waiting[0])]
-        if self.runtime.fastest(([together], apart)) == 1:
-            return [plain]
-        waiting.pop(0)
-        if fused.kind.startswith("relu"):
-            self._masks[fused.result.index] = mask
+            return apart
+        if self.runtime.fastest((apart, [together])) == 0:
+            return apart
+        self._masks.add(one.mask_of.index)
         return [together]
 
-    def _called(self, one: Call, *, beside: bool) -> Launch:
-        """Return a product with what it does besides, or that is an update."""
+    def _call(self, one: Call, *, beside: bool) -> Launch:
         first, second = (self.array(operand) for operand in one.nodes[0].operands)
         assert one.result is not None
-        epilogue = Epilogue(one.kind) if one.masked is None else self._mask(one.masked)._replace(kind=one.kind)
-        if one.vector is not None:
-            epilogue = epilogue._replace(bias=self.runtime.address(self.array(one.vector)))
-        if one.aux is not None:
-            epilogue = epilogue._replace(aux=self.runtime.address(self.array(one.aux)), aux_leading=one.aux.shape[1])
+        epilogue = None if one.kind == "none" else self._epilogue(one)
         factors = None if one.eta is None else self._factors_of(one.eta, one.result)
-        asked = None if one.kind == "none" else epilogue
-        return self.runtime.product(first, second, self.array(one.result), asked, factors=factors, beside=beside)
+        return self.runtime.product(first, second, self.array(one.result), epilogue, factors=factors, beside=beside)
+
+    def _epilogue(self, one: Call) -> Epilogue:
+        """Return what a product does besides, with the places of what it reads and leaves."""
+        found = Epilogue(one.kind, bias=0 if one.vector is None else self._address(one.vector))
+        if one.mask_of is not None:
+            rows, columns = one.mask_of.shape
+            room = self._own.bytes(f"mask {one.mask_of.index} {one.mask_of.shape}", mask_bytes(columns, rows))
+            return found._replace(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
+        return found if one.aux is None else found._replace(aux=self._address(one.aux), aux_leading=one.aux.shape[1])
 
     def _factors_of(self, eta: Node, theta: Node) -> Array:
         """Return the factors of the products that are updates, which the first launch of a step makes."""
@@ -294,12 +296,6 @@ class Program:
         blocks = (min(-(-size // THREADS), MOST_BLOCKS), 1, 1)
         text = descent_source(TYPES[first.dtype.name], size, row)
         return self.runtime.kernel(HEAD + text, blocks, THREADS, [*flat, self.table, self.tick])
-
-    def _mask(self, activation: Node) -> Epilogue:
-        """Return room for the mask of an activation."""
-        rows, columns = activation.shape
-        room = self._own.bytes(f"mask {activation.index} {activation.shape}", mask_bytes(columns, rows))
-        return Epilogue(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
 
     def _loop(self, one: Instruction) -> Launch:
         kernel = kernel_of(one, self._seen, self._slot, cost=self.cost, ticked=self._ticked)
@@ -362,6 +358,13 @@ class Program:
                 launch()
         for _, join in waited:
             join()
+
+    def rewritten(self, instructions: Sequence[Instruction]) -> "Program":
+        """Return the program that does others in place of these instructions, in the same memory."""
+        return Program(
+            self.plan, self.runtime, self._own, self._given,
+            instructions=instructions, numbers=self.numbers, drawn=self._drawn,
+        )  # fmt: skip
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; those that stay are the arguments that come back."""

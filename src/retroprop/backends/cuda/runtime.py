@@ -18,6 +18,8 @@ class Runtime(ABC):
 
     Attributes
     ----------
+    precision : str
+        "highest", "tf32" or "bf16", of products of float32.
     graphs : bool
         Whether launches can be captured: all of them, the products too.
     forks : bool
@@ -25,13 +27,14 @@ class Runtime(ABC):
     epilogues : bool
         Whether a product can do what an `Epilogue` says besides.
     measures : bool
-        Whether `fastest` finds out by time; else it is the first of the ways.
+        Whether `fastest` finds out by time; else it is the first of the ways, and nothing more is put into products.
     descends : bool
         Whether a product may be an update: its factors are on the device, so that a graph does not have them fixed.
     rounds : bool
         Whether products of float32 are to take operands in bfloat16, as `uint16`, the result float32.
     """
 
+    precision: str = "highest"
     graphs: bool = False
     forks: bool = False
     epilogues: bool = False
@@ -92,8 +95,11 @@ class Runtime(ABC):
         """Return a copy, made on the stream that is current."""
 
     @abstractmethod
-    def alike(self, first: Array, second: Array, tolerance: float) -> bool:
-        """Return whether two arrays differ by no more than `tolerance` times the largest number, NaN in one place."""
+    def distance(self, first: Array, second: Array | None = None) -> float:
+        """Return Σ|first − second|, of whole numbers how many differ; NaN in one place are the same.
+
+        Without a second array it is Σ|first|.
+        """
 
     @abstractmethod
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:

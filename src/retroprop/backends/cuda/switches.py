@@ -9,7 +9,7 @@ PARTS = {
     "cutensor": "products by cuTENSOR where there is no cublasLt: by cupy.matmul",
     "epilogue": "bias, activation and sums within a product",
     "update": "SGD's update within the product that is the gradient",
-    "autotune": "measuring which algorithm, and which of a product with an epilogue and two calls, is the faster",
+    "autotune": "measuring which algorithm is the fastest, and what is faster within a product: nothing is put there",
     "fork": "gradients beside the deltas: one launch after another within a graph, too",
     "graph": "CUDA graphs: every launch is made by itself",
     "pinned": "pinned memory and a stream of copies for rows that are read: CuPy copies them from ordinary memory",

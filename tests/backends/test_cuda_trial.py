@@ -1,0 +1,174 @@
+"""Nothing is taken that was not seen to do what the plan says: to the precision of its products, however it ends."""
+
+import logging
+
+import numpy as np
+import pytest
+from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
+from test_cuda_captured import assert_same_training, data, trained
+
+import retroprop as rp
+from retroprop.backends.cuda.calls import Call
+from retroprop.backends.cuda.trial import left_by
+from retroprop.backends.masks import MaskStream
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+SIZES = (6, 32, 16, 3)
+PRECISIONS = {"tf32": {"precision": "tf32"}, "bf16": {"precision": "bf16"},
+              "operands in bf16": {"precision": "bf16", "rounds": True}}  # fmt: skip
+
+
+def calls(backend):
+    return [one.kind for one in backend.step._last.program.instructions if isinstance(one, Call)]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
+@pytest.mark.parametrize("hidden", ["relu", "gelu_tanh"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_differs_by_rounding_is_the_same(precision, hidden, optimizer, caplog):
+    """Products with more in them add in another order, and what is rounded: Adam's first step makes ±η of any of it."""
+    backend = CudaOnTheHost(epilogues=True, descends=True, choice=1, **PRECISIONS[precision])
+    options = {"sizes": SIZES, "epochs": 1, "batch_size": 59, "optimizer": optimizer}
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        trained(backend, net_options={"hidden": hidden}, **options)
+    assert caplog.text == ""
+    rounds = backend.runtime.rounds
+    assert len([kind for kind in calls(backend) if "elu" in kind]) == (0 if rounds and hidden == "gelu_tanh" else 4)
+    assert calls(backend).count("bgradb") == (3 if rounds and hidden == "relu" else 1)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_is_tried_with_dropout_has_the_masks_of_the_launches(precision, optimizer, caplog, monkeypatch):
+    """Drawn on the device at the head of each way: relu is in the products of the layer without, the graph is taken."""
+    monkeypatch.setattr(MaskStream, "drawn", lambda *given: pytest.fail("masks were drawn on the host"))
+    backend = CudaOnTheHost(epilogues=True, descends=True, choice=1, **PRECISIONS[precision])
+    options = {"sizes": SIZES, "epochs": 2, "batch_size": 20, "optimizer": optimizer}
+    with caplog.at_level(logging.INFO, "retroprop"):
+        trained(backend, net_options={"dropout": [0.0, 0.5]}, **options)
+    assert caplog.text == ""
+    assert backend.runtime.log["graph"] > 0
+    found = calls(backend)
+    assert found.count("relu_aux_bias") == 1
+    assert len([kind for kind in found if kind.startswith("drelu")]) == 1
+    assert found.count("bgradb") == (2 if backend.runtime.rounds else 1)
+    assert ("none" in found) == (optimizer != "adam")  # updates within products
+
+
+@pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
+@pytest.mark.parametrize("precision", ["highest", *PRECISIONS])
+def test_what_is_left_out_of_a_sum_is_not(precision, optimizer, caplog, monkeypatch):
+    """A tenth of the rows is more than any rounding, and forks stay: they are no part of what was wrong."""
+    whole = HostRuntime.finished
+
+    def wrong(self, found, epilogue, dtype):
+        if epilogue is not None and epilogue.kind.startswith("drelu"):
+            found[-6:] = 0.0
+        return whole(self, found, epilogue, dtype)
+
+    monkeypatch.setattr(HostRuntime, "finished", wrong)
+
+    def forked_and_together(given):
+        programs = {getattr(getattr(way[0], "func", way[0]), "__self__", None) for way in given}
+        return 1 if len(given[0]) == 2 else len(programs) - 1
+
+    backend = CudaOnTheHost(epilogues=True, choice=forked_and_together, **PRECISIONS.get(precision, {}))
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        trained(backend, sizes=SIZES, epochs=1, batch_size=59, optimizer=optimizer)
+    assert "relus did not do what is done without" in caplog.text
+    assert calls(backend) == ["bgradb"]
+    assert backend.step._last._forked
+
+
+def test_what_is_not_written_is_missed(caplog, monkeypatch):
+    """What the launches left must not be taken for what a product was to write: here the sums of the last δ."""
+    whole = HostRuntime.product
+
+    def forgetful(self, first, second, result, epilogue=None, **options):
+        epilogue = None if epilogue is not None and epilogue.kind == "bgradb" else epilogue
+        return whole(self, first, second, result, epilogue, **options)
+
+    monkeypatch.setattr(HostRuntime, "product", forgetful)
+    backend = CudaOnTheHost(epilogues=True, choice=1)
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        trained(backend, sizes=(6, 3), epochs=1, batch_size=59)  # nothing else is measured, which would write there
+    assert "summed did not do what is done without" in caplog.text
+    assert calls(backend) == []
+
+
+def test_a_graph_with_products_beside_others_that_is_wrong_leaves_one_without(caplog, monkeypatch):
+    """Whatever is launched beside others is forgotten, so that the graph in order is the first that does the same."""
+    monkeypatch.setattr(HostRuntime, "beside", lambda self, launch: lambda: None)
+    backend = CudaOnTheHost()
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        found = trained(backend)
+    assert_same_training(found, trained("numpy"))
+    assert "a faster graph is left out: a graph did not do what its launches do" in caplog.text
+    assert backend.runtime.log["graph"] > 0
+    assert not backend.step._last._forked
+
+
+@pytest.mark.parametrize("at", [1, 2, 5])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_ends_a_trial_leaves_what_was_there(error, at, monkeypatch):
+    """Ctrl-C gives the parameters of the last step; without memory to compare, steps are launched from then on."""
+    x, y = data(19)
+    whole, many = HostRuntime.distance, []
+
+    def distance(self, *arrays):
+        # The last batch, of three, is another form: it is tried with the parameters of two steps in place.
+        many.append(1)
+        if len(many) == a_trial + at:
+            raise error("enough")
+        return whole(self, *arrays)
+
+    monkeypatch.setattr(HostRuntime, "distance", distance)
+    options = {"sizes": (6, 8, 3), "epochs": 1, "batch_size": 8, "shuffle": False, "optimizer": rp.optimizers.SGD(0.05)}
+
+    def fitted(backend, rows):
+        net = rp.Network(options["sizes"], output="softmax", loss="cross_entropy", seed=0, backend=backend)
+        history = rp.fit(net, x[:rows], y[:rows], **{k: v for k, v in options.items() if k != "sizes"})
+        return net, history
+
+    a_trial = 10**6
+    fitted(CudaOnTheHost(descends=True, choice=1), 16)
+    a_trial, many = len(many), []
+    (net, history), (expected, _) = (
+        fitted(CudaOnTheHost(descends=True, choice=1), 19),
+        fitted("numpy", 16 if error is KeyboardInterrupt else 19),
+    )
+    assert history.stop_reason == ("interrupted" if error is KeyboardInterrupt else "epochs")
+    assert len(many) >= a_trial + at
+    for found, wanted in zip(net.parameters.leaves, expected.parameters.leaves, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0.0, atol=1e-6)
+
+
+def sums(operations, x, w):
+    """Two results and nothing that stays."""
+    y = operations.xp.matmul(x, w)
+    return (operations.xp.sum(y * y), y)
+
+
+def test_what_does_not_stay_is_compared_too_and_comes_from_the_launches(caplog, monkeypatch):
+    """A graph that gives other gradients is not taken, as of L-BFGS; the first results are those of the launches."""
+    whole = HostRuntime.captured
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(5, 4)), rng.normal(size=(4, 3))
+    backend = CudaOnTheHost()
+    step = backend.capture(sums)
+
+    def captured(self, launches):
+        graph = whole(self, launches)
+
+        def wrong():
+            graph()
+            left_by(step._last.program)[1][...] *= 2.0
+
+        return wrong
+
+    monkeypatch.setattr(HostRuntime, "captured", captured)
+    with caplog.at_level(logging.WARNING, "retroprop"):
+        cost, y = step(x, w)
+    assert "a graph did not do what its launches do" in caplog.text
+    np.testing.assert_allclose(y, x @ w, rtol=1e-12)
+    np.testing.assert_allclose(cost, np.sum((x @ w) ** 2), rtol=1e-12)
