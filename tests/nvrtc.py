@@ -1,6 +1,7 @@
 """NVIDIA's compiler of CUDA kernels, called through ctypes: it needs neither a GPU nor CuPy."""
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_void_p
 from functools import lru_cache
 from importlib.util import find_spec
@@ -35,6 +36,12 @@ def _typed(nvrtc):
 
 def compiled(source, *options):
     """Return the machine code of a source; what the compiler says of one that is wrong is the message of an error."""
+    # It leaves the thread that calls it with the locale "C", in which Python takes texts for ASCII.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_compiled, source, *options).result()
+
+
+def _compiled(source, *options):
     nvrtc, program = library(), c_void_p()
     assert nvrtc.nvrtcCreateProgram(byref(program), source.encode(), b"retroprop.cu", 0, None, None) == 0
     try:
