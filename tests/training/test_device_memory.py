@@ -51,6 +51,17 @@ def test_the_error_names_what_is_free_and_what_fits_and_that_does_fit():
     assert history.peak_memory == 7
 
 
+def test_a_mask_is_a_number_more_for_each_neuron():
+    """float32: 4 of input, 3 for each of 8 hidden and 3 outputs, 5 times 67 parameters; 8 more with dropout."""
+    free = 5 * 67 * 4 + 4 * (4 + 3 * 11 + 8) * 100
+    plain, masked = (rp.Network([4, 8, 3], dropout=p, dtype="float32", backend="numpy") for p in (0.0, 0.5))
+    assert plain.n_parameters == 67
+    sgd = rp.optimizers.SGD(0.1)
+    found = [rows_that_fit(net, sgd, round(free / 0.8)) for net in (plain, masked)]
+    assert found[1] in (99, 100)  # what is free is rounded
+    assert found[0] == pytest.approx(found[1] * 45 / 37, abs=1.5)
+
+
 def test_a_network_that_is_too_large_for_the_device_is_told_so():
     net = network(Small(1000))
     with pytest.raises(OutOfDeviceMemoryError, match="the network itself is too large"):

@@ -108,6 +108,17 @@ def test_a_full_batch_stays_where_it_lies():
     assert np.shares_memory(taken(network("numpy"), turned, Y, None, as_stored=False).x, turned)
 
 
+def peak_of_a_fit(net, x, y):
+    """Return the most bytes that a training took at once."""
+    tracemalloc.start()
+    try:
+        rp.fit(net, x, y, epochs=2, batch_size=100, seed=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return peak
+
+
 @pytest.mark.parametrize("loops", [False, True])
 def test_bytes_take_a_quarter_of_the_memory(loops, monkeypatch):
     if loops:
@@ -116,13 +127,7 @@ def test_bytes_take_a_quarter_of_the_memory(loops, monkeypatch):
     x, y = np.zeros((20000, 200), "uint8"), np.zeros(20000, "int32")
     net = rp.Network([200, 4, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
     rp.fit(net, x[:300], y[:300], epochs=1, batch_size=100)  # what is loaded and compiled once
-    tracemalloc.start()
-    try:
-        rp.fit(net, x, y, epochs=2, batch_size=100, seed=0)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < x.nbytes / 2  # as float32 it would be four times that of x
+    assert peak_of_a_fit(net, x, y) < x.nbytes / 2  # as float32 it would be four times that of x
 
 
 # Mapped files ----------------------------------------------------------------------------------------------------
@@ -158,13 +163,7 @@ def test_a_mapped_file_is_never_all_in_memory(tmp_path, monkeypatch):
     x, y = mapped(tmp_path / "x", np.zeros((20000, 200), "float32")), np.zeros(20000, "int32")
     net = rp.Network([200, 4, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
     rp.fit(net, x[:300], y[:300], epochs=1, batch_size=100)
-    tracemalloc.start()
-    try:
-        rp.fit(net, x, y, epochs=2, batch_size=100, seed=0)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < x.nbytes / 8
+    assert peak_of_a_fit(net, x, y) < x.nbytes / 8
 
 
 @pytest.mark.parametrize("windows", [

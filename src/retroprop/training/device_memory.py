@@ -39,8 +39,9 @@ def rows_that_fit(net: Network, optimizer: Optimizer, free: int) -> int:
     slots = optimizer.slots if isinstance(optimizer, UpdateRule) else 0
     # parameters, their copies at the begin of an epoch, the last good ones, gradients; state and its copies
     fixed = net.n_parameters * itemsize * (5 + 2 * slots)
-    # of a row its input, and of each layer activation, pre-activation and δ
-    a_row = itemsize * (net.layer_sizes[0] + 3 * sum(net.layer_sizes[1:]))
+    # of a row its input, of each layer activation, pre-activation and δ, and of one with dropout the mask
+    masks = sum(n for n, p in zip(net.layer_sizes[1:-1], net.architecture.dropout, strict=True) if p)
+    a_row = itemsize * (net.layer_sizes[0] + 3 * sum(net.layer_sizes[1:]) + masks)
     return max(int(0.8 * free - fixed) // a_row, 0)
 
 
