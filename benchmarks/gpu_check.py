@@ -178,7 +178,7 @@ def machine(device: str) -> dict[str, Any]:
     import cupy
 
     from retroprop.backends.cuda import switches
-    from retroprop.backends.cuda.cupy_products import products_here
+    from retroprop.backends.cuda.products.cupy_products import products_here
 
     packages = {}
     for name in REPORTED:

@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from retroprop.backends.tracing.numpy_calls import turns
+from retroprop.backends.cpu.numpy_calls import turns
 from retroprop.bench.contestant import Contestant
 from retroprop.bench.timer import Pace, race, warm_up
 from retroprop.bench.workloads import Workload, parse

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from retroprop.backends.backend import PLAIN, Backend
-from retroprop.backends.cuda.captured import CudaStep
-from retroprop.backends.cuda.head import HEAD
-from retroprop.backends.cuda.layout import product_of
+from retroprop.backends.cuda.cuda_step import CudaStep
+from retroprop.backends.cuda.kernels.prelude import HEAD
+from retroprop.backends.cuda.products.matrix_layout import product_of
 from retroprop.backends.cuda.runtime import Runtime
 from retroprop.backends.numpy_backend import NumpyBackend
 from retroprop.core.operations import Operations

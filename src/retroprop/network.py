@@ -5,9 +5,9 @@ from math import prod
 from typing import Any
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
-from retroprop.backends.batch import Batch, take_inputs, take_targets, take_weights
-from retroprop.backends.memory import in_parts
-from retroprop.backends.parameters import Arrays, dtype_name, dtype_of, shape_of, take_parameters
+from retroprop.backends.device_memory import in_parts
+from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
+from retroprop.backends.intake.parameters import Arrays, dtype_name, dtype_of, shape_of, take_parameters
 from retroprop.core import backward as algorithm
 from retroprop.core import gradient_check
 from retroprop.core.architecture import build

@@ -8,7 +8,7 @@ import pytest
 from harness import open_backend
 
 import retroprop as rp
-from retroprop.backends import intake
+from retroprop.backends.intake import arrays as intake
 from retroprop.functions.activations import ACTIVATIONS
 from retroprop.training import lbfgs, optimizers, step
 from retroprop.training.batches import dropout_masks, mask_stream

@@ -9,14 +9,14 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime, RoundedNumpy,
 from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
-from retroprop.backends.cuda.bfloat16 import CONVERSIONS, ROUND, rounded
-from retroprop.backends.cuda.casts import taken_rounding
-from retroprop.backends.cuda.cublaslt import CublasLtError
-from retroprop.backends.cuda.geometry import THREADS
-from retroprop.backends.cuda.head import HEAD
-from retroprop.backends.cuda.kernels import cast, gather_blocks, gather_source
-from retroprop.backends.cuda.program import planned, planned_in_bfloat16
-from retroprop.backends.tracing.recording import form_of, record
+from retroprop.backends.cuda.kernels.geometry import THREADS
+from retroprop.backends.cuda.kernels.plain_kernels import cast, gather_blocks, gather_source
+from retroprop.backends.cuda.kernels.prelude import HEAD
+from retroprop.backends.cuda.launch_program import planned, planned_in_bfloat16
+from retroprop.backends.cuda.products.cublaslt import CublasLtError
+from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS, ROUND, rounded
+from retroprop.backends.cuda.rewrites.casts import taken_rounding
+from retroprop.backends.record.recorder import form_of, record
 from retroprop.training import step as steps
 
 needs_a_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")

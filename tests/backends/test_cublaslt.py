@@ -7,9 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from retroprop.backends.cuda import cublaslt, libraries
-from retroprop.backends.cuda.cublaslt import Algorithm, Call, CublasLt, CublasLtError, Epilogue, Heuristic
-from retroprop.backends.cuda.layout import Matrix, mask_bytes, mask_leading, matrix_of, product_of
+from retroprop.backends.cuda.products import cublaslt
+from retroprop.backends.cuda.products import find_cublaslt as libraries
+from retroprop.backends.cuda.products.cublaslt import (
+    Algorithm,
+    CublasLt,
+    CublasLtError,
+    Epilogue,
+    Heuristic,
+    PreparedProduct,
+)
+from retroprop.backends.cuda.products.matrix_layout import Matrix, mask_bytes, mask_leading, matrix_of, product_of
 from retroprop.functions.activations import GELUTanh
 
 RNG = np.random.default_rng(0)
@@ -246,7 +254,7 @@ def recorded(algorithms=2, **options):
     first, second, result = (np.empty(shape, "float32") for shape in ((3, 4), (5, 4), (3, 5)))
     mapped = product_of(lies(first), lies(second.T), lies(result))
     options = {"dtype": "float32", "precision": "tf32", "workspace": (8192, 99)} | options
-    call = Call(CublasLt(library), mapped, (1024, 2064, 4096), **options)
+    call = PreparedProduct(CublasLt(library), mapped, (1024, 2064, 4096), **options)
     return library, call
 
 

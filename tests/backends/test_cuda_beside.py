@@ -6,9 +6,9 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost
 from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
-from retroprop.backends.cuda.beside import products_beside
-from retroprop.backends.cuda.program import planned
-from retroprop.backends.tracing.recording import form_of, record
+from retroprop.backends.cuda.launch_program import planned
+from retroprop.backends.cuda.rewrites.beside import products_beside
+from retroprop.backends.record.recorder import form_of, record
 from retroprop.training import step as steps
 
 

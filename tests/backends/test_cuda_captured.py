@@ -8,7 +8,9 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
 from harness import mapped, tolerance
 
 import retroprop as rp
-from retroprop.backends.cuda import captured, program, switches
+from retroprop.backends.cuda import cuda_step as captured
+from retroprop.backends.cuda import launch_program as program
+from retroprop.backends.cuda import switches
 from retroprop.training import rows
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")

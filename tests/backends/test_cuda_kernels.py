@@ -8,9 +8,11 @@ from harness import tolerance
 from test_bfloat16 import plan_of as bfloat16_plan
 
 import retroprop as rp
-from retroprop.backends.cuda.geometry import BLOCKS, THREADS, geometry_of
-from retroprop.backends.cuda.head import HEAD
-from retroprop.backends.cuda.kernels import (
+from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS, geometry_of
+from retroprop.backends.cuda.kernels.loop_source import kernel_of
+from retroprop.backends.cuda.kernels.operands import STRIDE, OperandLayout, can_loop, fits_loop
+from retroprop.backends.cuda.kernels.philox import mask_source
+from retroprop.backends.cuda.kernels.plain_kernels import (
     Part,
     advance_source,
     cast,
@@ -20,12 +22,10 @@ from retroprop.backends.cuda.kernels import (
     gather_blocks,
     gather_source,
 )
-from retroprop.backends.cuda.masks import mask_source
-from retroprop.backends.cuda.operands import STRIDE, Seen, can_loop, fits_loop
-from retroprop.backends.cuda.source import kernel_of
+from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.masks import MaskedLayer, MaskForm
-from retroprop.backends.tracing.plan import Plan
-from retroprop.backends.tracing.recording import form_of, record
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.recorder import form_of, record
 from retroprop.functions import activations, losses
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -50,7 +50,7 @@ def test_the_kernel_that_ends_with_the_cost_writes_it_down_and_ticks():
     cost, delta = plan.recording.results
     places = {node.index: array for node, array in zip(plan.recording.arguments, (a, y), strict=False)}
     places |= {cost.index: np.zeros((), "float32"), delta.index: np.zeros_like(a)}
-    see = lambda node: Seen(node.index, (10, 1)[-node.ndim :] if node.ndim else (), 4)  # noqa: E731
+    see = lambda node: OperandLayout(node.index, (10, 1)[-node.ndim :] if node.ndim else (), 4)  # noqa: E731
     for ticked in (False, True):
         kernel = kernel_of(one, see, lambda node: 0, cost=cost, ticked=ticked)
         assert kernel.closes
@@ -90,7 +90,7 @@ def carried_out(formula, arrays):
 
     def see(node):
         found = array(node)
-        return Seen(found.ctypes.data, tuple(s // found.itemsize for s in found.strides), found.ctypes.data)
+        return OperandLayout(found.ctypes.data, tuple(s // found.itemsize for s in found.strides), found.ctypes.data)
 
     slots = {}
     kernel = kernel_of(one, see, lambda node: slots.setdefault(node.index, len(slots)))
@@ -211,8 +211,8 @@ def test_an_output_may_lie_where_an_operand_does(size):
     plan = planned(lambda xp, x, y: (x * y + 1.0,), [x, y])
     (one,) = plan.instructions
     expected = x * y + 1.0
-    kernel = kernel_of(one, lambda node: Seen(0 if node.op != "input" or node is not plan.recording.arguments[1] else 1,
-                                              (1,), 16), len)  # fmt: skip
+    kernel = kernel_of(one, lambda node: OperandLayout(
+        0 if node.op != "input" or node is not plan.recording.arguments[1] else 1, (1,), 16), len)  # fmt: skip
     assert [node.op for node in kernel.arrays].count("input") == 2
     run(HEAD + kernel.text, kernel.geometry.grid, THREADS, [x.ctypes.data, y.ctypes.data])
     np.testing.assert_allclose(x, expected, rtol=1e-6)
@@ -275,7 +275,7 @@ def kernel_text(formula, arrays):
 
 def text_of(one):
     strides = lambda shape: tuple(int(np.prod(shape[k + 1 :])) for k in range(len(shape)))  # noqa: E731
-    return HEAD + kernel_of(one, lambda node: Seen(node.index, strides(node.shape), 256), lambda node: 0).text
+    return HEAD + kernel_of(one, lambda node: OperandLayout(node.index, strides(node.shape), 256), lambda node: 0).text
 
 
 @pytest.mark.parametrize("tick", [0, 2])

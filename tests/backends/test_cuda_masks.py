@@ -6,8 +6,9 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
 from test_cuda_captured import assert_same_training, data, trained
 
 import retroprop as rp
-from retroprop.backends.cuda import captured, program
-from retroprop.backends.cuda.masks import mask_launch, stream_of
+from retroprop.backends.cuda import cuda_step as captured
+from retroprop.backends.cuda import launch_program as program
+from retroprop.backends.cuda.kernels.philox import mask_launch, stream_of
 from retroprop.backends.masks import Masks, MaskStream
 from retroprop.core.architecture import build
 from retroprop.training import runs

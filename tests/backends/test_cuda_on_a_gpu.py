@@ -87,8 +87,8 @@ def test_products(cupy, turned, shape, dtype, precision, error):
 @pytest.mark.parametrize("result", ["float32", "uint16"])
 def test_products_of_bfloat16(cupy, turned, shape, result):
     """Whole numbers, which it holds exactly: what is left is the rounding of a result that is bfloat16 too."""
-    from retroprop.backends.cuda.bfloat16 import upper_half
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
+    from retroprop.backends.cuda.rewrites.bfloat16 import upper_half
 
     runtime = CupyRuntime(precision="bf16")
     assert runtime.rounds
@@ -119,7 +119,7 @@ def test_a_training_in_bfloat16_is_that_of_numpy_with_operands_rounded(cupy, no_
 
 
 def test_cublaslt_is_used(cupy):
-    from retroprop.backends.cuda.cupy_products import products_here
+    from retroprop.backends.cuda.products.cupy_products import products_here
 
     found = products_here(cupy.cuda.runtime.getDevice())
     assert found.lt is not None, found.said
@@ -145,7 +145,7 @@ def test_a_training_with_dropout_is_numpys_and_draws_nothing_on_the_host(cupy, n
 
 def test_masks_are_the_bits_of_the_host(cupy, dtype):
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
-    from retroprop.backends.cuda.masks import mask_launch, stream_of
+    from retroprop.backends.cuda.kernels.philox import mask_launch, stream_of
     from retroprop.backends.masks import Masks, MaskStream
 
     net = rp.Network([20, 64, 47, 5], dropout=[0.3, 0.6], dtype=dtype, backend="numpy")
@@ -185,7 +185,7 @@ def test_more_within_products_is_the_same_to_their_precision(cupy, no_warnings, 
 
 def test_steps_of_pytorch_are_graphs(no_warnings, monkeypatch):
     backend = open_backend("torch:cuda")
-    from retroprop.backends import torch_graphs
+    from retroprop.backends.cuda import torch_graph as torch_graphs
 
     whole, replayed = torch_graphs.captured, []
 
@@ -230,7 +230,7 @@ def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
     ],
 )
 def test_each_part_can_be_switched_off(cupy, listed, monkeypatch):
-    from retroprop.backends.cuda.cupy_products import products_here
+    from retroprop.backends.cuda.products.cupy_products import products_here
 
     expected = trained("numpy")
     monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, listed)
@@ -340,9 +340,9 @@ def test_digits_are_learnt_as_on_numpy(cupy, no_warnings, sizes):
 @pytest.mark.parametrize("kind", ["relu_aux_bias", "relu_aux"])
 def test_epilogues(cupy, shape, kind):
     """Bias and relu with a mask, then δ through the mask with its sums, against float64."""
-    from retroprop.backends.cuda.cublaslt import CublasLtError, Epilogue
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
-    from retroprop.backends.cuda.layout import mask_bytes, mask_leading
+    from retroprop.backends.cuda.products.cublaslt import CublasLtError, Epilogue
+    from retroprop.backends.cuda.products.matrix_layout import mask_bytes, mask_leading
 
     runtime = CupyRuntime(precision="tf32")
     m, n_in, n_out = shape
@@ -380,9 +380,9 @@ def test_epilogues(cupy, shape, kind):
 @pytest.mark.parametrize("precision", ["highest", "tf32"])
 def test_the_update_and_the_sums_are_those_of_launches_made_singly(cupy, shape, kind, precision):
     """Θ ← Θ − η δᵀ a with Σ_rows δ as one call, by every algorithm that is offered: η is read where C is D."""
-    from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, CublasLtError, Epilogue
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime, products_here
     from retroprop.backends.cuda.cupy_runtime import mapped as as_cublaslt_sees_it
+    from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, CublasLtError, Epilogue, PreparedProduct
 
     runtime = CupyRuntime(precision=precision)
     lt, said = products_here(cupy.cuda.runtime.getDevice())
@@ -397,7 +397,7 @@ def test_the_update_and_the_sums_are_those_of_launches_made_singly(cupy, shape, 
     expected = theta - 0.05 * gradient
     room = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
     try:
-        call = Call(
+        call = PreparedProduct(
             lt, as_cublaslt_sees_it(delta.T, a, updated), (a.data.ptr, delta.data.ptr, updated.data.ptr), "float32",
             precision, (room.data.ptr, WORKSPACE_BYTES), factors=factors.data.ptr,
             epilogue=None if kind == "none" else Epilogue(kind, bias=sums.data.ptr),
@@ -469,7 +469,7 @@ def test_a_training_that_does_not_fit_says_what_would(cupy):
     pool.set_limit(size=pool.used_bytes() + 280 * 2**20)
     try:
         net = rp.Network((20, 4096, 4096, 5), output="softmax", loss="cross_entropy", seed=0, backend="cupy")
-        with pytest.raises(rp.backends.memory.OutOfDeviceMemoryError, match="no memory to train with 300 rows"):
+        with pytest.raises(rp.backends.device_memory.OutOfDeviceMemoryError, match="no memory to train with 300 rows"):
             rp.fit(net, X, Y, epochs=1)
     finally:
         pool.set_limit(size=0)

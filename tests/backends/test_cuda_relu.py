@@ -6,7 +6,7 @@ import pytest
 from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
 from test_cuda_captured import assert_same_training, trained
 
-from retroprop.backends.cuda.calls import Call
+from retroprop.backends.cuda.rewrites.product_calls import ProductCall
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 DEEP = (6, 8, 130, 8, 3)
@@ -47,7 +47,7 @@ def test_the_slower_way_is_not_taken():
 
 
 def calls(backend):
-    return [one for one in backend.step._last.program.instructions if isinstance(one, Call)]
+    return [one for one in backend.step._last.program.instructions if isinstance(one, ProductCall)]
 
 
 def test_a_layer_may_have_one_on_the_way_forward_alone(monkeypatch):

@@ -10,9 +10,9 @@ import pytest
 from harness import tolerance
 
 import retroprop as rp
-from retroprop.backends.tracing.cuda_source import TYPES, can_kernel, fits_kernel, kernel_of
-from retroprop.backends.tracing.plan import Plan
-from retroprop.backends.tracing.recording import form_of, record
+from retroprop.backends.cuda.kernels.expressions import TYPES, can_kernel, fits_kernel, kernel_of
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.recorder import form_of, record
 from retroprop.functions import activations, losses
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")

@@ -8,7 +8,7 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
 from test_cuda_captured import assert_same_training, data, trained
 
 import retroprop as rp
-from retroprop.backends.cuda.calls import Call
+from retroprop.backends.cuda.rewrites.product_calls import ProductCall
 from retroprop.backends.cuda.trial import left_by
 from retroprop.backends.masks import MaskStream
 
@@ -19,7 +19,7 @@ PRECISIONS = {"tf32": {"precision": "tf32"}, "bf16": {"precision": "bf16"},
 
 
 def calls(backend):
-    return [one.kind for one in backend.step._last.program.instructions if isinstance(one, Call)]
+    return [one.kind for one in backend.step._last.program.instructions if isinstance(one, ProductCall)]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])

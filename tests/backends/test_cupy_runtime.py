@@ -18,8 +18,8 @@ import retroprop as rp
 from retroprop.backends import Backend
 from retroprop.backends.backend import PLAIN
 from retroprop.backends.cuda import switches, tuning
-from retroprop.backends.cuda.captured import CudaStep
-from retroprop.backends.cuda.cublaslt import Heuristic
+from retroprop.backends.cuda.cuda_step import CudaStep
+from retroprop.backends.cuda.products.cublaslt import Heuristic
 from retroprop.bench.gpu import own
 from retroprop.bench.workloads import draw, parse
 
@@ -35,7 +35,8 @@ def made(monkeypatch, tmp_path):
     monkeypatch.setattr(tuning, "_known", {})
 
     def loaded(name):
-        spec = importlib.util.spec_from_file_location(f"retroprop.backends.cuda.{name}", FOLDER / f"{name}.py")
+        place = FOLDER.joinpath(*name.split(".")).with_suffix(".py")
+        spec = importlib.util.spec_from_file_location(f"retroprop.backends.cuda.{name}", place)
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, spec.name, module)
         spec.loader.exec_module(module)
@@ -43,10 +44,10 @@ def made(monkeypatch, tmp_path):
 
     def make(library=None):
         monkeypatch.setitem(sys.modules, "cupy", cupy_on_the_host.module())
-        products = loaded("cupy_products")
+        products = loaded("products.cupy_products")
         library = cupy_on_the_host.Library() if library is None else library
         monkeypatch.setattr(products, "open_library", lambda major: (library, f"libcublasLt.so.{major}"))
-        monkeypatch.setattr("retroprop.backends.cuda.cublaslt.declared", lambda library: library)
+        monkeypatch.setattr("retroprop.backends.cuda.products.cublaslt.declared", lambda library: library)
         module = loaded("cupy_runtime")
         monkeypatch.setattr(module, "REPEATS", 1)  # what is measured here is the host
         return module, library
@@ -191,8 +192,8 @@ def test_what_was_measured_is_not_measured_again(made, monkeypatch, tmp_path):
     """The next process finds it in the cache; what cublasLt no longer offers is measured anew."""
     module, _ = made()
     measured, offered, chosen = [], [3, 1, 2], []
-    monkeypatch.setattr(module.Call, "_heuristic", lambda call: [heuristic(number) for number in offered])
-    monkeypatch.setattr(module.Call, "choose", lambda call, number: chosen.append(offered[number]))
+    monkeypatch.setattr(module.PreparedProduct, "_heuristic", lambda call: [heuristic(number) for number in offered])
+    monkeypatch.setattr(module.PreparedProduct, "choose", lambda call, number: chosen.append(offered[number]))
     monkeypatch.setattr(module.CupyRuntime, "_seconds", lambda self, ways: measured.append(1) or 1.0 / offered[-1])
 
     def product(shape=(2, 3)):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from harness import mapped
 
-from retroprop.backends import mapped as module
-from retroprop.backends.mapped import Mapped
+from retroprop.backends.intake import mapped_file as module
+from retroprop.backends.intake.mapped_file import Mapped
 
 RNG = np.random.default_rng(0)
 

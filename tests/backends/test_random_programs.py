@@ -15,7 +15,7 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost
 from harness import open_backend
 
 import retroprop as rp
-from retroprop.backends.tracing import numba_kernels
+from retroprop.backends.cpu import numba_kernels
 
 ONE = ("negative", "abs", "square", "tanh", "sqrt", "exp", "log1p", "expm1")
 TWO = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "greater_equal", "equal")

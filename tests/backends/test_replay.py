@@ -15,8 +15,9 @@ from harness import Cube, Quartic, open_backend, tolerance
 
 import retroprop as rp
 from retroprop.backends.backend import Demands
-from retroprop.backends.tracing import captured, numba_kernels
-from retroprop.backends.tracing.captured import Captured
+from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.replay import captured_step as captured
+from retroprop.backends.replay.captured_step import Captured
 from retroprop.core.operations import Operations
 from retroprop.functions import outputs
 from retroprop.functions.activations import ACTIVATIONS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import retroprop as rp
-from retroprop.backends.parameters import dtype_name, dtype_of, shape_of, take_parameters
+from retroprop.backends.intake.parameters import dtype_name, dtype_of, shape_of, take_parameters
 
 NET = rp.Network([3, 2], seed=0, dtype="float64", backend="numpy")
 

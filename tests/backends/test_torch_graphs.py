@@ -14,11 +14,11 @@ from retroprop.training import rows
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+from retroprop.backends.cpu.torch_calls import TorchCalls, called  # noqa: E402
+from retroprop.backends.cuda.torch_graph import GraphedStep, captured  # noqa: E402
+from retroprop.backends.record import tree  # noqa: E402
+from retroprop.backends.replay.captured_step import Captured  # noqa: E402
 from retroprop.backends.torch_backend import TorchBackend  # noqa: E402
-from retroprop.backends.torch_graphs import GraphedStep, captured  # noqa: E402
-from retroprop.backends.tracing import tree  # noqa: E402
-from retroprop.backends.tracing.captured import Captured  # noqa: E402
-from retroprop.backends.tracing.torch_calls import TorchCalls, called  # noqa: E402
 
 
 class Graphs:

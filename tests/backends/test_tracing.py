@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retroprop as rp
-from retroprop.backends.tracing.graph import POINTWISE, NotTraceableError, number_dtype
-from retroprop.backends.tracing.layout import overwritten, replaces
-from retroprop.backends.tracing.memory import ALIGNMENT, Need, place
-from retroprop.backends.tracing.namespace import Symbols
-from retroprop.backends.tracing.numba_kernels import looped
-from retroprop.backends.tracing.recording import form_of, record
+from retroprop.backends.cpu.numba_kernels import looped
+from retroprop.backends.plan.leaf_layout import overwritten, replaces
+from retroprop.backends.plan.placement import ALIGNMENT, Need, place
+from retroprop.backends.record.graph import POINTWISE, NotTraceableError, number_dtype
+from retroprop.backends.record.recorder import form_of, record
+from retroprop.backends.record.symbols import Symbols
 from retroprop.training import step as steps
 
 needs = st.builds(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from retroprop.backends import user_cache
+from retroprop.backends.cpu import user_cache
 from retroprop.backends.cuda import tuning
 
 WHAT = ("NVIDIA H200", "13.0.1", (128, 256, 784, (256, 784, 784, True)), "float32", "tf32", "bgradb", (256, 16, 4))

@@ -11,7 +11,7 @@ from sklearn import neural_network as theirs
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_multilabel_classification
 
 from retroprop import estimators as ours
-from retroprop.backends.tracing import numba_kernels
+from retroprop.backends.cpu import numba_kernels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),

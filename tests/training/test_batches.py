@@ -5,7 +5,7 @@ import pytest
 from harness import assert_close
 
 import retroprop as rp
-from retroprop.backends.batch import Batch
+from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import build
 from retroprop.training.batches import Epoch, Minibatches, dropout_masks, in_order, mask_stream
 

@@ -5,7 +5,7 @@ import pytest
 
 import retroprop as rp
 from retroprop.backends import Backend
-from retroprop.backends.memory import DeviceMemory, OutOfDeviceMemoryError, in_parts
+from retroprop.backends.device_memory import DeviceMemory, OutOfDeviceMemoryError, in_parts
 from retroprop.backends.numpy_backend import NumpyBackend
 from retroprop.training.device_memory import rows_that_fit
 
@@ -102,7 +102,7 @@ def test_many_rows_are_computed_in_parts():
 
 
 def test_predict_in_parts_is_predict(monkeypatch):
-    from retroprop.backends import memory
+    from retroprop.backends import device_memory as memory
 
     monkeypatch.setattr(memory, "SMALL", 0)
     x = np.random.default_rng(0).normal(size=(1000, 6))

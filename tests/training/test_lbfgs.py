@@ -8,7 +8,7 @@ import pytest
 from harness import Cube, Quartic, assert_close, tolerance
 
 import retroprop as rp
-from retroprop.backends import intake
+from retroprop.backends.intake import arrays as intake
 from retroprop.core.parameters import Parameters
 from retroprop.training import DivergenceError, lbfgs
 from retroprop.training.lbfgs import Pair, direction, minimize

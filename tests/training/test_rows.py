@@ -9,8 +9,8 @@ import pytest
 from harness import assert_close, mapped, open_backend, tolerance
 
 import retroprop as rp
-from retroprop.backends.batch import take_inputs
-from retroprop.backends.mapped import Mapped
+from retroprop.backends.intake.batch import take_inputs
+from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.training import rows
 from retroprop.training.rows import Resident, Streamed, source_of, taken
 
@@ -159,7 +159,7 @@ def test_a_file_saved_by_numpy_and_a_part_of_it_are_mapped_files(tmp_path):
 
 def test_a_mapped_file_is_never_all_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "STRETCH", 2**18)
-    monkeypatch.setattr("retroprop.backends.mapped.PART", 2**18)
+    monkeypatch.setattr("retroprop.backends.intake.mapped_file.PART", 2**18)
     x, y = mapped(tmp_path / "x", np.zeros((20000, 200), "float32")), np.zeros(20000, "int32")
     net = rp.Network([200, 4, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
     rp.fit(net, x[:300], y[:300], epochs=1, batch_size=100)

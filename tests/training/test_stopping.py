@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import retroprop as rp
-from retroprop.backends.tracing.numpy_calls import BLOCK, NumpyCalls
+from retroprop.backends.cpu.numpy_calls import BLOCK, NumpyCalls
 from retroprop.functions import schedules
 from retroprop.training import DivergenceError
 

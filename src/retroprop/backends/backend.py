@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, ClassVar, NamedTuple
 
 from retroprop.backends import host
-from retroprop.backends.memory import DeviceMemory
+from retroprop.backends.device_memory import DeviceMemory
 from retroprop.backends.staging import Staging
 from retroprop.core.operations import Operations
 from retroprop.functions.names import flag

@@ -10,8 +10,8 @@ import jax.numpy
 import numpy
 
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
+from retroprop.backends.device_memory import DeviceMemory
 from retroprop.backends.masks import Masks
-from retroprop.backends.memory import DeviceMemory
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType
 

@@ -8,9 +8,9 @@ import numpy
 
 from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
-from retroprop.backends.tracing import numba_kernels
-from retroprop.backends.tracing.captured import Captured
-from retroprop.backends.tracing.numpy_calls import NumpyCalls, blocked
+from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.cpu.numpy_calls import NumpyCalls, blocked
+from retroprop.backends.replay.captured_step import Captured
 from retroprop.functions.types import Array
 
 

@@ -8,13 +8,13 @@ import array_api_compat.torch
 import torch
 
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
+from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.cpu.torch_calls import TorchCalls, called
+from retroprop.backends.cpu.torch_loops import TorchLoops
 from retroprop.backends.cuda import switches
-from retroprop.backends.memory import DeviceMemory
-from retroprop.backends.torch_graphs import GraphedStep
-from retroprop.backends.tracing import numba_kernels
-from retroprop.backends.tracing.captured import Captured
-from retroprop.backends.tracing.torch_calls import TorchCalls, called
-from retroprop.backends.tracing.torch_loops import TorchLoops
+from retroprop.backends.cuda.torch_graph import GraphedStep
+from retroprop.backends.device_memory import DeviceMemory
+from retroprop.backends.replay.captured_step import Captured
 from retroprop.functions.types import Array
 
 

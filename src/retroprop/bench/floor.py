@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retroprop.backends import Backend
-from retroprop.backends.tracing.numpy_calls import turns
+from retroprop.backends.cpu.numpy_calls import turns
 from retroprop.bench.contestant import Contestant
 from retroprop.bench.workloads import Product, Workload
 from retroprop.functions.types import Array, Namespace

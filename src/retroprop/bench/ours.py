@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 import retroprop as rp
 from retroprop.backends import Backend
-from retroprop.backends.batch import Batch
+from retroprop.backends.intake.batch import Batch
 from retroprop.bench.contestant import Contestant
 from retroprop.bench.floor import floor
 from retroprop.bench.workloads import Problem

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.utils.validation import _check_feature_names, _check_n_features, validate_data
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
-from retroprop.backends.intake import holds
+from retroprop.backends.intake.arrays import holds
 from retroprop.functions.types import Array
 
 FORMATS = ("csr", "csc")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy
 from sklearn.exceptions import ConvergenceWarning
 
-from retroprop.backends.batch import Batch
-from retroprop.backends.intake import holds, read
+from retroprop.backends.intake.arrays import holds, read
+from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import stopping

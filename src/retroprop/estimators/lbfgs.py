@@ -8,7 +8,7 @@ import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
 from retroprop.backends.backend import Demands
-from retroprop.backends.batch import Batch
+from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators.samples import Samples, chunk_rows, windows

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from scipy import sparse
 
 from retroprop.backends import Backend, host
-from retroprop.backends.batch import Batch
+from retroprop.backends.intake.batch import Batch
 from retroprop.estimators.arrays import rows_of
 from retroprop.functions.types import Array
 from retroprop.training.batches import BatchOrder, in_order

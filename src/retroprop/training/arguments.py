@@ -3,8 +3,8 @@
 from math import inf
 from typing import Any
 
-from retroprop.backends.batch import Batch
-from retroprop.backends.intake import holds
+from retroprop.backends.intake.arrays import holds
+from retroprop.backends.intake.batch import Batch
 from retroprop.functions import metrics as metric_table
 from retroprop.functions.metrics import Metric
 from retroprop.functions.names import number

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from retroprop.backends import Backend
-from retroprop.backends.batch import Batch
+from retroprop.backends.intake.batch import Batch
 from retroprop.backends.masks import Masks, MaskStream
 from retroprop.core.architecture import Architecture
 from retroprop.functions.names import flag

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from retroprop.backends.memory import OutOfDeviceMemoryError
+from retroprop.backends.device_memory import OutOfDeviceMemoryError
 from retroprop.network import Network
 from retroprop.training.optimizers import Optimizer, UpdateRule
 

@@ -10,8 +10,8 @@ from math import inf, isfinite, prod
 from typing import Any, NamedTuple
 
 from retroprop.backends.backend import PLAIN, Backend, Demands
-from retroprop.backends.batch import Batch
-from retroprop.backends.intake import holds, read
+from retroprop.backends.intake.arrays import holds, read
+from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.functions.types import Array, Namespace

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from retroprop.backends import host
 from retroprop.backends.backend import Demands
-from retroprop.backends.batch import Batch
-from retroprop.backends.intake import holds, read
+from retroprop.backends.intake.arrays import holds, read
+from retroprop.backends.intake.batch import Batch
 from retroprop.core.backward import evaluate
 from retroprop.core.parameters import Parameters
 from retroprop.functions import schedules

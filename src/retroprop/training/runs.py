@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from retroprop.backends import Backend
-from retroprop.backends.batch import Batch
+from retroprop.backends.intake.batch import Batch
 from retroprop.backends.masks import Masks, MaskStream
 from retroprop.core.parameters import Parameters
 from retroprop.functions.types import Array

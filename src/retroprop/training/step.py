@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from retroprop.backends.backend import PLAIN, Backend, Demands
-from retroprop.backends.batch import Batch
+from retroprop.backends.intake.batch import Batch
 from retroprop.backends.masks import Masks
 from retroprop.core.architecture import Architecture
 from retroprop.core.backward import backward

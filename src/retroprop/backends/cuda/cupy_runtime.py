@@ -11,8 +11,8 @@ from typing import Any
 import cupy
 
 from retroprop.backends.cuda import switches, tuning
-from retroprop.backends.cuda.cublaslt import WORKSPACE_BYTES, Call, Epilogue, alignment
-from retroprop.backends.cuda.cupy_products import contracted, dtype_of, mapped, products_here, rounds_here
+from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, Epilogue, PreparedProduct, alignment
+from retroprop.backends.cuda.products.cupy_products import contracted, dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
@@ -107,7 +107,7 @@ class CupyRuntime(Runtime):
             # Of one stream one product follows another, so that they share it.
             self._workspaces[beside] = self.empty(WORKSPACE_BYTES)
         workspace = self._workspaces[beside]
-        call = Call(
+        call = PreparedProduct(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
             dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
             factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
@@ -124,7 +124,7 @@ class CupyRuntime(Runtime):
             self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
         return launch
 
-    def _tune(self, call: Call, launch: Launch, what: tuple[Any, ...]) -> None:
+    def _tune(self, call: PreparedProduct, launch: Launch, what: tuple[Any, ...]) -> None:
         """Take the fastest of cublasLt's algorithms; its own order of them is right nine times of ten."""
         names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
         best = tuning.recalled(what)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from retroprop.backends.cuda.cublaslt import Epilogue
+from retroprop.backends.cuda.products.cublaslt import Epilogue
 from retroprop.functions.types import Array
 
 Launch = Callable[[], None]

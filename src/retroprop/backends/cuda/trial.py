@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import numpy
 
-from retroprop.backends.cuda.calls import Rewrite
-from retroprop.backends.cuda.descent import descended
-from retroprop.backends.cuda.gelu import gelus
-from retroprop.backends.cuda.program import Program
-from retroprop.backends.cuda.relu import relus
+from retroprop.backends.cuda.launch_program import LaunchProgram
+from retroprop.backends.cuda.rewrites.descent import descended
+from retroprop.backends.cuda.rewrites.gelu import gelus
+from retroprop.backends.cuda.rewrites.product_calls import Rewrite
+from retroprop.backends.cuda.rewrites.relu import relus
+from retroprop.backends.cuda.rewrites.sums import summed
 from retroprop.backends.cuda.runtime import Launch, Runtime
-from retroprop.backends.cuda.sums import summed
-from retroprop.backends.tracing import tree
-from retroprop.backends.tracing.fusion import base_of
+from retroprop.backends.plan.fusion import base_of
+from retroprop.backends.record import tree
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
@@ -32,7 +32,7 @@ TOLERANCES = {"tf32": 1e-2, "bf16": 4e-2}
 class Way(NamedTuple):
     """A program, and whether its graph has products beside others."""
 
-    program: Program
+    program: LaunchProgram
     forked: bool
 
 
@@ -45,13 +45,13 @@ class Trial:
 
     Parameters
     ----------
-    program : Program
+    program : LaunchProgram
         The plan as it is; its arguments are in place.
     runtime : Runtime
         The device.
     """
 
-    def __init__(self, program: Program, runtime: Runtime) -> None:
+    def __init__(self, program: LaunchProgram, runtime: Runtime) -> None:
         self._program, self._runtime = program, runtime
         self._state, self._left = state_of(program), left_by(program)
         self._before: list[Array] = []
@@ -92,7 +92,7 @@ class Trial:
 
     # Ways -------------------------------------------------------------------------------------------------------------
 
-    def _forks(self, program: Program) -> bool:
+    def _forks(self, program: LaunchProgram) -> bool:
         """Return whether a step is faster with products beside others."""
         ways: list[list[Launch]] = [[partial(program.run, forked=True)], [program.run]]
         return bool(program.beside) and self._runtime.fastest(ways) == 0
@@ -168,12 +168,12 @@ class Trial:
             self._runtime.copy(array, value)()
 
 
-def state_of(program: Program) -> list[Array]:
+def state_of(program: LaunchProgram) -> list[Array]:
     """Return the arrays that a step changes for good."""
     return [*(leaf for kept in program.kept.values() for leaf in tree.leaves(kept)), program.tick]
 
 
-def left_by(program: Program) -> list[Array]:
+def left_by(program: LaunchProgram) -> list[Array]:
     """Return the arrays of the results that do not stay; those of arguments handed back are not among them."""
     plan, results = program.plan, program.plan.recording.results
     stay = plan.kept.values()

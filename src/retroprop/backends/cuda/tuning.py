@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from retroprop.backends import user_cache
+from retroprop.backends.cpu import user_cache
 
 log = logging.getLogger("retroprop")
 _known: dict[str, str] = {}

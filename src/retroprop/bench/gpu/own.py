@@ -9,7 +9,7 @@ import numpy as np
 
 from retroprop.backends.backend import Backend, Demands
 from retroprop.backends.cuda import switches
-from retroprop.backends.cuda.bfloat16 import upper_half
+from retroprop.backends.cuda.rewrites.bfloat16 import upper_half
 from retroprop.bench.contestant import Contestant, NotHereError
 from retroprop.bench.workloads import Problem
 from retroprop.functions.types import Array

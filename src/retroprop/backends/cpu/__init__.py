@@ -1,0 +1,1 @@
+"""Lowerings for NumPy, Numba and PyTorch on a CPU."""

@@ -1,0 +1,157 @@
+"""Loops compiled by Numba: serial, without Python's lock, and kept on disk from run to run.
+
+Serial, because between two matrix products there is too little to share: starting Numba's threads costs 65 to 90 µs
+a call, and two threads of a program that enter its default threading layer end the process.
+"""
+
+import hashlib
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+from threading import Lock
+from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from retroprop.backends.cpu import user_cache
+from retroprop.backends.cpu.numba_expressions import can_loop, fits_loop
+from retroprop.backends.cpu.numba_loops import ColumnLoopSource, LoopSource
+from retroprop.backends.cpu.numpy_calls import NumpyCalls, columns_first, turns
+from retroprop.backends.plan.fusion import base_of
+from retroprop.backends.plan.plan import Instruction, Plan
+from retroprop.backends.record.graph import Node
+from retroprop.backends.record.recorder import Recording
+from retroprop.backends.replay.program import Program
+from retroprop.functions.types import Array
+
+ENVIRONMENT_VARIABLE = "RETROPROP_NUMBA"
+_HEAD = '''"""A loop of retroprop, generated; its name is the hash of what follows."""
+
+from math import exp, expm1, inf, log, log1p, sqrt, tanh
+
+from numba import float32 as f32, float64 as f64, njit
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={flags})
+'''
+# The loops of a step save one to four nanoseconds for each number it works on, and take about a second to compile.
+_WORTH = 5e8
+_asked: WeakKeyDictionary[Callable[..., Any], float] = WeakKeyDictionary()
+_lock = Lock()
+log = logging.getLogger("retroprop")
+
+
+def available() -> bool:
+    """Return whether Numba is installed, works, and is not switched off (RETROPROP_NUMBA=0)."""
+    return os.environ.get(ENVIRONMENT_VARIABLE, "1") != "0" and find_spec("numba") is not None and _works()
+
+
+def worthwhile(step: Callable[..., Any], work: float) -> bool:
+    """Return whether loops for a step save the time their compilation takes.
+
+    Whoever captures the step says how many numbers it will work on; what was said of it before counts, too.
+    """
+    _asked[step] = _asked.get(step, 0.0) + work
+    return _asked[step] >= _WORTH and available()
+
+
+@lru_cache(maxsize=1)
+def _works() -> bool:
+    try:
+        import numba  # noqa: F401
+    except Exception as error:
+        # It refuses a NumPy newer than itself; its compiler's library may be missing.
+        log.warning("Numba is installed but cannot be imported, and is not used: %s", error)
+        return False
+    return True
+
+
+def looped(recording: Recording) -> Plan:
+    """Plan a recording for loops between the calls."""
+    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=columns_first, turns=turns)
+
+
+class NumbaLoops(NumpyCalls):
+    """NumPy's calls, and Numba's loops between them."""
+
+    def loop(self, one: Instruction, program: Program) -> list[str]:
+        assert one.loop is not None
+        places = program.plan.places
+
+        def place(node: Node) -> Any:
+            if base_of(node).index not in places:
+                return node.index
+            array = self._argument(node, one, program)
+            return array.ctypes.data, array.shape, array.strides, array.dtype.name
+
+        source = (ColumnLoopSource if one.by_columns else LoopSource)(one, place)
+        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
+        arguments = [str(n) for n in one.loop.domain]
+        types: list[Any] = list(one.loop.domain)
+        for name, node, scratch in source.arrays:
+            array = self._scratch(node, one, program) if scratch else self._argument(node, one, program)
+            arguments.append(program.bind(f"{kernel}_{name}", array))
+            types.append(array)
+        arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
+        # Now, not at the first call: what cannot be compiled is known before a step has begun.
+        compile_for(program.names[kernel], (*types, *(0.0 for _ in source.numbers)))
+        return [f"{kernel}({', '.join(arguments)})"]
+
+    def _argument(self, node: Node, one: Instruction, program: Program) -> Array:
+        assert one.loop is not None
+        array = program.array(node)
+        if array.shape != one.loop.domain:
+            return array.reshape(-1)
+        return array.T if one.by_columns else array
+
+    def _scratch(self, node: Node, one: Instruction, program: Program) -> Array:
+        cell = one.scratch[node.index]
+        size = cell.nbytes // node.dtype.itemsize
+        return self.array(program.memory(cell), cell.offset, (size,), node.dtype, columns_first=False)
+
+
+def _reorders(one: Instruction) -> bool:
+    """Return whether sums over many numbers may be taken in another order, several numbers at a time."""
+    loop = one.loop
+    assert loop is not None
+    sums = {loop.kinds[node.index] for node in loop.nodes if node.op in ("sum", "mean")}
+    if one.by_columns:
+        return bool(sums - {"row"})
+    return bool(sums - {"column"}) and loop.domain[-1] >= 32
+
+
+@lru_cache(maxsize=1024)
+def compiled(text: str, reorders: bool) -> Any:
+    """Return the function that a source defines, compiled at its first call or read from the cache on disk."""
+    flags = {"contract", "reassoc"} if reorders else {"contract"}
+    source = _HEAD.replace("{flags}", "{" + ", ".join(repr(f) for f in sorted(flags)) + "}") + text
+    name = f"retroprop_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
+    with _lock:
+        return _imported(name, source).kernel
+
+
+def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
+    """Compile a kernel for arguments like these, or read it from the cache."""
+    from numba import typeof
+
+    with _lock:
+        kernel.compile(tuple(typeof(argument) for argument in arguments))
+
+
+def _imported(name: str, source: str) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    path = user_cache.folder("loops") / f"{name}.py"
+    if not path.exists() or path.read_text(encoding="utf-8") != source:
+        user_cache.replaced(path, source)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    return module

@@ -1,0 +1,104 @@
+"""The replay on PyTorch: every node one call that writes into its own place."""
+
+from typing import Any, ClassVar
+
+import torch
+
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.graph import Node, NotTraceableError
+from retroprop.backends.record.recorder import Recording
+from retroprop.backends.replay.program import Program, Target
+from retroprop.functions.types import Array, Device
+
+# op: PyTorch's function of tensors with `out=`.
+_TENSORS = {
+    "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div, "power": torch.pow,
+    "negative": torch.neg, "abs": torch.abs, "square": torch.square, "sqrt": torch.sqrt, "exp": torch.exp,
+    "expm1": torch.expm1, "log": torch.log, "log1p": torch.log1p, "tanh": torch.tanh, "floor": torch.floor,
+    "maximum": torch.maximum, "minimum": torch.minimum, "less": torch.lt, "less_equal": torch.le,
+    "greater": torch.gt, "greater_equal": torch.ge, "equal": torch.eq, "not_equal": torch.ne,
+    "logical_and": torch.logical_and, "logical_or": torch.logical_or, "logical_not": torch.logical_not,
+    "where": torch.where, "clamp_min": torch.clamp_min, "clamp_max": torch.clamp_max,
+}  # fmt: skip
+# These take a Python number in the second place.
+_NUMBER_SECOND = ("add", "subtract", "multiply", "divide", "power", "less", "less_equal", "greater", "greater_equal",
+                  "equal", "not_equal")  # fmt: skip
+_REDUCE = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax, "min": torch.amin, "all": torch.all,
+           "any": torch.any}  # fmt: skip
+
+
+def called(recording: Recording) -> Plan:
+    """Plan a recording for calls alone."""
+    return Plan(recording, can=lambda node: False, fits=lambda loop: False, columns_first=lambda shape: False)
+
+
+class TorchCalls(Target):
+    """PyTorch as a `Target`, on one device."""
+
+    names: ClassVar[dict[str, Any]] = {
+        "copy": torch.Tensor.copy_,
+        "copy_in": torch.Tensor.copy_,
+        "matmul": torch.matmul,
+        "index_select": torch.index_select,
+        "cat": torch.cat,
+        **_TENSORS,
+        **{f"reduce_{name}": function for name, function in _REDUCE.items()},
+    }
+
+    copying: ClassVar[str] = ".clone()"
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def empty(self, nbytes: int) -> Array:
+        return torch.empty(nbytes, dtype=torch.uint8, device=self.device)
+
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool) -> Array:
+        nbytes = dtype.itemsize
+        for n in shape:
+            nbytes *= n
+        return memory[offset : offset + nbytes].view(self.dtype(dtype)).view(shape)
+
+    def dtype(self, dtype: Any) -> Any:
+        return getattr(torch, str(dtype))
+
+    def address(self, array: Array) -> int:
+        return int(array.data_ptr())
+
+    def constant(self, value: Any, dtype: Any) -> Array:
+        return torch.tensor(value, dtype=self.dtype(dtype), device=self.device)
+
+    def settle(self, name: str, number: str) -> str:
+        return f"{name}.fill_({number})"
+
+    def call(self, node: Node, program: Program) -> list[str]:
+        out = program.name(node)
+        if node.op in _TENSORS:
+            return [self._pointwise(node, out, program)]
+        names = [program.name(i) for i in node.operands]
+        if node.op in _REDUCE:
+            return [f"reduce_{node.op}({names[0]}, {node.attr('axes')}, {node.attr('keepdims')}, out={out})"]
+        if node.op == "matmul":
+            return [f"matmul({names[0]}, {names[1]}, out={out})"]
+        if node.op in ("gather", "take"):
+            axis = node.attr("axis") if node.op == "take" else 0
+            return [f"index_select({names[0]}, {axis}, {names[1]}, out={out})"]
+        if node.op == "astype":
+            return [f"copy({out}, {names[0]})"]
+        if node.op == "hstack":
+            return [f"cat(({', '.join(names)},), 1, out={out})"]
+        if node.op in ("join", "concat"):
+            return [f"cat(({', '.join(f'{name}.reshape(-1)' for name in names)},), out={out})"]
+        raise NotTraceableError(f"{node.op} is not replayed.")
+
+    def _pointwise(self, node: Node, out: str, program: Program) -> str:
+        x, *rest = node.inputs
+        clamp = {"maximum": "clamp_min", "minimum": "clamp_max"}.get(node.op)
+        if clamp and not isinstance(rest[0], Node):
+            return f"{clamp}({program.name(x)}, {rest[0]!r}, out={out})"
+        dtype = node.dtype if node.op == "where" else next(i.dtype for i in node.operands if not i.weak)
+        names = []
+        for k, i in enumerate(node.inputs):
+            number = k == 1 and node.op in _NUMBER_SECOND and not (isinstance(i, Node) and not i.weak)
+            names.append((f"n{i.index}" if isinstance(i, Node) else repr(i)) if number else program.operand(i, dtype))
+        return f"{node.op}({', '.join(names)}, out={out})"

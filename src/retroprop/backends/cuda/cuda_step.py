@@ -1,0 +1,303 @@
+"""A step on the GPU: recorded, laid out as launches, and replayed as a graph once that was seen to do the same."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+
+from retroprop.backends.cuda.kernels.operands import STRIDE
+from retroprop.backends.cuda.kernels.philox import drawn_of, form_with_masks, recorded_form, stream_of
+from retroprop.backends.cuda.launch_program import LaunchProgram, given_nodes, planned, planned_in_bfloat16
+from retroprop.backends.cuda.products.cublaslt import CublasLtError
+from retroprop.backends.cuda.runtime import Launch, Runtime
+from retroprop.backends.cuda.step_memory import StepMemory
+from retroprop.backends.cuda.trial import NoWayError, Trial
+from retroprop.backends.masks import Masks
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record import tree
+from retroprop.backends.record.graph import Node, NotTraceableError
+from retroprop.backends.replay.captured_step import plan_of
+from retroprop.functions.types import Array
+
+log = logging.getLogger("retroprop")
+UNROLLED = 8  # steps in one graph, where a run has twice as many
+
+
+class CudaStep:
+    """One training's step on a GPU, called one by one, or `run` many at a time.
+
+    Parameters
+    ----------
+    step : callable
+        As `Backend.capture` takes it.
+    otherwise : callable
+        Does the same for a step that is not to be launched this way.
+    donate : tuple of int
+        The arguments whose memory the results may take.
+    runtime : Runtime
+        The device.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether `Masks` may be given in place of arrays: the device draws them.
+    """
+
+    draws = True
+
+    def __init__(
+        self, step: Callable[..., Any], otherwise: Callable[..., Any], donate: tuple[int, ...], runtime: Runtime
+    ) -> None:
+        self._step, self._otherwise, self._donate, self._runtime = step, otherwise, donate, runtime
+        self._memory = StepMemory(runtime)
+        self._programs: dict[Any, Replay] = {}
+        self._refused: set[Any] = set()
+        self._last: Replay | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        replay = self._replay(arguments)
+        if replay is None:
+            return self._otherwise(*(given.drawn() if isinstance(given, Masks) else given for given in arguments))
+        replay.take(arguments)
+        masks = next((given for given in arguments if isinstance(given, Masks)), None)
+        replay.begin([replay.numbers_of(arguments)], replay.rows_of(arguments), masks)
+        replay.steps(1)
+        return replay.program.results()
+
+    def run(
+        self,
+        parameters: Any,
+        state: Any,
+        hypers: Sequence[tuple[float, ...]],
+        data: Any,
+        rows: Array,
+        masks: Masks | None = None,
+    ) -> tuple[Any, Any, Array] | None:
+        """Do a step for each of `hypers`, with a row of `rows` each; see `Backend.capture`."""
+        first = (parameters, state, hypers[0], data, rows[0], masks)
+        replay = self._replay(first)
+        if replay is None or replay.program.costs is None:
+            return None
+        replay.take(first)
+        costs = replay.room_for_costs(len(hypers))
+        numbers = [replay.numbers_of((parameters, state, hyper, data, rows[0], masks)) for hyper in hypers]
+        most = replay.program.steps
+        for at in range(0, len(hypers), most):
+            many = min(most, len(hypers) - at)
+            replay.begin(numbers[at : at + many], rows[at : at + many], masks and masks.after(at))
+            replay.steps(many)
+            self._runtime.copy(costs[at : at + many], replay.program.costs[:many])()
+        parameters, state = replay.program.results()[:2]
+        return parameters, state, costs
+
+    def _replay(self, arguments: tuple[Any, ...]) -> "Replay | None":
+        """Return the replay for arguments of this form, None where there is none."""
+        if self._last is not None and self._last.fits(arguments):
+            return self._last
+        form = tuple(map(form_with_masks, arguments))
+        if form not in self._programs and form not in self._refused:
+            self._make(form, arguments)
+        self._last = self._programs.get(form)
+        return self._last
+
+    def _make(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
+        self._refused.add(form)
+        try:
+            self._programs[form] = self._rounded(form, arguments) or self._planned(planned, form, arguments)
+        except NotTraceableError as error:
+            log.info("a step is not recorded for the GPU: %s", error)
+        except Exception as error:
+            # A compiler, a driver or a library that is not as expected: slower is better than not at all.
+            log.warning("a step is not recorded for the GPU: %s: %s", type(error).__name__, error)
+
+    def _planned(self, how: Callable[..., Plan], form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
+        plan = plan_of(self._step, recorded_form(form), self._donate, how)
+        return Replay(plan, form, arguments, self._runtime, self._memory)
+
+    def _rounded(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay | None":
+        """Return the replay with operands in bfloat16, None where that is not asked for or is not to be had."""
+        if not self._runtime.rounds:
+            return None
+        try:
+            return self._planned(planned_in_bfloat16, form, arguments)
+        except CublasLtError as error:
+            log.warning("products round float32 by themselves: in bfloat16, %s", error)
+            self._runtime.rounds = False  # so that it is asked, and said, once
+            return None
+
+
+class Replay:
+    """A program for arguments of one form, the arrays it reads, and its graphs."""
+
+    def __init__(
+        self, plan: Plan, form: tuple[Any, ...], arguments: tuple[Any, ...], runtime: Runtime, memory: StepMemory
+    ) -> None:
+        self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
+        self._seen: list[Any] = [None] * len(form)
+        self._drawn = drawn_of(form, plan.recording.arguments)
+        masked = {} if self._drawn is None else self._drawn.layers
+        self._wanted = {i: node for i, node in given_nodes(plan).items() if i not in masked}
+        self._recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
+        self._numbers = {i: nodes for i, nodes in enumerate(self._recorded) if any(map(_is_number, nodes))}
+        self._reading = [  # the arguments with arrays that are read where they are
+            i
+            for i, nodes in enumerate(self._recorded)
+            if any(isinstance(node, Node) and node.index in self._wanted for node in nodes)
+        ]
+        self._copied: dict[int, Array] = {}  # by index of the node: where an argument that changes is copied to
+        self._given: dict[int, Array] = {}
+        self._graphs: dict[int, Launch] = {}
+        self._captures, self._forked = runtime.graphs, False
+        self._bind(arguments)
+
+    def fits(self, arguments: tuple[Any, ...]) -> bool:
+        """Return whether arguments have the form of this replay; it looks closely only at what is not known."""
+        if len(arguments) != len(self._form):
+            return False
+        return all(
+            argument is self.program.kept.get(i, self._seen[i]) or form_with_masks(argument) == self._form[i]
+            for i, argument in enumerate(arguments)
+        )
+
+    # Arguments ----------------------------------------------------------------------------------------------------
+
+    def _bind(self, arguments: tuple[Any, ...]) -> None:
+        """Make the program, reading the arrays of the arguments where they are."""
+        for index, array in self._arrays(arguments, self._reading):
+            known = self._given.get(index)
+            if index not in self._copied and known is None and _lies_in_one_piece(array):
+                self._given[index] = array
+            elif index not in self._copied and (known is None or self._moved(known, array)):
+                # Another place at each call: from now on it is copied to one that stays.
+                node = self._wanted[index]
+                self._copied[index] = self._memory.own(f"argument {index}", node.shape, node.dtype)
+                self._given[index] = self._copied[index]
+        self.program = LaunchProgram(self._plan, self._runtime, self._memory, self._given, drawn=self._drawn)
+        self._graphs = {}
+
+    def take(self, arguments: tuple[Any, ...]) -> None:
+        """Copy in what the last step did not leave, and see that the rest is where it was."""
+        for i, kept in self.program.kept.items():
+            if arguments[i] is not kept:
+                for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
+                    self._runtime.copy(target, source)()
+        others = [i for i in self._reading if arguments[i] is not self._seen[i]]
+        moved = any(
+            index not in self._copied and self._moved(self._given[index], array)
+            for index, array in self._arrays(arguments, others)
+        )
+        if moved:
+            self._bind(arguments)
+        if self._copied:
+            for index, array in self._arrays(arguments, self._reading):
+                if index in self._copied:
+                    self._runtime.copy(self._copied[index], array)()
+        self._seen = list(arguments)
+
+    def _arrays(self, arguments: tuple[Any, ...], numbers: Sequence[int]) -> list[tuple[int, Array]]:
+        """Return the arrays of some arguments that are read where they are, each with the index of its node."""
+        return [
+            (node.index, array)
+            for i in numbers
+            for node, array in zip(self._recorded[i], tree.leaves(arguments[i]), strict=True)
+            if isinstance(node, Node) and node.index in self._wanted
+        ]
+
+    def _moved(self, known: Array, array: Array) -> bool:
+        same = known.strides == array.strides and self._runtime.address(known) == self._runtime.address(array)
+        return not same
+
+    def numbers_of(self, arguments: tuple[Any, ...]) -> list[float]:
+        """Return the numbers of a step as a row of the program's table."""
+        values: dict[int, float] = {}
+        for i, nodes in self._numbers.items():
+            for node, value in zip(nodes, tree.leaves(arguments[i]), strict=True):
+                if _is_number(node):
+                    values[node.index] = float(value)
+        return self.program.row_of(values)
+
+    def rows_of(self, arguments: tuple[Any, ...]) -> Array | None:
+        """Return the rows that are gathered, as a matrix of one row; None where all are taken."""
+        rows = self.program.rows
+        for recorded, argument in zip(self._plan.recording.arguments, arguments, strict=True):
+            if rows is not None and recorded is rows:
+                return argument[None, :]
+        return None
+
+    # Steps --------------------------------------------------------------------------------------------------------
+
+    def begin(self, numbers: list[list[float]], rows: Array | None, masks: Masks | None) -> None:
+        """Write down what the next steps differ in."""
+        program, copy, constant = self.program, self._runtime.copy, self._runtime.constant
+        if program.numbers:
+            table = numpy.zeros((len(numbers), STRIDE))
+            table[:, : len(program.numbers)] = numbers
+            copy(program.table[: len(numbers)], constant(table, table.dtype))()
+        if rows is not None:
+            copy(program.order[: rows.shape[0]], rows)()
+        if masks is not None:
+            stream = stream_of(masks.stream.key, masks.step)
+            copy(program.stream, constant(stream, stream.dtype))()
+        copy(program.tick, self._memory.zero())()
+
+    def steps(self, many: int) -> None:
+        """Do so many steps."""
+        if self._captures and 1 not in self._graphs:
+            self._try()
+            many -= 1
+        if self._captures and many >= 2 * UNROLLED and UNROLLED not in self._graphs:
+            self._capture(UNROLLED)
+        for size in sorted(self._graphs, reverse=True) if self._captures else ():
+            while many >= size:
+                self._graphs[size]()
+                many -= size
+        for _ in range(many):
+            self.program.run()
+
+    def _capture(self, steps: int) -> None:
+        def launches() -> None:
+            for _ in range(steps):
+                self.program.run(forked=self._forked)
+
+        try:
+            self._graphs[steps] = self._runtime.captured(launches)
+        except Exception as error:
+            self._refuse(f"{type(error).__name__}: {error}")
+
+    def _refuse(self, reason: str) -> None:
+        log.warning("steps are launched one by one, not as a graph: %s", reason)
+        self._captures, self._graphs = False, {}
+
+    def _try(self) -> None:
+        """Do one step, and find the fastest way to do so that does what the launches of the plan do, as a graph."""
+        trial = Trial(self.program, self._runtime)
+        try:
+            (self.program, self._forked), self._graphs[1] = trial.found()
+        except (MemoryError, NoWayError) as error:
+            short = "there is no memory for a copy to try it on: " if isinstance(error, MemoryError) else ""
+            self._refuse(f"{short}{error}")
+            trial.settle()
+        except BaseException:
+            trial.undo()  # whoever ends a training here gets the parameters of a step, and not of what was tried
+            raise
+
+    def room_for_costs(self, many: int) -> Array:
+        """Return an array for the costs of a run."""
+        assert self.program.costs is not None
+        dtype = numpy.dtype(str(self.program.costs.dtype))
+        return self._runtime.array(self._runtime.empty(many * dtype.itemsize), 0, (many,), dtype)
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, Node) and leaf.op == "number"
+
+
+def _lies_in_one_piece(array: Array) -> bool:
+    """Return whether an array lies row by row without gaps."""
+    step = int(array.dtype.itemsize)
+    for n, stride in zip(reversed(array.shape), reversed(array.strides), strict=True):
+        if n > 1 and stride != step:
+            return False
+        step *= n
+    return True

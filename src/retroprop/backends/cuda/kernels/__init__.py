@@ -1,0 +1,1 @@
+"""Generated CUDA kernels: fused loops, gathered rows, dropout masks."""

@@ -1,0 +1,139 @@
+"""Kernels that are no formula: rows gathered, the tick of a run, numbers copied."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from retroprop.backends.cuda.kernels.expressions import TYPES
+from retroprop.backends.cuda.kernels.geometry import THREADS
+
+# Bytes a thread moves with one load: the type that has them.
+UNITS = {16: "int4", 8: "int2", 4: "int", 2: "short", 1: "char"}
+PACK = 4  # numbers a thread casts with one load, where rows allow it
+
+
+class Part(NamedTuple):
+    """An array whose rows are gathered.
+
+    Attributes
+    ----------
+    words : int
+        The loads of a row, or of all numbers.
+    source, target : str
+        What is loaded and what is written, as C calls it.
+    pack : int
+        Numbers of a load.
+    cast : str
+        What makes the one of the other, as C calls it; empty where rows are moved as they are.
+    whole : bool
+        Whether all numbers are taken, in their order, and not rows.
+    """
+
+    words: int
+    source: str
+    target: str
+    pack: int = 1
+    cast: str = ""
+    whole: bool = False
+
+    def loads(self, rows: int) -> int:
+        """Return how many loads there are."""
+        return self.words if self.whole else rows * self.words
+
+
+def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
+    """Return an array whose rows are moved as they are, with the widest loads that rows and addresses allow."""
+    unit = next(unit for unit in UNITS if all(n % unit == 0 for n in (row_bytes, *addresses)))
+    return Part(row_bytes // unit, UNITS[unit], UNITS[unit])
+
+
+def cast(n: int, source: Any, target: Any, addresses: tuple[int, int], function: str = "") -> Part:
+    """Return an array whose rows of `n` numbers are cast on the way, from one dtype to another, or by a function."""
+    aligned = all(at % (PACK * dtype.itemsize) == 0 for at, dtype in zip(addresses, (source, target), strict=True))
+    pack = PACK if n % PACK == 0 and aligned else 1
+    made = TYPES[target.name]
+    return Part(n // pack, TYPES[source.name], made, pack, function or made)
+
+
+def gather_source(rows: int, parts: Sequence[Part]) -> str:
+    """Return a kernel that gathers rows of several arrays at once, the block's y says of which.
+
+    Its arguments are the order (long long *), the tick (long long *), then for each part its source and target. In step
+    `tick` it takes the rows order[tick · rows], order[tick · rows + 1], ...
+
+    Parameters
+    ----------
+    rows : int
+        How many rows a step has.
+    parts : sequence of Part
+        The arrays.
+    """
+    arguments = ["const long long *order", "const long long *tick"]
+    cases = []
+    for number, part in enumerate(parts):
+        arguments += [f"const {part.source} *s{number}", f"{part.target} *d{number}"]
+        at = "k" if part.whole else f"rows[k / {part.words}] * {part.words} + k % {part.words}"
+        cases.append(
+            f"  if (blockIdx.y == {number})\n"
+            f"    for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {part.loads(rows)}LL; "
+            f"k += gridDim.x * {THREADS}LL) {{\n"
+            f"      const long long at = {at};\n"
+            f"{_moved(number, part)}    }}\n"
+        )
+    return (
+        f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(arguments)}) {{\n'
+        f"  const long long *rows = order + *tick * {rows}LL;\n{''.join(cases)}}}\n"
+    )
+
+
+def _moved(number: int, part: Part) -> str:
+    if not part.cast:
+        return f"      d{number}[k] = s{number}[at];\n"
+    wide, pack = str(part.pack > 1).lower(), part.pack
+    return (
+        f"      {part.source} q[{pack}]; {part.target} w[{pack}];\n"
+        f"      load<{wide}>(q, s{number} + at * {pack}, 1, {pack});\n"
+        f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.cast}(q[v]);\n"
+        f"      store<{wide}>(d{number} + k * {pack}, 1, w, {pack});\n"
+    )
+
+
+def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
+    """Return how many blocks side by side gather rows."""
+    words = max((part.loads(rows) for part in parts), default=1)
+    return max(min(-(-words // THREADS), 1056), 1)
+
+
+def advance_source(ctype: str) -> str:
+    """Return the kernel that ends a step: it writes the step's cost down and goes on to the next."""
+    return (
+        f'extern "C" __global__ void retroprop_kernel({ctype} *costs, const {ctype} *cost, long long *tick) {{\n'
+        "  costs[*tick] = *cost;\n  *tick += 1;\n}\n"
+    )
+
+
+def factors_source(ctype: str, row: str) -> str:
+    """Return the kernel that makes alpha and beta of a step's products: −η and 1.
+
+    Parameters
+    ----------
+    ctype : str
+        Of the factors.
+    row : str
+        Where η stands in the table, as an expression of `tick`.
+    """
+    given = f"{ctype} *factors, const double *table, const long long *tick"
+    return (
+        f'extern "C" __global__ void retroprop_kernel({given}) {{\n'
+        f"  factors[0] = -{ctype}(table[{row}]);\n  factors[1] = 1;\n}}\n"
+    )
+
+
+def descent_source(ctype: str, size: int, row: str) -> str:
+    """Return the kernel that takes `size` numbers down their gradients; `row` is as for `factors_source`."""
+    given = f"{ctype} *theta, const {ctype} *grad, const double *table, const long long *tick"
+    return (
+        f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({given}) {{\n'
+        f"  const {ctype} eta = {ctype}(table[{row}]);\n"
+        f"  for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {size}LL; k += gridDim.x * {THREADS}LL)\n"
+        "    theta[k] = theta[k] - eta * grad[k];\n}\n"  # θ ← θ − η g
+    )

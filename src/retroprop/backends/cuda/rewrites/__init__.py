@@ -1,0 +1,1 @@
+"""Passes over a plan that put more into its matrix products."""

@@ -1,0 +1,126 @@
+"""Operands of products rounded to bfloat16, once each: a pass over a recording, before it is planned.
+
+bfloat16 is no dtype of the core. Its numbers lie in memory as the 16 bits they are, `uint16`, and only here, in the
+kernels that round and in products is it known what they mean. The nodes that round are like any other, so that the
+loop that makes a or δ makes its rounded form as well, and what nobody reads in float32 is not stored in it.
+"""
+
+from typing import Any
+
+from retroprop.backends.plan.fusion import base_of
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record import tree
+from retroprop.backends.record.graph import Graph, Node, reached
+from retroprop.backends.record.recorder import Recording
+from retroprop.functions.types import Array
+
+BITS = "uint16"  # what a number of bfloat16 is in memory
+ROUND, WIDEN = "bfloat16", "widened"  # the nodes that convert are called as the functions of the kernels are
+CONVERSIONS = (ROUND, WIDEN)
+
+
+def upper_half(numbers: Array) -> Array:
+    """Return NumPy's float32 cut off to bfloat16, as its bits: exact where a number has no more digits than that."""
+    return (numbers.view("uint32") >> 16).astype(BITS)
+
+
+def rounded(recording: Recording) -> Recording:
+    """Return a recording whose products of two matrices of float32 take their operands rounded to bfloat16.
+
+    Their results stay float32, and so does all else.
+    """
+    return _Rounding(recording).recording()
+
+
+def part_rounded(plan: Plan, node: Node) -> Node | None:
+    """Return a parameter as a part of all parameters rounded at once, None where the plan does not have those."""
+    leaf = base_of(node)
+    for flat in plan.wanted:
+        if flat.op == ROUND and flat.inputs[0].op == "join" and (part := _part(flat, flat.inputs[0], leaf)) is not None:
+            return part
+    return None
+
+
+def _part(flat: Node, join: Node, leaf: Node) -> Node | None:
+    """Return the part of a row of numbers that a leaf of a join takes there, None if it is none of its leaves."""
+    offset = 0
+    for other in join.operands:
+        if other is leaf:
+            return flat.graph.part(flat, offset, leaf.shape)
+        offset += other.size
+    return None
+
+
+class _Rounding:
+    """A second record in the making: of every node its own form, and where a product wants it that in bfloat16."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._old, self._graph = recording, Graph(recording.graph.namespace)
+        self._made: dict[int, Node] = {}
+        self._wanted = reached(tree.leaves(recording.results))
+        self._operands = {_source(x).index for node in self._wanted if _is_product(node) for x in node.operands}
+        # Parameters that are joined for their update are rounded in one loop, each a part of what that makes.
+        joins = [node for node in self._wanted if node.op == "join" and all(x.op == "input" for x in node.operands)]
+        self._joins = {leaf.index: join for join in joins for leaf in join.operands}
+
+    def recording(self) -> Recording:
+        """Return it."""
+        arguments = tree.mapped(self._old.arguments, self._anew)
+        for node in self._wanted:
+            self._anew(node)
+        results = tree.mapped(self._old.results, self._anew)
+        return Recording(self._graph, arguments, results, self._old.donated)
+
+    def _anew(self, node: Any) -> Any:
+        """Return a node's own form; anything else is what it is."""
+        if not isinstance(node, Node):
+            return node
+        if node.index not in self._made:
+            change = self._rounded if _is_product(node) else self._signed if self._is_sign(node) else self._anew
+            made = self._like(node, tuple(map(change, node.inputs)))
+            made.weak = node.weak
+            self._made[node.index] = made
+        return self._made[node.index]
+
+    def _like(self, node: Node, inputs: tuple[Any, ...], dtype: Any = None) -> Node:
+        return self._graph.node(node.op, inputs, node.shape, dtype or node.dtype, **dict(node.attrs))
+
+    def _rounded(self, node: Node) -> Node:
+        """Return a node in bfloat16: a view of it as the same view of what it is of."""
+        if node.op in _SEEN_THROUGH:
+            return self._like(node, (self._rounded(node.inputs[0]),), BITS)
+        if node.index not in self._joins:
+            return self._graph.node(ROUND, (self._anew(node),), node.shape, BITS)
+        join = self._anew(self._joins[node.index])
+        part = _part(self._graph.node(ROUND, (join,), join.shape, BITS), join, self._anew(node))
+        assert part is not None
+        return part
+
+    def _is_sign(self, node: Node) -> bool:
+        """Return whether it is [a > 0] of an a that is rounded anyway.
+
+        It is told from the rounded a then, so that a itself need not be kept for the way back. Rounding keeps the
+        sign, but of numbers below 2^-134, which it makes 0.
+        """
+        if node.op != "greater" or not isinstance(node.inputs[0], Node) or isinstance(node.inputs[1], Node):
+            return False
+        return node.inputs[0].index in self._operands and bool(node.inputs[1] == 0)
+
+    def _signed(self, value: Any) -> Any:
+        if not isinstance(value, Node):
+            return value
+        return self._graph.node(WIDEN, (self._rounded(value),), value.shape, value.dtype)
+
+
+_SEEN_THROUGH = ("transpose", "reshape")
+
+
+def _source(node: Node) -> Node:
+    """Return what is rounded where a product reads a node."""
+    while node.op in _SEEN_THROUGH:
+        node = node.inputs[0]
+    return node
+
+
+def _is_product(node: Node) -> bool:
+    return node.op == "matmul" and node.ndim == 2 and all(x.dtype.name == "float32" for x in node.operands)

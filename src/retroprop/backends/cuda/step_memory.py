@@ -1,0 +1,69 @@
+"""The memory of one training on the device: parameters and state, a block for a step, and what its kernels need."""
+
+from math import prod
+from typing import Any
+
+import numpy
+
+from retroprop.backends.cuda.runtime import Runtime
+from retroprop.functions.types import Array
+
+
+class StepMemory:
+    """Stretches of memory by name, each made when it is first asked for; the programs of a training share them.
+
+    Attributes
+    ----------
+    trees : dict
+        For an argument that stays, by number, its arrays in the form of the argument.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._block: Array = runtime.empty(0)
+        self._named: dict[tuple[str, int], Array] = {}
+        self._counters: dict[int, Array] = {}
+        self._zero: Array | None = None
+        self.trees: dict[int, Any] = {}
+
+    def block(self, nbytes: int) -> Array:
+        """Return a block of at least so many bytes, the same for every batch size that fits into it."""
+        if self._block.shape[0] < nbytes:
+            self._block = self._runtime.empty(nbytes)
+        return self._block
+
+    def bytes(self, name: str, nbytes: int) -> Array:
+        """Return the memory of that name and size."""
+        key = name, nbytes
+        if key not in self._named:
+            self._named[key] = self._runtime.empty(nbytes)
+        return self._named[key]
+
+    def own(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an array of that name, shape and dtype."""
+        dtype = numpy.dtype(dtype)
+        memory = self.bytes(f"{name} {dtype} {shape}", max(prod(shape), 1) * dtype.itemsize)
+        return self._runtime.array(memory, 0, shape, dtype)
+
+    def parts(self, size: int) -> Array:
+        """Return room for what the blocks of a kernel leave; one kernel follows another, so they share it."""
+        return self.own("parts", (_rounded(size),), "float64")
+
+    def counters(self, size: int) -> Array:
+        """Return counters that are 0 whenever a kernel begins: its last block sets them back."""
+        size = _rounded(size)
+        if size not in self._counters:
+            self._counters[size] = self.own("counters", (size,), "uint32")
+            self._runtime.clear(self._counters[size])
+        return self._counters[size]
+
+    def zero(self) -> Array:
+        """Return the number 0, to be copied from."""
+        if self._zero is None:
+            self._zero = self._runtime.constant(0, numpy.dtype("int64"))
+        return self._zero
+
+
+def _rounded(size: int) -> int:
+    """Return the next power of two, so that kernels of about one size share."""
+    return int(1 << max(size - 1, 0).bit_length())

@@ -1,0 +1,214 @@
+"""A recorded step of PyTorch on an NVIDIA GPU as one CUDA graph, once that was seen to do the same.
+
+The memory of the step is there already. What changes from step to step, rows and numbers, is copied to where the graph
+reads it: numbers are arrays without axes on the device, for the step that is launched by itself, too.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from retroprop.backends.record import tree
+from retroprop.backends.record.recorder import form_of
+from retroprop.functions.types import Array
+
+log = logging.getLogger("retroprop")
+EAGER = 2  # steps of a form, before it is known which arguments stay where they are
+
+
+def captured(work: Callable[[], Any], device: Any) -> tuple[Callable[[], None], Any]:
+    """Return what replays the work as a CUDA graph, and the results, whose memory each replay writes to."""
+    graph = torch.cuda.CUDAGraph()
+    here = torch.cuda.current_stream(device)
+    try:
+        with torch.cuda.device(device), torch.cuda.graph(graph):
+            results = work()
+    except BaseException:
+        # Where the end of a capture is what fails, PyTorch leaves the thread on the stream of the capture.
+        torch.cuda.set_stream(here)
+        raise
+
+    def replay() -> None:
+        with torch.cuda.device(device):
+            graph.replay()
+
+    return replay, results
+
+
+class GraphedStep:
+    """One training's step as a graph for each form of its arguments.
+
+    Parameters
+    ----------
+    step : callable
+        The recorded step: what it reads and writes stays where it is from call to call.
+    donate : tuple of int
+        The arguments that come back in the place of the results.
+    device : torch.device
+        Where numbers go.
+    capture : callable
+        As `captured`.
+    """
+
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        donate: tuple[int, ...],
+        device: Any,
+        capture: Callable[[Callable[[], Any], Any], tuple[Callable[[], None], Any]] = captured,
+    ) -> None:
+        self._step, self._donate, self._device, self._capture = step, donate, device, capture
+        self._inputs: dict[Any, Inputs] = {}
+        self._replays: dict[Any, tuple[Callable[[], None], Any]] = {}
+        self._captures = True
+        self._seen: tuple[Any, ...] = ()
+        self._form: tuple[Any, ...] = ()
+
+    def __call__(self, *arguments: Any) -> Any:
+        form = self._form_of(arguments)
+        if form not in self._inputs:
+            self._inputs[form] = Inputs(self._donate, self._device)
+        inputs = self._inputs[form]
+        stays = inputs.take(arguments)
+        if inputs.moved:
+            self._replays.pop(form, None)
+        if not stays or not self._captures:
+            return self._step(*inputs.given)
+        if form not in self._replays:
+            return self._try(form, inputs)
+        replay, results = self._replays[form]
+        replay()
+        return self._handed(results, inputs)
+
+    def _form_of(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the form of the arguments; what was seen at the last call is not looked at again."""
+        known = self._seen if len(self._seen) == len(arguments) else (self,) * len(arguments)
+        self._form = tuple(
+            self._form[i] if argument is known[i] else form_of((argument,))[0] for i, argument in enumerate(arguments)
+        )
+        self._seen = arguments
+        return self._form
+
+    def _try(self, form: Any, inputs: "Inputs") -> Any:
+        """Do one step, capture it, do it again from the same state, and see that all is the same."""
+        state = [leaf for i in self._donate for leaf in tree.leaves(inputs.given[i])]
+        try:
+            before = [leaf.clone() for leaf in state]
+        except torch.OutOfMemoryError as error:
+            self._refuse(f"there is no memory for a copy to try it on: {error}")
+            return self._step(*inputs.given)
+        done = self._step(*inputs.given)
+        after: list[Array] = []
+        try:
+            after = [leaf.clone() for leaf in (*state, *_single(done))]
+            replay, results = self._capture(lambda: self._step(*inputs.given), self._device)
+            _restore(state, before)
+            replay()
+            same = all(map(_alike, (*state, *_single(results)), after))
+        except Exception as error:
+            same, results = False, done
+            self._refuse(f"{type(error).__name__}: {error}")
+        else:
+            self._replays[form] = replay, results
+            if not same:
+                self._refuse("a graph did not do what its launches do")
+        if not same:
+            if not after:
+                return done  # there was no memory for copies, and nothing ran since
+            _restore([*state, *_single(done)], after)
+            return done
+        return self._handed(results, inputs)
+
+    def _refuse(self, reason: str) -> None:
+        log.warning("steps are launched one by one, not as a graph: %s", reason)
+        self._captures, self._replays = False, {}
+
+    def _handed(self, results: Any, inputs: "Inputs") -> Any:
+        """Return results: what stays as it is, single numbers copied, as the next replay writes to their memory."""
+        stay = [inputs.given[i] for i in self._donate]
+        parts = [
+            part if any(part is one for one in stay) else tree.mapped(part, lambda x: x if x.ndim else x.clone())
+            for part in results
+        ]
+        return tuple(parts) if type(results) is tuple else type(results)(*parts)
+
+
+class Inputs:
+    """The arguments of a step as a graph reads them, for one form of them.
+
+    Attributes
+    ----------
+    given : tuple
+        The arguments of the last call, with arrays that stay in place of what changes.
+    moved : bool
+        Whether the last call had other arrays in the place of those that stayed, so that a graph reads the old ones.
+    """
+
+    def __init__(self, donate: tuple[int, ...], device: Any) -> None:
+        self._donate, self._device = donate, device
+        self._last: tuple[Any, ...] = ()
+        self._copies: dict[int, Any] = {}  # of what changes, by number of the argument
+        self._fixed: dict[int, Any] | None = None  # what does not, once that is known
+        self._calls, self.moved = 0, False
+        self.given: tuple[Any, ...] = ()
+
+    def take(self, arguments: tuple[Any, ...]) -> bool:
+        """Copy in what changes; return whether all else is known, and where it was."""
+        if not self._calls:
+            floats = [leaf.dtype for leaf in tree.leaves(arguments) if _is_array(leaf) and leaf.is_floating_point()]
+            for i, argument in enumerate(arguments):
+                if any(map(_is_number, tree.leaves(argument))):
+                    self._copies[i] = tree.mapped(argument, lambda leaf: self._copied(leaf, floats[0]))
+        self._calls += 1
+        fixed = self._fixed or {}
+        self.moved = any(arguments[i] is not argument for i, argument in fixed.items() if i not in self._donate)
+        if self.moved:  # as by the rows of a file that are read next: from the following call on these may stay
+            self._fixed, self._calls = None, EAGER
+        stay = self._calls > EAGER and all(arguments[i] is self._last[i] for i in self._donate)
+        if self._fixed is None and stay:
+            for i, argument in enumerate(arguments):
+                if argument is not self._last[i] and i not in self._copies:
+                    self._copies[i] = tree.mapped(argument, lambda leaf: self._copied(leaf, None))
+            self._fixed = {i: argument for i, argument in enumerate(arguments) if i not in self._copies}
+        for i, copies in self._copies.items():
+            for copy, leaf in zip(tree.leaves(copies), tree.leaves(arguments[i]), strict=True):
+                if _is_number(leaf):
+                    copy.fill_(leaf)
+                elif _is_array(leaf):
+                    copy.copy_(leaf)
+        self._last = arguments
+        self.given = tuple(self._copies.get(i, argument) for i, argument in enumerate(arguments))
+        return self._fixed is not None and all(arguments[i] is argument for i, argument in self._fixed.items())
+
+    def _copied(self, leaf: Any, dtype: Any) -> Any:
+        if _is_number(leaf):
+            return torch.empty((), dtype=dtype, device=self._device)
+        return leaf.clone() if _is_array(leaf) else leaf
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, torch.Tensor)
+
+
+def _single(results: Any) -> list[Array]:
+    """Return the results without axes."""
+    return [leaf for leaf in tree.leaves(results) if not leaf.ndim]
+
+
+def _restore(state: list[Array], values: list[Array]) -> None:
+    for array, value in zip(state, values, strict=True):
+        array.copy_(value)
+
+
+def _alike(array: Array, other: Array) -> bool:
+    """Return whether two arrays are the same to the tolerance of their dtype."""
+    finite = other[torch.isfinite(other)].abs()
+    scale = float(finite.max()) if finite.numel() else 0.0
+    tolerance = 4.0 * torch.finfo(other.dtype).eps ** 0.5
+    return bool(torch.allclose(array, other, rtol=0.0, atol=tolerance * scale, equal_nan=True))

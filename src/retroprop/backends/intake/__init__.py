@@ -1,0 +1,1 @@
+"""Data and parameters from a user: checked, cast and moved to a backend."""

@@ -1,0 +1,211 @@
+"""A batch as the core takes it: rows, targets and weights, checked against the network's shapes and loss."""
+
+from math import isinf
+from typing import Any, NamedTuple
+
+from retroprop.backends import host
+from retroprop.backends.backend import Backend
+from retroprop.backends.intake.arrays import holds, take_in
+from retroprop.backends.intake.mapped_file import NARROW, Mapped
+from retroprop.backends.registry import host_backend
+from retroprop.core.architecture import Architecture
+from retroprop.functions.types import Array
+
+INDEX_DTYPE = "int32"
+
+
+class Batch(NamedTuple):
+    """What a network is evaluated on.
+
+    Attributes
+    ----------
+    x : array (..., m, n_1), or Mapped
+        One observation a row.
+    y : array (..., m, n_L) or integer array (..., m)
+        Target rows, or class indices.
+    weight : array (..., m) or None
+        The weights of the observations.
+    """
+
+    x: Array
+    y: Array
+    weight: Array | None
+
+
+def take_inputs(
+    backend: Backend,
+    architecture: Architecture,
+    dtype: str,
+    x: Any,
+    *,
+    check: bool = False,
+    as_stored: bool = False,
+    name: str = "x",
+) -> Array:
+    """Return inputs of shape (..., m, n_1).
+
+    `as_stored` is for rows that are gathered at each step: it leaves a mapped file a `Mapped`, and whole numbers of a
+    `NARROW` dtype what they are; what is on the host lies row by row then.
+
+    Raises
+    ------
+    TypeError
+        For another library, device or kind of data.
+    ValueError
+        For a wrong shape, no rows, NaN or inf.
+    """
+    if as_stored and host.is_mapped(x):
+        x = Mapped(x, name=name, dtype=dtype)
+    else:
+        narrow = as_stored and str(getattr(x, "dtype", "")).rpartition(".")[2] in NARROW
+        x = take_in(backend, x, name=name, dtype=None if narrow else dtype, check=check, in_rows=as_stored)
+    n_in = architecture.layer_sizes[0]
+    if x.ndim < 2:
+        raise ValueError(
+            f"{name} must have two axes, one observation a row: shape (m, {n_in}); this has the shape "
+            f"{tuple(x.shape)}. For one observation write {name}[None, :]."
+        )
+    if x.shape[-1] != n_in:
+        raise ValueError(
+            f"{name} has {x.shape[-1]} columns and the network {n_in} inputs (layer_sizes[0]); its shape is "
+            f"{tuple(x.shape)}."
+        )
+    if x.shape[-2] == 0:
+        raise ValueError(f"{name} is empty: its shape is {tuple(x.shape)}.")
+    if isinstance(x, Mapped):
+        x.look_through()
+    return x
+
+
+def take_targets(
+    backend: Backend,
+    architecture: Architecture,
+    dtype: str,
+    y: Any,
+    rows: tuple[int, ...],
+    *,
+    check: bool = False,
+    name: str = "y",
+) -> Array:
+    """Return targets for inputs whose shape without the last axis is `rows`.
+
+    Raises
+    ------
+    TypeError
+        For another library, device or kind of data.
+    ValueError
+        For a wrong shape, NaN or inf, or values the loss has no meaning for.
+    """
+    if host.is_host(y):
+        # Looked at and cast on the host: labels may have a dtype that only NumPy has.
+        on_host = _targets_there(host_backend(), architecture, dtype, y, rows, check=True, name=name)
+        return backend.asarray(host.in_rows(on_host))
+    return _targets_there(backend, architecture, dtype, y, rows, check=check, name=name)
+
+
+def _targets_there(
+    backend: Backend,
+    architecture: Architecture,
+    dtype: str,
+    y: Any,
+    rows: tuple[int, ...],
+    *,
+    check: bool,
+    name: str,
+) -> Array:
+    """Return targets that live on `backend` already; see `take_targets`."""
+    loss, n_out = architecture.output.loss, architecture.layer_sizes[-1]
+    y = take_in(backend, y, name=name, dtype=None, check=check)
+    shape = tuple(y.shape)
+    if shape == rows and loss.takes_indices:
+        return _class_indices(backend, y, n_out, check=check, name=name)
+    if shape == rows and n_out == 1:
+        y = backend.xp.reshape(y, (*rows, 1))
+    elif shape != (*rows, n_out):
+        one_axis = f" or class indices of shape {rows}" if loss.takes_indices else ""
+        raise ValueError(
+            f"{name} must have the shape {(*rows, n_out)}{one_axis} for this x and {n_out} output(s) with the loss "
+            f"{loss.name!r}; it has the shape {shape}."
+        )
+    y = take_in(backend, y, name=name, dtype=dtype)
+    if check:
+        _check_range(backend, y, loss.name, loss.target_range, name=name)
+        if loss.takes_indices:
+            _check_probabilities(backend, y, name=name)
+    return y
+
+
+def take_weights(
+    backend: Backend,
+    dtype: str,
+    weight: Any,
+    rows: tuple[int, ...],
+    *,
+    check: bool = False,
+    name: str = "sample_weight",
+) -> Array | None:
+    """Return the weights of the observations, shape `rows`, or None.
+
+    Raises
+    ------
+    TypeError
+        For another library, device or kind of data.
+    ValueError
+        For a wrong shape, NaN or inf, negative weights, or weights that are all 0.
+    """
+    if weight is None:
+        return None
+    check = check or host.is_host(weight)
+    weight = take_in(backend, weight, name=name, dtype=dtype, check=check, in_rows=True)
+    if tuple(weight.shape) != rows:
+        raise ValueError(f"{name} must have one weight a row, shape {rows}; it has the shape {tuple(weight.shape)}.")
+    if check:
+        if not holds(backend, weight >= 0.0):
+            raise ValueError(f"{name} must be 0 or above; the least is {_least(backend, weight)}.")
+        if holds(backend, weight == 0.0):
+            raise ValueError(f"{name} is 0 for every row: no row would count.")
+        if not holds(backend, backend.xp.isfinite(backend.xp.sum(weight))):
+            raise ValueError(f"{name} must have a sum that {dtype} can hold; make all weights smaller alike.")
+    return weight
+
+
+def _class_indices(backend: Backend, y: Array, n_classes: int, *, check: bool, name: str) -> Array:
+    xp = backend.xp
+    if check and xp.isdtype(y.dtype, "real floating") and not holds(backend, y == xp.floor(y)):
+        raise ValueError(f"{name} must hold class indices, whole numbers in [0, {n_classes}), or rows of them.")
+    if not check and not xp.isdtype(y.dtype, ("integral", "bool")):
+        raise TypeError(f"{name} must hold class indices of an integer dtype, not {backend.dtype_name(y)}.")
+    if check and not (xp.isdtype(y.dtype, "bool") or (holds(backend, y >= 0) and holds(backend, y < n_classes))):
+        raise ValueError(
+            f"{name} must hold class indices in [0, {n_classes}), one for each of the network's {n_classes} "
+            f"outputs; these are from {_least(backend, y)} to {_largest(backend, y)}."
+        )
+    return backend.asarray(y, INDEX_DTYPE)
+
+
+def _check_range(backend: Backend, y: Array, loss: str, bounds: tuple[float, float], *, name: str) -> None:
+    low, high = bounds
+    if (isinf(low) or holds(backend, y >= low)) and (isinf(high) or holds(backend, y <= high)):
+        return
+    raise ValueError(
+        f"{name} must be in [{low:g}, {high:g}] for the loss {loss!r}; it is from {_least(backend, y)} to "
+        f"{_largest(backend, y)}."
+    )
+
+
+def _check_probabilities(backend: Backend, y: Array, *, name: str) -> None:
+    xp = backend.xp
+    off = xp.abs(xp.sum(y, axis=-1) - 1.0)
+    if not holds(backend, off <= 4.0 * float(xp.finfo(y.dtype).eps) ** 0.5):
+        raise ValueError(
+            f"the rows of {name} must sum to 1 for the loss 'cross_entropy' (one-hot, or probabilities); one is off "
+            f"by {_largest(backend, off)}."
+        )
+
+
+def _least(backend: Backend, array: Array) -> float:
+    return backend.to_numpy(backend.xp.min(array)).item()  # type: ignore[no-any-return]
+
+
+def _largest(backend: Backend, array: Array) -> float:
+    return backend.to_numpy(backend.xp.max(array)).item()  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Order, fusion and places in memory of a recorded step."""

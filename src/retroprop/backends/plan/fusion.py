@@ -1,0 +1,231 @@
+"""Which nodes one loop can do: the pointwise ones and the sums between two matrix products.
+
+A loop runs over a domain, the rows and columns of a matrix or a row of numbers. What it computes is one of
+
+* `full`: a number at every place of the domain,
+* `row`: a number a row, as the sum of a row and what is made of it,
+* `column`: a sum over the rows, there when the loop is done,
+* `before`, `after`: a single number, ready before the first row, or after the last.
+
+A row's numbers that need a sum of the same row come in a later stage: the row is walked once a stage.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import NamedTuple
+
+from retroprop.backends.record.graph import VIEWS, Graph, Node
+
+Shape = tuple[int, ...]
+SUMS = ("sum", "mean", "max", "min")
+
+
+class Loop(NamedTuple):
+    """Nodes computed by one loop.
+
+    Attributes
+    ----------
+    domain : tuple of int
+        (rows, columns), (numbers,) or () where only single numbers are computed.
+    nodes : tuple of Node
+        In an order in which they can be computed.
+    kinds : dict
+        What each is, by index: "full", "row", "column", "before" or "after".
+    stages : dict
+        In which walk over a row each is computed, by index.
+    """
+
+    domain: Shape
+    nodes: tuple[Node, ...]
+    kinds: dict[int, str]
+    stages: dict[int, int]
+
+
+def casts_data(node: Node) -> bool:
+    """Return whether a node casts what the step was given, or rows of it: whole numbers of the data."""
+    return node.op == "astype" and base_of(node.inputs[0]).op in ("input", "gather")
+
+
+def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
+    """Return what an operand of `shape` is in a pointwise result of shape `result`, None if nothing a loop knows."""
+    if shape == domain:
+        return "full" if result == domain else None
+    if all(n == 1 for n in shape):
+        return "before"
+    if len(domain) != 2:
+        return None
+    if result == domain:
+        return {(domain[0], 1): "row", (domain[1],): "column", (1, domain[1]): "column"}.get(shape)
+    return "row" if shape == result and shape in ((domain[0],), (domain[0], 1)) else None
+
+
+def _domain(nodes: Iterable[Node]) -> Shape:
+    shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
+    return max(shapes, key=lambda shape: (len(shape), _size(shape)))
+
+
+def _size(shape: Shape) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def loop_of(nodes: Iterable[Node]) -> Loop | None:
+    """Return the loop that computes the nodes, None if no single one can."""
+    nodes = sorted(nodes, key=lambda node: node.index)
+    domain = _domain(nodes)
+    if len(domain) > 2:
+        return None
+    kinds: dict[int, str] = {}
+    stages: dict[int, int] = {}
+    for node in nodes:
+        found = _place(node, domain, kinds, stages)
+        if found is None:
+            return None
+        kinds[node.index], stages[node.index] = found
+    return Loop(domain, tuple(nodes), kinds, stages)
+
+
+def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, int]) -> tuple[str, int] | None:
+    """Return kind and stage of a node, those before it given."""
+    sources = [(operand.shape, base_of(operand)) for operand in node.operands]
+    stage = max((stages.get(base.index, 0) for _, base in sources), default=0)
+    inside = {kinds[base.index] for _, base in sources if base.index in kinds}
+    if "column" in inside:
+        return None
+    if node.op in SUMS:
+        return _reduced(node, domain, kinds, stage)
+    if node.shape == domain:
+        kind = "full"
+    elif all(n == 1 for n in node.shape):
+        return None if {"full", "row"} & inside else ("after" if "after" in inside else "before", 0)
+    elif len(domain) == 2 and node.shape in ((domain[0],), (domain[0], 1)):
+        kind = "row"
+    else:
+        return None
+    for (shape, base), operand in zip(sources, node.operands, strict=True):
+        wanted = kind_of(shape, node.shape, domain)
+        viewed = base.index in kinds and not _is_as_it_lies(operand, whole=wanted != "full")
+        if wanted is None or viewed or kinds.get(base.index, wanted) != wanted:
+            return None
+    return kind, stage
+
+
+def _reduced(node: Node, domain: Shape, kinds: dict[int, str], stage: int) -> tuple[str, int] | None:
+    (x,), axes = node.operands, node.attr("axes")
+    if node.shape == domain or (x.op in VIEWS and base_of(x).index in kinds):
+        return None  # a number a row that has the form of the domain, or another look at what the loop makes
+    if x.shape == domain and kinds.get(x.index, "full") == "full":
+        if len(axes) == len(domain):
+            return "after", 0
+        return ("row", stage + 1) if axes == (1,) else ("column", 0)
+    if kinds.get(x.index) == "row" and len(axes) == x.ndim:
+        return "after", 0
+    return None
+
+
+def _is_as_it_lies(operand: Node, *, whole: bool) -> bool:
+    """Return whether what the same loop makes is met in the order it is made: itself, or reshaped if `whole`."""
+    while whole and operand.op == "reshape":
+        operand = operand.inputs[0]
+    return operand.op not in VIEWS
+
+
+def fuse(graph: Graph, wanted: Iterable[Node], after: dict[int, set[int]], can: Callable[[Node], bool],
+         fits: Callable[[Loop], bool]) -> list[Loop]:  # fmt: skip
+    """Return the loops that between them compute every node `can` says a loop may.
+
+    Parameters
+    ----------
+    graph : Graph
+        The record.
+    wanted : iterable of Node
+        What is needed of it, in the order of the record.
+    after : dict
+        For a node, by index, others that must be done before it without being its operands.
+    can : callable
+        Whether a node may be computed in a loop.
+    fits : callable
+        Whether a loop is one that is wanted.
+    """
+    wanted = [node for node in wanted if node.op not in VIEWS]
+    sources = {
+        node.index: {*(base_of(o).index for o in node.operands), *after.get(node.index, ())} - {node.index}
+        for node in wanted
+    }
+    n = len(graph.nodes)
+    before, behind = [0] * n, [0] * n  # every node's ancestors and descendants, as bits
+    for node in wanted:
+        for i in sources[node.index]:
+            before[node.index] |= before[i] | 1 << i
+    for node in reversed(wanted):
+        for i in sources[node.index]:
+            behind[i] |= behind[node.index] | 1 << node.index
+    group = {node.index: (1 << node.index) for node in wanted}
+    loops = {}
+    for node in wanted:
+        loop = loop_of([node]) if can(node) else None
+        if loop is not None and fits(loop):
+            loops[group[node.index]] = loop
+
+    def merge(i: int, j: int) -> None:
+        a, b = group[i], group[j]
+        if a == b or a not in loops or b not in loops:
+            return
+        both = a | b
+        if (behind[i] & before[j] | behind[j] & before[i]) & ~both:  # something else lies between them
+            return
+        loop = loop_of([*loops[a].nodes, *loops[b].nodes])
+        if loop is None or not fits(loop):
+            return
+        del loops[a], loops[b]
+        loops[both] = loop
+        ancestors, descendants = before[i] | before[j], behind[i] | behind[j]
+        for node in wanted:
+            k = node.index
+            if both >> k & 1:
+                group[k], before[k], behind[k] = both, ancestors | both, descendants | both
+            else:
+                if before[k] & both:
+                    before[k] |= ancestors | both
+                if behind[k] & both:
+                    behind[k] |= descendants | both
+
+    # What is made for one consumer goes to it: the last edges first. Then the loops over the same array.
+    for node in reversed(wanted):
+        for operand in reversed(node.operands):
+            if base_of(operand).index in group:
+                merge(base_of(operand).index, node.index)
+    readers: dict[int, list[int]] = {}
+    for node in wanted:
+        for operand in node.operands:
+            readers.setdefault(base_of(operand).index, []).append(node.index)
+    for some in readers.values():
+        for one, other in pairwise(some):
+            merge(one, other)
+    whole = (loop for loop in loops.values() if loop.domain)  # single numbers alone need no loop
+    return sorted(whole, key=lambda loop: loop.nodes[-1].index)
+
+
+def base_of(node: Node) -> Node:
+    """Return the node whose numbers a chain of views looks at."""
+    while node.op in VIEWS:
+        node = node.inputs[0]
+    return node
+
+
+def written_last(loop: Loop, operand: Node, node: Node) -> bool:
+    """Return whether a loop writes `node` at a place no earlier than it reads `operand` there."""
+    if loop.kinds[node.index] != "full" or operand.shape != loop.domain:
+        return False
+    readers = [n for n in loop.nodes if any(o.index == operand.index for o in n.operands)]
+    if len(loop.domain) == 1 and readers[-1].index > node.index:  # blocks are written as they are computed
+        return False
+    return all(_walk(loop, n) <= loop.stages[node.index] for n in readers)
+
+
+def _walk(loop: Loop, node: Node) -> int:
+    """Return in which walk over the row a node reads its operands."""
+    reduced = node.op in SUMS
+    return loop.stages[node.index] - 1 if reduced and loop.kinds[node.index] == "row" else loop.stages[node.index]
