@@ -19,21 +19,6 @@ def test_overrides_have_the_signature_of_the_plain_form(backend):
     assert own <= set(vars(Operations)), "a backend makes an operation faster, it adds none"
 
 
-def test_fuse_is_its_formula(backend, dtype):
-    rng = np.random.default_rng(0)
-    numbers = [rng.normal(size=(5, 4)) for _ in range(3)] + [rng.uniform(0.1, 1.0, (5, 4))]
-    for optimizer in (rp.optimizers.SGD(0.1, momentum=0.9), rp.optimizers.Adam(0.1), rp.optimizers.Lion(0.1)):
-        arrays = numbers[: 2 + optimizer.slots]
-        if optimizer.name == "adam":
-            arrays[3] = numbers[3]  # the second moment is above 0
-        hyper = optimizer.hyper(3, 0.1)
-        fused = backend.fuse(optimizer.formula, donate=(0, *range(2, 2 + optimizer.slots)))
-        given = [backend.asarray(array, dtype) for array in arrays]
-        expected = optimizer.formula(np, *(array.astype(dtype) for array in arrays), *hyper)
-        for one, other in zip(fused(*given, *hyper), expected, strict=True):
-            assert_close(one, other, backend=backend, dtype=dtype)
-
-
 def test_captured_step_is_the_step(backend):
     def step(operations, state, x):
         return (state[0] + backend.xp.sum(x * x), state[1] * 2.0), x + 1.0

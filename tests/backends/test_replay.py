@@ -15,9 +15,8 @@ from harness import Cube, Quartic, open_backend, tolerance
 
 import retroprop as rp
 from retroprop.backends.backend import Demands
-from retroprop.backends.cpu import numba_kernels
-from retroprop.backends.replay import captured_step as captured
-from retroprop.backends.replay.captured_step import Captured
+from retroprop.backends.cpu import numba_kernels, source_program
+from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.core.operations import Operations
 from retroprop.functions import outputs
 from retroprop.functions.activations import ACTIVATIONS
@@ -378,7 +377,7 @@ def test_the_block_holds_what_is_needed_at_once_and_no_more(on_numpy):
     # 9 activations, two deltas and, on NumPy alone, a mask of bytes and the same as numbers; a little for the cost
     most = gradients + (9 + 2 + (2 if on_numpy[0] == "numpy alone" else 0)) * one + one // 4 + 64 * 1024
     assert program.plan.nbytes <= most
-    kept = sum(memory.nbytes for memory in program.workspace._kept.values())
+    kept = sum(memory.nbytes for memory in program.workspace._named.values())
     assert kept <= 3 * gradients + 3 * 64
 
 
@@ -451,7 +450,7 @@ def test_two_steps_of_one_recording_share_no_memory(on_numpy):
     results = []
     for _ in range(2):
         step = steps.bind(net.backend, net.architecture, rule)
-        assert isinstance(step, Captured)
+        assert isinstance(step, ReplayedStep)
         state = rule.start(net.parameters, np.zeros_like)
         results.append(step(net.parameters, state, (0.001,), data_of(net, 8, "numbers"), None, None))
     for one, other in zip(results[0].parameters.leaves, results[1].parameters.leaves, strict=True):
@@ -463,8 +462,8 @@ def test_batches_of_two_sizes_take_turns_without_a_look_at_their_form(monkeypatc
     net = rp.Network([6, 8, 3], seed=0, backend=on_numpy[1])
     data, rule = data_of(net, 70, "numbers"), OPTIMIZERS["sgd"]
     step = steps.bind(net.backend, net.architecture, rule)
-    forms, plain = [], captured.form_of
-    monkeypatch.setattr(captured, "form_of", lambda arguments: forms.append(arguments) or plain(arguments))
+    forms, plain = [], source_program.form_of
+    monkeypatch.setattr(source_program, "form_of", lambda arguments: forms.append(arguments) or plain(arguments))
     parameters, state = net.to(net.backend).parameters, ()
     with net.backend.active():
         for _ in range(3):
@@ -481,7 +480,7 @@ def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
         return operations.xp.exp(x)
 
     def looped(work):
-        return type(backend.capture(step, demands=Demands(work=work))._library) is numba_kernels.NumbaLoops
+        return type(backend.capture(step, demands=Demands(work=work))._target) is numba_kernels.NumbaLoops
 
     assert [looped(work) for work in (0.4 * enough, 0.4 * enough, 0.4 * enough)] == [False, False, True]  # asked again
     assert looped(float("inf"))

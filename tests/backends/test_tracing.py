@@ -6,29 +6,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retroprop as rp
-from retroprop.backends.cpu.numba_kernels import looped
-from retroprop.backends.plan.leaf_layout import overwritten, replaces
-from retroprop.backends.plan.placement import ALIGNMENT, Need, place
-from retroprop.backends.record.graph import POINTWISE, NotTraceableError, number_dtype
+from retroprop.backends.cpu.numba_kernels import NumbaLoops
+from retroprop.backends.plan.leaves import _replaces, overwritten
+from retroprop.backends.plan.places import ALIGNMENT, Cell, settle
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.graph import NotTraceableError, number_dtype
 from retroprop.backends.record.recorder import form_of, record
 from retroprop.backends.record.symbols import Symbols
+from retroprop.backends.record.table import UFUNCS
+from retroprop.core.operations import Operations
 from retroprop.training import step as steps
 
 needs = st.builds(
-    lambda nbytes, first, length: Need(nbytes, first, first + length),
+    lambda nbytes, first, length: Cell(nbytes, first, first + length),
     st.integers(0, 2000), st.integers(0, 12), st.integers(0, 6),
 )  # fmt: skip
 
 
 @given(st.lists(needs, max_size=14))
 def test_arrays_needed_at_once_lie_apart(wanted):
-    offsets, size = place(wanted)
-    for i, (one, at) in enumerate(zip(wanted, offsets, strict=True)):
-        assert at % ALIGNMENT == 0
-        assert at + one.nbytes <= size
-        for other, there in list(zip(wanted, offsets, strict=True))[:i]:
+    size = settle(wanted)
+    for i, one in enumerate(wanted):
+        assert one.offset % ALIGNMENT == 0
+        assert one.offset + one.nbytes <= size
+        for other in wanted[:i]:
             at_once = one.first <= other.last and other.first <= one.last
-            assert not at_once or at + one.nbytes <= there or there + other.nbytes <= at
+            apart = one.offset + one.nbytes <= other.offset or other.offset + other.nbytes <= one.offset
+            assert not at_once or apart
     busiest = max(
         (sum(-(-max(n.nbytes, 1) // 64) * 64 for n in wanted if n.first <= t <= n.last) for t in range(20)), default=0
     )
@@ -36,24 +40,23 @@ def test_arrays_needed_at_once_lie_apart(wanted):
 
 
 def test_what_follows_one_another_shares_memory():
-    _, size = place([Need(640, t, t + 1) for t in range(0, 100, 2)])
-    assert size == 640
+    assert settle([Cell(640, t, t + 1) for t in range(0, 100, 2)]) == 640
 
 
-@pytest.mark.parametrize("op", sorted(POINTWISE))
+@pytest.mark.parametrize("op", sorted(UFUNCS))
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
 def test_dtypes_and_shapes_are_numpys(op, dtype):
-    xp, n = Symbols(), POINTWISE[op].nin
+    xp, n = Symbols(), UFUNCS[op].nin
     arrays = [np.ones((3, 4), dtype), np.ones(4, dtype)][:n]
     others = [(*arrays[:1], 2.0)] if n == 2 else []
     for operands in (arrays, *others):
         symbols = [
-            xp.graph.node("input", (), a.shape, a.dtype, n=i) if isinstance(a, np.ndarray) else a
+            xp.graph.given("input", a.shape, a.dtype, n=i) if isinstance(a, np.ndarray) else a
             for i, a in enumerate(operands)
         ]
         try:
             with np.errstate(all="ignore"):
-                expected = POINTWISE[op](*operands)
+                expected = UFUNCS[op](*operands)
         except TypeError:
             with pytest.raises(TypeError):
                 getattr(xp, op)(*symbols)
@@ -64,7 +67,7 @@ def test_dtypes_and_shapes_are_numpys(op, dtype):
 
 def test_equal_nodes_are_one_and_unequal_numbers_are_not():
     xp = Symbols()
-    x = xp.graph.node("input", (), (3,), "float32", n=0)
+    x = xp.graph.given("input", (3,), "float32", n=0)
     assert xp.exp(x) is xp.exp(x)
     assert xp.maximum(x, 0.0) is not xp.maximum(x, -0.0)
     assert x * 2 is not x * 2.0
@@ -77,7 +80,7 @@ def test_equal_nodes_are_one_and_unequal_numbers_are_not():
 
 @pytest.mark.parametrize("ask", [bool, float, int, iter, len, np.asarray, np.sin, lambda x: x + np.ones(3)])
 def test_a_symbol_has_no_numbers(ask):
-    x = Symbols().graph.node("input", (), (3,), "float32", n=0)
+    x = Symbols().graph.given("input", (3,), "float32", n=0)
     with pytest.raises(TypeError):
         ask(x)
 
@@ -85,12 +88,12 @@ def test_a_symbol_has_no_numbers(ask):
 def test_what_is_not_recorded_says_so():
     xp = Symbols()
     with pytest.raises(NotTraceableError, match="argsort is not recorded"):
-        xp.argsort(xp.graph.node("input", (), (3,), "float32", n=0))
+        xp.argsort(xp.graph.given("input", (3,), "float32", n=0))
 
 
 def test_only_matrices_side_by_side_are_joined():
     xp = Symbols()
-    x, row = (xp.graph.node("input", (), shape, "float32", number=k) for k, shape in enumerate([(3, 2), (3,)]))
+    x, row = (xp.graph.given("input", shape, "float32", number=k) for k, shape in enumerate([(3, 2), (3,)]))
     assert xp.concat([x, x], axis=-1).shape == xp.concat((x, x), axis=1).shape == (3, 4)
     for arrays, axis in (([x, x], 0), ([row, row], -1), ([x, xp.astype(x, "float64")], 1), ([x, x], None)):
         with pytest.raises(NotTraceableError, match="concat of other than"):
@@ -103,14 +106,15 @@ def test_a_training_step_is_five_loops_between_its_products():
     data = net.batch(np.ones((200, 64)), np.zeros(200, int))
     state = rule.start(net.parameters, np.zeros_like)
     arguments = (net.parameters, state, (0.1,), data, None, None)
-    plan = looped(record(steps._step(net.architecture, rule, None, None), form_of(arguments), (0, 1)))
+    step = steps._step(net.architecture, rule, None, None)
+    plan = Plan(record(step, Operations(np), form_of(arguments), (0, 1)), NumbaLoops.rules)
     calls = [one.node.op for one in plan.instructions if one.loop is None]
     assert calls == ["matmul", "matmul", "exp", "matmul", "matmul", "matmul"]
     # bias and relu; bias, maximum and shift; softmax, cost and δ; δ ∘ f′; the update. Sums of δ are in the loops.
     assert len(plan.instructions) - len(calls) == 5
     update = plan.instructions[-1].loop
     assert update.domain == (net.n_parameters,)
-    assert plan.kept == {0: 0, 1: 1}
+    assert plan.leaves.kept == {0: 0, 1: 1}
 
 
 def test_a_rule_that_looks_at_whole_arrays_is_not_joined():
@@ -154,20 +158,20 @@ def test_a_wide_theta_its_gradient_and_its_state_lie_column_by_column(options, m
 
 def test_a_part_that_is_no_leaf_replaces_nothing():
     xp = Symbols()
-    leaves = tuple(xp.graph.node("input", (), shape, "float32", number=k) for k, shape in enumerate([(2, 3), (4,)]))
+    leaves = tuple(xp.graph.given("input", shape, "float32", number=k) for k, shape in enumerate([(2, 3), (4,)]))
     old = xp.graph.join(leaves)
     new = xp.graph.overwrite(old * 2.0, old)
-    first, second = (xp.graph.part(new, offset, shape) for offset, shape in ((0, (2, 3)), (6, (4,))))
-    assert [replaces(first, leaves[0]), replaces(second, leaves[1])] == [True, True]
-    assert [replaces(second, leaves[0]), replaces(first, leaves[1])] == [False, False]
-    other = xp.graph.part(new, 0, (3, 2))
+    first, second = xp.graph.parts(new, [(2, 3), (4,)])
+    assert [_replaces(first, leaves[0]), _replaces(second, leaves[1])] == [True, True]
+    assert [_replaces(second, leaves[0]), _replaces(first, leaves[1])] == [False, False]
+    (other,) = xp.graph.parts(new, [(3, 2)])
     assert overwritten(other) is None
-    assert not all(map(replaces, [other, second], leaves))
+    assert not all(map(_replaces, [other, second], leaves))
 
 
 @pytest.mark.parametrize(("dtype", "number", "taken"), [
     ("int32", 0.5, "float64"), ("int32", 1, "int32"), ("float32", 0.5, "float32"), ("float64", 1, "float64"),
 ])  # fmt: skip
 def test_a_number_that_is_compared_keeps_its_fraction(dtype, number, taken):
-    x = Symbols().graph.node("input", (), (3,), dtype, number=0)
+    x = Symbols().graph.given("input", (3,), dtype, number=0)
     assert number_dtype(x > number, number) == taken

@@ -1,13 +1,12 @@
-"""What a backend is: an array library and one of its devices, and what the rest of retroprop asks of them."""
+"""The backend: an array library on one of its devices, with everything the rest of retroprop asks of it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from math import inf
 from typing import Any, ClassVar, NamedTuple
 
 from retroprop.backends import host
-from retroprop.backends.device_memory import DeviceMemory
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.backends.staging import Staging
 from retroprop.core.operations import Operations
 from retroprop.functions.names import flag
@@ -17,17 +16,17 @@ PRECISIONS = ("highest", "tf32", "bf16")
 
 
 class Demands(NamedTuple):
-    """What is asked of a captured step beside what it computes.
+    """Demands on a captured step beside its result.
 
     Attributes
     ----------
     precision : str
-        How exact products of float32 are, one of `Backend.precisions`.
+        The precision of products of float32, one of `Backend.precisions`.
     deterministic : bool
-        Whether the same numbers must give the same bits, at each run.
+        Whether the same numbers must give the same bits in each run.
     work : float
-        How many numbers all the calls to come will work on, roughly: a backend that would compile looks whether it is
-        worth it.
+        The number of elements all calls to come will compute, estimated: a backend that compiles decides by it whether
+        that is worth its time.
     """
 
     precision: str = "highest"
@@ -38,8 +37,24 @@ class Demands(NamedTuple):
 PLAIN = Demands()
 
 
+class DeviceMemory(NamedTuple):
+    """Bytes on a device that has memory of its own.
+
+    Attributes
+    ----------
+    free, total : int
+        The free bytes, with those the library holds and does not use; and all there are.
+    peak : int
+        The most that this process had of it at once.
+    """
+
+    free: int
+    total: int
+    peak: int
+
+
 class BackendUnavailableError(ImportError):
-    """A backend was asked for by name that this machine cannot give; the message says why and what to install."""
+    """A backend was asked for by name that this machine does not have; the message says why and what to install."""
 
 
 class Backend:
@@ -63,9 +78,10 @@ class Backend:
     device : object
         Where its arrays live, the library's own object.
     precisions : tuple of str
-        How exact the products of float32 can be made: "highest", and on some GPUs "tf32" and "bf16".
+        The precisions of products of float32: "highest", and on some GPUs "tf32" and "bf16".
     """
 
+    find: ClassVar[Callable[[str], "Backend"]]  # by name: the registry's `get_backend`, which a pickle refers to
     library: ClassVar[str] = ""
     precisions: ClassVar[tuple[str, ...]] = ("highest",)
 
@@ -74,7 +90,7 @@ class Backend:
         self.device = device
         self.name = name or self.library or xp.__name__
 
-    # What there is ------------------------------------------------------------------------------------------
+    # Opening ------------------------------------------------------------------------------------------
 
     @classmethod
     def open(cls, device: str | None) -> "Backend":
@@ -83,7 +99,7 @@ class Backend:
         Raises
         ------
         BackendUnavailableError
-            If the library or the device is not to be had.
+            If the library or the device is not available.
         """
         raise BackendUnavailableError(f"{cls.__name__} cannot be opened by name (asked for device {device!r}).")
 
@@ -102,11 +118,11 @@ class Backend:
         return str(self.device)
 
     def model(self) -> str:
-        """Return what the device is sold as, empty where it is the processor or the library does not tell."""
+        """Return the product name of the device, empty for a processor or where the library does not report it."""
         return ""
 
     def __str__(self) -> str:
-        """Return what `get_backend` makes this backend of."""
+        """Return the name by which `get_backend` finds this backend."""
         return f"{self.name}:{self.device_name()}" if self.device_name() else self.name
 
     def __repr__(self) -> str:
@@ -119,9 +135,7 @@ class Backend:
         return hash(str(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from retroprop.backends.registry import get_backend
-
-        return get_backend, (str(self),)
+        return type(self).find, (str(self),)
 
     # Arrays -------------------------------------------------------------------------------------------------
 
@@ -169,19 +183,19 @@ class Backend:
         return self.belongs(x) and bool(x.device == self.device)
 
     def synchronize(self) -> None:
-        """Wait until the device has done all it was given."""
+        """Wait until the device has finished all its work."""
 
     def active(self) -> AbstractContextManager[Any]:
         """Return a context for computing: the device is current, and the library neither warns nor records.
 
-        Overflow gives inf on every backend alike; training reads the cost and says so in its own words.
+        Overflow gives inf on every backend alike; training reads the cost and reports it.
         """
         return nullcontext()
 
     # Memory of its own ----------------------------------------------------------------------------------------
 
     def memory(self) -> DeviceMemory | None:
-        """Return what the device has, None where it is the host's or the library does not tell."""
+        """Return the memory of the device, None where it is the host's or the library does not report it."""
         return None
 
     def out_of_memory(self, error: Exception) -> bool:
@@ -193,41 +207,22 @@ class Backend:
         return int(name[-2:]) // 8
 
     def staging(self, shape: tuple[int, int], dtype: Any) -> Staging:
-        """Return buffers on the way from the host to here, for so many rows of a NumPy dtype at a time."""
-        return Staging(self, shape, dtype)
+        """Return double buffers for uploads from the host, of so many rows of a NumPy dtype at a time."""
+        return Staging(self.asarray, shape, dtype)
 
     def report(self) -> dict[str, str]:
-        """Return what is to be said of how steps are computed here, and on what: for `retroprop info`."""
+        """Return a report on how and on which device steps are computed, for `retroprop info`."""
         return {}
 
-    # Speed: each has a plain form that is right everywhere --------------------------------------------------
+    # Steps: each method has a plain form that is right everywhere --------------------------------------------------
 
     def operations(self) -> Operations:
-        """Return the steps of backpropagation as this backend does them."""
-        return Operations(self.xp, self.device)
+        """Return the operations of backpropagation as this backend does them.
 
-    def fuse(
-        self, formula: Callable[..., tuple[Array, ...]], *, donate: tuple[int, ...] = ()
-    ) -> Callable[..., tuple[Array, ...]]:
-        """Return a pointwise formula f(xp, *arrays) as a function of the arrays: a step that is nothing else.
-
-        Parameters
-        ----------
-        formula : callable
-            An Array API expression over the namespace it is given first.
-        donate : tuple of int
-            The arrays an output may overwrite.
-
-        Returns
-        -------
-        callable
-            As `capture` returns it: its results hold until the next call.
+        A method that a backend overrides takes effect wherever the operation runs: in `predict`, and in every captured
+        step, which is recorded through it.
         """
-
-        def step(operations: Operations, *arrays: Any) -> tuple[Array, ...]:
-            return formula(operations.xp, *arrays)
-
-        return self.capture(step, donate=donate)
+        return Operations(self.xp, self.device)
 
     def check_demands(self, demands: Demands, dtype: str) -> None:
         """Raise unless a step of that dtype can be captured that exactly, with the same bits at each run if asked.
@@ -242,7 +237,7 @@ class Backend:
             raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, not {precision!r}.")
         if precision not in self.precisions:
             raise ValueError(
-                f"precision={precision!r} is not to be had on {self}: it computes in the dtype it is given "
+                f"precision={precision!r} is not available on {self}: it computes in the dtype it is given "
                 f"({', '.join(map(repr, self.precisions))}). CuPy and JAX on an NVIDIA GPU have the others."
             )
         if precision != "highest" and dtype != "float32":
@@ -258,8 +253,8 @@ class Backend:
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
-    ) -> Callable[..., Any]:
-        """Return a step (state in, state out) as one unit, where the library can: here, the step itself.
+    ) -> CapturedStep:
+        """Return a step (state in, state out) as one unit, where the library can: here, the step as it is written.
 
         Parameters
         ----------
@@ -267,23 +262,16 @@ class Backend:
             A function of `Operations` first, then of numbers, arrays and nested tuples of them, whose results have
             the same form at each call. It must be pure: it may be called once, to be recorded.
         donate : tuple of int
-            The arguments, not counting the operations, whose memory the results may take: what is given there
+            The arguments, not counting the operations, whose memory the results may take: an argument given there
             must not be read again.
         demands : Demands
-            What else is asked of it; what `check_demands` refuses is not.
+            Further demands; those that `check_demands` refuses are not passed.
 
         Returns
         -------
-        callable
+        CapturedStep
             A function of the arguments after the operations. Its results, those without axes excepted, hold until
-            the next call, and may be given back to it as a donated argument only; what it keeps from call to call
-            is its own, and no other `capture` shares it.
-
-            It may have a method `run(parameters, state, hypers, data, rows, masks)` that does many steps of training
-            as one unit: step t is called with `hypers[t]`, a tuple of floats, with `rows[t]`, of an integer array
-            (steps, m), and with the masks `masks.after(t)` draws (`retroprop.backends.masks.Masks`, or None). It
-            returns parameters, state and the costs, shape (steps,), or None if it cannot, having done nothing.
-
-            It may have an attribute `draws`, true: then it takes `Masks` in place of arrays, too, and draws them.
+            the next call, and may be given back to it as a donated argument only; it keeps its memory from call to
+            call, and no other `capture` shares it.
         """
-        return partial(step, self.operations())
+        return CapturedStep(step, self.operations(), donate)

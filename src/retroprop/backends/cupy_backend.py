@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 import array_api_compat.cupy
 import cupy
 
-from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
+from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands, DeviceMemory
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.cuda_step import CudaStep
 from retroprop.backends.cuda.cupy_calls import CupyCalls, kerneled
 from retroprop.backends.cuda.cupy_runtime import CupyRuntime, device_name
 from retroprop.backends.cuda.pinned import pinned
 from retroprop.backends.cuda.products.cupy_products import products_here
-from retroprop.backends.device_memory import DeviceMemory
 from retroprop.backends.replay.captured_step import Captured
 from retroprop.backends.staging import Staging
 from retroprop.functions.types import Array

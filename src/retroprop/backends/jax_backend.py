@@ -9,9 +9,9 @@ import jax
 import jax.numpy
 import numpy
 
-from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands
-from retroprop.backends.device_memory import DeviceMemory
+from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands, DeviceMemory
 from retroprop.backends.masks import Masks
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType
 
@@ -121,19 +121,18 @@ class JaxBackend(Backend):
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
-    ) -> Callable[..., Any]:
+    ) -> CapturedStep:
         return _compiled(self, step, donate, demands.precision)
 
 
-# Rows times parameters up to which a scan is the faster on a CPU: XLA computes the products within a scan with one
-# thread. On two cores 784-256-256-10 at 128 rows (3e7) took 0.7 of the time of calls, 784-1024-1024-10 at 1024 (2e9)
-# 1.8 times it.
+# Rows times parameters up to which a scan is faster on a CPU: XLA computes the products within a scan on one thread. On
+# two cores 784-256-256-10 at 128 rows (3e7) took 0.7 of the time of calls, 784-1024-1024-10 at 1024 (2e9) 1.8 times it.
 SMALL = 10**8
-# Bytes of masks that one scan is given. JAX has no words of 64 bits without its x64 switch, so the host draws them.
+# Bytes of masks that one scan is given: JAX has no 64-bit words without its x64 switch, so the host draws them.
 MASK_BYTES = 2**25
 
 
-class Compiled:
+class CompiledStep(CapturedStep):
     """A step compiled by XLA; it holds no buffers, so trainings share it and compile once."""
 
     def __init__(
@@ -145,8 +144,8 @@ class Compiled:
         *,
         on_cpu: bool = False,
     ) -> None:
-        self._on_cpu = on_cpu
-        self._step, self._operations, self._precision = step, operations, precision
+        super().__init__(step, operations, donate)
+        self._on_cpu, self._precision = on_cpu, precision
         self._one = jax.jit(partial(step, operations), donate_argnums=donate)
         self._many = jax.jit(self._scanned, donate_argnums=donate)
 
@@ -157,10 +156,10 @@ class Compiled:
     def run(
         self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array, masks: Masks | None = None
     ) -> tuple[Any, Any, Array] | None:
-        """Do a step for each of `hypers`, with a row of `rows` each; see `Backend.capture`."""
+        """Do a step for each of `hypers` within one `scan`."""
         if self._on_cpu and rows.shape[1] * sum(leaf.size for leaf in jax.tree.leaves(parameters)) > SMALL:
             return None
-        # As a Python number in a formula would, each takes the dtype of the parameters.
+        # Each takes the dtype of the parameters, as a Python number in a formula does.
         dtype = jax.tree.leaves(parameters)[0].dtype
         columns = tuple(numpy.asarray(column, dtype) for column in zip(*hypers, strict=True))
         most, costs = len(hypers) if masks is None else _steps_at_once(masks), []
@@ -174,7 +173,7 @@ class Compiled:
         return parameters, state, costs[0] if len(costs) == 1 else jax.numpy.concatenate(costs)
 
     def _rounded(self) -> AbstractContextManager[Any]:
-        """Return the context that makes products less exact, where that is asked for; `active` has the other."""
+        """Return the context of a lower precision of products, if that is demanded; `active` sets the highest."""
         if self._precision == "highest":
             return nullcontext()
         context: AbstractContextManager[Any] = jax.default_matmul_precision(_PRECISION[self._precision])
@@ -197,7 +196,7 @@ class Compiled:
 
 
 def _steps_at_once(masks: Masks) -> int:
-    """Return of how many steps there is room for the masks: a power of two, so that runs are of few lengths."""
+    """Return for how many steps the masks fit into memory: a power of two, so that runs have few lengths."""
     layers, m, _ = masks.form
     bytes_of_a_step = m * sum(one.n for one in layers if one is not None)
     return int(2 ** (max(MASK_BYTES // bytes_of_a_step, 1).bit_length() - 1))
@@ -215,12 +214,10 @@ def _drawn(masks: Masks, steps: int) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=32)
-def _compiled(
-    backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...], precision: str
-) -> Callable[..., Any]:
+def _compiled(backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...], precision: str) -> CompiledStep:
     on_cpu = backend.device.platform == "cpu"
-    return Compiled(step, backend.operations(), donate, precision, on_cpu=on_cpu)
+    return CompiledStep(step, backend.operations(), donate, precision, on_cpu=on_cpu)
 
 
-# Of JAX's own words "bfloat16" is TF32 on a GPU; the name of an algorithm is what it says.
+# JAX's own "bfloat16" means TF32 on a GPU; the name of an algorithm is unambiguous.
 _PRECISION = {"tf32": "tensorfloat32", "bf16": "BF16_BF16_F32"}

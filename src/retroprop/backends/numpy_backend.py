@@ -1,4 +1,4 @@
-"""NumPy on the CPU: the backend that is always there."""
+"""NumPy on the CPU: the backend that is always available."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,8 +9,9 @@ import numpy
 from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cpu import numba_kernels
-from retroprop.backends.cpu.numpy_calls import NumpyCalls, blocked
-from retroprop.backends.replay.captured_step import Captured
+from retroprop.backends.cpu.numpy_calls import NumpyCalls
+from retroprop.backends.cpu.source_program import ReplayedStep
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.functions.types import Array
 
 
@@ -52,8 +53,6 @@ class NumpyBackend(Backend):
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
-    ) -> Callable[..., Any]:
-        plain = super().capture(step)
-        if numba_kernels.worthwhile(step, demands.work):
-            return Captured(step, plain, donate, numba_kernels.NumbaLoops(), numba_kernels.looped)
-        return Captured(step, plain, donate, NumpyCalls(), blocked)
+    ) -> CapturedStep:
+        compiles = numba_kernels.worthwhile(step, demands.work)
+        return ReplayedStep(step, self.operations(), donate, numba_kernels.NumbaLoops() if compiles else NumpyCalls())

@@ -156,6 +156,9 @@ def get_backend(backend: Any = None) -> Backend:
     raise TypeError(f"backend must be a name, a Backend or an Array API namespace, not {backend!r}.")
 
 
+Backend.find = staticmethod(get_backend)
+
+
 def host_backend() -> Backend:
     """Return the backend of the host, where host data are at home and float64 is always to be had."""
     return _named("numpy")

@@ -1,13 +1,11 @@
-"""Rows on their way from the host to where a backend computes: two buffers that take turns."""
+"""Double-buffered upload of rows from the host to the device of a backend."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy
 
 from retroprop.functions.types import Array
-
-if TYPE_CHECKING:
-    from retroprop.backends.backend import Backend
 
 
 class Staging:
@@ -18,16 +16,16 @@ class Staging:
 
     Parameters
     ----------
-    backend : Backend
-        Where the rows go.
+    asarray : callable
+        Moves a host array to the device.
     shape : tuple of int
         The most rows of a turn, and how many numbers each has.
     dtype : numpy.dtype
         Of the numbers.
     """
 
-    def __init__(self, backend: "Backend", shape: tuple[int, int], dtype: Any) -> None:
-        self._backend = backend
+    def __init__(self, asarray: Callable[[Array], Array], shape: tuple[int, int], dtype: Any) -> None:
+        self._asarray = asarray
         self._rooms: list[Array] = [numpy.empty(shape, dtype) for _ in range(2)]
 
     def room(self, turn: int, rows: int) -> Array:
@@ -36,4 +34,4 @@ class Staging:
 
     def moved(self, turn: int, rows: int) -> Array:
         """Return the rows where the backend computes; they hold until the turn after the next is moved."""
-        return self._backend.asarray(self._rooms[turn % 2][:rows])
+        return self._asarray(self._rooms[turn % 2][:rows])

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import array_api_compat.torch
 import torch
 
-from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
+from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands, DeviceMemory
 from retroprop.backends.cpu import numba_kernels
-from retroprop.backends.cpu.torch_calls import TorchCalls, called
+from retroprop.backends.cpu.source_program import ReplayedStep
+from retroprop.backends.cpu.torch_calls import TorchCalls
 from retroprop.backends.cpu.torch_loops import TorchLoops
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.torch_graph import GraphedStep
-from retroprop.backends.device_memory import DeviceMemory
-from retroprop.backends.replay.captured_step import Captured
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.functions.types import Array
 
 
@@ -87,11 +87,10 @@ class TorchBackend(Backend):
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
-    ) -> Callable[..., Any]:
-        plain = super().capture(step)
-        if self.device.type == "cpu" and numba_kernels.worthwhile(step, demands.work):
-            return Captured(step, plain, donate, TorchLoops(), numba_kernels.looped)
-        replayed = Captured(step, plain, donate, TorchCalls(self.device), called)
+    ) -> CapturedStep:
+        compiles = self.device.type == "cpu" and numba_kernels.worthwhile(step, demands.work)
+        target = TorchLoops() if compiles else TorchCalls(self.device)
+        replayed = ReplayedStep(step, self.operations(), donate, target)
         if self.device.type == "cuda" and donate and switches.enabled("graph"):
             return GraphedStep(replayed, donate, self.device)
         return replayed

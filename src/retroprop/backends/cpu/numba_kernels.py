@@ -1,7 +1,7 @@
-"""Loops compiled by Numba: serial, without Python's lock, and kept on disk from run to run.
+"""Loops compiled by Numba: serial, without the GIL, and cached on disk from run to run.
 
-Serial, because between two matrix products there is too little to share: starting Numba's threads costs 65 to 90 µs
-a call, and two threads of a program that enter its default threading layer end the process.
+They are serial because between two matrix products there is too little work to divide: starting Numba's threads costs
+65 to 90 µs a call, and two threads of a program that enter its default threading layer end the process.
 """
 
 import hashlib
@@ -14,18 +14,16 @@ from functools import lru_cache
 from importlib.util import find_spec
 from threading import Lock
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from retroprop.backends.cpu import user_cache
-from retroprop.backends.cpu.numba_expressions import can_loop, fits_loop
-from retroprop.backends.cpu.numba_loops import ColumnLoopSource, LoopSource
+from retroprop.backends.cpu.numba_loops import ColumnLoopSource, LoopSource, can_loop, fits_loop
 from retroprop.backends.cpu.numpy_calls import NumpyCalls, columns_first, turns
-from retroprop.backends.plan.fusion import base_of
-from retroprop.backends.plan.plan import Instruction, Plan
-from retroprop.backends.record.graph import Node
-from retroprop.backends.record.recorder import Recording
-from retroprop.backends.replay.program import Program
+from retroprop.backends.cpu.source_program import SourceProgram
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.plan.plan import Rules
+from retroprop.backends.record.graph import Node, base_of
 from retroprop.functions.types import Array
 
 ENVIRONMENT_VARIABLE = "RETROPROP_NUMBA"
@@ -38,7 +36,7 @@ from numba import float32 as f32, float64 as f64, njit
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={flags})
 '''
-# The loops of a step save one to four nanoseconds for each number it works on, and take about a second to compile.
+# The loops of a step save one to four nanoseconds for each element it computes, and take about a second to compile.
 _WORTH = 5e8
 _asked: WeakKeyDictionary[Callable[..., Any], float] = WeakKeyDictionary()
 _lock = Lock()
@@ -53,7 +51,7 @@ def available() -> bool:
 def worthwhile(step: Callable[..., Any], work: float) -> bool:
     """Return whether loops for a step save the time their compilation takes.
 
-    Whoever captures the step says how many numbers it will work on; what was said of it before counts, too.
+    `work` is the number of elements the calls to come will compute; that of earlier captures of the step is added.
     """
     _asked[step] = _asked.get(step, 0.0) + work
     return _asked[step] >= _WORTH and available()
@@ -70,15 +68,12 @@ def _works() -> bool:
     return True
 
 
-def looped(recording: Recording) -> Plan:
-    """Plan a recording for loops between the calls."""
-    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=columns_first, turns=turns)
-
-
 class NumbaLoops(NumpyCalls):
     """NumPy's calls, and Numba's loops between them."""
 
-    def loop(self, one: Instruction, program: Program) -> list[str]:
+    rules: ClassVar[Rules] = Rules(can_loop, fits_loop, columns_first, turns)
+
+    def loop(self, one: Instruction, program: SourceProgram) -> list[str]:
         assert one.loop is not None
         places = program.plan.places
 
@@ -97,25 +92,25 @@ class NumbaLoops(NumpyCalls):
             arguments.append(program.bind(f"{kernel}_{name}", array))
             types.append(array)
         arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
-        # Now, not at the first call: what cannot be compiled is known before a step has begun.
+        # Now, not at the first call: a loop that cannot be compiled is known before a step has begun.
         compile_for(program.names[kernel], (*types, *(0.0 for _ in source.numbers)))
         return [f"{kernel}({', '.join(arguments)})"]
 
-    def _argument(self, node: Node, one: Instruction, program: Program) -> Array:
+    def _argument(self, node: Node, one: Instruction, program: SourceProgram) -> Array:
         assert one.loop is not None
         array = program.array(node)
         if array.shape != one.loop.domain:
             return array.reshape(-1)
         return array.T if one.by_columns else array
 
-    def _scratch(self, node: Node, one: Instruction, program: Program) -> Array:
+    def _scratch(self, node: Node, one: Instruction, program: SourceProgram) -> Array:
         cell = one.scratch[node.index]
         size = cell.nbytes // node.dtype.itemsize
-        return self.array(program.memory(cell), cell.offset, (size,), node.dtype, columns_first=False)
+        return self.array(program.bytes_of(cell), cell.offset, (size,), node.dtype, columns_first=False)
 
 
 def _reorders(one: Instruction) -> bool:
-    """Return whether sums over many numbers may be taken in another order, several numbers at a time."""
+    """Return whether sums over many values may be taken in another order, several values at a time."""
     loop = one.loop
     assert loop is not None
     sums = {loop.kinds[node.index] for node in loop.nodes if node.op in ("sum", "mean")}

@@ -1,21 +1,52 @@
-"""A loop as the source of one function that Numba compiles: each number is read once, and written once."""
+"""A loop as the source of one function that Numba compiles: each element is read once, and written once."""
 
+from math import isnan
 from typing import Any
 
 import numpy
 
-from retroprop.backends.cpu.numba_expressions import ended, expression, fold, start, type_of
-from retroprop.backends.plan.fusion import SUMS, base_of, kind_of
-from retroprop.backends.plan.plan import Instruction
-from retroprop.backends.record.graph import Node, number_dtype
+from retroprop.backends.plan.fusion import Instruction, Loop, casts_data, kind_of
+from retroprop.backends.record.graph import Node, base_of, number_dtype
+from retroprop.backends.record.table import OPERATIONS, SUMS
 
-_PLAIN = (0.0, 1.0, -1.0, 0.5, 2.0)  # stand in the source; other numbers are arguments, so that one source serves all
+_PLAIN = (
+    0.0,
+    1.0,
+    -1.0,
+    0.5,
+    2.0,
+)  # literals; other numbers are arguments, so that one source serves all
+# Numba has no vector forms of these: over many elements a call of NumPy's is faster.
+TRANSCENDENTAL = ("exp", "expm1", "log", "log1p", "tanh")
+FEW = 256
+
+
+def can_loop(node: Node) -> bool:
+    """Return whether a node may be computed in a loop."""
+    if node.weak or node.dtype.name not in ("float32", "float64", "bool") or node.ndim > 2:
+        return False
+    if casts_data(node):
+        return False  # a call is as fast
+    floats = all(i.dtype.kind == "f" for i in node.operands if not i.weak)
+    numbers = any(not isinstance(i, Node) or i.weak for i in node.inputs)
+    arithmetic = node.op in ("add", "subtract", "multiply")
+    if not floats and node.op != "where" and (numbers or (node.dtype.kind == "b" and arithmetic)):
+        return False  # Numba's rules for integers and booleans are not NumPy's
+    if node.op in SUMS:
+        return bool(node.inputs[0].dtype.kind == "f")
+    return bool(OPERATIONS[node.op].python)
+
+
+def fits_loop(loop: Loop) -> bool:
+    """Return whether a loop is worth its call: it computes few transcendental functions."""
+    many = [n for n in loop.nodes if n.op in TRANSCENDENTAL and loop.kinds[n.index] == "full" and n.size > FEW]
+    return len(loop.nodes) <= 200 and not many
 
 
 class LoopSource:
-    """The function of a loop over a row of numbers, or over the rows of a matrix.
+    """The function of a loop over a 1-D array, or over the rows of a matrix.
 
-    In the source x0, x1, ... are arrays, s0, s1, ... numbers given, q a number read, r one computed, a a sum so far.
+    In the source x0, x1, ... are arrays, s0, s1, ... numbers given, q a value read, r one computed, a a sum so far.
 
     Attributes
     ----------
@@ -24,7 +55,7 @@ class LoopSource:
     arrays : list of tuple
         (argument, node, whether it is the loop's own scratch memory), in the order of the arguments.
     numbers : list
-        What follows them: Python numbers, or nodes that stand for them.
+        The arguments after them: Python numbers, or nodes that stand for them.
     """
 
     full = "i, j"  # the subscript of a place of the domain
@@ -53,7 +84,7 @@ class LoopSource:
     # Arguments -----------------------------------------------------------------------------------------------------
 
     def array(self, node: Node) -> str:
-        """Return the argument that is a node's array; arrays that lie in one place are one argument."""
+        """Return the argument that is a node's array; arrays in one place are one argument."""
         return self._named(self._place(node), node, scratch=False)
 
     def scratch(self, node: Node) -> str:
@@ -67,7 +98,7 @@ class LoopSource:
         return self._argument[key]
 
     def number(self, value: Any, dtype: Any) -> str:
-        """Return a Python number, of the dtype of what it meets."""
+        """Return a Python number, in the dtype of the array it meets."""
         of = type_of(dtype)
         if not isinstance(value, Node) and float(value) in _PLAIN:
             return f"{of}({float(value)!r})" if dtype.kind == "f" else repr(value)
@@ -81,7 +112,7 @@ class LoopSource:
     # The walk ------------------------------------------------------------------------------------------------------
 
     def flat(self) -> list[str]:
-        """Return the loop over a row of numbers."""
+        """Return the loop over a 1-D array."""
         return ["for i in range(n):", *indented(self.walk(0))]
 
     def matrix(self) -> list[str]:
@@ -106,17 +137,17 @@ class LoopSource:
         return range(max(self.stages[node.index] for node in self.loop.nodes) + 1)
 
     def sums(self, stage: int) -> list[Node]:
-        """Return the sums over what walk `stage` meets."""
+        """Return the sums over values of walk `stage`."""
         return [n for n in self.loop.nodes if n.op in SUMS and self._summed_at(n) == stage]
 
     def _summed_at(self, node: Node) -> int | None:
-        """Return in which walk over the domain a sum is taken, None if it is one of the numbers of the rows."""
+        """Return the walk over the domain in which a sum is taken, None if it is over values of the rows."""
         x = node.inputs[0]
         full = x.shape == self.loop.domain and self.kinds.get(base_of(x).index, "full") == "full"
         return self.stages.get(base_of(x).index, 0) if full else None
 
     def row_numbers(self, stage: int) -> list[str]:
-        """Return the single numbers of a row that walk `stage` may use, and the sums of them over the rows."""
+        """Return the lines for the values of a row that walk `stage` may use, and for their sums over the rows."""
         self._read = set()
         lines: list[str] = []
         for node in self.loop.nodes:
@@ -130,7 +161,7 @@ class LoopSource:
         return lines
 
     def walk(self, stage: int) -> list[str]:
-        """Return what is done at one place of the domain in walk `stage`: everything computed, then written."""
+        """Return the lines for one place of the domain in walk `stage`: everything is computed, then written."""
         lines, writes = [], []
         sums = {node.index for node in self.sums(stage)}
         self._read = set()
@@ -147,16 +178,16 @@ class LoopSource:
         return lines + writes
 
     def ended(self, node: Node) -> str:
-        """Return a sum when all is taken in; how many there were is an argument, for batches of any size."""
+        """Return a finished sum; the number of its terms is an argument, for batches of any size."""
         count = float(node.inputs[0].size // max(node.size, 1))
         return ended(node, f"a{node.index}", self.number(count, numpy.dtype(float)) if node.op == "mean" else "")
 
     def total(self, node: Node) -> str:
-        """Return where a sum is collected during a walk."""
+        """Return the accumulator of a sum during a walk."""
         return f"{self.array(node)}[j]" if self.kinds[node.index] == "column" else f"a{node.index}"
 
     def _before(self) -> list[str]:
-        """Return what comes before the first row: single numbers, and the sums over all rows at their start."""
+        """Return the lines before the first row: single values, and the sums over all rows at their start."""
         lines: list[str] = []
         for node in self.loop.nodes:
             if self.kinds[node.index] == "before":
@@ -166,7 +197,7 @@ class LoopSource:
         return lines
 
     def _after(self) -> list[str]:
-        """Return what comes after the last row."""
+        """Return the lines after the last row."""
         lines: list[str] = []
         for node in self.loop.nodes:
             if self.kinds[node.index] == "after" and node.op in SUMS:
@@ -179,11 +210,11 @@ class LoopSource:
     # Numbers -------------------------------------------------------------------------------------------------------
 
     def computed(self, node: Node, *, write: bool = True) -> list[str]:
-        """Return the lines that compute a node into a variable, and write it where it is needed later."""
+        """Return the lines that compute a node into a variable, and store it if it is needed later."""
         lines, operands = [], []
         for i in node.inputs:
-            told, read = self.operand(node, i)
-            operands.append(told)
+            text, read = self.operand(node, i)
+            operands.append(text)
             lines += read
         lines.append(f"r{node.index} = {expression(node, operands)}")
         if write and node.index in self._stored:
@@ -192,7 +223,7 @@ class LoopSource:
         return lines
 
     def operand(self, node: Node, value: Any) -> tuple[str, list[str]]:
-        """Return an operand of `node` as an expression, and the line that reads it first, where one must."""
+        """Return an operand of `node` as an expression, and the line that reads it first, if any."""
         if not isinstance(value, Node) or value.weak:
             return self.number(value, number_dtype(node, value)), []
         base = base_of(value)
@@ -203,7 +234,7 @@ class LoopSource:
         return self.again(base) if earlier else (f"r{base.index}", [])
 
     def again(self, base: Node) -> tuple[str, list[str]]:
-        """Return a number of the domain that an earlier walk computed."""
+        """Return a value of the domain that an earlier walk computed."""
         stored = base.index in self._stored
         here = f"{self.array(base)}[{self.full}]" if stored else f"{self.scratch(base)}[j]"
         return self._reading(f"q{base.index}", here)
@@ -215,7 +246,7 @@ class LoopSource:
         return variable, [f"{variable} = {here}"]
 
     def _subscript(self, node: Node, value: Node) -> str:
-        """Return where an array from outside is read."""
+        """Return the subscript at which an array from outside is read."""
         domain = self.loop.domain
         if node.op in SUMS:
             return self.full if value.shape == domain else "0"
@@ -224,10 +255,10 @@ class LoopSource:
 
 
 class ColumnLoopSource(LoopSource):
-    """The same for a matrix of few columns and many rows that lies column by column: columns outside, rows inside.
+    """The same for a matrix of few columns and many rows in Fortran order: columns outside, rows inside.
 
-    What is a number of a row in `LoopSource` is a whole column of them here, in scratch memory where no other needs
-    it. Arrays of the domain are given transposed.
+    A value of a row in `LoopSource` is a 1-D array over all rows here, in scratch memory unless it is stored. Arrays
+    of the domain are given transposed.
     """
 
     full = "j, i"
@@ -249,7 +280,7 @@ class ColumnLoopSource(LoopSource):
         return lines
 
     def column(self, node: Node) -> str:
-        """Return where the numbers of the rows lie."""
+        """Return the element that holds the value of a row."""
         return f"{self.array(node) if node.index in self._stored else self.scratch(node)}[i]"
 
     def total(self, node: Node) -> str:
@@ -268,8 +299,45 @@ class ColumnLoopSource(LoopSource):
         return super().operand(node, value)
 
 
+def type_of(dtype: Any) -> str:
+    """Return the name of a dtype in the source."""
+    name: str = dtype.name
+    return {"float32": "f32", "float64": "f64"}.get(name, name)
+
+
+def start(op: str, dtype: Any) -> str:
+    """Return the neutral element of a sum or a maximum."""
+    return f"{type_of(dtype)}({ {'max': '-inf', 'min': 'inf'}.get(op, '0.0') })"
+
+
+def fold(op: str, total: str, x: str) -> str:
+    """Return the line that adds `x` to a sum, or compares it with a maximum; NaN stays."""
+    if op in ("sum", "mean"):
+        return f"{total} += {x}"
+    return f"{total} = {x} if {x} {'>' if op == 'max' else '<'} {total} or {x} != {x} else {total}"
+
+
+def ended(node: Node, total: str, count: str) -> str:
+    """Return a finished sum in its dtype; a mean is divided by the number of its terms."""
+    return f"{type_of(node.dtype)}({total}{f' / {count}' if node.op == 'mean' else ''})"
+
+
+def expression(node: Node, operands: list[str]) -> str:
+    """Return a pointwise node as an expression of its operands, by the table but for two cases."""
+    if node.op == "astype" and node.inputs[0].dtype.kind == "b":  # the vectoriser wants a choice, not a cast
+        return f"{type_of(node.dtype)}(1.0) if {operands[0]} else {type_of(node.dtype)}(0.0)"
+    if node.op in ("maximum", "minimum"):
+        # A literal is never NaN, so one comparison is enough.
+        sign, (x, y) = ("<" if node.op == "maximum" else ">"), operands
+        if not isinstance(node.inputs[1], Node) and not isnan(node.inputs[1]):
+            return f"{y} if {x} {sign} {y} else {x}"
+        if not isinstance(node.inputs[0], Node) and not isnan(node.inputs[0]):
+            return f"{x} if {y} {sign} {x} else {y}"
+    return OPERATIONS[node.op].python.format(*operands, type=type_of(node.dtype))
+
+
 def begin(node: Node) -> str:
-    """Return what a sum over many numbers begins with: it is taken in float64, so that float32 keeps its digits."""
+    """Return the start of a sum over many values: it is taken in float64, so that float32 keeps its digits."""
     return "f64(0.0)" if node.op in ("sum", "mean") else start(node.op, node.dtype)
 
 

@@ -1,42 +1,43 @@
-"""The replay on NumPy: every node one call that writes into its own place."""
+"""The lowering to NumPy: every node is one call that writes into its own place."""
 
 from typing import Any, ClassVar
 
 import numpy
 
-from retroprop.backends.plan.fusion import Loop, base_of
-from retroprop.backends.plan.plan import Instruction, Plan
-from retroprop.backends.record.graph import POINTWISE, VIEWS, Node, NotTraceableError, number_dtype
-from retroprop.backends.record.recorder import Recording
-from retroprop.backends.replay.program import Program, Target, reshaped
+from retroprop.backends.cpu.source_program import SourceProgram, SourceTarget
+from retroprop.backends.plan.fusion import Instruction, Loop
+from retroprop.backends.plan.plan import Rules
+from retroprop.backends.record.graph import Node, NotTraceableError, base_of, number_dtype
+from retroprop.backends.record.table import OPERATIONS, REDUCTIONS, UFUNCS, VIEWS
+from retroprop.backends.replay.program import reshaped
 from retroprop.functions.types import Array
 
-BLOCK = 16384  # numbers of a long row worked on at a time: what a rule reads and writes of them stays in the cache
-FEW = 2  # columns: a call for each takes less time than one that spreads an operand over them, or sums them
-_REDUCE = {"sum": "add", "mean": "add", "max": "maximum", "min": "minimum", "prod": "multiply", "all": "logical_and",
-           "any": "logical_or"}  # fmt: skip
+BLOCK = (
+    16384  # elements of a long 1-D array processed at a time: all that a rule reads and writes of them stays in cache
+)
+FEW = 2  # columns: a call for each takes less time than one that broadcasts an operand over them, or sums them
 
 
 def can_block(node: Node) -> bool:
-    """Return whether a node may be worked on block by block."""
-    return node.op in POINTWISE and not node.weak and node.ndim == 1
+    """Return whether a node may be computed block by block."""
+    return node.op in UFUNCS and not node.weak and node.ndim == 1
 
 
 def fits_block(loop: Loop) -> bool:
-    """Return whether a loop is a long row of numbers."""
+    """Return whether a loop runs over a long 1-D array."""
     return len(loop.domain) == 1 and loop.domain[0] > BLOCK
 
 
 def columns_first(shape: tuple[int, ...]) -> bool:
-    """Return whether a matrix of few columns and many rows, which lies better column by column.
+    """Return whether a matrix has few columns and many rows, and is faster in Fortran order.
 
-    The inner loop is the longer one then. Of 200 rows of 10 NumPy finds the maxima in 2 µs, not in 15.
+    The inner loop is the longer one then. NumPy finds the maxima of 200 rows of 10 in 2 µs, not in 15.
     """
     return len(shape) == 2 and 1 <= shape[1] <= 32 and shape[0] >= max(2 * shape[1], 32)
 
 
 def turns(shape: tuple[int, ...]) -> bool:
-    """Return whether a Θ of many more columns than rows, which lies better column by column, (from, to).
+    """Return whether a Θ has many more columns than rows, and is faster in Fortran order, (from, to) in memory.
 
     The products of 784-100-10 take 0.84 of the time then with 32 rows, 0.96 with 128 (one thread of an AMD EPYC).
     """
@@ -44,21 +45,17 @@ def turns(shape: tuple[int, ...]) -> bool:
     return n_out >= 32 and n_in >= max(2 * n_out, 200)
 
 
-def blocked(recording: Recording) -> Plan:
-    """Plan a recording for NumPy alone."""
-    return Plan(recording, can=can_block, fits=fits_block, columns_first=columns_first, turns=turns)
+class NumpyCalls(SourceTarget):
+    """NumPy as a target."""
 
-
-class NumpyCalls(Target):
-    """NumPy as a `Target`."""
-
+    rules: ClassVar[Rules] = Rules(can_block, fits_block, columns_first, turns)
     names: ClassVar[dict[str, Any]] = {
         "copy": numpy.copyto,
         "copy_in": numpy.copyto,
         "dot": numpy.dot,
         "matmul": numpy.matmul,
         "concatenate": numpy.concatenate,
-        **POINTWISE,
+        **UFUNCS,
     }
 
     def empty(self, nbytes: int) -> Array:
@@ -80,48 +77,48 @@ class NumpyCalls(Target):
     def settle(self, name: str, number: str) -> str:
         return f"{name}[()] = {number}"
 
-    def result(self, node: Node, program: Program, *, copy: bool) -> str:
+    def result(self, node: Node, program: SourceProgram, *, copy: bool) -> str:
         return super().result(node, program, copy=copy) if node.ndim else f"{program.name(node)}[()]"
 
     # Calls ---------------------------------------------------------------------------------------------------------
 
-    def call(self, node: Node, program: Program) -> list[str]:
+    def call(self, node: Node, program: SourceProgram) -> list[str]:
         out = program.name(node)
-        if node.op in POINTWISE and self._spreads(node):
+        if node.op in UFUNCS and self._spreads(node):
             return self._by_columns(node, program)
-        if node.op in POINTWISE:
+        if node.op in UFUNCS:
             return self._after_copy(node, out, [self._operand(node, i, program) for i in node.inputs], program)
         names = [program.name(i) for i in node.operands if not i.weak]
-        if node.op in _REDUCE:
+        if node.op in REDUCTIONS:
             return self._reduced(node, out, names[0], program)
         if node.op == "matmul":
             return [self._product(node, out, program)]
         if node.op == "gather":
             return [f"{names[0]}.take({names[1]}, 0, {out}, 'clip')"]
         if node.op == "take":
-            return [f"{names[0]}.take({names[1]}, {node.attr('axis')}, {out})"]
+            return [f"{names[0]}.take({names[1]}, {node.attributes['axis']}, {out})"]
         if node.op == "astype":
             return [f"{out}[...] = {names[0]}"]  # half the time of `copyto`
         if node.op == "where":
             condition, x, y = (program.operand(i, number_dtype(node, i)) for i in node.inputs)
             return [f"copy({out}, {y})", f"copy({out}, {x}, where={condition})"]
-        if node.op == "hstack":
+        if node.op == "concat":
             return [f"concatenate(({', '.join(names)},), 1, {out})"]
-        if node.op in ("join", "concat"):
-            rows = ", ".join(
-                program.bind(f"f{i.index}", reshaped(program.array(i), (-1,), self)) if base_of(i).op != "input"
+        if node.op in ("join", "stack"):
+            flat = ", ".join(
+                program.bind(f"f{i.index}", reshaped(program.array(i), (-1,), self.address)) if not program.is_given(i)
                 else f"{name}.reshape(-1)" for i, name in zip(node.operands, names, strict=True)
             )  # fmt: skip
-            return [f"concatenate(({rows},), 0, {out})"]
+            return [f"concatenate(({flat},), 0, {self._flat(node, program, (-1,))})"]
         raise NotTraceableError(f"{node.op} is not replayed.")
 
     def pointwise(self, node: Node, out: str, names: list[str]) -> str:
         """Return the line of a pointwise call."""
-        by_name = "out=" if node.op in ("maximum", "minimum") else ""  # their third place is deprecated
+        by_name = "out=" if node.op in ("maximum", "minimum") else ""  # as a third argument it is deprecated
         return f"{node.op}({', '.join(names)}, {by_name}{out})"
 
-    def _operand(self, node: Node, value: Any, program: Program) -> str:
-        """Return an operand; a constant is spread out first where another is too: NumPy buffers 33 kB for each."""
+    def _operand(self, node: Node, value: Any, program: SourceProgram) -> str:
+        """Return an operand; a constant is broadcast beforehand where another is too: NumPy buffers 33 kB for each."""
         narrow = [i for i in node.operands if 1 < i.size < node.size]
         if len(narrow) < 2 or not isinstance(value, Node) or value.op != "constant":
             return program.operand(value, number_dtype(node, value))
@@ -129,11 +126,11 @@ class NumpyCalls(Target):
         return program.bind(f"w{node.index}_{value.index}", wide)
 
     def _spreads(self, node: Node) -> bool:
-        """Return whether an operand is spread over few columns: 0.9 µs a call, where one of like shapes takes 0.3."""
+        """Return whether an operand is broadcast over few columns: 0.9 µs a call; one of equal shapes takes 0.3."""
         few = node.ndim == 2 and 1 <= node.shape[1] <= FEW
         return few and any(i.ndim and i.shape != node.shape for i in node.operands)
 
-    def _by_columns(self, node: Node, program: Program) -> list[str]:
+    def _by_columns(self, node: Node, program: SourceProgram) -> list[str]:
         """Return a pointwise call for each column, each operand a column or a number."""
         lines = []
         for k in range(node.shape[1]):
@@ -146,20 +143,20 @@ class NumpyCalls(Target):
             lines.append(self.pointwise(node, self._column(node, k, node.shape, program), names))
         return lines
 
-    def _column(self, node: Node, k: int, shape: tuple[int, ...], program: Program) -> str:
-        """Return column k of an array spread to that shape, or the number that is all of it, with one axis less."""
+    def _column(self, node: Node, k: int, shape: tuple[int, ...], program: SourceProgram) -> str:
+        """Return column k of an array broadcast to that shape, or its only element, with one axis less."""
         m, n = (1, *node.shape)[-2:]
         row: Any = 0 if m < shape[0] else slice(None)
         key = (row, k % n)[-node.ndim :]
         name = program.name(node)
-        if name not in program.names:  # an argument
+        if program.is_given(node):
             return program.name(node.graph.index(node, key))
         return program.bind(f"{name}_{k % n}_of_{shape[0]}", program.array(node)[(*key, ...)])
 
-    def _after_copy(self, node: Node, out: str, names: list[str], program: Program) -> list[str]:
-        """Return a pointwise call whose result lies columns first, and before it the copy that turns an operand.
+    def _after_copy(self, node: Node, out: str, names: list[str], program: SourceProgram) -> list[str]:
+        """Return a pointwise call whose result is in Fortran order, and before it the copy of an operand that is not.
 
-        A copy from rows to columns and a call on columns are faster than one call that walks both ways.
+        A copy into Fortran order and a call on that are faster than one call that walks both ways.
         """
         places = program.plan.places
         crossing = [
@@ -175,7 +172,7 @@ class NumpyCalls(Target):
         names[crossing[0]] = out
         return [copied, self.pointwise(node, out, names)]
 
-    def _product(self, node: Node, out: str, program: Program) -> str:
+    def _product(self, node: Node, out: str, program: SourceProgram) -> str:
         """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
         a, b = node.operands
         if program.plan.places[node.index].columns_first:  # (A B)ᵀ = Bᵀ Aᵀ
@@ -183,21 +180,21 @@ class NumpyCalls(Target):
             out = program.bind(f"t{node.index}", program.array(node).T)
         return f"{'dot' if node.ndim == 2 else 'matmul'}({program.name(a)}, {program.name(b)}, {out})"
 
-    def _reduced(self, node: Node, out: str, name: str, program: Program) -> list[str]:
-        (x,), axes = node.operands, node.attr("axes")
+    def _reduced(self, node: Node, out: str, name: str, program: SourceProgram) -> list[str]:
+        (x,), axes, function = node.operands, node.attributes["axes"], OPERATIONS[node.op].function.__name__
         two = x.shape[1:] == (2,) and axes == (1,) and x.dtype == node.dtype
         if two and node.op in ("sum", "max", "min"):
             columns = [self._column(x, k, x.shape, program) for k in range(2)]
             by_name = "" if node.op == "sum" else "out="
-            return [f"{_REDUCE[node.op]}({', '.join(columns)}, {by_name}{self._flat(node, program, (-1,))})"]
+            return [f"{function}({', '.join(columns)}, {by_name}{self._flat(node, program, (-1,))})"]
         each = 1.0 / (x.size // max(node.size, 1)) if node.op == "mean" else 1.0
         given = base_of(x).index not in program.plan.places or node.dtype != x.dtype
         given = given or (x.op in VIEWS and len(axes) == x.ndim)
         if node.op not in ("sum", "mean") or x.dtype.kind != "f" or given or x.ndim > 2:
-            place = f"{axes if len(axes) > 1 else axes[0]}, None, {out}, {node.attr('keepdims')}"
-            line = f"{_REDUCE[node.op]}.reduce({name}, {place})"
+            place = f"{axes if len(axes) > 1 else axes[0]}, None, {out}, {node.attributes['keepdims']}"
+            line = f"{function}.reduce({name}, {place})"
             return [line] if each == 1.0 else [line, f"multiply({out}, {program.number(each, node.dtype)}, {out})"]
-        # A sum is a product with ones, a mean one with 1/n: 2 to 5 times as fast as NumPy's own.
+        # A sum is a product with ones, a mean a product with 1/n: 2 to 5 times as fast as NumPy's own.
         array = program.array(x)
         if len(axes) == x.ndim:
             order = "F" if x.ndim == 2 and program.plan.places[base_of(x).index].columns_first else "C"
@@ -207,10 +204,10 @@ class NumpyCalls(Target):
         pair = (name, row) if axes == (1,) else (row, name)
         return [f"dot({pair[0]}, {pair[1]}, {self._flat(node, program, (-1,))})"]
 
-    def _flat(self, node: Node, program: Program, shape: tuple[int, ...]) -> str:
-        return program.bind(f"o{node.index}", program.array(node).reshape(shape))
+    def _flat(self, node: Node, program: SourceProgram, shape: tuple[int, ...]) -> str:
+        return program.bind(f"o{node.index}", reshaped(program.array(node), shape, self.address))
 
-    def _row(self, n: int, each: float, like: Node, program: Program) -> str:
+    def _row(self, n: int, each: float, like: Node, program: SourceProgram) -> str:
         name = f"ones_{like.dtype}_{n}" if each == 1.0 else f"parts_{like.dtype}_{n}"
         if name not in program.names:
             program.bind(name, numpy.full(n, each, like.dtype))
@@ -218,8 +215,8 @@ class NumpyCalls(Target):
 
     # Blocks --------------------------------------------------------------------------------------------------------
 
-    def loop(self, one: Instruction, program: Program) -> list[str]:
-        """Return a loop over blocks of long rows, each pointwise call on one block at a time."""
+    def loop(self, one: Instruction, program: SourceProgram) -> list[str]:
+        """Return a loop over blocks of long 1-D arrays, each pointwise call on one block at a time."""
         assert one.loop is not None
         n, stored = one.loop.domain[0], {node.index for node in one.stores}
         long = [i for i in one.reads if i.shape == one.loop.domain] + one.stores
@@ -236,9 +233,8 @@ class NumpyCalls(Target):
                 else program.operand(i, number_dtype(node, i))
                 for i in node.inputs
             ]
-            ending = {
-                i.index for i in node.operands if last[i.index] == node.index and names.get(i.index, "")[:1] == "t"
-            }
+            mine = [i.index for i in node.operands if names.get(i.index) in temporaries]
+            ending = {i for i in mine if last[i] == node.index}
             free += [(names[i], temporaries[names[i]]) for i in ending]
             if node.index not in stored:
                 reused = next((f for f in free if f[1] == node.dtype), None)

@@ -1,13 +1,12 @@
-"""The replay on PyTorch: every node one call that writes into its own place."""
+"""The lowering to PyTorch: every node is one call that writes into its own place."""
 
+from math import prod
 from typing import Any, ClassVar
 
 import torch
 
-from retroprop.backends.plan.plan import Plan
+from retroprop.backends.cpu.source_program import SourceProgram, SourceTarget
 from retroprop.backends.record.graph import Node, NotTraceableError
-from retroprop.backends.record.recorder import Recording
-from retroprop.backends.replay.program import Program, Target
 from retroprop.functions.types import Array, Device
 
 # op: PyTorch's function of tensors with `out=`.
@@ -20,20 +19,15 @@ _TENSORS = {
     "logical_and": torch.logical_and, "logical_or": torch.logical_or, "logical_not": torch.logical_not,
     "where": torch.where, "clamp_min": torch.clamp_min, "clamp_max": torch.clamp_max,
 }  # fmt: skip
-# These take a Python number in the second place.
+# These take a Python number as their second argument.
 _NUMBER_SECOND = ("add", "subtract", "multiply", "divide", "power", "less", "less_equal", "greater", "greater_equal",
                   "equal", "not_equal")  # fmt: skip
 _REDUCE = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax, "min": torch.amin, "all": torch.all,
            "any": torch.any}  # fmt: skip
 
 
-def called(recording: Recording) -> Plan:
-    """Plan a recording for calls alone."""
-    return Plan(recording, can=lambda node: False, fits=lambda loop: False, columns_first=lambda shape: False)
-
-
-class TorchCalls(Target):
-    """PyTorch as a `Target`, on one device."""
+class TorchCalls(SourceTarget):
+    """PyTorch as a target, on one device: calls alone, no loops."""
 
     names: ClassVar[dict[str, Any]] = {
         "copy": torch.Tensor.copy_,
@@ -41,6 +35,7 @@ class TorchCalls(Target):
         "matmul": torch.matmul,
         "index_select": torch.index_select,
         "cat": torch.cat,
+        "stack": torch.stack,
         **_TENSORS,
         **{f"reduce_{name}": function for name, function in _REDUCE.items()},
     }
@@ -54,10 +49,7 @@ class TorchCalls(Target):
         return torch.empty(nbytes, dtype=torch.uint8, device=self.device)
 
     def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool) -> Array:
-        nbytes = dtype.itemsize
-        for n in shape:
-            nbytes *= n
-        return memory[offset : offset + nbytes].view(self.dtype(dtype)).view(shape)
+        return memory[offset : offset + prod(shape) * dtype.itemsize].view(self.dtype(dtype)).view(shape)
 
     def dtype(self, dtype: Any) -> Any:
         return getattr(torch, str(dtype))
@@ -71,27 +63,31 @@ class TorchCalls(Target):
     def settle(self, name: str, number: str) -> str:
         return f"{name}.fill_({number})"
 
-    def call(self, node: Node, program: Program) -> list[str]:
+    def call(self, node: Node, program: SourceProgram) -> list[str]:
         out = program.name(node)
         if node.op in _TENSORS:
             return [self._pointwise(node, out, program)]
         names = [program.name(i) for i in node.operands]
         if node.op in _REDUCE:
-            return [f"reduce_{node.op}({names[0]}, {node.attr('axes')}, {node.attr('keepdims')}, out={out})"]
+            return [
+                f"reduce_{node.op}({names[0]}, {node.attributes['axes']}, {node.attributes['keepdims']}, out={out})"
+            ]
         if node.op == "matmul":
             return [f"matmul({names[0]}, {names[1]}, out={out})"]
         if node.op in ("gather", "take"):
-            axis = node.attr("axis") if node.op == "take" else 0
+            axis = node.attributes["axis"] if node.op == "take" else 0
             return [f"index_select({names[0]}, {axis}, {names[1]}, out={out})"]
         if node.op == "astype":
             return [f"copy({out}, {names[0]})"]
-        if node.op == "hstack":
+        if node.op == "concat":
             return [f"cat(({', '.join(names)},), 1, out={out})"]
-        if node.op in ("join", "concat"):
+        if node.op == "stack":
+            return [f"stack(({', '.join(names)},), out={out})"]
+        if node.op == "join":
             return [f"cat(({', '.join(f'{name}.reshape(-1)' for name in names)},), out={out})"]
         raise NotTraceableError(f"{node.op} is not replayed.")
 
-    def _pointwise(self, node: Node, out: str, program: Program) -> str:
+    def _pointwise(self, node: Node, out: str, program: SourceProgram) -> str:
         x, *rest = node.inputs
         clamp = {"maximum": "clamp_min", "minimum": "clamp_max"}.get(node.op)
         if clamp and not isinstance(rest[0], Node):

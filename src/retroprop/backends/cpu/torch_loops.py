@@ -1,7 +1,7 @@
-"""The replay on PyTorch's arrays on a CPU, with Numba: PyTorch's matrix products, compiled loops between them.
+"""The lowering to PyTorch on a CPU with Numba: PyTorch's matrix products, compiled loops between them.
 
-A tensor on the CPU and a NumPy array may be the same memory, so what NumPy's replay does serves here as it is; the
-products, which are most of the work of a large network, are PyTorch's own.
+A tensor on the CPU and a NumPy array may share memory, so NumPy's lowering serves here as it is; the products, which
+are most of the work of a large network, are PyTorch's own.
 """
 
 from typing import Any, ClassVar
@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import torch
 
 from retroprop.backends.cpu.numba_kernels import NumbaLoops
-from retroprop.backends.plan.fusion import base_of
+from retroprop.backends.cpu.source_program import SourceProgram
 from retroprop.backends.record.graph import Node
-from retroprop.backends.replay.program import Program
 from retroprop.functions.types import Array
 
 
@@ -34,18 +33,18 @@ class TorchLoops(NumbaLoops):
     def published(self, array: Array) -> Array:
         return torch.from_numpy(array)
 
-    def result(self, node: Node, program: Program, *, copy: bool) -> str:
+    def result(self, node: Node, program: SourceProgram, *, copy: bool) -> str:
         return self._tensor(node, program) + (".clone()" if copy else "")
 
-    def _product(self, node: Node, out: str, program: Program) -> str:
+    def _product(self, node: Node, out: str, program: SourceProgram) -> str:
         if node.ndim > 2:
             return super()._product(node, out, program)
         a, b = (self._tensor(i, program) for i in node.operands)
         return f"mm({a}, {b}, out={self._tensor(node, program)})"
 
-    def _tensor(self, node: Node, program: Program) -> str:
+    def _tensor(self, node: Node, program: SourceProgram) -> str:
         """Return a node's array as a tensor."""
         name = program.name(node)
-        if base_of(node).op == "input" and base_of(node).index not in program.plan.places:
+        if program.is_given(node):
             return f"from_numpy({name})"
         return program.bind(f"t{node.index}", torch.from_numpy(program.array(node)))

@@ -1,23 +1,27 @@
-"""Which nodes one loop can do: the pointwise ones and the sums between two matrix products.
+"""Fusion: the pointwise nodes and the sums between two matrix products become few loops.
 
-A loop runs over a domain, the rows and columns of a matrix or a row of numbers. What it computes is one of
+A loop runs over a domain, the rows and columns of a matrix or a 1-D array. Each of its nodes is of one kind:
 
-* `full`: a number at every place of the domain,
-* `row`: a number a row, as the sum of a row and what is made of it,
-* `column`: a sum over the rows, there when the loop is done,
-* `before`, `after`: a single number, ready before the first row, or after the last.
+* `full`: a value at every place of the domain,
+* `row`: a value for each row, as the sum of a row and functions of it,
+* `column`: a sum over the rows, complete when the loop is done,
+* `before`, `after`: a single value, ready before the first row, or after the last.
 
-A row's numbers that need a sum of the same row come in a later stage: the row is walked once a stage.
+Values of a row that need a sum of the same row come in a later stage: the row is walked once a stage.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
-from retroprop.backends.record.graph import VIEWS, Graph, Node
+from retroprop.backends.plan.places import Cell
+from retroprop.backends.record.graph import Graph, Node, base_of
+from retroprop.backends.record.table import SUMS, VIEWS
 
 Shape = tuple[int, ...]
-SUMS = ("sum", "mean", "max", "min")
 
 
 class Loop(NamedTuple):
@@ -26,13 +30,13 @@ class Loop(NamedTuple):
     Attributes
     ----------
     domain : tuple of int
-        (rows, columns), (numbers,) or () where only single numbers are computed.
+        (rows, columns), (elements,), or () where only single values are computed.
     nodes : tuple of Node
         In an order in which they can be computed.
     kinds : dict
-        What each is, by index: "full", "row", "column", "before" or "after".
+        The kind of each, by index: "full", "row", "column", "before" or "after".
     stages : dict
-        In which walk over a row each is computed, by index.
+        The walk over a row in which each is computed, by index.
     """
 
     domain: Shape
@@ -41,13 +45,48 @@ class Loop(NamedTuple):
     stages: dict[int, int]
 
 
+@dataclass(eq=False)
+class Instruction:
+    """One call of a function of the library, or one loop.
+
+    Attributes
+    ----------
+    node, loop
+        The one or the other.
+    stores : list of Node
+        The nodes it writes for others to read.
+    by_columns : bool
+        Whether a loop walks over columns, with the rows inside: over matrices in Fortran order.
+    scratch : dict
+        The memory a loop needs for itself: for a node, by index, a 1-D array over a row or a column.
+    """
+
+    node: Node | None = None
+    loop: Loop | None = None
+    stores: list[Node] = field(default_factory=list)
+    by_columns: bool = False
+    scratch: dict[int, Cell] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes it computes, stored or not."""
+        return self.loop.nodes if self.loop is not None else (self.node,)  # type: ignore[return-value]
+
+    @cached_property
+    def reads(self) -> list[Node]:
+        """The nodes it reads that others made or that were given, views as they are read."""
+        own = {node.index for node in self.nodes}
+        found = {o.index: o for node in self.nodes for o in node.operands if base_of(o).index not in own}
+        return list(found.values())
+
+
 def casts_data(node: Node) -> bool:
-    """Return whether a node casts what the step was given, or rows of it: whole numbers of the data."""
+    """Return whether a node casts an argument of the step, or rows of it: integers of the data."""
     return node.op == "astype" and base_of(node.inputs[0]).op in ("input", "gather")
 
 
 def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
-    """Return what an operand of `shape` is in a pointwise result of shape `result`, None if nothing a loop knows."""
+    """Return the kind of an operand of `shape` in a pointwise result of shape `result`, None if a loop has none."""
     if shape == domain:
         return "full" if result == domain else None
     if all(n == 1 for n in shape):
@@ -61,14 +100,7 @@ def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
 
 def _domain(nodes: Iterable[Node]) -> Shape:
     shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
-    return max(shapes, key=lambda shape: (len(shape), _size(shape)))
-
-
-def _size(shape: Shape) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
+    return max(shapes, key=lambda shape: (len(shape), prod(shape)))
 
 
 def loop_of(nodes: Iterable[Node]) -> Loop | None:
@@ -113,9 +145,9 @@ def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, i
 
 
 def _reduced(node: Node, domain: Shape, kinds: dict[int, str], stage: int) -> tuple[str, int] | None:
-    (x,), axes = node.operands, node.attr("axes")
+    (x,), axes = node.operands, node.attributes["axes"]
     if node.shape == domain or (x.op in VIEWS and base_of(x).index in kinds):
-        return None  # a number a row that has the form of the domain, or another look at what the loop makes
+        return None  # a value for each row in the form of the domain, or a view of a result of the loop
     if x.shape == domain and kinds.get(x.index, "full") == "full":
         if len(axes) == len(domain):
             return "after", 0
@@ -126,28 +158,36 @@ def _reduced(node: Node, domain: Shape, kinds: dict[int, str], stage: int) -> tu
 
 
 def _is_as_it_lies(operand: Node, *, whole: bool) -> bool:
-    """Return whether what the same loop makes is met in the order it is made: itself, or reshaped if `whole`."""
+    """Return whether a result of the same loop is read in the order it is made: itself, or reshaped if `whole`."""
     while whole and operand.op == "reshape":
         operand = operand.inputs[0]
     return operand.op not in VIEWS
 
 
-def fuse(graph: Graph, wanted: Iterable[Node], after: dict[int, set[int]], can: Callable[[Node], bool],
-         fits: Callable[[Loop], bool]) -> list[Loop]:  # fmt: skip
-    """Return the loops that between them compute every node `can` says a loop may.
+def fuse(
+    graph: Graph,
+    wanted: Iterable[Node],
+    after: dict[int, set[int]],
+    can: Callable[[Node], bool],
+    fits: Callable[[Loop], bool],
+) -> list[Loop]:
+    """Return loops that together compute every node that `can` be computed in one.
+
+    Two loops become one unless another node must run between them: after the one, before the other. For that each node
+    knows its ancestors and descendants, as the bits of an integer.
 
     Parameters
     ----------
     graph : Graph
         The record.
     wanted : iterable of Node
-        What is needed of it, in the order of the record.
+        The nodes that are needed, in the order of the record.
     after : dict
-        For a node, by index, others that must be done before it without being its operands.
+        For a node, by index, others that must run before it without being its operands.
     can : callable
         Whether a node may be computed in a loop.
     fits : callable
-        Whether a loop is one that is wanted.
+        Whether the target wants a loop.
     """
     wanted = [node for node in wanted if node.op not in VIEWS]
     sources = {
@@ -155,7 +195,7 @@ def fuse(graph: Graph, wanted: Iterable[Node], after: dict[int, set[int]], can: 
         for node in wanted
     }
     n = len(graph.nodes)
-    before, behind = [0] * n, [0] * n  # every node's ancestors and descendants, as bits
+    before, behind = [0] * n, [0] * n  # ancestors and descendants
     for node in wanted:
         for i in sources[node.index]:
             before[node.index] |= before[i] | 1 << i
@@ -174,7 +214,7 @@ def fuse(graph: Graph, wanted: Iterable[Node], after: dict[int, set[int]], can: 
         if a == b or a not in loops or b not in loops:
             return
         both = a | b
-        if (behind[i] & before[j] | behind[j] & before[i]) & ~both:  # something else lies between them
+        if (behind[i] & before[j] | behind[j] & before[i]) & ~both:  # another node lies between them
             return
         loop = loop_of([*loops[a].nodes, *loops[b].nodes])
         if loop is None or not fits(loop):
@@ -192,7 +232,8 @@ def fuse(graph: Graph, wanted: Iterable[Node], after: dict[int, set[int]], can: 
                 if behind[k] & both:
                     behind[k] |= descendants | both
 
-    # What is made for one consumer goes to it: the last edges first. Then the loops over the same array.
+    # A node goes to its last consumer, so the last edges come first: a mask is computed where it is used, and never
+    # stored. Then loops that read the same array are merged.
     for node in reversed(wanted):
         for operand in reversed(node.operands):
             if base_of(operand).index in group:
@@ -204,15 +245,8 @@ def fuse(graph: Graph, wanted: Iterable[Node], after: dict[int, set[int]], can: 
     for some in readers.values():
         for one, other in pairwise(some):
             merge(one, other)
-    whole = (loop for loop in loops.values() if loop.domain)  # single numbers alone need no loop
+    whole = (loop for loop in loops.values() if loop.domain)  # single values alone need no loop
     return sorted(whole, key=lambda loop: loop.nodes[-1].index)
-
-
-def base_of(node: Node) -> Node:
-    """Return the node whose numbers a chain of views looks at."""
-    while node.op in VIEWS:
-        node = node.inputs[0]
-    return node
 
 
 def written_last(loop: Loop, operand: Node, node: Node) -> bool:
@@ -220,12 +254,27 @@ def written_last(loop: Loop, operand: Node, node: Node) -> bool:
     if loop.kinds[node.index] != "full" or operand.shape != loop.domain:
         return False
     readers = [n for n in loop.nodes if any(o.index == operand.index for o in n.operands)]
-    if len(loop.domain) == 1 and readers[-1].index > node.index:  # blocks are written as they are computed
+    if len(loop.domain) == 1 and readers[-1].index > node.index:  # a block is written as soon as it is computed
         return False
     return all(_walk(loop, n) <= loop.stages[node.index] for n in readers)
 
 
 def _walk(loop: Loop, node: Node) -> int:
-    """Return in which walk over the row a node reads its operands."""
+    """Return the walk over the row in which a node reads its operands."""
     reduced = node.op in SUMS
     return loop.stages[node.index] - 1 if reduced and loop.kinds[node.index] == "row" else loop.stages[node.index]
+
+
+def crossing(one: Instruction) -> list[Node]:
+    """Return the values of a row that a later walk over it needs, and that are stored nowhere."""
+    if one.loop is None or len(one.loop.domain) != 2:
+        return []
+    kinds, stages = one.loop.kinds, one.loop.stages
+    stored = {node.index for node in one.stores}
+    late = {
+        o.index
+        for node in one.loop.nodes
+        for o in node.operands
+        if kinds.get(o.index) == "full" and kinds[node.index] == "full" and stages[node.index] > stages[o.index]
+    }
+    return [node for node in one.loop.nodes if node.index in late and node.index not in stored]

@@ -1,22 +1,41 @@
-"""The record of a computation: nodes that stand for arrays, each made once."""
+"""The graph of a recorded step: nodes that stand for arrays, equal ones made once."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from math import prod
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
-from numpy.lib.array_utils import normalize_axis_tuple
+
+from retroprop.backends.record import table
+from retroprop.backends.record.table import HOST_ARITHMETIC, VIEWS
 
 
 class NotTraceableError(TypeError):
-    """What was asked of a symbol needs its numbers, or is nothing that can be recorded."""
+    """A symbol was asked for its numbers, or for an operation that cannot be recorded."""
 
 
-def _refuse(what: str) -> Callable[..., Any]:
+class Role(NamedTuple):
+    """The part of backpropagation that a node belongs to.
+
+    Attributes
+    ----------
+    operation : str
+        The method of `core.operations.Operations` that made it: "affine", "output", "delta", "gradient", "update", ...
+    layer : int
+        The list index of the layer, 0 where the operation has none.
+    function : object
+        The activation f, the output or the update rule that the operation was given, else None.
+    """
+
+    operation: str
+    layer: int = 0
+    function: Any = None
+
+
+def _refuse(asked: str) -> Callable[..., Any]:
     def refused(self: "Node", *args: Any, **kwargs: Any) -> Any:
-        raise NotTraceableError(f"{what} of an array was asked for while the step was recorded.")
+        raise NotTraceableError(f"{asked} of an array was asked for while the step was recorded.")
 
     return refused
 
@@ -37,27 +56,30 @@ class Node:
     Attributes
     ----------
     op : str
-        What makes it of `inputs`.
+        A name of `table.OPERATIONS`.
     inputs : tuple of Node or Python number
-        What it is made of.
-    attrs : tuple
-        What else `op` needs to know, as (name, value) pairs.
+        The operands.
+    attributes : dict
+        Further arguments of `op`.
     shape, dtype
         As of the array; the dtype is NumPy's.
     weak : bool
         Whether it stands for a Python number, which takes the dtype of the array it meets.
+    role : Role or None
+        The part of backpropagation it was recorded in; of equal nodes the first one's.
     """
 
-    __slots__ = ("attrs", "dtype", "graph", "index", "inputs", "op", "shape", "weak")
+    __slots__ = ("attributes", "dtype", "graph", "index", "inputs", "op", "role", "shape", "weak")
     __array_ufunc__ = None  # NumPy's functions refuse it, and its operators leave the work to ours
 
     def __init__(
-        self, graph: "Graph", op: str, inputs: tuple[Any, ...], attrs: tuple[Any, ...], shape: Any, dtype: Any
+        self, graph: "Graph", op: str, inputs: tuple[Any, ...], attributes: dict[str, Any], shape: Any, dtype: Any
     ) -> None:
-        self.graph, self.op, self.inputs, self.attrs = graph, op, inputs, attrs
-        self.shape, self.dtype = tuple(shape), dtype
+        self.graph, self.op, self.inputs, self.attributes = graph, op, inputs, attributes
+        self.shape, self.dtype = shape, dtype
         self.weak = False
-        self.index = -1
+        self.role: Role | None = graph.role
+        self.index = len(graph.nodes)
 
     @property
     def ndim(self) -> int:
@@ -66,22 +88,18 @@ class Node:
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """The number of elements."""
         return prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """How much memory they take."""
+        """Their memory in bytes."""
         return self.size * int(self.dtype.itemsize)
 
     @property
     def operands(self) -> tuple["Node", ...]:
         """The inputs that are nodes."""
         return tuple(i for i in self.inputs if isinstance(i, Node))
-
-    def attr(self, name: str) -> Any:
-        """Return an attribute."""
-        return dict(self.attrs)[name]
 
     @property
     def mT(self) -> "Node":  # noqa: N802
@@ -139,64 +157,63 @@ class Node:
     __setitem__ = _refuse("a change in place")
 
 
-# op: NumPy's function, whose rules for dtypes are taken.
-POINTWISE: dict[str, Any] = {
-    name: getattr(numpy, name)
-    for name in (
-        "add", "subtract", "multiply", "divide", "power", "negative", "abs", "square", "sqrt", "exp", "expm1", "log",
-        "log1p", "log2", "log10", "tanh", "sinh", "cosh", "sin", "cos", "tan", "atan", "asinh", "floor", "ceil",
-        "trunc", "round", "maximum", "minimum", "less", "less_equal", "greater", "greater_equal", "equal",
-        "not_equal", "logical_and", "logical_or", "logical_not", "isfinite", "isnan", "isinf", "hypot", "logaddexp",
-        "copysign", "reciprocal", "signbit",
-    )
-    if isinstance(getattr(numpy, name), numpy.ufunc)
-}  # fmt: skip
-HOST_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
-REDUCTIONS = ("sum", "max", "min", "prod", "all", "any")
-
-
-@lru_cache(maxsize=4096)
-def _result_dtype(op: str, kinds: tuple[Any, ...]) -> Any:
-    """Return the dtype of a pointwise result; Python's own types stand for Python numbers."""
-    if op == "where":
-        return numpy.result_type(*(kind(1) if isinstance(kind, type) else kind for kind in kinds[1:]))
-    ufunc = POINTWISE[op]
-    return ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))[-1]
-
-
 class Graph:
-    """The nodes of one recorded function, in the order they were made; equal ones are one."""
+    """The nodes of one recorded function, in the order they were made; equal ones are one.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        In order.
+    namespace : object
+        The namespace that records into it.
+    role : Role or None
+        The role of the nodes that are made next.
+    """
 
     def __init__(self, namespace: Any = None) -> None:
         self.nodes: list[Node] = []
         self.namespace = namespace
+        self.role: Role | None = None
         self._known: dict[Any, Node] = {}
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
-    def node(self, op: str, inputs: tuple[Any, ...], shape: Any, dtype: Any, **attrs: Any) -> Node:
-        """Return the node of that description, the one made before where there is one."""
+    def apply(self, op: str, *inputs: Any, **attributes: Any) -> Node:
+        """Return the node of an operation of the table, the one made before where there is one."""
+        identities: list[Any] = []
+        shapes: list[tuple[int, ...]] = []
+        dtypes: list[Any] = []
         for i in inputs:
-            if isinstance(i, Node) and i.graph is not self:
-                raise NotTraceableError("a symbol of another recording was met.")
-        made = tuple(sorted(attrs.items()))
-        of = tuple(id(i) if isinstance(i, Node) else (type(i), repr(i)) for i in inputs)
-        key = (op, of, made, tuple(shape), str(dtype))
-        if key not in self._known:
-            node = Node(self, op, inputs, made, shape, numpy.dtype(dtype))
-            node.index = len(self.nodes)
+            if isinstance(i, Node):
+                if i.graph is not self:
+                    raise NotTraceableError("a symbol of another recording was met.")
+                identities.append(id(i))
+                shapes.append(i.shape)
+                dtypes.append(float if i.weak else i.dtype)
+            else:
+                identities.append((type(i), repr(i)))  # 0.0 and -0.0, 2 and 2.0 are not the same
+                shapes.append(())
+                dtypes.append(type(i))
+        items = tuple(sorted(attributes.items())) if len(attributes) > 1 else tuple(attributes.items())
+        key = op, tuple(identities), items
+        if (node := self._known.get(key)) is None:
+            shape, dtype = table.derived(op, tuple(shapes), tuple(dtypes), items)
+            node = self._known[key] = Node(self, op, inputs, attributes, shape, dtype)
             self.nodes.append(node)
-            self._known[key] = node
-        return self._known[key]
+        return node
+
+    def given(self, op: str, shape: tuple[int, ...], dtype: Any, **attributes: Any) -> Node:
+        """Return an argument or a constant: "input", "number" or "constant"."""
+        return self.apply(op, shape=tuple(shape), dtype=str(numpy.dtype(dtype)), **attributes)
 
     def constant(self, value: Any) -> Node:
         """Return an array whose numbers are known now."""
         value = numpy.ascontiguousarray(value) if numpy.ndim(value) else numpy.asarray(value)
-        return self.node("constant", (), value.shape, value.dtype, content=value.tobytes())
+        return self.given("constant", value.shape, value.dtype, content=value.tobytes())
 
     def pointwise(self, op: str, *inputs: Any) -> Node:
-        """Return a function of the numbers, one by one, broadcast as NumPy does."""
+        """Return an elementwise function, broadcast as NumPy does."""
         inputs = tuple(self.constant(i) if isinstance(i, numpy.generic | numpy.ndarray) else i for i in inputs)
         nodes = [i for i in inputs if isinstance(i, Node)]
         if not nodes:
@@ -204,65 +221,56 @@ class Graph:
         simpler = _simpler(op, inputs)
         if simpler is not None:
             return simpler
-        shape = numpy.broadcast_shapes(*(n.shape for n in nodes))
-        if all(n.weak for n in nodes):
-            if op not in HOST_ARITHMETIC:
-                raise NotTraceableError(f"{op} of Python numbers that change is not recorded.")
-            result = self.node(op, inputs, (), numpy.float64)
-            result.weak = True
-            return result
-        kinds = tuple((float if i.weak else i.dtype) if isinstance(i, Node) else type(i) for i in inputs)
-        return self.node(op, inputs, shape, _result_dtype(op, kinds))
+        weak = all(n.weak for n in nodes)
+        if weak and op not in HOST_ARITHMETIC:
+            raise NotTraceableError(f"{op} of Python numbers that change is not recorded.")
+        result = self.apply(op, *inputs)
+        if weak and not result.weak:
+            result.weak, result.dtype = True, numpy.dtype(float)
+        return result
 
     def reduce(self, op: str, x: Node, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Node:
         """Return a sum, maximum, ... over axes."""
-        axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
-        shape = [1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes]
-        if dtype is None:
-            dtype = getattr(numpy, op)(numpy.ones(1, x.dtype)).dtype
-        if not axes or (x.ndim == 0):
+        axes = table.axes_of(axis, x.ndim)
+        if not axes:
             return x
-        return self.node(op, (x,), shape, dtype, axes=tuple(sorted(axes)), keepdims=bool(keepdims))
+        name = None if dtype is None else str(numpy.dtype(dtype))
+        return self.apply(op, x, axes=axes, keepdims=bool(keepdims), dtype=name)
 
     def mean(self, x: Node, axis: Any = None, *, keepdims: bool = False) -> Node:
-        """Return a mean over axes."""
+        """Return a mean over axes: a node of its own over everything, else a sum and a quotient."""
+        axes = table.axes_of(axis, x.ndim)
+        if axes and len(axes) == x.ndim and x.dtype.kind == "f":
+            return self.reduce("mean", x, axis, keepdims=keepdims)
         total = self.reduce("sum", x, axis, keepdims=keepdims)
-        if total is x or len(total.attr("axes")) < x.ndim or x.dtype.kind != "f":
-            return self.pointwise("divide", total, float(x.size // max(total.size, 1)))
-        return self.node("mean", (x,), total.shape, total.dtype, **dict(total.attrs))
+        return self.pointwise("divide", total, float(x.size // max(total.size, 1)))
 
     def astype(self, x: Node, dtype: Any) -> Node:
         """Return `x` in another dtype."""
         dtype = numpy.dtype(dtype)
-        return x if x.dtype == dtype and not x.weak else self.node("astype", (x,), x.shape, dtype)
+        return x if x.dtype == dtype and not x.weak else self.apply("astype", x, dtype=str(dtype))
 
     def matmul(self, a: Node, b: Node) -> Node:
         """Return the matrix product."""
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or a.dtype != b.dtype:
             raise NotTraceableError(f"matmul of shapes {a.shape} and {b.shape} is not recorded.")
-        batch = numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        return self.node("matmul", (a, b), (*batch, a.shape[-2], b.shape[-1]), numpy.result_type(a.dtype, b.dtype))
+        return self.apply("matmul", a, b)
 
     def transpose(self, x: Node) -> Node:
-        """Return the transposed matrix: another look at the same numbers."""
-        if x.op == "transpose":
-            return x.inputs[0]  # type: ignore[no-any-return]
-        return self.node("transpose", (x,), (*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
+        """Return the transposed matrix: a view."""
+        return x.inputs[0] if x.op == "transpose" else self.apply("transpose", x)
 
     def reshape(self, x: Node, shape: tuple[int, ...]) -> Node:
-        """Return the same numbers, rows first, in another shape."""
+        """Return the same numbers in another shape, in C order: a view."""
         known = prod(n for n in shape if n >= 0)
         shape = tuple(x.size // max(known, 1) if n < 0 else n for n in shape)
         if shape == x.shape:
             return x
-        if x.op == "reshape":
-            return self.reshape(x.inputs[0], shape)
-        return self.node("reshape", (x,), shape, x.dtype)
+        return self.reshape(x.inputs[0], shape) if x.op == "reshape" else self.apply("reshape", x, shape=shape)
 
     def index(self, x: Node, key: Any) -> Node:
-        """Return a part of `x` by slices, whole numbers, None and an ellipsis: another look at the same numbers."""
-        key = key if isinstance(key, tuple) else (key,)
-        key = tuple(_whole(k) for k in key)
+        """Return a view of `x` by slices, integers, None and an ellipsis."""
+        key = tuple(_integral(k) for k in (key if isinstance(key, tuple) else (key,)))
         if not all(
             k is None or k is Ellipsis or (isinstance(k, (int, slice)) and not isinstance(k, bool)) for k in key
         ):
@@ -270,32 +278,33 @@ class Graph:
         looked = numpy.broadcast_to(numpy.empty((), x.dtype), x.shape)[key]
         if looked.size == x.size and all(k is None or k is Ellipsis or k == slice(None) for k in key):
             return self.reshape(x, looked.shape)
-        return self.node("index", (x,), looked.shape, x.dtype, key=repr(key))
+        return self.apply("index", x, key=table.keyed(key))
 
     def take(self, x: Node, indices: Node, axis: int) -> Node:
         """Return the entries of `x` at `indices` along an axis."""
-        axis %= x.ndim
-        shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
-        return self.node("take", (x, indices), shape, x.dtype, axis=axis)
+        return self.apply("take", x, indices, axis=axis % x.ndim)
 
     def join(self, leaves: tuple[Node, ...]) -> Node:
-        """Return the numbers of all leaves in one row; the plan puts them there in the first place."""
-        dtypes = {leaf.dtype for leaf in leaves}
-        if len(dtypes) != 1:
+        """Return the numbers of all leaves as one 1-D array; the plan puts them there in the first place."""
+        if len({leaf.dtype for leaf in leaves}) != 1:
             raise NotTraceableError("leaves of several dtypes are not joined.")
-        return self.node("join", leaves, (sum(leaf.size for leaf in leaves),), leaves[0].dtype)
+        return self.apply("join", *leaves)
 
-    def part(self, flat: Node, offset: int, shape: tuple[int, ...]) -> Node:
-        """Return a part of a row of numbers in a shape: another look at them."""
-        return self.node("part", (flat,), shape, flat.dtype, offset=offset)
+    def parts(self, flat: Node, shapes: Iterable[tuple[int, ...]]) -> list[Node]:
+        """Return consecutive parts of a 1-D array in these shapes: views."""
+        offset, found = 0, []
+        for shape in shapes:
+            found.append(self.apply("part", flat, offset=offset, shape=tuple(shape)))
+            offset += prod(shape)
+        return found
 
     def overwrite(self, new: Node, old: Node) -> Node:
-        """Return `new` in the place of `old`, which nobody reads after that."""
-        return self.node("overwrite", (new, old), new.shape, new.dtype)
+        """Return `new` in the place of `old`, which is not read after that."""
+        return self.apply("overwrite", new, old)
 
 
 def reached(outputs: Iterable[Node]) -> list[Node]:
-    """Return the nodes that others are made of, and those, in the order of the record."""
+    """Return the outputs and every node they depend on, in the order of the record."""
     found: dict[int, Node] = {}
     waiting = list(outputs)
     while waiting:
@@ -306,17 +315,21 @@ def reached(outputs: Iterable[Node]) -> list[Node]:
     return [found[i] for i in sorted(found)]
 
 
-def _whole(key: Any) -> Any:
-    """Return a part of an index with Python's own whole numbers."""
+def base_of(node: Node) -> Node:
+    """Return the node whose memory a chain of views shows."""
+    while node.op in VIEWS:
+        node = node.inputs[0]
+    return node
+
+
+def _integral(key: Any) -> Any:
+    """Return one part of an index with Python's own integers."""
     if isinstance(key, slice):
         return slice(*(None if k is None else index(k) for k in (key.start, key.stop, key.step)))
     return int(key) if isinstance(key, numpy.integer) else key
 
 
-VIEWS = ("transpose", "reshape", "index", "part", "overwrite")
-
-
-_COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+_COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 
 def number_dtype(node: Node, value: Any) -> Any:
@@ -324,7 +337,7 @@ def number_dtype(node: Node, value: Any) -> Any:
     if node.op == "where":
         return node.dtype
     others = [i.dtype for i in node.operands if not i.weak]
-    if node.op in _COMPARE:
+    if node.op in _COMPARISONS:
         return numpy.result_type(others[0], 1.0 if isinstance(value, Node) else value)
     return numpy.result_type(node.dtype, *others) if node.dtype.kind == "f" else numpy.result_type(*others)
 

@@ -1,13 +1,43 @@
-"""Calling a step once with symbols, to learn what it does."""
+"""Calling a step once with symbols, so that it becomes a graph whose nodes keep their role.
 
-from collections.abc import Callable
+The step is called with the operations of its backend, bound to symbols: what a backend overrides is what is recorded.
+Only two operations that core leaves at their default have a form of their own in a record: rows are gathered by one
+node, and the update runs once over all parameters, joined to one 1-D array, not once for each of them.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from inspect import signature
 from typing import Any, NamedTuple
 
 from retroprop.backends.record import tree
-from retroprop.backends.record.graph import Graph, Node, NotTraceableError
-from retroprop.backends.record.recorded_operations import JoinedOperations
+from retroprop.backends.record.graph import Graph, Node, NotTraceableError, Role
 from retroprop.backends.record.symbols import Symbols
+from retroprop.backends.record.table import POINTWISE
+from retroprop.core.operations import Operations
+from retroprop.core.parameters import Parameters
+
+_FUNCTIONS = ("activation", "output", "rule")  # the arguments of an operation that its role remembers
+
+
+class RecordedOperation(NamedTuple):
+    """One call of an operation of backpropagation.
+
+    Attributes
+    ----------
+    role : Role
+        Operation, layer and function.
+    arguments : mapping
+        The arguments by name.
+    results : Node, or tree of nodes
+        The results.
+    """
+
+    role: Role
+    arguments: Mapping[str, Any]
+    results: Any
 
 
 class Recording(NamedTuple):
@@ -23,17 +53,20 @@ class Recording(NamedTuple):
         The results, likewise.
     donated : tuple of int
         The arguments whose memory the results may take.
+    operations : list of RecordedOperation
+        The operations of backpropagation it called, in order.
     """
 
     graph: Graph
     arguments: tuple[Any, ...]
     results: Any
     donated: tuple[int, ...]
+    operations: list[RecordedOperation]
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a recording depends on of an array."""
+    """Shape and dtype of an array: all that a recording depends on."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -50,8 +83,10 @@ def form_of(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tree.mapped(argument, form) for argument in arguments)
 
 
-def record(step: Callable[..., Any], forms: tuple[Any, ...], donate: tuple[int, ...]) -> Recording:
-    """Call `step` once with symbols of the forms given, and return what it did.
+def record(
+    step: Callable[..., Any], operations: Operations, forms: tuple[Any, ...], donate: tuple[int, ...]
+) -> Recording:
+    """Call `step` once with symbols of the forms given, and return it as a graph.
 
     Raises
     ------
@@ -63,17 +98,125 @@ def record(step: Callable[..., Any], forms: tuple[Any, ...], donate: tuple[int, 
 
     def symbol(leaf: Any) -> Any:
         if isinstance(leaf, Form):
-            taken.append(xp.graph.node("input", (), leaf.shape, leaf.dtype, number=len(taken)))
+            taken.append(xp.graph.given("input", leaf.shape, leaf.dtype, number=len(taken)))
         elif leaf is float:
-            taken.append(xp.graph.node("number", (), (), float, number=len(taken)))
+            taken.append(xp.graph.given("number", (), float, number=len(taken)))
             taken[-1].weak = True
         else:
             return leaf
         return taken[-1]
 
     symbols = tree.mapped(forms, symbol)
-    results = step(JoinedOperations(xp), *symbols)
+    recorder = Recorder(operations, xp)
+    results = step(recorder, *symbols)
     for leaf in tree.leaves(results):
         if not isinstance(leaf, Node) or leaf.weak:
             raise NotTraceableError(f"a step gives arrays back; this one gives {leaf!r}.")
-    return Recording(xp.graph, symbols, results, donate)
+    return Recording(xp.graph, symbols, results, donate, recorder.recorded)
+
+
+class Recorder:
+    """The operations of a backend on symbols; each call is noted, and its nodes get its role.
+
+    Parameters
+    ----------
+    operations : Operations
+        The backend's own.
+    xp : Symbols
+        Where they are recorded.
+    """
+
+    def __init__(self, operations: Operations, xp: Symbols) -> None:
+        self.xp = xp
+        self.recorded: list[RecordedOperation] = []
+        self._own = copy(operations)
+        self._own.xp = xp
+        self._forms = {
+            name: method
+            for name, method in (("gather", self._gather), ("update", self._update))
+            if getattr(type(operations), name) is getattr(Operations, name)
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        method = self._forms.get(name) or getattr(self._own, name)
+        if not hasattr(Operations, name):
+            return method  # an attribute, or a method that only this backend has
+
+        def call(*args: Any, **options: Any) -> Any:
+            arguments = dict(zip(_parameters(name), args, strict=False)) | options
+            function = next((arguments[f] for f in _FUNCTIONS if f in arguments), None)
+            role = Role(name, arguments.get("layer", 0), function)
+            graph = self.xp.graph
+            before, graph.role = graph.role, role
+            try:
+                results = method(*args, **options)
+            finally:
+                graph.role = before
+            self.recorded.append(RecordedOperation(role, arguments, results))
+            return results
+
+        return call
+
+    def _gather(self, part: Node | None, rows: Node) -> Node | None:
+        return None if part is None else self.xp.graph.apply("gather", part, rows)
+
+    def _update(
+        self,
+        rule: Callable[..., tuple[Any, ...]],
+        parameters: Parameters,
+        gradients: Parameters,
+        state: tuple[Parameters, ...],
+        hyper: tuple[float, ...],
+    ) -> tuple[Parameters, tuple[Parameters, ...]]:
+        graph, apart = self.xp.graph, partial(Operations.update, self._own)
+        begun = len(graph.nodes)
+        old = [graph.join(p.leaves) for p in (parameters, *state)]
+        grad = graph.join(gradients.leaves)
+        # θ, state ← rule(θ, ∂J/∂θ, state, hyper), elementwise
+        new = rule(self.xp, old[0], grad, *old[1:], *hyper)
+        if not all(node.op in POINTWISE or node.op in ("join", "constant") for node in graph.nodes[begun:]):
+            # A rule that depends on an array as a whole, as on its norm, is applied to each by itself.
+            return apart(rule, parameters, gradients, state, hyper)
+        columns = list(zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True))
+        alike = all(
+            _expressions(rule(self.xp, theta, grad_of_theta, *slots, *hyper), [theta, *slots, grad_of_theta])
+            == _expressions(new, [*old, grad])
+            for theta, grad_of_theta, *slots in columns
+        )
+        if not _are_new(new, old) or not alike:
+            # So is one that returns an argument, or sees the shape of a parameter (`if theta.ndim > 1`).
+            return apart(rule, parameters, gradients, state, hyper)
+        shapes = [leaf.shape for leaf in parameters.leaves]
+        placed = [graph.overwrite(n, o) for n, o in zip(new, old, strict=True)]
+        updated, *slots = (parameters.like(graph.parts(flat, shapes)) for flat in placed)
+        return updated, tuple(slots)
+
+
+@lru_cache(maxsize=64)
+def _parameters(operation: str) -> tuple[str, ...]:
+    """Return the names of the arguments of an operation."""
+    return tuple(signature(getattr(Operations, operation)).parameters)[1:]
+
+
+def _are_new(new: tuple[Any, ...], old: list[Node]) -> bool:
+    """Return whether each result is an array that the rule computed, of the form of the one it replaces."""
+    return len({node.index for node in new}) == len(old) == len(new) and all(
+        n.op in POINTWISE and (n.shape, n.dtype) == (o.shape, o.dtype) for n, o in zip(new, old, strict=True)
+    )
+
+
+def _expressions(results: Any, given: list[Node]) -> list[Any]:
+    """Return the expressions of the results in the given nodes, numbered: equal lists for equal expressions."""
+    numbers: dict[Any, int] = {}
+    known: dict[int, int] = {node.index: -1 - k for k, node in reversed(list(enumerate(given)))}
+
+    def numbered(value: Any) -> Any:
+        if not isinstance(value, Node):
+            return type(value), repr(value)
+        if value.index not in known:
+            of = (value.op, value.dtype.name, *(numbered(i) for i in value.inputs))
+            known[value.index] = numbers.setdefault(of, len(numbers))
+        return known[value.index]
+
+    found = [numbered(result) for result in results]
+    return [*found, *numbers]

@@ -1,12 +1,15 @@
 """The namespace a function is given in place of a library's while it is recorded."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy
 
-from retroprop.backends.record.graph import POINTWISE, REDUCTIONS, Graph, Node, NotTraceableError
+from retroprop.backends.record.graph import Graph, Node, NotTraceableError
+from retroprop.backends.record.table import REDUCTIONS, UFUNCS
 
-# What a formula asks about dtypes and numbers is answered by NumPy.
+# Questions of a formula about dtypes and numbers are answered by NumPy.
 _ANSWERED = ("finfo", "iinfo", "isdtype", "pi", "e", "inf", "nan", "newaxis", "bool", "int8", "int16", "int32", "int64",
              "uint8", "uint16", "uint32", "uint64", "float32", "float64")  # fmt: skip
 _CREATED = ("arange", "zeros", "ones", "full", "eye", "linspace", "tril", "triu")
@@ -22,12 +25,10 @@ class Symbols:
         graph = self.graph
         if name in _ANSWERED:
             return getattr(numpy, name)
-        if name in POINTWISE:
-            return lambda *inputs: graph.pointwise(name, *inputs)
+        if name in UFUNCS:
+            return partial(graph.pointwise, name)
         if name in REDUCTIONS:
-            return lambda x, *, axis=None, dtype=None, keepdims=False: graph.reduce(
-                name, x, axis, keepdims=keepdims, dtype=dtype
-            )
+            return partial(graph.reduce, name)
         if name in _CREATED:
             return lambda *args, device=None, **options: graph.constant(getattr(numpy, name)(*args, **options))
         if name.startswith("__"):
@@ -59,21 +60,16 @@ class Symbols:
     def take(self, x: Node, indices: Any, /, *, axis: int = 0) -> Node:
         return self.graph.take(x, indices if isinstance(indices, Node) else self.graph.constant(indices), axis)
 
-    def concat(self, arrays: Any, /, *, axis: int | None = 0) -> Node:
-        arrays = tuple(arrays)
-        dtypes = {a.dtype for a in arrays}
-        if axis is None or {a.ndim for a in arrays} != {2} or axis % 2 != 1 or len(dtypes) != 1:
+    def concat(self, arrays: Sequence[Node], /, *, axis: int | None = 0) -> Node:
+        alike = {(a.ndim, a.shape[:1], a.dtype) for a in arrays}
+        if axis is None or axis % 2 != 1 or len(alike) != 1 or arrays[0].ndim != 2:
             raise NotTraceableError("concat of other than matrices of one dtype side by side is not recorded.")
-        shape = (arrays[0].shape[0], sum(a.shape[1] for a in arrays))
-        return self.graph.node("hstack", arrays, shape, arrays[0].dtype)
+        return self.graph.apply("concat", *arrays)
 
-    def stack(self, arrays: Any, /, *, axis: int = 0) -> Node:
-        arrays = tuple(arrays)
-        if axis != 0:
-            raise NotTraceableError("stack along another axis than the first is not recorded.")
-        leaves = tuple(self.graph.reshape(a, (a.size,)) for a in arrays)
-        joined = self.graph.node("concat", leaves, (sum(a.size for a in leaves),), arrays[0].dtype)
-        return self.graph.reshape(joined, (len(arrays), *arrays[0].shape))
+    def stack(self, arrays: Sequence[Node], /, *, axis: int = 0) -> Node:
+        if axis != 0 or len({(a.shape, a.dtype) for a in arrays}) != 1:
+            raise NotTraceableError("stack of other than like arrays along a new first axis is not recorded.")
+        return self.graph.apply("stack", *arrays)
 
     def zeros_like(self, x: Node, /, *, dtype: Any = None, device: Any = None) -> Node:
         return self.full_like(x, 0, dtype=dtype)

@@ -1,11 +1,11 @@
-"""Arguments and results of a step: nested tuples, taken apart into leaves and put together again."""
+"""Arguments and results of a step: nested tuples, flattened into leaves and rebuilt."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 
 def is_branch(tree: Any) -> bool:
-    """Return whether it is a tuple of further parts."""
+    """Return whether it is a tuple of subtrees."""
     return isinstance(tree, tuple)
 
 
@@ -19,7 +19,7 @@ def leaves(tree: Any) -> Iterator[Any]:
 
 
 def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """Return the same tree with every leaf changed; named tuples stay what they are."""
+    """Return the same tree with every leaf changed; named tuples keep their class."""
     if not is_branch(tree):
         return change(tree)
     parts = [mapped(part, change) for part in tree]
@@ -27,14 +27,14 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def written(tree: Any, name: Callable[[Any], str], classes: Callable[[type], str]) -> str:
-    """Return the source of an expression that makes the tree, its leaves called by `name`."""
+    """Return the source of an expression that builds the tree, its leaves named by `name`."""
     if not is_branch(tree):
         return name(tree)
     return joined(type(tree), [written(part, name, classes) for part in tree], classes)
 
 
 def joined(cls: type, parts: list[str], classes: Callable[[type], str]) -> str:
-    """Return the source of a tuple of that class, of the sources of its parts."""
+    """Return the source of a tuple of that class, from the sources of its parts."""
     together = f"({', '.join(parts)},)" if parts else "()"
     # `new` is `tuple.__new__`: it takes half the time of a named tuple's own.
     return together if cls is tuple else f"new({classes(cls)}, {together})"

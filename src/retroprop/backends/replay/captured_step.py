@@ -1,94 +1,131 @@
-"""A step that is recorded at its first call, and replayed from then on."""
+"""The captured step: state in, state out, as one unit. Recorded at its first call, and replayed from then on."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from retroprop.backends.plan.plan import Plan
+from retroprop.backends.plan.plan import Plan, Rules
 from retroprop.backends.record.graph import NotTraceableError
-from retroprop.backends.record.recorder import Recording, form_of, record
-from retroprop.backends.replay.program import Program, Target, Workspace
+from retroprop.backends.record.recorder import record
+from retroprop.backends.replay.program import Program
+from retroprop.core.operations import Operations
+from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 
 
-class Captured:
-    """One training's step: for every form of its arguments (a last batch is smaller) a program over the same memory.
+class CapturedStep:
+    """A step as one unit; this class runs it as it is written.
 
     Parameters
     ----------
     step : callable
         As `Backend.capture` takes it.
-    plain : callable
-        The same without a record, for a step that cannot be recorded.
+    operations : Operations
+        The backend's.
     donate : tuple of int
         The arguments whose memory the results may take.
-    library : Target
-        What the programs are written for.
-    planned : callable
-        Plans a recording.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether `Masks` may be given in place of arrays of masks: the step draws them.
     """
 
-    def __init__(
-        self,
-        step: Callable[..., Any],
-        plain: Callable[..., Any],
-        donate: tuple[int, ...],
-        library: Target,
-        planned: Callable[[Recording], Plan],
-    ) -> None:
-        self._step, self._plain, self._donate = step, plain, donate
-        self._library, self._planned = library, planned
-        self._workspace = Workspace(library.empty)
-        self._programs: dict[Any, Program] = {}
-        self._refused: set[Any] = set()
-        self._run: Callable[..., Any] = lambda *arguments: None
+    draws: ClassVar[bool] = False
+
+    def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...] = ()) -> None:
+        self._step, self._operations, self._donate = step, operations, donate
 
     def __call__(self, *arguments: Any) -> Any:
-        results = self._run(*arguments)
-        return self._change(arguments) if results is None else results
+        return self._step(self._operations, *arguments)
 
-    def _change(self, arguments: tuple[Any, ...]) -> Any:
-        """Return the results of arguments that the last program did not take."""
-        # One of the others, as for the smaller batch at the end of an epoch: each sees at once whether they fit.
-        for program in self._programs.values():
-            if program.run is not self._run and (results := program.run(*arguments)) is not None:
-                self._run = program.run
-                return results
-        run = self._program(arguments)
-        results = run(*arguments)
-        self._run = run if run is not self._plain else self._run
-        return results
+    def run(
+        self,
+        parameters: Any,
+        state: Any,
+        hypers: Sequence[tuple[float, ...]],
+        data: Any,
+        rows: Array,
+        masks: Any = None,
+    ) -> tuple[Any, Any, Array] | None:
+        """Do consecutive steps of training in one call: a step for each of `hypers`, with a row of `rows` each.
 
-    def _program(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        """Return what runs arguments of this form."""
-        form = form_of(arguments)
-        if form in self._refused:
-            return self._plain
+        Parameters
+        ----------
+        parameters, state
+            Of the first step.
+        hypers : sequence of tuple of float
+            The numbers of each update.
+        data : tree
+            The data.
+        rows : integer array (steps, m)
+            The rows of the data in each step.
+        masks : Masks, optional
+            Of the first step; step t has `masks.after(t)`.
+
+        Returns
+        -------
+        tuple or None
+            Parameters, state and the costs, shape (steps,); None, with nothing done, if this step has no such form.
+        """
+        return None
+
+
+P = TypeVar("P", bound=Program)
+
+
+class RecordedStep(CapturedStep, Generic[P]):
+    """A step that is replayed by a program for every form of its arguments (the last batch is smaller).
+
+    What cannot be recorded runs as it is written; the reason is logged once.
+    """
+
+    def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...]) -> None:
+        super().__init__(step, operations, donate)
+        self._programs: dict[Any, P] = {}
+        self._refused: set[Any] = set()
+
+    @abstractmethod
+    def _lowered(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> P:
+        """Return the program for arguments of this form."""
+
+    def _program(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> P | None:
+        """Return the program for arguments of this form, None where the step runs as it is written."""
+        if form in self._programs or form in self._refused:
+            return self._programs.get(form)
         try:
-            if form not in self._programs:
-                plan = plan_of(self._step, form, self._donate, self._planned)
-                self._programs[form] = Program(plan, self._library, self._workspace)
-            return self._programs[form].run
+            self._programs[form] = self._lowered(form, arguments)
+            return self._programs[form]
         except NotTraceableError as error:
             log.info("a step is not recorded, and runs as it is written: %s", error)
         except Exception as error:
-            # Whatever a function from outside does to a symbol; if the step is wrong, the plain one will say so.
+            # Whatever a function from outside does to a symbol, or a compiler, a driver or a library that is not as
+            # expected: slower is better than not at all. If the step itself is wrong, running it will say so.
             log.warning("a step is not recorded, and runs as it is written: %s: %s", type(error).__name__, error)
-        self._refused.add(form)  # said once, and tried once
-        return self._plain
+        self._refused.add(form)
+        return None
+
+    def _planned(self, form: tuple[Any, ...], rules: Rules, change: Callable[[Any], Any] | None = None) -> Plan:
+        """Return the plan of the step for arguments of this form; `change` is a pass over the recording first.
+
+        A plan has no memory, so trainings share it, and it lives as long as the step. One recorded with operations that
+        a backend overrides is this training's own: they may hold state.
+        """
+
+        def made() -> Plan:
+            recording = record(self._step, self._operations, form, self._donate)
+            return Plan(recording if change is None else change(recording), rules)
+
+        if type(self._operations) is not Operations:
+            return made()
+        plans = _plans.setdefault(self._step, {})
+        key = form, self._donate, rules, change
+        if key not in plans:
+            plans[key] = made()
+        return plans[key]
 
 
 _plans: WeakKeyDictionary[Callable[..., Any], dict[Any, Plan]] = WeakKeyDictionary()
-
-
-def plan_of(
-    step: Callable[..., Any], form: tuple[Any, ...], donate: tuple[int, ...], planned: Callable[[Recording], Plan]
-) -> Plan:
-    """Return the plan of a step; it has no buffers, so trainings share it, and it goes with the step."""
-    plans = _plans.setdefault(step, {})
-    key = form, donate, planned
-    if key not in plans:
-        plans[key] = planned(record(step, form, donate))
-    return plans[key]
