@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from retroprop.bench import QUICK, Results, read, run, to_json  # noqa: E402
 from retroprop.bench.analysis import Ratio, ratio  # noqa: E402
-from retroprop.bench.report import warning  # noqa: E402
-from retroprop.bench.results import Row  # noqa: E402
+from retroprop.bench.result_tables import warning  # noqa: E402
+from retroprop.bench.results import ResultRow  # noqa: E402
 from retroprop.bench.timer import Pace  # noqa: E402
 from retroprop.bench.workloads import OPTIMIZERS, parse  # noqa: E402
 
@@ -68,7 +68,7 @@ class Bound:
         return self.over == "scikit-learn"
 
 
-def _is_fit(row: Row) -> bool:
+def _is_fit(row: ResultRow) -> bool:
     return row.data_rows is not None
 
 
