@@ -247,3 +247,17 @@ def test_the_benchmark_of_numpy_runs_with_few_packages(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Commit 0123abc" in done.stdout
     assert "| 4-5-3@6 | tf32 |" in done.stdout
+
+
+def test_the_facts_of_a_gpu_are_in_the_report(check, report, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    runtime = SimpleNamespace(getDevice=lambda: 0, runtimeGetVersion=lambda: 13000, driverGetVersion=lambda: 13010)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
+    library = SimpleNamespace(products_here=lambda device: SimpleNamespace(said="cublasLt 13.1"))
+    monkeypatch.setitem(sys.modules, "retroprop.backends.cuda.cupy_products", library)
+    about = check.machine("NVIDIA H100", "0123abc")
+    text = report(**about).write()
+    assert text.splitlines()[2].startswith("NVIDIA H100, ")
+    assert "CUDA runtime 13000, driver 13010. Products by cublasLt 13.1. numpy " in text
+    assert "Commit 0123abc, " in text
