@@ -2,12 +2,12 @@
 
     python benchmarks/check.py [--forms "with numba" "numpy alone"] [--networks NAME ...] [--seconds S] [--out FILE]
 
-`bounds.json` holds, for each network and optimizer, the largest ratio that is accepted: a step over hand-written NumPy,
-over its bare matrix products, a fit over scikit-learn's. Both sides of a ratio are timed in turns in one process.
+`bounds.json` holds the largest accepted ratio for each network and optimizer: of a step to hand-written NumPy, of a
+step to its bare matrix products, of a fit to scikit-learn's. Both sides of a ratio are timed in turns in one process.
 
-A ratio fails if in three quarters of the rounds it was above its bound by more than the margin (so its lower quartile
-is), and was so again in each of two further measurements. What disturbs a moment widens the quartiles; a step that has
-become slower moves them. A machine that is busy all the time moves them too, in either direction: that is said.
+A ratio fails if its lower quartile is above its bound by more than the margin, in this and in two further measurements.
+A short disturbance widens the quartiles; a step that has become slower moves them. A machine that is busy all the time
+moves them too, in either direction, and a warning says so.
 
 The exit status is 0 if nothing fails, 1 if something does, 2 for wrong arguments.
 """
@@ -29,15 +29,15 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from retroprop.bench import QUICK, Results, read, run, to_json  # noqa: E402
 from retroprop.bench.analysis import Ratio, ratio  # noqa: E402
-from retroprop.bench.report import warning  # noqa: E402
-from retroprop.bench.results import Row  # noqa: E402
+from retroprop.bench.result_tables import warning  # noqa: E402
+from retroprop.bench.results import ResultRow  # noqa: E402
 from retroprop.bench.timer import Pace  # noqa: E402
 from retroprop.bench.workloads import OPTIMIZERS, parse  # noqa: E402
 
 BOUNDS = Path(__file__).with_name("bounds.json")
 FORMS = {"with numba": {"RETROPROP_NUMBA": "1"}, "numpy alone": {"RETROPROP_NUMBA": "0"}}
 ATTEMPTS = 3
-# Of a ratio: what stands above the line, and below it.
+# The numerator and the denominator of each ratio.
 SIDES = {
     "hand-written": (("step", "numpy"), ("peer", "hand-written NumPy")),
     "floor": (("step", "numpy"), ("floor", "numpy")),
@@ -47,7 +47,7 @@ SIDES = {
 
 @dataclass(frozen=True)
 class Bound:
-    """The largest ratio accepted of a network, an optimizer, and what it is compared with."""
+    """The largest accepted ratio for a network and an optimizer, to one of `SIDES`."""
 
     form: str
     network: str
@@ -56,7 +56,7 @@ class Bound:
     largest: float
 
     def ratio(self, results: Results) -> Ratio | None:
-        """Return what was measured, None where it could not be."""
+        """Return the measured ratio, None where a side was not timed."""
         for row in results.rows:
             if (row.workload.name, row.optimizer, _is_fit(row)) == (self.network, self.optimizer, self.is_fit):
                 return ratio(*(row.timing(*side) for side in SIDES[self.over]))
@@ -64,11 +64,11 @@ class Bound:
 
     @property
     def is_fit(self) -> bool:
-        """Whether it is of a whole training."""
+        """Whether the ratio is of whole trainings."""
         return self.over == "scikit-learn"
 
 
-def _is_fit(row: Row) -> bool:
+def _is_fit(row: ResultRow) -> bool:
     return row.data_rows is not None
 
 
@@ -113,8 +113,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--forms", nargs="+", default=list(FORMS), help="with numba, numpy alone (default: both)")
-    made.add_argument("--networks", nargs="*", default=[], help="these of bounds.json only")
-    made.add_argument("--seconds", type=float, default=2.0, help="for the rounds of a network and optimizer")
+    made.add_argument("--networks", nargs="*", default=[], help="only these of bounds.json")
+    made.add_argument("--seconds", type=float, default=2.0, help="for the rounds of each network and optimizer")
     made.add_argument("--out", type=Path, default=None, help="write the lines to a file too")
     for name in ("--measure", "--fits"):
         made.add_argument(name, action="store_true", help=argparse.SUPPRESS)
@@ -133,12 +133,12 @@ def bounds_of(form: str, content: dict[str, dict[str, dict[str, float]]]) -> lis
 
 
 def check(bounds: list[Bound], margin: float, seconds: float):
-    """Yield every bound with what was found last and in how many measurements."""
+    """Yield every bound with its last ratio and the number of measurements."""
     found: dict[Bound, Ratio | None] = dict.fromkeys(bounds)
     attempts = dict.fromkeys(bounds, 0)
     pending = bounds
     while pending:
-        # Steps and fits apart; what fails is measured again, and nothing else.
+        # Steps and fits separately; only failures are measured again.
         for fits in (False, True):
             some = [bound for bound in pending if bound.is_fit is fits]
             if some:
@@ -157,12 +157,12 @@ def check(bounds: list[Bound], margin: float, seconds: float):
 
 
 def over(found: Ratio, bound: Bound, margin: float) -> bool:
-    """Return whether a ratio is above its bound by more than noise explains."""
+    """Return whether a ratio is above its bound by more than the noise."""
     return found.low > bound.largest * (1.0 + margin)
 
 
 def apart(bounds: list[Bound], seconds: float, *, fits: bool) -> Results:
-    """Measure in a process of its own, where the form's environment holds from the start."""
+    """Measure in another process, in which the environment of the form holds from the start."""
     networks = list(dict.fromkeys(bound.network for bound in bounds))
     optimizers = list(dict.fromkeys(bound.optimizer for bound in bounds))
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
@@ -175,7 +175,7 @@ def apart(bounds: list[Bound], seconds: float, *, fits: bool) -> Results:
 
 
 def measured(networks, optimizers: list[str], seconds: float, *, fits: bool) -> Results:
-    """Measure here: steps of these networks, or the fit."""
+    """Measure in this process: the steps of these networks, or the fit."""
     settings = replace(
         QUICK,
         workloads=() if fits else networks,
@@ -190,14 +190,14 @@ def measured(networks, optimizers: list[str], seconds: float, *, fits: bool) -> 
 
 
 def line(bound: Bound, found: Ratio | None, attempts: int, *, fails: bool) -> str:
-    """Return what there is to say of a bound."""
-    what = f"{bound.form:12} {bound.network:22} {bound.optimizer:5} / {bound.over:13}"
+    """Return the line of output on a bound."""
+    about = f"{bound.form:12} {bound.network:22} {bound.optimizer:5} / {bound.over:13}"
     if found is None:
-        return f"{what} not measured (bound {bound.largest:.2f})"
+        return f"{about} not measured (bound {bound.largest:.2f})"
     verdict = "FAILED" if fails else "ok" if found.median <= bound.largest else "ok, within the margin or the noise"
     again = f", {attempts} measurements" if attempts > 1 else ""
     return (
-        f"{what} {found.median:.3f} ({found.low:.3f} to {found.high:.3f}), bound {bound.largest:.2f}: {verdict}{again}"
+        f"{about} {found.median:.3f} ({found.low:.3f} to {found.high:.3f}), bound {bound.largest:.2f}: {verdict}{again}"
     )
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/estimators.py [--rounds N] [--data NAME ...] [--epochs N]
 
-Default parameters on scikit-learn's own data; 784-100-10 on 8,000 rows at batch 200 for so many epochs, in both dtypes.
-A line gives the medians in seconds, their ratio (below 1: the estimator here is faster), and the first fit of the
-process, which is recorded and, where the work is worth it, compiled. Of 784-100-10 it also gives, beside them, what a
-fit cannot do without: each step's rows gathered, its five matrix products and Adam's update, and nothing else.
+Default parameters on scikit-learn's own data; 784-100-10 on 8,000 rows at batch 200 for N epochs, in both dtypes. A
+line has the medians in seconds, their ratio (below 1: retroprop takes less time), and the first fit of the process,
+which is recorded and, if the work is large enough, compiled. For 784-100-10 it also has the bare fit: the gathering of
+the rows, the five matrix products and Adam's update of each step, and nothing else.
 """
 
 import argparse
@@ -44,11 +44,11 @@ def problem(name: str, epochs: int) -> tuple[str, np.ndarray, np.ndarray, dict[s
 
 
 def bare(X: np.ndarray, batch: int, epochs: int, n_hidden: int = 100, n_out: int = 10) -> float:
-    """Return the seconds that the gathering, the products and Adam's update of a fit take, the last a loop of Numba."""
+    """Return the seconds of the gathering, the products and Adam's update, a loop of Numba, in a whole fit."""
     rng, n = np.random.default_rng(0), X.shape[1]
 
     def room(*shape: int) -> np.ndarray:
-        """Return an array that begins with a cache line: else every vector of Adam's loop lies across two."""
+        """Return an array aligned to a cache line: otherwise every vector of Adam's loop crosses two lines."""
         whole = np.empty(int(np.prod(shape)) + 64, X.dtype)
         begin = -whole.ctypes.data % 64 // whole.itemsize
         whole[:] = rng.uniform(0.0, 0.01, size=whole.shape)
@@ -56,7 +56,7 @@ def bare(X: np.ndarray, batch: int, epochs: int, n_hidden: int = 100, n_out: int
 
     rows, hidden, out, delta = room(batch, n), room(batch, n_hidden), room(batch, n_out), room(batch, n_hidden)
     theta, gradient = room(n_out, n_hidden), room(n_out, n_hidden)
-    wide, wide_gradient, *moments = (room(n, n_hidden) for _ in range(4))  # Θ^(1) from row to column: the faster way
+    wide, wide_gradient, *moments = (room(n, n_hidden) for _ in range(4))  # Θ^(1) stored (from, to): the faster layout
     numbers = [X.dtype.type(number) for number in (1e-3, 0.9, 0.1, 0.999, 0.001, 1e-8)]
     places = [array.reshape(-1) for array in (wide, *moments, wide_gradient)]
     adam = numba.njit(error_model="numpy")(_adam)

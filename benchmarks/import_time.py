@@ -1,4 +1,4 @@
-"""How long `import retroprop` takes beside `import numpy`: a ratio of medians, interleaved, in fresh processes.
+"""The time of `import retroprop` over `import numpy`: a ratio of medians, interleaved, in fresh processes.
 
 python3 benchmarks/import_time.py [ROUNDS]
 """
@@ -14,7 +14,7 @@ SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 
 
 def seconds(statement: str) -> float:
-    """Return how long a fresh process takes to run `statement` and end."""
+    """Return the seconds of a fresh process that runs `statement` and ends."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", statement], check=True, env=os.environ | {"PYTHONPATH": SOURCE})
     return time.perf_counter() - began

@@ -1,9 +1,9 @@
-"""What the products of a step gain by a first Θ that lies (from, to), not (to, from).
+"""The time of a step's products with the first Θ stored (from, to), over that with Θ stored (to, from).
 
     python benchmarks/layout.py [NETWORK@BATCH ...]
 
-Both take turns in one process, on NumPy's BLAS; a ratio is the median over the rounds. Below 1 is less time. The last
-column says which way a recorded step has it.
+Both are timed in turns in one process, on NumPy's BLAS; a ratio is the median over the rounds. Below 1 is less time.
+The last column is the layout of a recorded step.
 """
 
 import statistics

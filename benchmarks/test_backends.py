@@ -1,8 +1,8 @@
-"""Each backend's timings, by pytest-benchmark: ``python -m pytest benchmarks --benchmark-only``.
+"""The timings of each backend, by pytest-benchmark: ``python -m pytest benchmarks --benchmark-only``.
 
-Here the backends are timed one after the other, so compare a backend with itself: with another commit
-(``--benchmark-autosave``, ``--benchmark-compare``). Ratios between contestants come from `retroprop bench`, which times
-them in turns.
+The backends are timed one after the other, so compare a backend with itself at another commit
+(``--benchmark-autosave``, ``--benchmark-compare``). `retroprop bench`, which times them in turns, has the ratios
+between contestants.
 """
 
 import pytest
@@ -12,7 +12,7 @@ from retroprop.bench import ours
 from retroprop.bench.timer import warm_up
 from retroprop.bench.workloads import OPTIMIZERS, TABLE, draw
 
-# array_api_strict is there to check portability; its time says nothing.
+# array_api_strict checks portability; its time means nothing.
 BACKENDS = [info for info in rp.list_backends() if info.name != "array_api_strict"]
 NETWORKS = TABLE[:5]
 
@@ -22,7 +22,7 @@ NETWORKS = TABLE[:5]
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda info: info.name)
 @pytest.mark.parametrize("part", ["floor", "step"])
 def test_a_step(benchmark, part, backend, optimizer, network):
-    """Time so many calls that they last 10 ms, and the wait for the device; divide by `calls` for one."""
+    """Time about 10 ms of calls, with the wait for the device; divide by `calls` for one call."""
     if not backend.available:
         pytest.skip(backend.reason)
     if part == "floor" and optimizer != "sgd":

@@ -1,4 +1,4 @@
-"""What the threads of NumPy's BLAS do to small networks, and what two trainings in two threads gain.
+"""The effect of NumPy's BLAS threads on small networks, and the gain of two trainings in two threads.
 
     python benchmarks/threads.py [ROUNDS]
 
@@ -28,7 +28,7 @@ EPOCHS = 4
 
 
 def measure() -> dict[str, list[float]]:
-    """Return, for each network, seconds of a step alone, and of a training alone and beside another one."""
+    """Return, for each network, the seconds of a step, of a training, and of a training beside another one."""
     import numpy as np
 
     import retroprop as rp
@@ -65,10 +65,10 @@ def main() -> None:
     for _ in range(rounds):
         for count in results:
             environment = os.environ | {name: str(count) for name in VARIABLES}
-            told = subprocess.run(
+            answer = subprocess.run(
                 [sys.executable, __file__, "--measure"], env=environment, check=True, capture_output=True, text=True
             ).stdout
-            results[count].append(json.loads(told))
+            results[count].append(json.loads(answer))
     one, every = (results[count] for count in counts)
     print(f"BLAS on 1 thread and on {counts[1]}; medians of {rounds} rounds, Adam, float32\n")
     print("| network | step, 1 thread (ms) | over all threads | two trainings at once, over one after the other |")

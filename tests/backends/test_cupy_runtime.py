@@ -15,12 +15,12 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, RoundedNumpy
 from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
+from gpu import own
 from retroprop.backends import Backend
 from retroprop.backends.backend import PLAIN
 from retroprop.backends.cuda import switches, tuning
 from retroprop.backends.cuda.cuda_step import CudaStep
 from retroprop.backends.cuda.products.cublaslt import Heuristic
-from retroprop.bench.gpu import own
 from retroprop.bench.workloads import draw, parse
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")

@@ -3,7 +3,7 @@
 import pytest
 from made_up import row
 
-from retroprop.bench.results import Memory, Results, Roof, Skipped
+from retroprop.bench.results import PeakMemory, Results, Roof, Skipped
 
 
 @pytest.fixture
@@ -25,7 +25,10 @@ def results():
     }
     fit = {("fit", "numpy"): (0.2, 0.2, 0.2), ("peer", "scikit-learn"): (0.5, 0.5, 0.5)}
     skipped = [Skipped(kind="peer", name="Thinc", reason="computes in float32 only")]
-    memory = [Memory(backend="numpy", peak=5_000, transient=10), Memory(backend="torch:cpu", reason="it does not say")]
+    memory = [
+        PeakMemory(backend="numpy", peak=5_000, transient=10),
+        PeakMemory(backend="torch:cpu", reason="torch does not report it"),
+    ]
     return Results(
         machine={
             "date": "2026-01-02",

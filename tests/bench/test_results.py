@@ -6,7 +6,7 @@ import pytest
 
 from retroprop.bench import ResultsError, read, to_json
 from retroprop.bench.render import grouped, markdown, text
-from retroprop.bench.report import digits, flop, tables
+from retroprop.bench.result_tables import digits, flop, tables
 from retroprop.bench.results import from_json
 
 
@@ -27,7 +27,7 @@ def test_other_files_are_refused(content, tmp_path):
 
 def test_another_version_is_refused(results):
     content = {**json.loads(to_json(results)), "schema": 99}
-    with pytest.raises(ResultsError, match="form 99; this version reads form 1"):
+    with pytest.raises(ResultsError, match="schema 99; this version reads schema 1"):
         from_json(json.dumps(content))
 
 
@@ -50,7 +50,7 @@ def test_every_table_has_its_figures(results):
     assert skipped.rows == [
         ["cupy", "needs cupy"],
         ["Thinc (float32)", "computes in float32 only"],
-        ["memory of torch:cpu", "it does not say"],
+        ["memory of torch:cpu", "torch does not report it"],
     ]
 
 
@@ -84,12 +84,12 @@ def test_an_interrupted_run_says_so(results):
     assert "interrupted" not in markdown(results)
 
 
-def test_a_busy_machine_is_told(results):
+def test_a_busy_machine_is_reported(results):
     from dataclasses import replace
 
-    for share, told in ((0.3, True), (0.01, False), (None, False)):
+    for share, reported in ((0.3, True), (0.01, False), (None, False)):
         page = markdown(replace(results, machine={**results.machine, "others": share}))
-        assert ("other programs had 30 % of its processors' time" in page) is told
+        assert ("other programs used 30 % of its processors' time" in page) is reported
 
 
 @pytest.mark.parametrize(

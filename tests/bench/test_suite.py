@@ -1,4 +1,4 @@
-"""Whole runs, as short as they can be; no time is looked at."""
+"""Whole runs, as short as possible; no time is checked."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import retroprop as rp
-from retroprop.bench import QUICK, chosen, machine, memory, run, to_json
+from retroprop.bench import QUICK, chosen, machine, peak_memory, run, to_json
 from retroprop.bench.__main__ import main
 from retroprop.bench.results import from_json
 from retroprop.bench.timer import Pace
@@ -61,14 +61,14 @@ def test_who_fails_leaves_the_others_their_figures(monkeypatch):
     assert [timing.kind for timing in row.timings] == ["floor", "peer"]
 
 
-def test_what_cannot_be_measured_is_told(monkeypatch):
+def test_a_failed_measurement_is_reported(monkeypatch):
     from retroprop.bench import roofs
 
     def fails(*arguments):
         raise MemoryError("too large")
 
     monkeypatch.setattr(roofs, "measure", fails)
-    monkeypatch.setattr(memory, "measure", fails)
+    monkeypatch.setattr(peak_memory, "measure", fails)
     results = run(short(memory=True, roofs=True))
     assert results.absent["peaks of numpy"] == "MemoryError: too large"
     assert results.rows[0].memory[0].reason == "MemoryError: too large"
@@ -126,25 +126,57 @@ def test_the_machine_is_described_without_its_name_or_paths():
     assert machine.gpus(["numpy", "torch:cpu"]) == {}
 
 
-def test_others_are_those_who_compute_beside_us(monkeypatch, tmp_path):
-    from retroprop.bench import others
+def test_the_load_of_other_programs_is_a_fraction_of_the_processors_time(monkeypatch):
+    from collections import namedtuple
 
-    stat = tmp_path / "stat"
-    monkeypatch.setattr(others, "_STAT", stat)
-    monkeypatch.setattr(others.os, "sysconf", lambda name: 100, raising=False)
-    monkeypatch.setattr(others.time, "process_time", iter((1.0, 2.0)).__next__)
-    # user nice system idle iowait irq softirq steal: 10 s pass on two processors, 7 s at work, 1 s of it ours
-    stat.write_text("cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 1\n")
-    watch = others.Others()
-    stat.write_text("cpu 300 100 100 1200 100 50 50 100 0 0\ncpu0 1\n")
-    assert watch.share() == pytest.approx((7.0 - 1.0) / 20.0)
-    stat.unlink()
-    assert others.Others().share() is None
+    from retroprop.bench import processor_load
+
+    psutil = pytest.importorskip("psutil", reason="the load is psutil's")
+    times = namedtuple("times", "user nice system idle iowait irq softirq steal guest guest_nice")
+    # 20 s pass on two processors, 7 s at work, 1 s of it our own; user includes the guest's 2 s
+    before, after = times(*[0.0] * 10), times(3.0, 1.0, 1.0, 12.0, 1.0, 0.5, 0.5, 1.0, 2.0, 0.0)
+    own = iter([(1.0, 0.5, 0.25, 0.25, 9.0), (1.5, 0.5, 0.5, 0.5, 9.0)])
+    monkeypatch.setattr(psutil, "cpu_times", iter((before, after)).__next__)
+    monkeypatch.setattr(processor_load.os, "times", own.__next__)
+    load = processor_load.ProcessorLoad()
+    assert load.share() == pytest.approx((7.0 - 1.0) / 20.0)
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert processor_load.ProcessorLoad().share() is None
+
+
+def test_without_py_cpuinfo_the_processor_is_named_by_the_platform(monkeypatch):
+    import platform
+
+    monkeypatch.setitem(sys.modules, "cpuinfo", None)
+    assert machine.cpu() == (platform.processor() or platform.machine())
+
+
+def test_the_progress_of_a_run_is_shown():
+    from retroprop.training.progress import Line
+
+    shown, stopped = [], []
+
+    class Display(Line):
+        due = True
+
+        def show(self, share, head, *texts):
+            shown.append((share, head, texts))
+
+        def stop(self):
+            stopped.append(True)
+
+    run(short(("2-2-2@4", "3-2@5")), Display(transient=True))
+    assert shown[0] == (0.0, "looking for array libraries", ("0 %",))
+    assert shown[1] == (0.0, "2-2-2@4 adam float32: preparing numpy", ("0 %",))
+    assert shown[-1] == (1.0, "3-2@5 adam float32: timing", ("100 %",))
+    assert [share for share, *_ in shown] == sorted(share for share, *_ in shown)
+    assert stopped == [True]
 
 
 def test_memory_is_what_numpy_holds():
     workload = parse("50-40-30-20@64")
-    found = memory.measure(rp.get_backend("numpy"), draw(workload, "adam"))
+    found = peak_memory.measure(rp.get_backend("numpy"), draw(workload, "adam"))
     assert found.reason is None
     least = 4 * workload.least_memory("adam")
     # Objects of Python's own are in what comes and goes; another form of the step may hold a few buffers more.
@@ -155,13 +187,13 @@ def test_memory_is_what_numpy_holds():
 def test_where_memory_is_not_known_it_says_so():
     from harness import open_backend
 
-    found = memory.measure(open_backend("array_api_strict"), draw(parse("2-2-2@4")))
+    found = peak_memory.measure(open_backend("array_api_strict"), draw(parse("2-2-2@4")))
     assert found.peak is None
-    assert "does not say" in found.reason
+    assert "does not report it" in found.reason
 
 
 def test_the_module_runs_without_the_packages_of_the_command_line(tmp_path, monkeypatch, capsys):
-    for name in ("typer", "rich"):
+    for name in ("typer", "rich", "psutil", "cpuinfo"):
         monkeypatch.setitem(sys.modules, name, None)
     path = tmp_path / "build" / "bench.json"
     arguments = ["--networks", "2-2-2@4", "--backends", "numpy", "--seconds", "0.01", "--json", str(path)]

@@ -1,4 +1,4 @@
-"""The benchmark: how near a training step comes to its bare matrix products, and how it compares with others'."""
+"""The benchmark: the time of a training step over its bare matrix products, and over other libraries' steps."""
 
 from retroprop.bench.results import Results, ResultsError, read, to_json
 from retroprop.bench.settings import FULL, QUICK, STANDARD, Settings, chosen

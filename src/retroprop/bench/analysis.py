@@ -1,4 +1,4 @@
-"""What the rounds say: ratios within a row, and the size from which one backend overtakes another."""
+"""Statistics over the rounds: ratios within a row, and the size from which one backend overtakes another."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from math import exp, log
 from statistics import median, quantiles
 
 from retroprop.bench.peers import HAND_WRITTEN
-from retroprop.bench.results import Row, Timing
+from retroprop.bench.results import ResultRow, Timing
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A time over another of the same row: the median and the quartiles of the ratios of each round."""
+    """A time over another of the same row: median and quartiles of the ratios of each round."""
 
     median: float
     low: float
@@ -21,7 +21,7 @@ class Ratio:
 def ratio(over: Timing | None, under: Timing | None) -> Ratio | None:
     """Return the time of one contestant over another's, None where either has none.
 
-    Round by round: what slows a machine down for a second slows both, and leaves their ratio.
+    Round by round: a disturbance of a second slows both, and leaves their ratio.
     """
     if over is None or under is None:
         return None
@@ -32,31 +32,31 @@ def ratio(over: Timing | None, under: Timing | None) -> Ratio | None:
     return Ratio(median(ratios), low, high)
 
 
-def over_floor(row: Row, backend: str) -> Ratio | None:
-    """Return a step over the bare products on the same backend."""
+def over_floor(row: ResultRow, backend: str) -> Ratio | None:
+    """Return the time of a step over that of its bare products, on the same backend."""
     return ratio(row.timing("step", backend), row.timing("floor", backend))
 
 
-def over_hand_written(row: Row, kind: str, name: str) -> Ratio | None:
-    """Return a time over that of the hand-written loop."""
+def over_hand_written(row: ResultRow, kind: str, name: str) -> Ratio | None:
+    """Return the time of a contestant over that of the hand-written loop."""
     return ratio(row.timing(kind, name), row.timing("peer", HAND_WRITTEN.name))
 
 
 @dataclass(frozen=True)
 class BreakEven:
-    """From which size on a backend takes less time than another.
+    """The size from which on a backend takes less time than the reference.
 
     Attributes
     ----------
     backend : str
-        The one looked at.
+        The backend compared with the reference.
     optimizer, dtype : str
-        Of the rows looked at.
+        Of the rows compared.
     flops : float or None
-        Work of a step at which the times are equal, between two sizes tried; from there on the backend took less
-        time at every size. None if it did not at the largest, and the smallest size tried if it always did.
+        Work of a step, interpolated between two sizes, at which the times are equal; from there on the backend took
+        less time at every size. None if it did not at the largest size, and the smallest size if it always did.
     smallest, largest : int
-        The sizes tried.
+        The smallest and the largest size timed, in floating-point operations a step.
     """
 
     backend: str
@@ -68,12 +68,12 @@ class BreakEven:
 
     @property
     def always(self) -> bool:
-        """Whether it took less time at every size tried."""
+        """Whether the backend took less time at every size."""
         return self.flops == self.smallest
 
 
-def break_even(rows: Iterable[Row], reference: str = "numpy") -> list[BreakEven]:
-    """Return the break-even size of every backend of the rows but the reference."""
+def break_even(rows: Iterable[ResultRow], reference: str = "numpy") -> list[BreakEven]:
+    """Return the break-even size of every backend in the rows except the reference."""
     groups: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
     for row in rows:
         for backend in row.names("step"):
@@ -89,7 +89,7 @@ def break_even(rows: Iterable[Row], reference: str = "numpy") -> list[BreakEven]
 
 
 def crossing(points: list[tuple[int, float]]) -> float | None:
-    """Return the size from which on every ratio is below 1, interpolated between sizes, both on logarithmic scales.
+    """Return the size from which on every ratio is below 1, interpolated on two logarithmic scales.
 
     Parameters
     ----------
@@ -97,6 +97,7 @@ def crossing(points: list[tuple[int, float]]) -> float | None:
         In any order.
     """
     points = sorted(points)
+    # Only the last crossing counts: a backend may win, lose again, and win for good.
     first = len(points)
     while first > 0 and points[first - 1][1] < 1.0:
         first -= 1

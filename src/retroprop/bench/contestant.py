@@ -1,4 +1,4 @@
-"""What the timer runs: a call, and how to wait for what it started."""
+"""A contestant of the timer: a call, and a wait for the work it started."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -7,6 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from retroprop.backends import Backend
+
 
 def _nothing() -> None:
     """Wait for nothing: the call has done its work when it returns."""
@@ -14,7 +16,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """One thing to time, prepared on its device.
+    """A call to time, prepared on its device.
 
     Attributes
     ----------
@@ -23,16 +25,16 @@ class Contestant:
     name : str
         The backend it runs on ("numpy", "torch:cpu"), or the peer.
     call : callable
-        What is timed; it may be called any number of times.
+        The timed call; it may be made any number of times.
     finish : callable
-        Ends a timing: waits for the device, and reads what is read once a timing.
+        Ends a timing: waits for the device, and reads the results that are read once a timing.
     active : callable
         Returns the context calls are made in; it is entered before the clock starts.
     pool : str
-        Whose threads it computes with. Threads of one library keep a processor busy for a while after their last work,
-        so the timer lets them come to rest before it goes on with another's.
+        The library whose threads compute. They keep a processor busy for a while after their last work, so the timer
+        waits until they rest before another library's turn.
     parameters : callable
-        Returns the parameters as they stand: every Θ^(l), shape (n_{l+1}, n_l), then every b^(l), on the host.
+        Returns the current parameters: every Θ^(l), shape (n_{l+1}, n_l), then every b^(l), on the host.
     """
 
     kind: str
@@ -43,10 +45,11 @@ class Contestant:
     pool: str = "numpy"
     parameters: Callable[[], list[NDArray[Any]]] | None = None
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells it from the others of a row."""
-        return self.kind, self.name
+
+def on_backend(backend: Backend, kind: str, call: Callable[[], Any], **more: Any) -> Contestant:
+    """Return a contestant that computes on a backend, under its name; `more` are further or other attributes."""
+    given = {"name": str(backend), "finish": backend.synchronize, **more}
+    return Contestant(kind=kind, call=call, active=backend.active, pool=backend.name, **given)
 
 
 class NotHereError(Exception):

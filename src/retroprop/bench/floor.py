@@ -1,8 +1,8 @@
-"""The floor: the matrix products of a step and nothing else, into buffers made beforehand.
+"""The floor under a step: its matrix products and nothing else, into preallocated buffers.
 
-No step is faster than its products, unless it computes something else. Every product here reads factors and writes a
-result of its own, in the layouts of a step: a Θᵀ, δᵀ a, δ Θ, with Θ and its gradient stored (to, from), or on a
-processor column by column where a step has them so (`tracing.numpy_calls.turns`).
+No step is faster than its products, unless it computes something else. Every product here has factors and a result of
+its own, in the layouts of a step: a Θᵀ, δᵀ a, δ Θ, with Θ and its gradient stored (to, from), or on a processor in
+Fortran order where a step stores them so (`turns`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,20 +12,20 @@ import numpy as np
 
 from retroprop.backends import Backend
 from retroprop.backends.cpu.numpy_calls import turns
-from retroprop.bench.contestant import Contestant
-from retroprop.bench.workloads import Product, Workload
+from retroprop.bench.contestant import Contestant, on_backend
+from retroprop.bench.workloads import MatrixProduct, Workload
 from retroprop.functions.types import Array, Namespace
 
 
 class _Stored(NamedTuple):
-    """The factors of a product as a step stores them."""
+    """The factors of a product in the layout a step stores them in."""
 
     kind: str
     left: Array
     right: Array
 
     def factors(self, xp: Namespace) -> tuple[Array, Array]:
-        """Return them as they are multiplied."""
+        """Return the factors in the orientation in which they are multiplied."""
         if self.kind == "forward":
             return self.left, xp.matrix_transpose(self.right)
         if self.kind == "gradient":
@@ -34,25 +34,18 @@ class _Stored(NamedTuple):
 
 
 def floor(backend: Backend, workload: Workload, dtype: str) -> Contestant:
-    """Return the products of one step of `workload` on a backend."""
-    return Contestant(
-        kind="floor",
-        name=str(backend),
-        call=multiply(backend, workload.products, dtype),
-        finish=backend.synchronize,
-        active=backend.active,
-        pool=backend.name,
-    )
+    """Return the matrix products of one step of a workload on a backend."""
+    return on_backend(backend, "floor", multiply(backend, workload.products, dtype))
 
 
-def multiply(backend: Backend, products: Sequence[Product], dtype: str) -> Callable[[], Any]:
-    """Return a function that carries out the products, in the fastest plain way the library has."""
+def multiply(backend: Backend, products: Sequence[MatrixProduct], dtype: str) -> Callable[[], Any]:
+    """Return a function that computes the products in the fastest plain way of the library."""
     rng = np.random.default_rng(0)
 
     def drawn(*shape: int) -> Array:
         return backend.asarray(rng.standard_normal(shape), dtype)
 
-    def stored(product: Product) -> _Stored:
+    def stored(product: MatrixProduct) -> _Stored:
         m, k, n = product.m, product.k, product.n
         left = drawn(k, m) if product.kind == "gradient" else drawn(m, k)
         return _Stored(product.kind, left, drawn(n, k) if product.kind == "forward" else drawn(k, n))
@@ -70,7 +63,7 @@ def _into_buffers(
     xp, calls = backend.xp, []
 
     def turned(theta: Array) -> Array:
-        """Return Θ as a step stores it."""
+        """Return Θ in the order a step stores it in."""
         if not by_columns(tuple(theta.shape)):
             return theta
         columns = xp.matrix_transpose(xp.empty(tuple(theta.shape)[::-1], dtype=theta.dtype, device=backend.device))
@@ -115,8 +108,8 @@ def _jax(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
 
     kinds = [product.kind for product in products]
 
-    # JAX has no out=, and makes a transpose outside the compiled function a copy. Every result is returned: the
-    # compiler leaves out what nobody reads.
+    # JAX has no out=, and a transpose outside the compiled function is a copy. Every result is returned: the compiler
+    # removes a product that nothing reads.
     def multiplied(stored: list[tuple[Array, Array]]) -> list[Array]:
         found = []
         for kind, (left, right) in zip(kinds, stored, strict=True):

@@ -1,9 +1,9 @@
-"""Where figures come from: processor, libraries, versions, commit, date. Neither a path nor the name of the machine."""
+"""The origin of figures: processor, libraries, versions, commit, date. Neither a path nor the name of the machine."""
 
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,46 +15,33 @@ import numpy as np
 import retroprop as rp
 
 _PACKAGES = (
-    "numpy",
-    "numba",
-    "array-api-compat",
-    "torch",
-    "jax",
-    "optax",
-    "cupy-cuda12x",
-    "cupy-cuda13x",
-    "thinc",
+    "numpy", "numba", "array-api-compat", "torch", "jax", "optax", "cupy-cuda12x", "cupy-cuda13x", "thinc",
     "scikit-learn",
-)
+)  # fmt: skip
 _VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "RETROPROP_NUMBA",
-    "XLA_FLAGS",
-)
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
+    "RETROPROP_NUMBA", "XLA_FLAGS",
+)  # fmt: skip
 
 
 def describe() -> dict[str, Any]:
-    """Return what a reader needs to know to compare a figure with their own, as JSON can hold it."""
+    """Return the facts a reader needs to compare a figure with their own, as JSON can hold them."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": _cores(),
         "blas": _blas(),
         "python": platform.python_version(),
         "retroprop": rp.__version__,
-        "commit": _commit(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "commit": commit(),
+        "packages": versions(_PACKAGES),
         "environment": {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)},
     }
 
 
 def gpus(backends: Sequence[str]) -> dict[str, str]:
-    """Return the model of the device behind each of these backends that has one of its own."""
+    """Return the model of the GPU behind each of these backends that has one."""
     found = {}
     for backend in backends:
         with suppress(Exception):  # a name is a comfort; no figure depends on it
@@ -62,29 +49,24 @@ def gpus(backends: Sequence[str]) -> dict[str, str]:
     return {backend: model for backend, model in found.items() if model}
 
 
-def _cpu() -> str:
-    """Return the model of the processor."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() in ("model name", "Model", "cpu"):
-                return value.strip()
-    if platform.system() == "Darwin":
-        with suppress(OSError, subprocess.SubprocessError):
-            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+def cpu() -> str:
+    """Return the model of the processor by py-cpuinfo; without it, the platform's own word."""
+    with suppress(Exception):  # no figure depends on it, either
+        from cpuinfo import get_cpu_info
+
+        return str(get_cpu_info()["brand_raw"])
     return platform.processor() or platform.machine()
 
 
 def _cores() -> int | None:
-    """Return the cores this process may use."""
+    """Return the number of cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def _blas() -> str:
-    """Return the matrix library of NumPy, with its kernels and threads where threadpoolctl can ask it."""
+    """Return the matrix library of NumPy, with its kernels and threads where threadpoolctl is installed."""
     config: Any = np.show_config(mode="dicts")
     built = config.get("Build Dependencies", {}).get("blas", {})
     name = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
@@ -99,23 +81,24 @@ def _blas() -> str:
     return name
 
 
-def _version(package: str) -> str | None:
-    with suppress(PackageNotFoundError):
-        return version(package)
-    return None
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the version of each of these packages that is installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Return the commit of the source tree retroprop runs from, None where it is installed or there is no git."""
-    package = Path(rp.__file__).resolve().parent
-    root = package.parents[1]
+    root = Path(rp.__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     with suppress(OSError, subprocess.SubprocessError):
-        commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        return (
-            f"{commit}, changed since" if _git(root, "status", "--porcelain", "--untracked-files=no", "src") else commit
-        )
+        found = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "src")
+        return f"{found}, changed since" if changed else found
     return None
 
 

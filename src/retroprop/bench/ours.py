@@ -1,6 +1,5 @@
-"""retroprop itself, timed through what `rp.fit` runs: its bound step, and parts of that step."""
+"""retroprop as a contestant: the bound step that `rp.fit` runs, parts of that step, and whole fits."""
 
-from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 import retroprop as rp
 from retroprop.backends import Backend
 from retroprop.backends.intake.batch import Batch
-from retroprop.bench.contestant import Contestant
+from retroprop.bench.contestant import Contestant, on_backend
 from retroprop.bench.floor import floor
 from retroprop.bench.workloads import Problem
 from retroprop.core.backward import backward
@@ -19,22 +18,22 @@ from retroprop.functions.types import Array
 from retroprop.training.step import bind
 
 PARTS = ("floor", "forward", "gradient", "step")
-"""What can be timed of a step: its bare products, forward, forward and backward, all of it."""
+"""The parts of a step that can be timed: its bare products, forward, forward and backward, the whole."""
 
 
 def prepare(backend: Backend, problem: Problem, part: str) -> Contestant:
-    """Return a part of a training step on a backend, with arrays of its own."""
+    """Return one of the `PARTS` of a training step on a backend, with arrays of its own."""
     if part == "floor":
         return floor(backend, problem.workload, problem.dtype)
     return {"forward": _forward, "gradient": _gradient, "step": step}[part](backend, problem)
 
 
 def step(backend: Backend, problem: Problem) -> Contestant:
-    """Return the whole step: forward, backward, update, as `rp.fit` makes it for each batch."""
+    """Return the whole step, forward, backward and update, that `rp.fit` runs for each batch."""
     net, optimizer = problem.network(backend), problem.rule
     with backend.active():
         data = net.batch(problem.x, problem.y)
-        # Copies: a step may overwrite what it is given.
+        # Copies: a step may overwrite its arguments.
         parameters = _copied(backend, net.parameters)
         state = optimizer.start(parameters, backend.xp.zeros_like)
         bound = bind(backend, net.architecture, optimizer)
@@ -47,8 +46,8 @@ def step(backend: Backend, problem: Problem) -> Contestant:
         costs.append(cost)
 
     def finish() -> None:
-        # The hand-written loop sums its costs as it goes, so they are summed here too. On a device that would be a
-        # launch each; `rp.fit` reads them there once an epoch.
+        # The hand-written loop sums its costs, so they are summed here too. On a device each sum would be a launch;
+        # `rp.fit` reads them there once an epoch.
         if backend.name == "numpy":
             sum(costs)
         costs.clear()
@@ -57,7 +56,7 @@ def step(backend: Backend, problem: Problem) -> Contestant:
     def now() -> list[NDArray[Any]]:
         return [backend.to_numpy(leaf) for leaf in parameters.leaves]
 
-    return _contestant("step", backend, call, finish, now)
+    return on_backend(backend, "step", call, finish=finish, parameters=now)
 
 
 def _forward(backend: Backend, problem: Problem) -> Contestant:
@@ -68,7 +67,7 @@ def _forward(backend: Backend, problem: Problem) -> Contestant:
         return forward(operations, net.architecture, parameters, x).a[-1]
 
     captured = backend.capture(output)
-    return _contestant("forward", backend, lambda: captured(net.parameters, x), backend.synchronize)
+    return on_backend(backend, "forward", lambda: captured(net.parameters, x))
 
 
 def _gradient(backend: Backend, problem: Problem) -> Contestant:
@@ -81,25 +80,18 @@ def _gradient(backend: Backend, problem: Problem) -> Contestant:
         return found.cost, found.parameters
 
     captured = backend.capture(gradient)
-    return _contestant("gradient", backend, lambda: captured(net.parameters, x, y), backend.synchronize)
+    return on_backend(backend, "gradient", lambda: captured(net.parameters, x, y))
 
 
 def whole_fit(backend: Backend, problem: Problem, epochs: int = 1) -> Contestant:
-    """Return `rp.fit` over all rows of the problem, from host data, in shuffled batches."""
+    """Return `rp.fit` over all rows of a problem, from host data, in shuffled batches."""
     net = problem.network(backend)
 
     def call() -> None:
-        rp.fit(
-            net,
-            problem.x,
-            problem.y,
-            optimizer=problem.rule,
-            epochs=epochs,
-            batch_size=problem.workload.batch,
-            seed=0,
-        )
+        batch_size = problem.workload.batch
+        rp.fit(net, problem.x, problem.y, optimizer=problem.rule, epochs=epochs, batch_size=batch_size, seed=0)
 
-    return _contestant("fit", backend, call, backend.synchronize)
+    return on_backend(backend, "fit", call)
 
 
 def _data(net: rp.Network, problem: Problem) -> Batch:
@@ -109,21 +101,3 @@ def _data(net: rp.Network, problem: Problem) -> Batch:
 
 def _copied(backend: Backend, parameters: Parameters) -> Parameters:
     return parameters.like(backend.xp.astype(leaf, leaf.dtype, copy=True) for leaf in parameters.leaves)
-
-
-def _contestant(
-    kind: str,
-    backend: Backend,
-    call: Callable[[], Any],
-    finish: Callable[[], Any],
-    parameters: Callable[[], list[NDArray[Any]]] | None = None,
-) -> Contestant:
-    return Contestant(
-        kind=kind,
-        name=str(backend),
-        call=call,
-        finish=finish,
-        active=backend.active,
-        pool=backend.name,
-        parameters=parameters,
-    )

@@ -1,6 +1,6 @@
-"""Results as a picture: the ratio to the floor by size, the backends compared, the roofline.
+"""Plots of results: the ratio to the floor by size, the backends compared, the roofline.
 
-Figure objects alone: nothing of pyplot, so no window, no global state, no figure left open.
+They are made of Figure objects, without pyplot: no window, no global state, no figure left open.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from retroprop.bench.analysis import over_floor, ratio
-from retroprop.bench.report import flop
+from retroprop.bench.result_tables import flop
 from retroprop.bench.results import Results, Roof
 from retroprop.persistence.files import write_whole
 
@@ -24,12 +24,12 @@ _DPI = 130
 
 
 def draw(runs: Sequence[tuple[str, Results]], path: Path) -> None:
-    """Write the picture in the format of its name (.png, .svg, .pdf), whole or not at all.
+    """Write a picture of some runs in the format of its name (.png, .svg, .pdf), whole or not at all.
 
     Parameters
     ----------
     runs : sequence of (str, Results)
-        A row of panels each, under its title.
+        The title and the results of each run; a run is a row of panels.
     path : Path
         The file.
 
@@ -46,7 +46,7 @@ def draw(runs: Sequence[tuple[str, Results]], path: Path) -> None:
 
 
 def compose(runs: Sequence[tuple[str, Results]]) -> Any:
-    """Return the picture as a matplotlib Figure."""
+    """Return the picture of some runs as a matplotlib Figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -65,7 +65,7 @@ def compose(runs: Sequence[tuple[str, Results]]) -> Any:
 
 
 def _floor(axes: Any, results: Results) -> None:
-    """Draw a step over its bare products by the work of a step."""
+    """Draw the time of a step over that of its bare products, by the work of a step."""
     _dress(axes, "A step over its bare matrix products", "work of a step")
     axes.axhline(1.0, color=INK, linewidth=1.2)
     shown, label = [1.0], _labels(results)
@@ -83,12 +83,12 @@ def _floor(axes: Any, results: Results) -> None:
                 axes.vlines(sizes, lows, highs, color=color, linewidth=1.2)
                 _line(axes, sizes, medians, color, marker, label(name, optimizer))
     axes.set_yscale("log")
-    axes.set_ylim(0.85 * min(shown), 1.35 * max(shown))  # a quartile may be far out
+    axes.set_ylim(0.85 * min(shown), 1.35 * max(shown))  # of the medians: a quartile may be an outlier
     _logarithmic(axes)
 
 
 def _compared(axes: Any, results: Results) -> None:
-    """Draw everybody's step over ours on NumPy."""
+    """Draw the step of every contestant over retroprop's on NumPy, by the work of a step."""
     _dress(axes, "A step over retroprop's on NumPy", "work of a step")
     axes.axhline(1.0, color=INK, linewidth=1.2)
     label = _labels(results)
@@ -109,7 +109,7 @@ def _compared(axes: Any, results: Results) -> None:
 
 
 def _roofline(axes: Any, results: Results) -> None:
-    """Draw the achieved floating-point operations a second under what the device can do at most."""
+    """Draw the achieved floating-point operations per second below the peaks of the device."""
     from matplotlib.ticker import FuncFormatter
 
     _dress(axes, "Roofline", "arithmetic intensity, FLOP/byte")
@@ -148,7 +148,7 @@ def _roofline(axes: Any, results: Results) -> None:
 
 
 def _roofs(roofs: Sequence[Roof]) -> dict[str, Roof]:
-    """Return the highest roof of each device: libraries share it, and not each uses all of it."""
+    """Return the highest roof of each device: several libraries share it, and some use only a fraction of it."""
     found: dict[str, Roof] = {}
     for roof in roofs:
         library, _, device = roof.backend.partition(":")
@@ -164,7 +164,7 @@ def _roofs(roofs: Sequence[Roof]) -> dict[str, Roof]:
 
 
 def _colors(results: Results, kind: str) -> dict[str, str]:
-    """Return a color for everybody of a kind: a library's own, on further devices and for peers others."""
+    """Return a color for each contestant of a kind: its library's own, where that is not taken."""
     names = dict.fromkeys(name for row in results.steps for name in row.names(kind))
     free, taken, found = cycle(_MORE), set(), {}
     for name in names:
@@ -191,7 +191,7 @@ def _line(axes: Any, x: Any, y: Any, color: str, marker: str, label: str, style:
 
 
 def _logarithmic(axes: Any) -> None:
-    """Give both axes logarithmic scales with plain numbers, and the first one its unit."""
+    """Give both axes logarithmic scales with plain numbers, and the x axis its unit."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
@@ -212,6 +212,6 @@ def _legend(axes: Any, place: str = "upper right") -> None:
 
 
 def _labels(results: Results) -> Callable[[str, str], str]:
-    """Return what names a line: with the optimizer only if there are two."""
+    """Return a function for the label of a line, with the optimizer only if there are two."""
     several = len({row.optimizer for row in results.steps}) > 1
     return lambda name, optimizer: f"{name}, {optimizer}" if several else name

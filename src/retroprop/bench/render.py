@@ -1,14 +1,14 @@
-"""Tables as Markdown for a page, and as aligned text for a terminal."""
+"""Result tables as Markdown, and as aligned text for a terminal."""
 
 from dataclasses import replace
 from itertools import groupby
 
-from retroprop.bench.report import Table, headline, tables, warning
+from retroprop.bench.result_tables import ResultTable, headline, tables, warning
 from retroprop.bench.results import Results
 
 
 def markdown(results: Results) -> str:
-    """Return all tables as Markdown, under the machine they come from."""
+    """Return all tables of a run as Markdown, under a description of the machine."""
     lines = [headline(results), ""]
     if warning(results):
         lines += [warning(results), ""]
@@ -19,12 +19,12 @@ def markdown(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _markdown(table: Table) -> list[str]:
+def _markdown(table: ResultTable) -> list[str]:
     rule = ["---"] * table.words + ["---:"] * (len(table.columns) - table.words)
     lines = [_line(table.columns), f"|{'|'.join(rule)}|"]
     above: list[str] = []
     for row in table.rows:
-        # A network is named once, where its rows begin.
+        # The name of a network stands once, where its rows begin.
         same = row[: table.labels] == above
         above = row[: table.labels]
         lines.append(_line([""] * table.labels + row[table.labels :] if same else row))
@@ -35,8 +35,8 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def grouped(table: Table) -> Table:
-    """Return a table in which each network has a line of its own, with its rows indented below: it is narrower."""
+def grouped(table: ResultTable) -> ResultTable:
+    """Return a narrower table: each network has a line of its own, with its rows indented below."""
     n = table.labels
     if n == 0 or table.words == n:
         return table
@@ -47,7 +47,7 @@ def grouped(table: Table) -> Table:
     return replace(table, columns=[table.columns[0], *table.columns[n + 1 :]], rows=rows, labels=0, words=1)
 
 
-def text(table: Table) -> str:
+def text(table: ResultTable) -> str:
     """Return a table as aligned text."""
     table = grouped(table)
     widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]

@@ -1,4 +1,4 @@
-"""What a run found, as data: dataclasses to JSON and back. Every round is kept; all else is worked out from them."""
+"""The results of a run: dataclasses to JSON and back. They hold every round; all else is computed from the rounds."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -9,11 +9,11 @@ from typing import Any
 from retroprop.bench.workloads import Workload
 
 SCHEMA = 1
-"""The version of the form; a reader refuses another."""
+"""The version of the JSON schema; a reader refuses another."""
 
 
 class ResultsError(ValueError):
-    """A file that holds no results, or those of another version."""
+    """Raised for a file that holds no results, or results of another schema version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +23,11 @@ class Timing:
     Attributes
     ----------
     kind, name : str
-        As of `Contestant`.
+        Those of `Contestant`.
     calls : int
-        Calls of a timing.
+        Calls per timing.
     seconds : list of float
-        Seconds a call, one for each round; round i of every timing of a row was taken together.
+        Seconds per call, one for each round; the rounds with the same index in a row were timed together.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """Who did not take part in a row, and why."""
+    """A contestant that did not take part in a row, with the reason."""
 
     kind: str
     name: str
@@ -51,19 +51,19 @@ class Skipped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
-    """Bytes a training step takes on a backend.
+class PeakMemory:
+    """The memory of a training step on a backend, in bytes.
 
     Attributes
     ----------
     backend : str
-        Where.
+        The backend.
     peak : int or None
-        The most held at once by a network in training: all but the batch.
+        The most held at once by a network in training, without the batch.
     transient : int or None
-        How much of it comes and goes within a step.
+        The share of it that is allocated and freed within a step.
     reason : str or None
-        Where there is no figure, why.
+        The reason where there is no figure.
     """
 
     backend: str
@@ -73,21 +73,21 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One network, optimizer and dtype.
+class ResultRow:
+    """The results of one network, optimizer and dtype.
 
     Attributes
     ----------
     layer_sizes : list of int
         n_1, ..., n_L.
     batch : int
-        Rows of a step.
+        Observations per step.
     optimizer, dtype : str
         "sgd" or "adam"; "float32" or "float64".
     data_rows, epochs : int or None
-        Of whole trainings; None where the row is of steps.
+        Of a whole training; None in a row of single steps.
     timings, skipped, memory : list
-        What was found.
+        The results.
     """
 
     layer_sizes: list[int]
@@ -98,7 +98,7 @@ class Row:
     epochs: int | None = None
     timings: list[Timing] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    memory: list[Memory] = field(default_factory=list)
+    memory: list[PeakMemory] = field(default_factory=list)
 
     @property
     def workload(self) -> Workload:
@@ -106,27 +106,27 @@ class Row:
         return Workload(tuple(self.layer_sizes), self.batch)
 
     def timing(self, kind: str, name: str) -> Timing | None:
-        """Return the timing of a contestant, None where it has none."""
+        """Return the timing of a contestant, None if it has none."""
         found = [timing for timing in self.timings if (timing.kind, timing.name) == (kind, name)]
         return found[0] if found else None
 
     def names(self, kind: str) -> list[str]:
-        """Return who has a timing of a kind, in order."""
+        """Return the names of the contestants of a kind that were timed, in order."""
         return [timing.name for timing in self.timings if timing.kind == kind]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roof:
-    """What a backend can do at most, measured.
+    """The measured peaks of a backend.
 
     Attributes
     ----------
     backend, dtype : str
-        Where, and of which numbers.
+        The backend, and the dtype of its arrays.
     flops : float
-        Floating-point operations a second of one large matrix product.
+        Floating-point operations per second in one large matrix product.
     bandwidth : float
-        Bytes a second of a sum of two arrays larger than the caches: both read, the sum written.
+        Bytes per second in the sum of two arrays larger than the caches: both read, the sum written.
     """
 
     backend: str
@@ -137,41 +137,41 @@ class Roof:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """A whole run.
+    """The results of a run.
 
     Attributes
     ----------
     machine : dict
-        See `machine.describe`.
-    rows : list of Row
-        Steps, and whole trainings.
+        The facts of `machine.describe`.
+    rows : list of ResultRow
+        Single steps, and whole trainings.
     roofs : list of Roof
-        What the devices can do at most, where that was measured.
+        The peaks of the devices, where they were measured.
     absent : dict
-        The backends and peers that are not on this machine, and why.
+        For each backend or peer that is not available on this machine, the reason.
     interrupted : bool
-        Whether it was ended before all was measured.
+        Whether the run was ended before everything was measured.
     """
 
     machine: dict[str, Any]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ResultRow] = field(default_factory=list)
     roofs: list[Roof] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
 
     @property
-    def steps(self) -> list[Row]:
+    def steps(self) -> list[ResultRow]:
         """The rows of single steps."""
         return [row for row in self.rows if row.data_rows is None]
 
     @property
-    def fits(self) -> list[Row]:
+    def fits(self) -> list[ResultRow]:
         """The rows of whole trainings."""
         return [row for row in self.rows if row.data_rows is not None]
 
 
 def to_json(results: Results) -> str:
-    """Return results as JSON text; seconds have five digits, which is more than a clock here can tell."""
+    """Return results as JSON text; seconds have five digits, more than the clock resolves."""
     content = {"schema": SCHEMA, **asdict(results)}
     for row in content["rows"]:
         for timing in row["timings"]:
@@ -180,25 +180,25 @@ def to_json(results: Results) -> str:
 
 
 def from_json(text: str, source: str = "the text") -> Results:
-    """Return the results of a JSON text.
+    """Return the results in a JSON text.
 
     Raises
     ------
     ResultsError
-        If it is something else; the message names `source`.
+        If the text is something else; the message names `source`.
     """
     try:
         content = json.loads(text)
         schema = content.pop("schema")
         if schema != SCHEMA:
-            raise ResultsError(f"{source} holds results of form {schema!r}; this version reads form {SCHEMA}.")
+            raise ResultsError(f"{source} holds results of schema {schema!r}; this version reads schema {SCHEMA}.")
         rows = [
-            Row(
+            ResultRow(
                 **{
                     **row,
                     "timings": [Timing(**timing) for timing in row["timings"]],
                     "skipped": [Skipped(**skipped) for skipped in row["skipped"]],
-                    "memory": [Memory(**memory) for memory in row["memory"]],
+                    "memory": [PeakMemory(**memory) for memory in row["memory"]],
                 }
             )
             for row in content.pop("rows")
@@ -216,7 +216,7 @@ def read(path: Path) -> Results:
     Raises
     ------
     ResultsError
-        If it holds something else.
+        If the file holds something else.
     OSError
         If it cannot be read.
     """

@@ -1,23 +1,23 @@
-"""The most a device can do, measured: a large matrix product, and a sum of arrays too large for the caches."""
+"""The measured peaks of a device: a large matrix product, and a sum of arrays too large for the caches."""
 
 from typing import Any
 
 from retroprop.backends import Backend
-from retroprop.bench.contestant import Contestant
+from retroprop.bench.contestant import on_backend
 from retroprop.bench.floor import multiply
 from retroprop.bench.results import Roof
 from retroprop.bench.timer import Pace, race, warm_up
-from retroprop.bench.workloads import Product
+from retroprop.bench.workloads import MatrixProduct
 
 _SIZE = 2048
 _ELEMENTS = 3 * 2**23  # 96 MiB of float32 an array
 
 
 def measure(backend: Backend, dtype: str, pace: Pace) -> Roof:
-    """Return the peaks of a backend: the best round of each, as nothing makes a device faster than it is."""
-    product = Product("delta", _SIZE, _SIZE, _SIZE)
-    multiplying = _contestant(backend, "product", multiply(backend, [product], dtype))
-    adding = _contestant(backend, "sum", _sum(backend, dtype))
+    """Return the peaks of a backend: the fastest round of each, as disturbances only ever slow a device down."""
+    product = MatrixProduct("delta", _SIZE, _SIZE, _SIZE)
+    multiplying = on_backend(backend, "roof", multiply(backend, [product], dtype))
+    adding = on_backend(backend, "roof", _sum(backend, dtype))
     timed = race([warm_up(one, pace.warm_up) for one in (multiplying, adding)], pace)
     product_s, sum_s = (min(one.seconds) for one in timed)
     itemsize = 8 if dtype == "float64" else 4
@@ -38,9 +38,3 @@ def _sum(backend: Backend, dtype: str) -> Any:
         added = jax.jit(xp.add)
         return lambda: added(a, b)
     return lambda: xp.add(a, b)
-
-
-def _contestant(backend: Backend, name: str, call: Any) -> Contestant:
-    return Contestant(
-        kind="roof", name=name, call=call, finish=backend.synchronize, active=backend.active, pool=backend.name
-    )

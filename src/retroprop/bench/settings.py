@@ -1,4 +1,4 @@
-"""What a run measures, and the three runs that have a name."""
+"""The settings of a run, and the three runs that have a name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from retroprop.bench.workloads import DTYPES, GRID, LADDER, OPTIMIZERS, TABLE, W
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to measure.
+    """The extent of a run.
 
     Attributes
     ----------
@@ -20,21 +20,21 @@ class Settings:
     optimizers, dtypes : tuple of str
         Each network is timed with each.
     backends : tuple of str or None
-        As `rp.get_backend` takes them; None is every device of every library here but array_api_strict.
+        Names for `rp.get_backend`; None is every device of every available library except array_api_strict.
     peers : tuple of str
-        Who else trains the networks, by name. Hand-written NumPy always does.
+        Names of other libraries to time; hand-written NumPy is always timed.
     parts : tuple of str
-        Of "floor", "forward", "gradient", "step".
+        Any of "floor", "forward", "gradient", "step".
     fits : bool
-        Whether whole trainings are timed too: 784-100-10 on 8,000 rows, from host data.
+        Whether a whole training is timed too: 784-100-10 on 8,000 rows, from host data.
     epochs : bool
-        Whether one epoch of every network is, from host data.
+        Whether one epoch of every network is timed too, from host data.
     memory, roofs : bool
-        Whether peak memory, and what the devices can do at most, are measured too.
+        Whether peak memory, and the peaks of the devices, are measured too.
     seconds : float
-        For all rounds together; preparing and compiling come on top, and every row has its fewest rounds.
+        The time of all rounds together; preparing and compiling come on top, and every row has its fewest rounds.
     pace : Pace
-        How a row is timed; its budget comes of `seconds`.
+        How long and how often a row is timed; its budget follows from `seconds`.
     """
 
     workloads: tuple[Workload, ...]
@@ -52,10 +52,10 @@ class Settings:
 
 
 QUICK = Settings(workloads=(*TABLE[:3], *LADDER[1:4]), seconds=10.0)
-"""Small networks alone."""
+"""Small networks only."""
 
 STANDARD = Settings(workloads=(*TABLE[:5], *LADDER), fits=True, roofs=True, seconds=45.0)
-"""About a minute, and what the libraries take to compile."""
+"""About a minute, plus the compile time of the libraries."""
 
 FULL = Settings(
     workloads=(*TABLE, *LADDER, *GRID),
@@ -74,40 +74,39 @@ FULL = Settings(
 def chosen(
     base: Settings,
     *,
-    networks: Sequence[str] = (),
-    backends: Sequence[str] = (),
+    networks: str | Sequence[str] | None = None,
+    backends: str | Sequence[str] | None = None,
     optimizer: str | None = None,
     dtype: str | None = None,
     seconds: float | None = None,
     peers: bool = False,
 ) -> Settings:
-    """Return the settings a user asks for: `base`, but for what is given.
+    """Return the settings of `base` with the given ones in their place.
 
     Parameters
     ----------
     base : Settings
         QUICK, STANDARD or FULL.
-    networks, backends : sequence of str
-        Names as `workloads.parse` and `rp.get_backend` take them; none are those of `base`.
+    networks, backends : str or sequence of str, optional
+        Names for `workloads.parse` and `rp.get_backend`, in a list or joined by commas.
     optimizer, dtype : str, optional
         One name, or "both".
     seconds : float, optional
-        For all rounds together.
+        The time of all rounds together.
     peers : bool
-        Whether all others train the networks too.
+        Whether all other libraries are timed too.
 
     Raises
     ------
     ValueError
-        Naming what is not accepted, and what is.
+        Naming the value that is not accepted, and the accepted ones.
     """
     found = replace(base, peers=tuple(peer.name for peer in PEERS) if peers else ())
-    if networks:
-        # Who names networks wants those, and not the training and the peaks that the standard run adds.
-        workloads = tuple(dict.fromkeys(map(parse, networks)))
-        found = replace(found, workloads=workloads, fits=base.epochs, roofs=base.memory)
-    if backends:
-        found = replace(found, backends=tuple(dict.fromkeys(backends)))
+    if named := _listed(networks):
+        # Named networks are timed without the training and the peaks that the standard run adds.
+        found = replace(found, workloads=tuple(dict.fromkeys(map(parse, named))), fits=base.epochs, roofs=base.memory)
+    if named := _listed(backends):
+        found = replace(found, backends=named)
     if optimizer is not None:
         found = replace(found, optimizers=_one_or_both("optimizer", optimizer, OPTIMIZERS))
     if dtype is not None:
@@ -117,6 +116,11 @@ def chosen(
             raise ValueError(f"seconds must be above 0 and finite, not {seconds!r}.")
         found = replace(found, seconds=seconds)
     return found
+
+
+def _listed(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    each = names.split(",") if isinstance(names, str) else names or ()
+    return tuple(dict.fromkeys(filter(None, map(str.strip, each))))
 
 
 def _one_or_both(name: str, given: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A run: every network asked for, on every backend here, in rows that are timed together."""
+"""A run of the benchmark: every requested network on every available backend, in rows that are timed together."""
 
 import os
 import sys
@@ -8,54 +8,61 @@ from functools import partial
 
 import retroprop as rp
 from retroprop.backends import Backend, BackendInfo
-from retroprop.bench import machine, memory, ours, peers, roofs
+from retroprop.bench import machine, ours, peak_memory, peers, roofs
 from retroprop.bench.contestant import Contestant, NotHereError
-from retroprop.bench.others import Others
-from retroprop.bench.progress import Silence
-from retroprop.bench.results import Memory, Results, Row, Skipped, Timing
+from retroprop.bench.processor_load import ProcessorLoad
+from retroprop.bench.results import PeakMemory, ResultRow, Results, Skipped, Timing
 from retroprop.bench.settings import Settings
 from retroprop.bench.timer import Pace, Warm, race, warm_up
 from retroprop.bench.workloads import Problem, Workload, draw, parse
+from retroprop.training.progress import Line
 
-# Ours against scikit-learn's: 8,000 rows in batches of 200, five epochs.
+# The training that is compared with scikit-learn's: 8,000 rows in batches of 200, five epochs.
 _FIT = (parse("784-100-10@200"), 8000, 5)
-# An epoch is about so much work, from 2 batches to 40.
+# The work of a timed epoch, in from 2 to 40 batches.
 _EPOCH_FLOPS = 2e10
-# It is there to check portability; its time says nothing.
+# array_api_strict checks portability; its time means nothing.
 _NOT_TIMED = ("array_api_strict",)
-# The part of a row's progress that is its warm-up.
+# The fraction of a row's progress that its warm-up stands for.
 _WARM = 0.4
 
 Tick = Callable[[float, str], None]
 Task = Callable[[Pace, Tick], None]
 Entry = tuple[str, str, Callable[[], Contestant]]
-"""Kind and name of a contestant, and what prepares it."""
+"""Kind and name of a contestant, and the function that prepares it."""
 
 
-def run(settings: Settings, progress: Silence | None = None) -> Results:
-    """Measure; Ctrl-C ends it with the rows that are done.
+def run(settings: Settings, progress: Line | None = None) -> Results:
+    """Return the results of a run; Ctrl-C ends it with the rows that are done.
+
+    Parameters
+    ----------
+    settings : Settings
+        The networks, backends and peers.
+    progress : Line, optional
+        A display of the progress.
 
     Raises
     ------
     ValueError, BackendUnavailableError
-        If a backend is asked for by a name that is none, or that this machine has not.
+        If the name of a backend is unknown, or the backend is not available on this machine.
     """
-    progress = progress or Silence()
     try:
-        progress.show(0.0, "looking for array libraries")
-        return _Run(settings).all(progress)
+        return _Run(settings, progress).all()
     finally:
-        progress.stop()
+        if progress is not None:
+            progress.stop()
 
 
 class _Run:
-    """One run: what takes part, and what has been found."""
+    """One run: its contestants, and the results so far."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, progress: Line | None) -> None:
         if "jax" not in sys.modules:
             # JAX would take three quarters of a GPU's memory at its first array, and leave little to the others.
             os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-        self.settings = settings
+        self.settings, self.progress = settings, progress
+        self.show(0.0, "looking for array libraries")
         self.libraries = rp.list_backends()
         self.backends = _opened(settings.backends, self.libraries)
         wanted = [peer for peer in peers.PEERS if peer.name in settings.peers]
@@ -64,12 +71,14 @@ class _Run:
         absent = {peer.name: reason for peer in wanted if (reason := peer.missing()) is not None}
         if settings.backends is None:
             absent |= {one.name: one.reason for one in self.libraries if one.reason and one.name not in _NOT_TIMED}
-        self.others = Others()
-        self.results = Results(
-            machine={**machine.describe(), "backends": names, "gpus": machine.gpus(names)}, absent=absent
-        )
+        about = {**machine.describe(), "backends": names, "gpus": machine.gpus(names)}
+        self.load, self.results = ProcessorLoad(), Results(machine=about, absent=absent)
 
-    def all(self, progress: Silence) -> Results:
+    def show(self, share: float, text: str) -> None:
+        if self.progress is not None and self.progress.due:
+            self.progress.show(share, text, f"{100.0 * share:.0f} %")
+
+    def all(self) -> Results:
         tasks = list(self.tasks())
         pace = replace(self.settings.pace, budget=self.settings.seconds / max(1, len(tasks)))
         interrupted = False
@@ -77,16 +86,16 @@ class _Run:
             for n, (name, task) in enumerate(tasks):
 
                 def tick(share: float, text: str, n: int = n, name: str = name) -> None:
-                    progress.show((n + share) / len(tasks), f"{name}: {text}")
+                    self.show((n + share) / len(tasks), f"{name}: {text}")
 
                 task(pace, tick)
         except KeyboardInterrupt:
             interrupted = True
-        described = {**self.results.machine, "others": self.others.share()}
+        described = {**self.results.machine, "others": self.load.share()}
         return replace(self.results, machine=described, interrupted=interrupted)
 
     def tasks(self) -> Iterator[tuple[str, Task]]:
-        """Yield what is to be done, by name."""
+        """Yield the tasks of the run, each with its name."""
         settings = self.settings
         for dtype in settings.dtypes:
             for workload in settings.workloads:
@@ -104,7 +113,7 @@ class _Run:
                 yield f"peaks of {backend}", partial(self.roof, backend)
 
     def steps(self, workload: Workload, optimizer: str, dtype: str, pace: Pace, tick: Tick) -> None:
-        """Time single steps, and look at their memory."""
+        """Time single steps, and measure their memory."""
         problem = draw(workload, optimizer, dtype)
         entries: list[Entry] = [
             (part, str(backend), partial(ours.prepare, backend, problem, part))
@@ -115,7 +124,7 @@ class _Run:
             ("peer", peer.called(device), partial(peers.prepare, peer, problem, device))
             for peer, device in self._steppers()
         ]
-        row = Row(layer_sizes=list(workload.layer_sizes), batch=workload.batch, optimizer=optimizer, dtype=dtype)
+        row = ResultRow(layer_sizes=list(workload.layer_sizes), batch=workload.batch, optimizer=optimizer, dtype=dtype)
         _time(row, entries, pace, tick)
         if self.settings.memory:
             tick(1.0, "memory")
@@ -135,7 +144,7 @@ class _Run:
             for peer in self.peers
             if peer.fits
         ]
-        row = Row(
+        row = ResultRow(
             layer_sizes=list(workload.layer_sizes),
             batch=workload.batch,
             optimizer=optimizer,
@@ -147,7 +156,7 @@ class _Run:
         self.results.rows.append(row)
 
     def roof(self, backend: Backend, pace: Pace, tick: Tick) -> None:
-        """Measure what a backend can do at most."""
+        """Measure the peaks of a backend."""
         tick(0.0, "a large product, a large sum")
         try:
             self.results.roofs.append(roofs.measure(backend, self.settings.dtypes[0], pace))
@@ -168,8 +177,8 @@ def _opened(names: tuple[str, ...] | None, libraries: list[BackendInfo]) -> list
     return [rp.get_backend(name) for name in names]
 
 
-def _time(row: Row, entries: list[Entry], pace: Pace, tick: Tick) -> None:
-    """Prepare, warm up and time the contestants of a row; who cannot take part is written down with the reason."""
+def _time(row: ResultRow, entries: list[Entry], pace: Pace, tick: Tick) -> None:
+    """Prepare, warm up and time the contestants of a row; one that cannot take part is recorded with the reason."""
     ready: list[Warm] = []
     for n, (kind, name, prepare) in enumerate(entries):
         tick(_WARM * n / len(entries), f"preparing {name}")
@@ -177,18 +186,18 @@ def _time(row: Row, entries: list[Entry], pace: Pace, tick: Tick) -> None:
             ready.append(warm_up(prepare(), pace.warm_up))
         except NotHereError as error:
             row.skipped.append(Skipped(kind=kind, name=name, reason=str(error)))
-        except Exception as error:  # whoever fails leaves the others their figures, here and below
+        except Exception as error:  # one that fails leaves the others their figures, here and below
             row.skipped.append(Skipped(kind=kind, name=name, reason=_reason(error)))
     for timed in race(ready, pace, tick=lambda share: tick(_WARM + (1.0 - _WARM) * share, "timing")):
         one = timed.contestant
         row.timings.append(Timing(kind=one.kind, name=one.name, calls=timed.calls, seconds=timed.seconds))
 
 
-def _memory(backend: Backend, problem: Problem) -> Memory:
+def _memory(backend: Backend, problem: Problem) -> PeakMemory:
     try:
-        return memory.measure(backend, problem)
+        return peak_memory.measure(backend, problem)
     except Exception as error:
-        return Memory(backend=str(backend), reason=_reason(error))
+        return PeakMemory(backend=str(backend), reason=_reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -1,10 +1,10 @@
-"""The interleaved timer: every contestant once a round, in turn, so that what changes on the machine changes for all.
+"""The interleaved timer: each round times every contestant once, so that a change of the machine affects them all.
 
-Warm-up is apart: each contestant runs alone until it is compiled, its buffers are there and its pace is known. A timing
-repeats the call until it lasts long enough for the clock, and ends when the device has done the last one. Before a
-timing the contestant runs unmeasured for a moment, to have its own data in the caches. Where the timing before was of
-another library, that moment is longer: OpenBLAS's threads, for one, hold on to a processor for a tenth of a second
-after their last product, and on two cores that doubles the time of whoever computes next.
+Warm-up is separate: each contestant runs alone until it is compiled, its buffers are allocated and its pace is known. A
+timing repeats the call until it lasts long enough for the clock, and ends when the device has finished the last call.
+Before a timing the contestant runs unmeasured for a moment, to have its own data in the caches. Where the timing before
+was of another library, that moment is longer: OpenBLAS's threads, for one, hold on to a processor for a tenth of a
+second after their last product, and on two cores that doubles the time of the next contestant.
 """
 
 import gc
@@ -21,23 +21,23 @@ T = TypeVar("T")
 _NANO = 1e-9
 
 Clock = Callable[[], int]
-"""Nanoseconds."""
+"""A clock that returns nanoseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How long and how often things are timed.
+    """How long and how often contestants are timed.
 
     Attributes
     ----------
     budget : float
-        Seconds the rounds of one race may take together.
+        Seconds for all rounds of one race together.
     timing : float
-        Seconds a timing lasts at least.
+        The least seconds of a timing.
     warm_up : float
-        Seconds a contestant runs at least before the rounds.
+        The least seconds a contestant runs before the rounds.
     lead, lead_after_others : float
-        Seconds a contestant runs before each of its timings: after one of the same library, and of another.
+        Seconds a contestant runs before each of its timings: after a timing of the same library, and of another.
     rounds : tuple of int
         The fewest and the most rounds; the fewest are run whatever the budget.
     """
@@ -52,7 +52,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Warm:
-    """A contestant that is ready to be timed, and about how many seconds a call of it takes."""
+    """A contestant that is ready to be timed, and the approximate seconds of one call."""
 
     contestant: Contestant
     a_call: float
@@ -60,16 +60,16 @@ class Warm:
 
 @dataclass(frozen=True)
 class Timed:
-    """What a race found of one contestant.
+    """The timings of one contestant in a race.
 
     Attributes
     ----------
     contestant : Contestant
-        Who.
+        The contestant.
     calls : int
-        Calls of a timing.
+        Calls per timing.
     seconds : list of float
-        Seconds a call, one for each round.
+        Seconds per call, one for each round.
     """
 
     contestant: Contestant
@@ -78,7 +78,7 @@ class Timed:
 
 
 def warm_up(contestant: Contestant, seconds: float, clock: Clock = perf_counter_ns) -> Warm:
-    """Run a contestant for so many seconds, but three times at least: the first call may compile, and the second."""
+    """Run a contestant for so many seconds, at least three times: the first two calls may compile."""
     with contestant.active():
         for _ in range(2):
             contestant.call()
@@ -108,13 +108,13 @@ def race(
     Parameters
     ----------
     contestants : sequence of Warm
-        Who takes part.
+        The contestants.
     pace : Pace
-        How long and how often.
+        How long and how often they are timed.
     tick : callable
-        Called after every timing with the share of the race that is done.
+        Called after every timing with the fraction of the race that is done.
     clock : callable
-        Nanoseconds.
+        Returns nanoseconds.
     """
     timed = [Timed(warm.contestant, max(1, round(pace.timing / warm.a_call)), []) for warm in contestants]
     fewest, most = pace.rounds
@@ -128,7 +128,7 @@ def race(
                 n_timings = sum(len(other.seconds) for other in timed)
                 tick(max(_share(clock() - begun, pace.budget), n_timings / (most * len(timed))))
             done += 1
-            # Another round only if it can be expected to end in time.
+            # Another round begins only if it is expected to end in time.
             if done >= fewest and _share(clock() - begun, pace.budget) * (done + 1) / done > 1.0:
                 break
     return timed
@@ -139,7 +139,7 @@ def _share(nanoseconds: int, budget: float) -> float:
 
 
 def _turn(timed: list[Timed], n: int) -> list[Timed]:
-    """Return the order of round n: those of one pool together; pools, and who is first of a pool, take turns."""
+    """Return the order of round n: pools stay together; the first pool, and the first of each pool, change."""
     pools: dict[str, list[Timed]] = {}
     for one in timed:
         pools.setdefault(one.contestant.pool, []).append(one)
@@ -152,13 +152,13 @@ def _rotated(items: list[T], n: int) -> list[T]:
 
 
 def _time(contestant: Contestant, calls: int, lead: float, clock: Clock) -> float:
-    """Return the seconds a call takes, over so many calls, after a lead-in of so many seconds."""
+    """Return the seconds per call, over so many calls, after a lead-in of so many seconds."""
     call, finish = contestant.call, contestant.finish
     with contestant.active():
         until = clock() + round(lead / _NANO)
         while True:
             call()
-            finish()  # or a device would still be busy with the lead-in when the clock starts
+            finish()  # otherwise a device is still busy with the lead-in when the clock starts
             if clock() >= until:
                 break
         begun = clock()
@@ -170,7 +170,7 @@ def _time(contestant: Contestant, calls: int, lead: float, clock: Clock) -> floa
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Collect garbage now, and not while the clock runs."""
+    """Collect garbage now, and none while the clock runs."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -1,4 +1,4 @@
-"""What is timed: networks and batches, their matrix products, and the numbers they start from."""
+"""Workloads: networks with a batch size, their matrix products, and their initial numbers."""
 
 import re
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from retroprop.training.optimizers import UpdateRule
 
 OPTIMIZERS = ("sgd", "adam")
 DTYPES = ("float32", "float64")
-# Small, so that thousands of steps on one batch leave the network as it is: no dead layers, no numbers near underflow,
-# which a processor computes slowly.
+# Small, so that thousands of steps on one batch hardly change the network: no dead layers, and no numbers near
+# underflow, which a processor computes slowly.
 LEARNING_RATE = 1e-5
 _SLOTS = {"sgd": 0, "adam": 2}
 
 
-class Product(NamedTuple):
-    """A matrix product (m, k) times (k, n) of a step.
+class MatrixProduct(NamedTuple):
+    """One matrix product of a step, (m, k) times (k, n).
 
     Attributes
     ----------
@@ -42,20 +42,20 @@ class Product(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """The numbers read and written at least: both factors and the product, each once."""
+        """The least number of elements read and written: both factors and the product, each once."""
         return self.m * self.k + self.k * self.n + self.m * self.n
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A network and a batch size; hidden relu, output softmax with cross-entropy.
+    """A network with a batch size; hidden relu, output softmax with cross-entropy.
 
     Attributes
     ----------
     layer_sizes : tuple of int
         n_1, ..., n_L.
     batch : int
-        m, the rows of a step.
+        m, the observations per step.
     """
 
     layer_sizes: tuple[int, ...]
@@ -63,14 +63,14 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """What `parse` reads: "784-100-10@128", "256x9@256" for nine layers of one size."""
+        """The name that `parse` reads: "784-100-10@128", "256x9@256" for nine layers of one size."""
         sizes = self.layer_sizes
         alike = len(sizes) > 3 and len(set(sizes)) == 1
         return f"{f'{sizes[0]}x{len(sizes)}' if alike else '-'.join(map(str, sizes))}@{self.batch}"
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases."""
+        """The number of weights and biases."""
         return sum((n_in + 1) * n_out for n_in, n_out in self._pairs)
 
     @property
@@ -78,32 +78,32 @@ class Workload:
         return list(pairwise(self.layer_sizes))
 
     @property
-    def products(self) -> list[Product]:
-        """The matrix products of a step, in their order; ∂J/∂x is not wanted, so layer 1 has no delta."""
+    def products(self) -> list[MatrixProduct]:
+        """The matrix products of a step, in order; without ∂J/∂x, so layer 1 has no delta."""
         m = self.batch
-        found = [Product("forward", m, n_in, n_out) for n_in, n_out in self._pairs]
+        found = [MatrixProduct("forward", m, n_in, n_out) for n_in, n_out in self._pairs]
         for layer, (n_in, n_out) in reversed(list(enumerate(self._pairs))):
-            found.append(Product("gradient", n_out, m, n_in))
+            found.append(MatrixProduct("gradient", n_out, m, n_in))
             if layer > 0:
-                found.append(Product("delta", m, n_out, n_in))
+                found.append(MatrixProduct("delta", m, n_out, n_in))
         return found
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the matrix products of a step; all else is not counted."""
+        """Floating-point operations of the matrix products of a step; nothing else is counted."""
         return sum(product.flops for product in self.products)
 
     def elements(self, optimizer: str) -> int:
-        """Return the numbers a step must read and write if every product and the update go to memory once."""
+        """Return the elements a step reads and writes if every product and the update go to memory once."""
         slots = _SLOTS[optimizer]
         # θ, its state and its gradient are read, θ and its state written.
         return sum(product.elements for product in self.products) + self.n_parameters * (3 + 2 * slots)
 
     def least_memory(self, optimizer: str) -> int:
-        """Return the numbers a step must hold, the batch not counted.
+        """Return the least number of elements a step holds, without the batch.
 
-        Parameters, gradients and optimizer state, activations kept once, and the deltas of two layers, one of which
-        is computed from the other.
+        Parameters, gradients, optimizer state, every activation once, and the deltas of two layers, as one is computed
+        from the other.
         """
         above = self.layer_sizes[1:]
         deltas = max(map(sum, pairwise(above)), default=above[0])
@@ -116,7 +116,7 @@ def parse(name: str) -> Workload:
     Raises
     ------
     ValueError
-        If it is no such name.
+        If the name has another form.
     """
     match = re.fullmatch(r"\s*(?:(\d+)x(\d+)|(\d+(?:-\d+)+))\s*@\s*(\d+)\s*", name)
     if match is None:
@@ -147,32 +147,32 @@ TABLE = tuple(
 """The networks of the README's table, by the work of a step."""
 
 LADDER = tuple(Workload((width,) * 4, 128) for width in (8, 32, 128, 512, 1024))
-"""One form of network from tiny to large: where one backend overtakes another shows on it."""
+"""One shape of network from tiny to large, on which one backend overtakes another."""
 
 GRID = tuple(
     Workload((width,) * layers, batch) for layers in (3, 6) for width in (16, 64, 256, 1024) for batch in (32, 512)
 )
-"""Widths, depths and batches."""
+"""A grid of widths, depths and batch sizes."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A workload with its numbers, on the host: every contestant starts from copies of them.
+    """A workload with its data and initial parameters, on the host; every contestant starts from copies of them.
 
     Attributes
     ----------
     workload : Workload
-        Sizes.
+        The network and the batch size.
     optimizer : str
         "sgd" (without momentum) or "adam".
     dtype : str
-        Of all real numbers.
+        The dtype of all real numbers.
     x : array (m, n_1)
         Standard normal.
     y : int64 array (m,)
         Class indices, uniform.
     thetas, biases : list of array
-        Θ^(l), shape (n_{l+1}, n_l), and b^(l); the biases are not 0, so that a forgotten one is seen.
+        Θ^(l), shape (n_{l+1}, n_l), and b^(l); the biases are not 0, so that the tests notice a missing one.
     learning_rate : float
         η.
     """
@@ -188,12 +188,12 @@ class Problem:
 
     @property
     def rule(self) -> UpdateRule:
-        """The optimizer as retroprop has it, with the defaults every peer is given too."""
+        """The optimizer of retroprop, with the defaults that every peer is given too."""
         optimizers = rp.optimizers
         return optimizers.SGD(self.learning_rate) if self.optimizer == "sgd" else optimizers.Adam(self.learning_rate)
 
     def network(self, backend: Any) -> rp.Network:
-        """Return the network of these parameters on a backend."""
+        """Return a network with these parameters on a backend."""
         return rp.Network.from_parameters(
             self.thetas, self.biases, hidden="relu", output="softmax", loss="cross_entropy", backend=backend
         )
@@ -207,12 +207,12 @@ def draw(
     rows: int | None = None,
     learning_rate: float = LEARNING_RATE,
 ) -> Problem:
-    """Return the numbers of a workload, the same at each call.
+    """Return the data and initial parameters of a workload, the same at each call.
 
     Parameters
     ----------
     workload : Workload
-        Sizes.
+        The network and the batch size.
     optimizer : str
         "sgd" or "adam".
     dtype : str

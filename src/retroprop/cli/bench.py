@@ -1,4 +1,4 @@
-"""`retroprop bench`: measure this machine, or show what was measured, as tables, a plot and JSON."""
+"""`retroprop bench`: measure this machine, or show stored results, as tables, a plot and JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from retroprop.bench import FULL, QUICK, STANDARD, Results, chosen, read, render, run, to_json
-from retroprop.bench import report as reporting
-from retroprop.bench.progress import display
+from retroprop.bench.result_tables import ResultTable, headline, tables, warning
 from retroprop.cli.destinations import check_destination, check_picture
 from retroprop.cli.errors import CommandError, need
 from retroprop.persistence.files import write_whole
+from retroprop.training.progress import on_terminal
 
-# The options that say what is measured, or where that is written
+# The options of a measurement
 MEASURING = ("quick", "full", "networks", "backends", "optimizer", "dtype", "seconds", "peers", "json")
 
 
@@ -39,14 +39,14 @@ class BenchOptions:
 
 
 def bench(options: BenchOptions) -> list[Results]:
-    """Measure or read, then write the files asked for and print the tables; return the runs.
+    """Measure, or read stored results; write the requested files and print the tables; return the runs.
 
     Raises
     ------
     CommandError
-        For options that do not go together, or a file that cannot be read or written, before anything is measured.
+        For options that exclude each other, or a file that cannot be read or written, before anything is measured.
     ValueError, BackendUnavailableError
-        For a network or a backend that is none.
+        For an unknown network or backend.
     """
     _check(options)
     runs = [read(path) for path in options.files] if options.report else [_measured(options)]
@@ -71,10 +71,10 @@ def _check(options: BenchOptions) -> None:
     if options.report and not options.files:
         raise CommandError("--report needs files: retroprop bench --report RESULTS.json")
     if options.files and not options.report:
-        raise CommandError(f'"{options.files[0]}": results are read with --report; without it nothing is read.')
+        raise CommandError(f'"{options.files[0]}": stored results are read with --report only.')
     for option in MEASURING if options.report else ():
         if getattr(options, option):
-            raise CommandError(f"--{option} is for what is measured; with --report nothing is.")
+            raise CommandError(f"--{option} is for a measurement; with --report nothing is measured.")
     if options.quick and options.full:
         raise CommandError("--quick and --full: choose one.")
     for option, path in (("--json", options.json), ("--plot", options.plot), ("--output", options.output)):
@@ -88,18 +88,14 @@ def _check(options: BenchOptions) -> None:
 def _measured(options: BenchOptions) -> Results:
     settings = chosen(
         QUICK if options.quick else FULL if options.full else STANDARD,
-        networks=_listed(options.networks),
-        backends=_listed(options.backends),
+        networks=options.networks,
+        backends=options.backends,
         optimizer=options.optimizer,
         dtype=options.dtype,
         seconds=options.seconds,
         peers=options.peers,
     )
-    return run(settings, display())
-
-
-def _listed(names: str | None) -> list[str]:
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    return run(settings, on_terminal(transient=True))
 
 
 def _titles(options: BenchOptions) -> list[str]:
@@ -114,15 +110,15 @@ def _say_where(options: BenchOptions) -> None:
 
 
 def show(console: Console, results: Results) -> None:
-    """Print a run on a terminal."""
-    for table in reporting.tables(results, wide=False):
+    """Print the tables of a run on a terminal."""
+    for table in tables(results, wide=False):
         console.print(_rendered(table))
-    console.print(Text(reporting.headline(results), style="dim"))
-    if reporting.warning(results):
-        console.print(Text(reporting.warning(results), style="yellow"))
+    console.print(Text(headline(results), style="dim"))
+    if warning(results):
+        console.print(Text(warning(results), style="yellow"))
 
 
-def _rendered(table: reporting.Table) -> Table:
+def _rendered(table: ResultTable) -> Table:
     table = render.grouped(table)
     shown = Table(
         title=table.title,

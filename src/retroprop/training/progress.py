@@ -1,4 +1,4 @@
-"""The progress of a training on a terminal: a bar (rich), one plain line without rich, nothing elsewhere."""
+"""The progress of long work on a terminal: a bar (rich), one plain line without rich, nothing elsewhere."""
 
 import sys
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from retroprop.functions.names import flag
 from retroprop.training.history import History
 
-_REFRESH = 0.1  # seconds; telling the bar of every step would cost more than a small step
+_REFRESH = 0.1  # seconds; drawing after every step would cost more than a small step
 
 
 class Course(Protocol):
@@ -19,20 +19,120 @@ class Course(Protocol):
     history: History
 
 
+class Line:
+    """One line on standard error, written over; a transient one is removed at the end.
+
+    It draws itself only when it is asked to: a thread of its own would compete with what is timed.
+    """
+
+    def __init__(self, *, transient: bool) -> None:
+        self.transient, self.began, self.shown = transient, perf_counter(), 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether the last drawing is long enough ago."""
+        return perf_counter() - self.shown > _REFRESH
+
+    def show(self, share: float, head: str, *texts: str) -> None:
+        """Draw the fraction of the work that is done, with texts: `head` stands first."""
+        self.shown = perf_counter()
+        left = f"{(self.shown - self.began) * (1.0 - share) / share:.0f} s left" if share > 0.0 else ""
+        sys.stderr.write(f"\r{'  '.join(filter(None, (head, *texts, left)))}\x1b[K")
+        sys.stderr.flush()
+
+    def stop(self) -> None:
+        """End the display."""
+        if self.shown:
+            sys.stderr.write("\r\x1b[K" if self.transient else "\n")
+            sys.stderr.flush()
+
+
+class Bar(Line):
+    """A bar of rich, with texts and the time left on the same line."""
+
+    def __init__(self, *, transient: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
+
+        def text(name: str, **column: Any) -> TextColumn:
+            return TextColumn(f"{{task.fields[{name}]}}", table_column=Column(no_wrap=True, **column), markup=False)
+
+        super().__init__(transient=transient)
+        self.progress: Any = Progress(
+            text("head", overflow="ellipsis"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            text("first", overflow="ellipsis"),
+            text("second"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            expand=True,
+            auto_refresh=False,
+            transient=transient,
+        )
+        self.task = self.progress.add_task("", total=1.0, head="", first="", second="")
+        self.progress.start()
+
+    def show(self, share: float, head: str, *texts: str) -> None:
+        self.shown = perf_counter()
+        first, second = (*texts, "", "")[:2]
+        self.progress.update(self.task, completed=share, head=head, first=first, second=second, refresh=True)
+
+    def stop(self) -> None:
+        self.progress.stop()
+
+
+def on_terminal(*, transient: bool = False) -> Line | None:
+    """Return a bar, or a line without rich; None unless standard error is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    return (Bar if find_spec("rich") else Line)(transient=transient)
+
+
 class Silence:
-    """Shows nothing."""
+    """Shows nothing of a training."""
 
     def start(self, epochs: int, rows: int) -> None:
         """Begin a training of `epochs` times `rows` samples."""
 
     def advance(self, rows: int) -> None:
-        """Take note that `rows` more samples are done."""
+        """Count `rows` more samples as done."""
 
     def epoch(self, state: Course) -> None:
-        """Show what an epoch has come to."""
+        """Show the figures of an epoch that has ended."""
 
     def stop(self) -> None:
         """End the display."""
+
+
+class TrainingProgress(Silence):
+    """Shows epoch, cost, metrics, samples per second and the time left of a training."""
+
+    drawn: Line | None = None  # a training may end before it starts
+
+    def start(self, epochs: int, rows: int) -> None:
+        self.epochs, self.total = epochs, max(epochs * rows, 1)
+        self.at, self.done, self.summary, self.began = 0, 0, "", perf_counter()
+        self.drawn = on_terminal()
+
+    def advance(self, rows: int) -> None:
+        self.done += rows
+        if self.drawn is not None and self.drawn.due:
+            self._show(self.drawn)
+
+    def epoch(self, state: Course) -> None:
+        self.at, self.summary = state.epoch, _summary(state)
+        self.advance(0)
+
+    def stop(self) -> None:
+        if self.drawn is not None:
+            self._show(self.drawn)
+            self.drawn.stop()
+
+    def _show(self, drawn: Line) -> None:
+        speed = self.done / max(perf_counter() - self.began, 1e-9)
+        samples = f"{speed / 1e3:,.0f}k samples/s" if speed >= 1e4 else f"{speed:,.0f} samples/s"
+        drawn.show(self.done / self.total, f"epoch {self.at}/{self.epochs}", self.summary, samples)
 
 
 def _summary(state: Course) -> str:
@@ -42,90 +142,6 @@ def _summary(state: Course) -> str:
     return "  ".join([f"cost {cost}", *(f"{k.replace('_', ' ')} {v[-1]:.3f}" for k, v in history.metrics.items())])
 
 
-def _speed(samples: int, seconds: float) -> str:
-    """Return the samples per second in words of a fixed, small width."""
-    speed = samples / max(seconds, 1e-9)
-    return f"{speed / 1e3:,.0f}k samples/s" if speed >= 1e4 else f"{speed:,.0f} samples/s"
-
-
-class Bar(Silence):
-    """A bar with epoch, cost, metric, samples per second and the time left, on one line."""
-
-    progress: Any = None  # a training may end before it starts
-
-    def start(self, epochs: int, rows: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.table import Column
-
-        def text(form: str, **column: Any) -> TextColumn:
-            return TextColumn(form, table_column=Column(no_wrap=True, **column))
-
-        self.done, self.pending, self.began, self.shown = 0, 0, perf_counter(), 0.0
-        self.fields: dict[str, Any] = {"epoch": 0, "epochs": epochs, "summary": ""}
-        self.progress = Progress(
-            text("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
-            text("{task.fields[summary]}", overflow="ellipsis"),
-            text("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
-            expand=True,
-        )
-        self.task = self.progress.add_task("", total=epochs * rows, speed="", **self.fields)
-        self.progress.start()
-
-    def advance(self, rows: int) -> None:
-        self.pending += rows
-        if perf_counter() - self.shown > _REFRESH:
-            self._show()
-
-    def epoch(self, state: Course) -> None:
-        self.fields |= {"epoch": state.epoch, "summary": _summary(state)}
-
-    def stop(self) -> None:
-        if self.progress is not None:
-            self._show()
-            self.progress.stop()
-
-    def _show(self) -> None:
-        self.shown = perf_counter()
-        self.done += self.pending
-        speed = _speed(self.done, self.shown - self.began)
-        self.progress.update(self.task, advance=self.pending, speed=speed, **self.fields)
-        self.pending = 0
-
-
-class Line(Silence):
-    """One line, written over after every epoch."""
-
-    last: Course | None = None
-
-    def start(self, epochs: int, rows: int) -> None:
-        self.rows, self.began, self.shown = rows, perf_counter(), 0.0
-
-    def epoch(self, state: Course) -> None:
-        self.last = state
-        if perf_counter() - self.shown > _REFRESH:
-            self._show(state)
-
-    def stop(self) -> None:
-        if self.last is not None:
-            self._show(self.last)
-            sys.stderr.write("\n")
-
-    def _show(self, state: Course) -> None:
-        now = perf_counter()
-        left = (state.epochs - state.epoch) * (now - self.began) / state.epoch
-        speed = _speed(state.epoch * self.rows, now - self.began)
-        line = f"epoch {state.epoch}/{state.epochs}  {_summary(state)}  {speed}  {left:.0f} s left"
-        sys.stderr.write(f"\r{line}\x1b[K")
-        sys.stderr.flush()
-        self.shown = now
-
-
 def display(progress: bool) -> Silence:
-    """Return what shows the progress: nothing unless it is wanted and standard error is a terminal."""
-    if not flag("progress", progress) or not sys.stderr.isatty():
-        return Silence()
-    return Bar() if find_spec("rich") else Line()
+    """Return the display of a training: nothing unless it is wanted and standard error is a terminal."""
+    return TrainingProgress() if flag("progress", progress) and sys.stderr.isatty() else Silence()

@@ -1,4 +1,4 @@
-"""The loop a competent user of NumPy writes: readable, in place where that is easy, nothing clever."""
+"""The training loop of a competent NumPy user: readable, in place where that is easy, without tricks."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from retroprop.bench.workloads import Problem
 
 
 def prepare(problem: Problem, device: str = "cpu") -> Contestant:
-    """Return the loop; it stores its weights (from, to), as `x @ W + b` is mostly written."""
+    """Return the loop; its weights are stored (from, to), the usual layout for `x @ W + b`."""
     x, y, learning_rate = problem.x.copy(), problem.y.copy(), problem.learning_rate
     weights = [np.ascontiguousarray(theta.T) for theta in problem.thetas]
     biases = [bias.copy() for bias in problem.biases]

@@ -1,4 +1,4 @@
-"""JAX with optax: the whole step compiled as one function, its state donated."""
+"""JAX with optax: the whole step is one compiled function whose state is donated."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def prepare(problem: Problem, device: str = "cpu") -> Contestant:
         name="JAX + optax" if platform == "cpu" else f"JAX + optax, {device}",
         call=step,
         finish=lambda: jax.block_until_ready((parameters, value)),
-        # As ours: on a GPU JAX would otherwise round the factors of a product to TF32.
+        # The precision of retroprop's step: on a GPU JAX would otherwise round the factors of a product to TF32.
         active=lambda: jax.default_matmul_precision("highest"),
         pool="jax",
         parameters=now,

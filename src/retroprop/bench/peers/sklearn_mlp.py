@@ -1,4 +1,4 @@
-"""scikit-learn's multilayer perceptron: whole trainings only, as its single step checks its input each time."""
+"""scikit-learn's multilayer perceptron: whole trainings only, as a single step checks its input each time."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from retroprop.bench.workloads import Problem
 
 
 def prepare(problem: Problem, device: str = "cpu", *, epochs: int = 1) -> Contestant:
-    """Return `MLPClassifier.fit` of so many epochs with the settings of `rp.fit` here: no penalty, no early end."""
+    """Return `MLPClassifier.fit` with the settings of the timed `rp.fit`: no penalty, no early stopping."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
@@ -31,7 +31,7 @@ def prepare(problem: Problem, device: str = "cpu", *, epochs: int = 1) -> Contes
 
     def fit() -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # so many epochs were asked for
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
             model.fit(problem.x, problem.y)
 
     def now() -> list[NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Thinc: layers with backpropagation written by hand, as here, on NumPy with its own C++ and matrix products."""
+"""Thinc: layers with hand-written backpropagation, on NumPy with its own C++ and matrix products."""
 
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,7 @@ from retroprop.bench.workloads import Problem
 
 
 def prepare(problem: Problem, device: str = "cpu") -> Contestant:
-    """Return Thinc's Relu and Softmax layers with its SGD or Adam; its penalties and clipping are off."""
+    """Return a step of Thinc's Relu and Softmax layers with its SGD or Adam, without penalties and clipping."""
     from thinc.api import SGD, Adam, NumpyOps, Relu, Softmax, chain, use_ops
 
     sizes = problem.workload.layer_sizes
@@ -29,7 +29,7 @@ def prepare(problem: Problem, device: str = "cpu") -> Contestant:
 
     def step() -> None:
         p, backpropagate = model.begin_update(x)
-        # Softmax takes δ = (a − y)/m, as its derivative is left to the loss.
+        # Softmax expects δ = (a − y)/m, as its derivative is part of the loss.
         delta = p.copy()
         delta[rows, y] -= 1.0
         delta /= len(y)

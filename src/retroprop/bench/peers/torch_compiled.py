@@ -1,4 +1,4 @@
-"""PyTorch with `torch.compile`: forward, loss and their gradient as one compiled function, the update as another."""
+"""PyTorch with `torch.compile`: one compiled function for forward, loss and gradient, another for the update."""
 
 import logging
 
@@ -9,11 +9,11 @@ from retroprop.functions.types import Array
 
 
 def prepare(problem: Problem, device: str = "cpu") -> Contestant:
-    """Return the step of `torch_eager` with its parts compiled; a C++ compiler is needed."""
+    """Return the step of `torch_eager` with its parts compiled, which needs a C++ compiler."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    # What was compiled for the networks before is not needed any more, and there is a limit to how much may be kept.
+    # Code compiled for earlier networks is not needed any more, and the number of compiled versions is limited.
     torch.compiler.reset()
     model, optimizer, x, y = built(problem, device)
 
@@ -21,9 +21,9 @@ def prepare(problem: Problem, device: str = "cpu") -> Contestant:
         return cross_entropy(model(x), y)
 
     compiled = torch.compile(cost)
-    # Compiling the update of plain gradient descent makes it slower: two operations a parameter.
+    # Compilation makes the update of plain gradient descent slower: it is two operations a parameter.
     update = torch.compile(optimizer.step) if problem.optimizer == "adam" else optimizer.step
-    # The compiler notes that it leaves a hook of the optimizer out: nothing a reader of timings could act on.
+    # The compiler warns that it ignores a hook of the optimizer, which concerns no reader of timings.
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
 
     def step() -> None:

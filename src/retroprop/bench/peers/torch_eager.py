@@ -1,4 +1,4 @@
-"""PyTorch, as its tutorials write a training step."""
+"""PyTorch with the training step of its tutorials."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from retroprop.functions.types import Array
 
 
 def prepare(problem: Problem, device: str = "cpu") -> Contestant:
-    """Return `nn.Sequential`, autograd and `torch.optim`, call by call."""
+    """Return a step of `nn.Sequential`, autograd and `torch.optim`, without compilation."""
     from torch.nn.functional import cross_entropy
 
     model, optimizer, x, y = built(problem, device)
@@ -39,7 +39,7 @@ def built(problem: Problem, device: str) -> tuple[Any, Any, Array, Array]:
     model = torch.nn.Sequential(*layers[:-1])
     algorithm = torch.optim.SGD if problem.optimizer == "sgd" else torch.optim.Adam
     optimizer = algorithm(model.parameters(), lr=problem.learning_rate)
-    # Copies: a tensor over NumPy's memory may be less well aligned.
+    # Copies: a tensor over the memory of NumPy may be less well aligned.
     x, y = torch.tensor(problem.x, device=device), torch.tensor(problem.y, device=device)
     return model, optimizer, x, y
 

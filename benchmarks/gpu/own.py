@@ -1,4 +1,4 @@
-"""retroprop on CuPy: the bare products, the step launched and captured, and runs of steps over resident data."""
+"""retroprop on CuPy: the bare products, the step launched and captured, and consecutive steps in one call."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import numpy as np
 from retroprop.backends.backend import Backend, Demands
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.rewrites.bfloat16 import upper_half
-from retroprop.bench.contestant import Contestant, NotHereError
+from retroprop.bench.contestant import Contestant, NotHereError, on_backend
 from retroprop.bench.workloads import Problem
 from retroprop.functions.types import Array
 from retroprop.training.step import bind
@@ -19,14 +19,14 @@ MOST_BYTES = 2**30
 
 
 def batches(problem: Problem) -> int:
-    """Return how many batches the resident data has, which a run goes through in an order drawn beforehand."""
+    """Return the number of batches in the resident data, which a run visits in a precomputed order."""
     return max(min(64, MOST_BYTES // problem.x.nbytes), 8)
 
 
 def products(backend: Backend, problem: Problem, precision: str) -> Contestant:
     """Return the products of a step by cublasLt, as one graph: the floor under every step.
 
-    At "bf16" their operands lie in bfloat16, as those of a step do.
+    At "bf16" their operands are stored in bfloat16, like those of a step.
     """
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
 
@@ -51,21 +51,22 @@ def products(backend: Backend, problem: Problem, precision: str) -> Contestant:
             for launch in launches:
                 launch()
 
+        # Once without a graph: the first launch of a product may allocate, which a capture forbids.
         all_of_them()
         graph = runtime.captured(all_of_them)
-    return _contestant("floor", "products", backend, graph)
+    return on_backend(backend, "floor", graph, name="products")
 
 
 def one_by_one(backend: Backend, problem: Problem, precision: str, *, graph: bool) -> Contestant:
-    """Return the step called once a batch, on a batch that lies there: as a graph, or launch by launch."""
+    """Return the step called once a batch, on a resident batch: as a graph, or launch by launch."""
     call, _ = _step(backend, problem, precision, graph=graph)
-    return _contestant("step", f"{backend.name}, {'captured' if graph else 'launched'}", backend, call)
+    return on_backend(backend, "step", call, name=f"{backend.name}, {'captured' if graph else 'launched'}")
 
 
 def runs(backend: Backend, problem: Problem, precision: str) -> tuple[Contestant, int]:
-    """Return many steps as one call, each gathering its batch from resident data, and how many."""
+    """Return consecutive steps in one call, each gathering its batch from resident data, and their number."""
     _, call = _step(backend, problem, precision, graph=True)
-    return _contestant("step", f"{backend.name}, run", backend, call), batches(problem)
+    return on_backend(backend, "step", call, name=f"{backend.name}, run"), batches(problem)
 
 
 def _step(
@@ -95,7 +96,7 @@ def _step(
         t += n_batches
         found = bound.run(parameters, state, hypers, many, rows)
         if found is None:
-            raise NotHereError("the step is not launched as one")
+            raise NotHereError("consecutive steps in one call are not available here")
         parameters, state, _ = found
 
     return once, run
@@ -114,9 +115,3 @@ def _switched(*, graph: bool) -> Iterator[None]:
             del os.environ[switches.ENVIRONMENT_VARIABLE]
         else:
             os.environ[switches.ENVIRONMENT_VARIABLE] = before
-
-
-def _contestant(kind: str, name: str, backend: Backend, call: Callable[[], Any]) -> Contestant:
-    return Contestant(
-        kind=kind, name=name, call=call, finish=backend.synchronize, active=backend.active, pool=backend.name
-    )

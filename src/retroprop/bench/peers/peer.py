@@ -1,4 +1,4 @@
-"""The peers by name, what each needs, and where each can run."""
+"""The table of peers: names, requirements and devices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ Prepare = Callable[..., Contestant]
 
 @dataclass(frozen=True)
 class Peer:
-    """Another way to train a network.
+    """Another library that trains the same networks.
 
     Attributes
     ----------
     name : str
-        What reports call it.
+        Its name in reports.
     module : str
-        Its file here, which has `prepare(problem, device)`.
+        Its file in this folder, which has `prepare(problem, device)`.
     needs : tuple of str
         The modules it imports.
     install : str
-        What to install for it.
+        The arguments of `pip install` for it.
     library : str
-        The array library whose devices it can run on; empty: the CPU alone.
+        The array library whose devices it can run on; empty for the CPU alone.
     dtypes : tuple of str
-        What it can compute in.
+        The dtypes it can compute in.
     fits : bool
         Whether only a whole training can be compared, not a step.
     """
@@ -43,16 +43,16 @@ class Peer:
     fits: bool = False
 
     def missing(self) -> str | None:
-        """Return why it cannot take part, None if it can; nothing is imported."""
+        """Return the reason why it cannot take part, None if it can; nothing is imported."""
         absent = [module for module in self.needs if find_spec(module) is None]
         return f"needs {', '.join(absent)}: pip install {self.install}" if absent else None
 
     def called(self, device: str) -> str:
-        """Return its name on a device; the CPU is not mentioned."""
+        """Return its name on a device; the CPU is omitted."""
         return self.name if device.startswith("cpu") else f"{self.name}, {device}"
 
     def devices(self, libraries: list[BackendInfo]) -> tuple[str, ...]:
-        """Return the devices it can run on, as its library spells them; "cpu" for the host."""
+        """Return the devices it can run on, named as in its library; "cpu" is the host."""
         found = [info.devices for info in libraries if info.name == self.library and info.available]
         return found[0] if found else ("cpu",)
 
@@ -69,12 +69,12 @@ PEERS = (
 
 
 def prepare(peer: Peer, problem: Problem, device: str = "cpu", **settings: int) -> Contestant:
-    """Return a peer ready to be timed; `epochs` is a setting of those that fit.
+    """Return a peer that is ready to be timed; `epochs` is a setting of those with `fits`.
 
     Raises
     ------
     NotHereError
-        If it is not installed or cannot do this problem.
+        If it is not installed or does not support the dtype.
     """
     reason = peer.missing()
     if reason is not None:

@@ -1,27 +1,27 @@
-"""Results as tables, the same ones for a page and for a terminal."""
+"""Tables of results, for a page and for a terminal."""
 
 from dataclasses import dataclass, field, replace
 
 from retroprop.bench.analysis import Ratio, break_even, over_floor, over_hand_written, ratio
-from retroprop.bench.others import NOTICED
 from retroprop.bench.peers import HAND_WRITTEN
-from retroprop.bench.results import Results, Row, Timing
+from retroprop.bench.processor_load import NOTICED
+from retroprop.bench.results import ResultRow, Results, Timing
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of text.
+class ResultTable:
+    """A table of strings.
 
     Attributes
     ----------
     title, note : str
-        What stands above and below it.
+        The texts above and below the table.
     columns, rows : list
-        Headings and cells.
+        The headings, and the cells of each row.
     labels : int
-        So many first columns say which network a row is of.
+        The number of first columns that identify the network of a row.
     words : int
-        So many first columns hold words, the others numbers.
+        The number of first columns that hold words; the others hold numbers.
     """
 
     title: str
@@ -32,15 +32,15 @@ class Table:
     words: int = 1
 
 
-def tables(results: Results, *, wide: bool = True) -> list[Table]:
-    """Return every table there is something for.
+def tables(results: Results, *, wide: bool = True) -> list[ResultTable]:
+    """Return every table that is not empty.
 
     Parameters
     ----------
     results : Results
         A run.
     wide : bool
-        Whether the table of all times is wanted, which has a column for everybody; its figures are in the next one.
+        Whether to include the table of all times, a column per contestant; the next table repeats its figures.
     """
     found = [ratios(results), parts(results), fits(results), overtaking(results), memory(results), peaks(results)]
     found = [times(results), *found] if wide else found
@@ -48,20 +48,20 @@ def tables(results: Results, *, wide: bool = True) -> list[Table]:
 
 
 def warning(results: Results) -> str:
-    """Return what makes the figures worth less, empty if nothing is known to."""
-    said, share = [], results.machine.get("others")
+    """Return a warning about the quality of the figures, empty if there is none."""
+    warnings, share = [], results.machine.get("others")
     if share is not None and share >= NOTICED:
-        said.append(
-            f"The machine was busy: other programs had {100.0 * share:.0f} % of its processors' time. On few cores that"
-            " changes the ratios too; measure again when it is idle."
+        warnings.append(
+            f"The machine was busy: other programs used {100.0 * share:.0f} % of its processors' time. On few cores"
+            " that changes the ratios too; measure again when it is idle."
         )
     if results.interrupted:
-        said.append("The run was interrupted: this is not all that was asked for.")
-    return " ".join(said)
+        warnings.append("The run was interrupted: some of the requested figures are missing.")
+    return " ".join(warnings)
 
 
 def headline(results: Results) -> str:
-    """Return the machine in a line."""
+    """Return a description of the machine in one line."""
     machine = results.machine
     gpus = [f"{name} is an {model}" for name, model in machine.get("gpus", {}).items()]
     packages = [f"{name} {version}" for name, version in machine["packages"].items()]
@@ -81,14 +81,14 @@ def headline(results: Results) -> str:
 # The tables -------------------------------------------------------------------------------------------------
 
 
-def times(results: Results) -> Table:
-    """Return the times of a step, a column for everybody: the floor, our backends, the peers."""
+def times(results: Results) -> ResultTable:
+    """Return the times of a step, with a column per contestant: the floor, the backends, the peers."""
     steps = results.steps
     backends = _in_order(name for row in steps for name in row.names("step"))
     others = _in_order(name for row in steps for name in row.names("peer"))
     floors = _in_order(name for row in steps for name in row.names("floor"))
     floor = "numpy" if "numpy" in floors else next(iter(floors), "")
-    table = Table(
+    table = ResultTable(
         "Time of a training step, ms",
         [*_LABELS, f"floor ({floor})" if floor else "floor", *(f"retroprop {name}" for name in backends), *others],
         note="Medians of interleaved rounds. The floor is the bare matrix products of the step.",
@@ -105,12 +105,12 @@ def times(results: Results) -> Table:
     return table
 
 
-def ratios(results: Results) -> Table:
-    """Return the ratios of a step to its floor and to the hand-written loop, a line for everybody."""
-    table = Table(
+def ratios(results: Results) -> ResultTable:
+    """Return the ratios of a step to its floor and to the hand-written loop, with a row per contestant."""
+    table = ResultTable(
         "A training step, over its bare products (the floor) and over hand-written NumPy",
         [*_LABELS, "by", "ms", "/ floor", "/ hand-written"],
-        note="Medians of the ratios of each round, and their quartiles; below 1 is less time.",
+        note="Medians of the ratios of each round, with quartiles; below 1 is less time.",
         labels=3,
         words=4,
     )
@@ -129,9 +129,9 @@ def ratios(results: Results) -> Table:
     return table
 
 
-def parts(results: Results) -> Table:
-    """Return what of a step takes how long, where that was timed."""
-    table = Table(
+def parts(results: Results) -> ResultTable:
+    """Return the times of the parts of a step, where they were timed."""
+    table = ResultTable(
         "Parts of a training step, ms",
         [*_LABELS, "backend", "bare products", "forward", "forward, backward", "whole step"],
         labels=3,
@@ -144,12 +144,12 @@ def parts(results: Results) -> Table:
     return table
 
 
-def fits(results: Results) -> Table:
+def fits(results: Results) -> ResultTable:
     """Return the times of whole trainings from host data."""
-    table = Table(
+    table = ResultTable(
         "A whole fit, from arrays on the host",
         [*_LABELS, "data", "by", "ms", "/ scikit-learn"],
-        note="Shuffled batches, no penalty, no early end; the same settings for all.",
+        note="Shuffled batches, no penalty, no early stopping; the same settings for all.",
         labels=4,
         words=5,
     )
@@ -163,31 +163,31 @@ def fits(results: Results) -> Table:
     return table
 
 
-def overtaking(results: Results) -> Table:
-    """Return from which size on each backend takes less time than NumPy."""
-    table = Table(
-        "Break-even: from which size of a step a backend takes less time than NumPy",
+def overtaking(results: Results) -> ResultTable:
+    """Return the size from which on each backend takes less time than NumPy."""
+    table = ResultTable(
+        "Break-even: the size of a step from which a backend takes less time than NumPy",
         ["backend", "optimizer", "dtype", "from"],
         note="By the floating-point operations of a step's matrix products, interpolated between the networks timed.",
         words=4,
     )
     for found in break_even(results.steps):
         if found.flops is None:
-            size = f"not within the sizes tried (up to {flop(found.largest)})"
+            size = f"not up to the largest size timed ({flop(found.largest)})"
         elif found.always:
-            size = f"at every size tried (from {flop(found.smallest)})"
+            size = f"every size timed (from {flop(found.smallest)})"
         else:
             size = flop(found.flops)
         table.rows.append([found.backend, found.optimizer, found.dtype, size])
     return table
 
 
-def memory(results: Results) -> Table:
+def memory(results: Results) -> ResultTable:
     """Return the peak memory of steps."""
-    table = Table(
+    table = ResultTable(
         "Peak memory of training steps, MB",
-        [*_LABELS, "backend", "peak", "least", "comes and goes"],
-        note="All but the batch. Least: parameters, gradients, optimizer state, activations once, two layers' deltas.",
+        [*_LABELS, "backend", "peak", "least", "transient"],
+        note="Without the batch. Least: parameters, gradients, optimizer state, activations once, two layers' deltas.",
         labels=3,
         words=4,
     )
@@ -201,17 +201,17 @@ def memory(results: Results) -> Table:
     return table
 
 
-def peaks(results: Results) -> Table:
-    """Return what the devices can do at most."""
-    table = Table("Peaks, measured", ["backend", "dtype", "matrix product, GFLOP/s", "memory, GB/s"], words=2)
+def peaks(results: Results) -> ResultTable:
+    """Return the measured peaks of the devices."""
+    table = ResultTable("Peaks, measured", ["backend", "dtype", "matrix product, GFLOP/s", "memory, GB/s"], words=2)
     for roof in results.roofs:
         table.rows.append([roof.backend, roof.dtype, f"{roof.flops / 1e9:,.0f}", f"{roof.bandwidth / 1e9:,.1f}"])
     return table
 
 
-def skipped(results: Results) -> Table:
-    """Return who did not take part, and why; the same reason once."""
-    table = Table("Not timed", ["what", "why"], words=2)
+def skipped(results: Results) -> ResultTable:
+    """Return the contestants that did not take part, with the reasons; the same one stands once."""
+    table = ResultTable("Not timed", ["contestant", "reason"], words=2)
     reasons = dict(results.absent)
     for row in results.rows:
         for one in row.skipped:
@@ -223,12 +223,12 @@ def skipped(results: Results) -> Table:
     return table
 
 
-# Their cells ------------------------------------------------------------------------------------------------
+# The cells --------------------------------------------------------------------------------------------------
 
 _LABELS = ["network", "optimizer", "dtype"]
 
 
-def _labels(row: Row) -> list[str]:
+def _labels(row: ResultRow) -> list[str]:
     return [row.workload.name, row.optimizer, row.dtype]
 
 
@@ -237,7 +237,7 @@ def _in_order(names: object) -> list[str]:
 
 
 def digits(value: float) -> str:
-    """Return a number with three significant digits, without an exponent."""
+    """Return a number as text with three significant digits, without an exponent."""
     if value >= 99.95:
         return f"{value:,.0f}"
     text = f"{value:#.3g}"
@@ -245,7 +245,7 @@ def digits(value: float) -> str:
 
 
 def flop(count: float) -> str:
-    """Return a number of floating-point operations in words."""
+    """Return a number of floating-point operations as text, with its unit."""
     for size, name in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
         if count >= size:
             return f"{digits(count / size)} {name}"
@@ -266,10 +266,10 @@ def _megabytes(count: int | None) -> str:
     return "" if count is None else digits(count / 1e6)
 
 
-def narrowed(table: Table) -> Table:
-    """Return a table without what says nothing: empty columns of figures, and an optimizer or dtype all rows share.
+def narrowed(table: ResultTable) -> ResultTable:
+    """Return a table without empty columns of figures, and without an optimizer or dtype that all rows share.
 
-    What they share, the title says.
+    A shared one is named in the title.
     """
     same = {name: {row[at] for row in table.rows} for at, name in enumerate(table.columns) if name in _LABELS[1:]}
     dropped = {name: next(iter(values)) for name, values in same.items() if len(values) == 1}

@@ -1,4 +1,4 @@
-"""One row of the GPU benchmark: contestants of one network at one precision, in turns, and rows as a table."""
+"""One row of the GPU benchmark: contestants of one network at one precision, timed in turns."""
 
 import gc
 import logging
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from gpu import own, peers
 from retroprop.backends import BackendUnavailableError, get_backend
 from retroprop.bench import ours
 from retroprop.bench.contestant import Contestant, NotHereError
-from retroprop.bench.gpu import own, peers
 from retroprop.bench.timer import Pace, Warm, race, warm_up
 from retroprop.bench.workloads import Problem, draw, parse
 
@@ -21,15 +21,18 @@ NETWORKS = (
 )  # fmt: skip
 PACE = Pace(budget=8.0, timing=0.03, warm_up=0.1, lead_after_others=0.02, rounds=(5, 15))
 OURS = ("products", "launched", "captured", "run")
-OTHERS = ("torch eager", "torch graph", "torch.compile", "JAX jit", "JAX scan", "numpy")
-LAST = ("torch.compile",)  # it may take minutes to begin
-GROUPS = (OURS, ("torch eager", "torch graph"), ("JAX jit", "JAX scan"), ("numpy",), LAST)
+RIVALS = ("torch eager", "torch graph", "torch.compile", "torch compiled graph", "JAX jit", "JAX scan")
+HOST = ("numpy",)  # it needs no GPU
+ALL = (*OURS, *RIVALS, *HOST)
+LAST = ("torch.compile", "torch compiled graph")  # their compilation may take minutes
+# Each group is a process: the graphs of torch.compile clear memory of cuBLAS that a graph captured by hand still reads.
+GROUPS = (OURS, ("torch eager", "torch graph"), ("JAX jit", "JAX scan"), HOST, *((name,) for name in LAST))
 
 Made = tuple[Contestant, int]
 
 
 def _makers(problem: Problem, precision: str) -> dict[str, Callable[[], Made]]:
-    """Return what makes each contestant, and how many steps a call of it does."""
+    """Return a function for each contestant, which makes it and returns the number of steps in a call too."""
 
     def on_cupy(make: Callable[..., Any], **options: Any) -> Made:
         found = make(get_backend("cupy"), problem, precision, **options)
@@ -43,33 +46,35 @@ def _makers(problem: Problem, precision: str) -> dict[str, Callable[[], Made]]:
         "torch eager": lambda: (peers.torch_eager(problem, precision), 1),
         "torch graph": lambda: (peers.torch_graph(problem, precision), 1),
         "torch.compile": lambda: (peers.torch_compiled(problem, precision), 1),
+        "torch compiled graph": lambda: (peers.torch_compiled_graph(problem, precision), 1),
         "JAX jit": lambda: peers.jax_steps(problem, precision, scanned=False),
         "JAX scan": lambda: peers.jax_steps(problem, precision, scanned=True),
         "numpy": lambda: (ours.step(get_backend("numpy"), problem), 1),
     }
 
 
-class Row:
-    """Some contestants of a row, in this process.
+class GpuRow:
+    """Some contestants of a row, timed in this process.
 
     Parameters
     ----------
     network : str
-        As `workloads.parse` reads it.
+        A name for `workloads.parse`.
     precision : str
-        "highest", "tf32" or "bf16", of all but NumPy.
+        "highest", "tf32" or "bf16"; NumPy ignores it.
     wanted : sequence of str
-        Of `OURS` and `OTHERS`.
+        Names of `ALL`.
     optimizer : str
         "adam" or "sgd".
     pace : Pace
-        How long and how often.
+        How long and how often they are timed.
 
     Attributes
     ----------
     cells : dict
-        For each contestant either "median", "low", "high" and "all" in seconds a step, as far as it was timed, or the
-        "reason" it was not, with "failed" if it might be the next time; and "warnings", of what was given up.
+        For each contestant either "median", "low", "high" and "all" in seconds per step, as far as it was timed, or
+        the "reason" why it was not, with "failed" if another try may succeed; and "warnings" about faster ways that
+        the library gave up.
     """
 
     def __init__(
@@ -83,14 +88,14 @@ class Row:
         self._wanted = [name for name in self._makers if name in wanted]
 
     def warm_up(self) -> None:
-        """Make the contestants, and run each until it has its pace."""
+        """Make the contestants, and run each until its pace is known."""
         for name in self._wanted:
             with self._given_up([name]):
                 try:
                     contestant, self._steps[name] = self._makers[name]()
                     self._warm[name] = warm_up(contestant, self._pace.warm_up)
                 except (NotHereError, ImportError) as error:
-                    # A package that is missing stays so; a device that did not answer may the next time.
+                    # A missing package stays missing; a device that did not answer may answer the next time.
                     asked_again = {"failed": True} if isinstance(error, BackendUnavailableError) else {}
                     self._cell(name).update(reason=str(error), **asked_again)
                 except Exception as error:  # one that fails leaves the others their figures
@@ -98,7 +103,7 @@ class Row:
             gc.collect()
 
     def round(self) -> None:
-        """Time each contestant once more; who is first takes turns."""
+        """Time each contestant once more; the first one changes from round to round."""
         names = list(self._warm)
         first = self._done % max(len(names), 1)
         names, self._done = names[first:] + names[:first], self._done + 1
@@ -117,60 +122,26 @@ class Row:
 
     @contextmanager
     def _given_up(self, names: Sequence[str]) -> Iterator[None]:
-        """Write down what the library says was given up meanwhile: who is timed is not who the table says."""
-        handler = _Heard()
+        """Record the warnings of the library meanwhile: the step that is timed is not the one the table names."""
+        handler = _Warnings()
         logger = logging.getLogger("retroprop")
         logger.addHandler(handler)
         try:
             yield
         finally:
             logger.removeHandler(handler)
-            for name in names if handler.said else ():
+            for name in names if handler.messages else ():
                 cell = self._cell(name)
-                cell["warnings"] = [*cell.get("warnings", ()), *handler.said]
+                cell["warnings"] = [*cell.get("warnings", ()), *handler.messages]
 
 
-class _Heard(logging.Handler):
-    """Keeps what is said at the level of a warning."""
+class _Warnings(logging.Handler):
+    """Keeps the messages of warnings."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a message."""
-        self.said.append(record.getMessage())
-
-
-def table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return rows as a table in Markdown: microseconds a step, and what of ours is set against the floor and the best.
-
-    The ratio to the floor is that of the faster of our captured step and our run to the bare products; the ratio to
-    the others, to the fastest of PyTorch and JAX. Below 1 is less time.
-    """
-    names = [*OURS, *OTHERS]
-    lines = [
-        f"| network@batch | precision | {' | '.join(names)} | to the floor | to the best other |",
-        "|---|---|" + "---:|" * (len(names) + 2),
-    ]
-    for row in rows:
-        medians = {name: cell.get("median") for name, cell in row["contestants"].items()}
-        cells = [f"{medians[n] * 1e6:.1f}" if medians.get(n) else "" for n in names]
-        best = min((medians[n] for n in ("captured", "run") if medians.get(n)), default=None)
-        floor = medians.get("products")
-        others = min((medians[n] for n in OTHERS[:-1] if medians.get(n)), default=None)
-        ratios = [f"{best / x:.2f}" if best and x else "" for x in (floor, others)]
-        lines.append(f"| {row['network']} | {row['precision']} | {' | '.join([*cells, *ratios])} |")
-    reasons = [
-        f"- {row['network']} {row['precision']}, {name}: {cell['reason']}"
-        for row in rows
-        for name, cell in row["contestants"].items()
-        if "reason" in cell
-    ]
-    warnings = [
-        f"- {row['network']} {row['precision']}, {name}, not what it is called: {said}"
-        for row in rows
-        for name, cell in row["contestants"].items()
-        for said in cell.get("warnings", ())
-    ]
-    return [*lines, "", *reasons, *warnings] if reasons or warnings else lines
+        self.messages.append(record.getMessage())

@@ -1,10 +1,10 @@
-"""A row's contestants in processes of their own, in turns: what dies or hangs costs its own group its figures alone.
+"""The processes of a row: each times some contestants, in turns; one that dies or hangs loses its own figures only.
 
-The groups are ours with the bare products, PyTorch, JAX, NumPy, and `torch.compile`. What is compared most closely is
-in one process, and takes turns there within each round: our step launched, captured and as a run beside the products;
-PyTorch's two; JAX's two. The processes live at the same time and take turns round by round, who is first in turn, so
-that what changes on the machine changes for all. A process answers a line on its standard output for each it is sent:
-when it is warm, and after each round, with all it knows in its file.
+The groups are retroprop with the bare products, PyTorch, JAX, NumPy, and each contestant that compiles for long. The
+closest comparisons are within one process, whose contestants take turns in each round: the step launched, captured and
+as a run beside the products; PyTorch's two; JAX's two. The processes live at the same time and take turns round by
+round, with another one first each time, so that a change of the machine affects them all. A process prints a line for
+each line that it is sent: when it is warm, and after each round, with all its results in its file.
 """
 
 import json
@@ -21,11 +21,11 @@ from time import monotonic
 from typing import Any
 
 import retroprop
-from retroprop.bench.gpu.rows import GROUPS, LAST, PACE, Row
+from gpu.rows import GROUPS, LAST, PACE, GpuRow
 
 START, START_LAST, ROUND = 100.0, 240.0, 60.0  # seconds, after which a process is ended
-RESERVED = 25.0  # of the seconds of a row, for rounds
-PATIENCE = 5.0  # for a process to end by itself
+RESERVED = 25.0  # seconds of a row, for its rounds
+PATIENCE = 5.0  # seconds for a process to end by itself
 
 
 def timed(network: str, precision: str, wanted: Sequence[str], *, folder: Path, until: float) -> dict[str, Any]:
@@ -34,23 +34,23 @@ def timed(network: str, precision: str, wanted: Sequence[str], *, folder: Path, 
     Parameters
     ----------
     network, precision : str
-        As `Row` takes them.
+        Those of `GpuRow`.
     wanted : sequence of str
         The contestants.
     folder : Path
-        Where the processes write what they know, and their logs.
+        The folder for the results and the logs of the processes.
     until : float
-        When it has to be over, on the clock `time.monotonic`.
+        The latest end, on the clock `time.monotonic`.
 
     Returns
     -------
     dict
-        The row, and under "contestants" for each what `Row.cells` says.
+        The row, with the cells of `GpuRow` under "contestants".
     """
     groups = [[name for name in group if name in wanted] for group in GROUPS]
     members = [Member(network, precision, group, folder) for group in groups if group]
     try:
-        for member in members:  # one at a time: each measures which of its ways is the fastest
+        for member in members:  # one at a time: each measures alternatives while it starts
             member.start(until - RESERVED)
         begun, done = monotonic(), 0
         fewest, most = PACE.rounds
@@ -70,17 +70,17 @@ def timed(network: str, precision: str, wanted: Sequence[str], *, folder: Path, 
 
 
 class Member:
-    """A process with some of a row's contestants.
+    """A process with some of the contestants of a row.
 
     Attributes
     ----------
     answers : bool
-        Whether it has come, and is not gone.
+        Whether the process has started and still answers.
     """
 
     def __init__(self, network: str, precision: str, names: Sequence[str], folder: Path) -> None:
         stem = re.sub(r"[^A-Za-z0-9.]+", "-", f"{network}-{precision}-{names[0]}")
-        self._names, self._what, self._limit = names, (network, precision), START_LAST if names[0] in LAST else START
+        self._names, self._row, self._limit = names, (network, precision), START_LAST if names[0] in LAST else START
         self._file, self._log = (folder / f"row-{stem}.{end}" for end in ("json", "log"))
         self._process: subprocess.Popen[str] | None = None
         self._listener: Thread | None = None
@@ -89,12 +89,13 @@ class Member:
         self.answers = False
 
     def start(self, until: float) -> None:
-        """Start it, and wait until it is warm."""
+        """Start the process, and wait until it is warm."""
         if monotonic() >= until:
             return
         self._file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "retroprop.bench.gpu.turns", *self._what, str(self._file), *self._names]
-        path = os.pathsep.join(filter(None, [str(Path(retroprop.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        command = [sys.executable, "-m", "gpu.turns", *self._row, str(self._file), *self._names]
+        folders = [str(Path(__file__).parents[1]), str(Path(retroprop.__file__).parents[1])]
+        path = os.pathsep.join(filter(None, [*folders, os.environ.get("PYTHONPATH")]))
         environment = os.environ | {"PYTHONPATH": path}
         with self._log.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
@@ -105,28 +106,28 @@ class Member:
         self.answers = self._answer(min(self._limit, until - monotonic()))
 
     def round(self, until: float) -> None:
-        """Let it time each of its contestants once."""
+        """Have the process time each of its contestants once."""
         if self.answers and self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):  # it is gone: there is no answer, and the reason is what it ended with
+            with suppress(OSError):  # it has ended: no answer comes, and its exit status is the reason
                 self._process.stdin.write("round\n")
                 self._process.stdin.flush()
             self.answers = self._answer(min(ROUND, max(until - monotonic(), 1.0)))
 
     def end(self) -> None:
-        """End it: nothing more is sent, and if that is not enough it is killed."""
+        """End the process: nothing more is sent, and if it does not end by itself it is killed."""
         if self._process is None or self._listener is None or self._process.stdin is None:
             return
-        with suppress(OSError):  # what was not sent is lost
+        with suppress(OSError):  # lines that were not sent are lost
             self._process.stdin.close()
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._listener.join(PATIENCE)  # unless a process of that process, a compiler's, holds on to its output
+        self._listener.join(PATIENCE)  # with a limit: a child, such as a compiler, may keep the output open
 
     def cells(self) -> dict[str, dict[str, Any]]:
-        """Return what is known of its contestants; where it did not end well, those it timed have a warning."""
+        """Return the cells of its contestants; if it died or hung, those it had timed have a warning."""
         known: dict[str, Any] = json.loads(self._file.read_text("utf-8")) if self._file.exists() else {}
         found: dict[str, dict[str, Any]] = {}
         for name in self._names:
@@ -145,7 +146,7 @@ class Member:
         self._lines.put("")
 
     def _answer(self, seconds: float) -> bool:
-        """Return whether it answers within so many seconds; if not, it is ended, and the reason kept."""
+        """Return whether the process answers within so many seconds; if not, end it, and keep the reason."""
         assert self._process is not None
         try:
             if self._lines.get(timeout=seconds):
@@ -158,16 +159,16 @@ class Member:
 
     def _last_line(self) -> str:
         lines = self._log.read_text("utf-8", errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        return f": {said[-1][:300]}" if said else ""
+        printed = [line.strip() for line in lines if line.strip()]
+        return f": {printed[-1][:300]}" if printed else ""
 
 
 def main(network: str, precision: str, file: str, *names: str) -> None:
-    """Be one of the processes."""
-    # Whatever else is printed goes to the log.
+    """Run as one of the processes."""
+    # All other output goes to the log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    row, new = Row(network, precision, names), Path(f"{file}.new")
+    row, new = GpuRow(network, precision, names), Path(f"{file}.new")
 
     def answer() -> None:
         new.write_text(json.dumps(row.cells), encoding="utf-8")

@@ -1,27 +1,28 @@
-"""PyTorch and JAX on a GPU, each as fast as its own documentation makes a step of the precision asked for."""
+"""PyTorch and JAX on a GPU, each in the fastest way that its own documentation has for a step of a precision."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from gpu.own import batches
 from retroprop.bench.contestant import Contestant
-from retroprop.bench.gpu.own import batches
 from retroprop.bench.peers.torch_eager import built
 from retroprop.bench.workloads import Problem
 from retroprop.functions.types import Array
 
-# On a GPU JAX's "bfloat16" is TF32; an algorithm's name is what it says: operands in bfloat16, sums in float32.
+# On a GPU JAX's "bfloat16" is TF32. The name of an algorithm is exact: operands in bfloat16, sums in float32.
 _JAX = {"highest": "highest", "tf32": "tensorfloat32", "bf16": "BF16_BF16_F32"}
+_WARM_UP_STEPS = 5
 
 
 def torch_eager(problem: Problem, precision: str) -> Contestant:
-    """Return `nn.Sequential` and autograd, call by call, with the fused update."""
+    """Return a step of `nn.Sequential` and autograd, without compilation, with the fused update."""
     step, _ = torch_step(problem, precision, capturable=False)
     return _torch("torch eager", step, precision)
 
 
 def torch_compiled(problem: Problem, precision: str) -> Contestant:
-    """Return forward, loss and their gradient compiled with max-autotune, which makes graphs, and the fused update."""
+    """Return a step whose forward, loss and gradient are compiled by max-autotune into graphs; the update is eager."""
     import torch
 
     torch.compiler.reset()
@@ -30,31 +31,51 @@ def torch_compiled(problem: Problem, precision: str) -> Contestant:
 
 
 def torch_graph(problem: Problem, precision: str) -> Contestant:
-    """Return the eager step captured by hand, as PyTorch's notes on CUDA graphs have it."""
+    """Return the eager step and its update, captured as one graph."""
+    step, _ = torch_step(problem, precision, capturable=True)
+    return _captured("torch graph", step, precision)
+
+
+def torch_compiled_graph(problem: Problem, precision: str) -> Contestant:
+    """Return the compiled forward, loss and gradient, and the fused update, captured as one graph."""
     import torch
 
-    step, _ = torch_step(problem, precision, capturable=True)
-    with _tf32(precision):
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            step()
+    torch.compiler.reset()
+    # The compiler's own graphs could not be captured within another one.
+    step, _ = torch_step(problem, precision, capturable=True, compiled="max-autotune-no-cudagraphs")
+    return _captured("torch compiled graph", step, precision)
 
-    def replay(keep: Any = step) -> None:  # model, optimizer and data, whose memory the graph has the addresses of
+
+def _captured(name: str, step: Callable[[], None], precision: str) -> Contestant:
+    """Return a step as one CUDA graph, by the whole-network capture of PyTorch's notes on CUDA semantics.
+
+    The warm-up compiles, tunes every kernel and allocates the state of the optimizer, none of which a capture allows.
+    It runs on the stream of the capture: autograd's nodes keep the stream they were made on, and one that was made on
+    another stream would invalidate the capture.
+    """
+    import torch
+
+    with _tf32(precision):
+        stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP_STEPS):
+                step()
+        with torch.cuda.graph(graph, stream=stream):
+            step()
+        torch.cuda.current_stream().wait_stream(stream)
+
+    # The graph holds addresses only: model, optimizer, data and compiled kernels must live as long as it is replayed.
+    def replay(keep: Any = step) -> None:
         graph.replay()
 
-    return _torch("torch graph", replay, precision)
+    return _torch(name, replay, precision)
 
 
 def torch_step(
     problem: Problem, precision: str, *, capturable: bool, compiled: str = "", device: str = "cuda"
 ) -> tuple[Callable[[], None], Any]:
-    """Return a step of PyTorch and its model; "bf16" is its own mixed precision, forward and loss under `autocast`."""
+    """Return a step of PyTorch and its model; "bf16" is mixed precision: forward and loss under `autocast`."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -98,7 +119,7 @@ def _tf32(precision: str) -> Iterator[None]:
 
 
 def jax_steps(problem: Problem, precision: str, *, scanned: bool, platform: str = "gpu") -> tuple[Contestant, int]:
-    """Return `jax.jit` of a step, or of a scan over many with their rows gathered, and how many steps a call does."""
+    """Return `jax.jit` of a step, or of a scan over many that gather their rows, and the number of steps in a call."""
     import jax
     import jax.numpy as jnp
     import numpy as np

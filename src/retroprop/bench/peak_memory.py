@@ -1,4 +1,4 @@
-"""Peak memory of training steps, by what each library can say of itself."""
+"""Peak memory of training steps, as each library reports it."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -8,23 +8,23 @@ import numpy as np
 
 from retroprop.backends import Backend
 from retroprop.bench import ours
-from retroprop.bench.results import Memory
+from retroprop.bench.results import PeakMemory
 from retroprop.bench.workloads import Problem
 
 _STEPS = 3
 
 
-def measure(backend: Backend, problem: Problem) -> Memory:
-    """Return what a network in training holds on a backend; the batch is not counted."""
+def measure(backend: Backend, problem: Problem) -> PeakMemory:
+    """Return the memory a network in training holds on a backend; the batch is not counted."""
     way = _WAYS.get(_kind(backend))
     if way is None:
-        return Memory(backend=str(backend), reason=f"{backend.name} does not say how much of it a step takes")
-    # Once before, apart: what is imported and compiled the first time is not memory of the step.
+        return PeakMemory(backend=str(backend), reason=f"{backend.name} does not report it")
+    # A first, unmeasured training: memory of imports and of compilation is not the step's.
     _train(backend, problem)
     peak, transient = way(backend, problem)
-    # The batch: class indices become int32; x is already where NumPy wants it, and moved elsewhere.
+    # The batch: class indices become int32; x is used in place by NumPy, and copied by other libraries.
     batch = 4 * problem.y.size + (0 if backend.name == "numpy" else problem.x.nbytes)
-    return Memory(backend=str(backend), peak=peak - batch, transient=transient)
+    return PeakMemory(backend=str(backend), peak=peak - batch, transient=transient)
 
 
 def _kind(backend: Backend) -> str:
@@ -33,7 +33,7 @@ def _kind(backend: Backend) -> str:
 
 
 def _train(backend: Backend, problem: Problem) -> Callable[[], Any]:
-    """Bind a step and take a few; return a further one."""
+    """Bind a step and run it a few times; return a function that runs it once more."""
     step = ours.step(backend, problem)
     with backend.active():
         for _ in range(_STEPS):
@@ -49,7 +49,7 @@ def _train(backend: Backend, problem: Problem) -> Callable[[], Any]:
 
 
 def _numpy(backend: Backend, problem: Problem) -> tuple[int, int]:
-    """NumPy tells Python's tracemalloc of its arrays: those that stay, and what comes and goes in a further step."""
+    """Return by tracemalloc, which sees NumPy's arrays, the peak and the transient bytes of a further step."""
     tracemalloc.start()
     try:
         another = _train(backend, problem)
@@ -66,7 +66,7 @@ def _numpy(backend: Backend, problem: Problem) -> tuple[int, int]:
 
 
 def _cupy(backend: Backend, problem: Problem) -> tuple[int, int | None]:
-    """A pool of its own holds all that was in use at once, as it gives nothing back."""
+    """Return the size of a memory pool of the step's own: it gives nothing back, so it holds the peak."""
     import cupy
 
     pool = cupy.cuda.MemoryPool()
