@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retroprop.cli.data import BUNDLED, read_table
+from retroprop.cli.data_sources import BUNDLED, read_table
 from retroprop.cli.table import Selection
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retroprop.cli.error_handling import Commands, note
 from retroprop.cli.errors import CommandError
-from retroprop.cli.reporting import Commands, note
 
 app = typer.Typer(
     cls=Commands,
@@ -73,7 +73,7 @@ def common(
 def info(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show the backends and devices of this machine, and why one is missing."""
     from retroprop.cli.info import gather
-    from retroprop.cli.tables import info_tables
+    from retroprop.cli.printed_tables import info_tables
 
     found = gather()
     if as_json:
@@ -143,10 +143,10 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Train a network on DATA, measure it on rows held out, and save it with a picture."""
-    from retroprop.cli.report import plain, show
     from retroprop.cli.table import Selection
     from retroprop.cli.train import TrainOptions
     from retroprop.cli.train import train as run_training
+    from retroprop.cli.training_report import plain, show
 
     if no_picture and picture is not None:
         raise CommandError("--picture and --no-picture: choose one.")
@@ -217,7 +217,7 @@ def predict(
     """Predict every row of DATA with a saved MODEL; with the target in DATA, print the score too."""
     from retroprop.cli.predict import PredictOptions
     from retroprop.cli.predict import predict as run_prediction
-    from retroprop.cli.tables import preview_table, score_line
+    from retroprop.cli.printed_tables import preview_table, score_line
 
     predictions = run_prediction(
         PredictOptions(
@@ -266,7 +266,7 @@ def check(
     """Check the gradient of a network against central differences; exit code 1 if they disagree."""
     from retroprop.cli.check import CheckOptions
     from retroprop.cli.check import check as run_check
-    from retroprop.cli.tables import check_table
+    from retroprop.cli.printed_tables import gradient_check_table
 
     net, found = run_check(
         CheckOptions(
@@ -284,7 +284,7 @@ def check(
             backend=backend,
         )
     )
-    Console().print(check_table(net, found))
+    Console().print(gradient_check_table(net, found))
     if not found.ok:
         raise typer.Exit(1)
 

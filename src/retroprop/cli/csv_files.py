@@ -7,8 +7,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from retroprop.cli.data_frames import table_of_frame
 from retroprop.cli.errors import CommandError, need
-from retroprop.cli.frames import table_of_frame
 from retroprop.cli.table import Selection, Table
 
 SEPARATORS = ",;\t|"

@@ -7,11 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from retroprop.cli.curves import INK, MUTED, SURFACE, draw_cost, draw_metric
 from retroprop.cli.errors import need
 from retroprop.cli.evaluation import METRICS
-from retroprop.cli.outcomes import draw_agreement, draw_confusion
-from retroprop.cli.tables import TITLES, figures
+from retroprop.cli.learning_curves import INK, MUTED, SURFACE, draw_cost, draw_metric
+from retroprop.cli.outcome_plots import draw_agreement, draw_confusion
+from retroprop.cli.printed_tables import TITLES, figures
 from retroprop.cli.train import Trained
 from retroprop.functions.names import in_words
 from retroprop.persistence.files import write_whole

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
-from retroprop.cli.data import read_table
+from retroprop.cli.data_sources import read_table
 from retroprop.cli.destinations import check_destination
 from retroprop.cli.errors import CommandError, near_match
 from retroprop.cli.evaluation import outputs_of, scores

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
-from retroprop.cli.data import read_table
+from retroprop.cli.data_sources import read_table
 from retroprop.cli.destinations import check_destination, check_picture
 from retroprop.cli.errors import CommandError, near_match
 from retroprop.cli.evaluation import METRICS, metric_of, outputs_of, scores

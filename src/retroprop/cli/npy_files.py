@@ -15,7 +15,7 @@ from retroprop.cli.table import Selection, Table, choose_columns
 _PAIRS = (("X", "y"), ("x", "y"), ("data", "target"), ("X_train", "y_train"), ("x_train", "y_train"))
 
 
-def read_arrays(path: Path, source: str, selection: Selection) -> Table:
+def read_npy(path: Path, source: str, selection: Selection) -> Table:
     """Return the data of an .npy file (a 2-D array, the target one of its columns) or an .npz file (X and y).
 
     Raises

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from retroprop.cli.errors import listed
-from retroprop.cli.tables import TITLES, figures, quantity, rows_table
+from retroprop.cli.printed_tables import TITLES, figures, quantity, rows_table
 from retroprop.cli.train import Trained
 from retroprop.functions.names import in_words
 

@@ -114,7 +114,7 @@ def preview_table(predictions: Predictions) -> Table:
     return table
 
 
-def check_table(net: Any, found: Any) -> Table:
+def gradient_check_table(net: Any, found: Any) -> Table:
     """Return the result of a gradient check."""
     return rows_table(
         "Gradient check: backpropagation against central differences",

@@ -7,7 +7,7 @@ from retroprop.cli.table import Selection, Table, find_column
 
 
 def read_bundled(name: str, selection: Selection) -> Table:
-    """Return one of the data sets of `retroprop.cli.data.BUNDLED`; no network is asked.
+    """Return one of the data sets of `retroprop.cli.data_sources.BUNDLED`; no network is asked.
 
     Raises
     ------

@@ -25,20 +25,20 @@ def read_table(source: str, selection: Selection) -> Table:
         If there is no such data, or the file has a fault; the message names the line or row and the column.
     """
     if source in BUNDLED:
-        from retroprop.cli.bundled import read_bundled
+        from retroprop.cli.bundled_data import read_bundled
 
         return check_table(read_bundled(source, selection))
     path = Path(source)
     suffix = path.suffix.lower()
     _check_file(path, source, suffix)
     if suffix == ".parquet":
-        from retroprop.cli.frames import read_parquet
+        from retroprop.cli.data_frames import read_parquet
 
         return check_table(read_parquet(path, source, selection))
     if suffix in (".npz", ".npy"):
-        from retroprop.cli.arrays import read_arrays
+        from retroprop.cli.npy_files import read_npy
 
-        return check_table(read_arrays(path, source, selection))
+        return check_table(read_npy(path, source, selection))
     from retroprop.cli.csv_files import read_csv
 
     return check_table(read_csv(path, source, selection))

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retroprop.cli.curves import FAINT, INK, MUTED, SURFACE, TRAINING, WATCHED, dress
 from retroprop.cli.evaluation import confusion
+from retroprop.cli.learning_curves import FAINT, INK, MUTED, SURFACE, TRAINING, WATCHED, dress
 from retroprop.cli.targets import Target
 
 _MOST_NUMBERS = 20  # classes up to which every cell has its count
