@@ -1,4 +1,4 @@
-"""DATA: every kind of file that is accepted, as a table."""
+"""Reading DATA: every accepted kind of file becomes a table."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""From a table to inputs and targets, and back."""
+"""Preprocessing, splits and targets: from a table to inputs and targets, and back."""
 
 import json
 
@@ -34,11 +34,11 @@ def test_a_constant_column_becomes_0(constant):
     np.testing.assert_allclose(inputs[:, 0] / max(abs(constant), 1.0), 0.0, atol=1e-15)
 
 
-def test_text_becomes_a_column_a_category():
+def test_text_becomes_a_column_per_category():
     table = table_of([[1, 0], [2, 1], [3, 2]], categories={"b": ("p", "q", "r")})
     fitted = Preprocessing.fit(table, np.arange(3))
     assert fitted(table).shape == (3, 4)
-    # Another file lists its texts in another order, and its columns too.
+    # Another file may list its texts and its columns in another order.
     other = table_of([[0, 3], [1, 1]], names=("b", "a"), categories={"b": ("r", "p")})
     np.testing.assert_allclose(fitted(other), fitted(table)[[2, 0]])
 
@@ -125,9 +125,9 @@ def test_columns_that_do_not_fit(change, message):
         fitted(table_of([[0, 2], [1, 4]], **change))
 
 
-def test_a_text_that_was_not_there_in_training():
+def test_a_text_that_did_not_occur_in_training():
     fitted = Preprocessing.fit(table_of([[0], [1], [0]], categories={"a": ("north", "south")}), np.arange(3))
-    with pytest.raises(CommandError, match=r'row 1, column "a": "nort" was not there.*Did you mean "north"'):
+    with pytest.raises(CommandError, match=r'row 1, column "a": "nort" did not occur.*Did you mean "north"'):
         fitted(table_of([[1], [0]], categories={"a": ("nort", "south")}))
     with pytest.raises(CommandError, match="is a number, and in training this column held text"):
         fitted(table_of([[1], [0]]))

@@ -1,4 +1,4 @@
-"""The commands: arguments in, one call, text out."""
+"""The commands: each parses its arguments, makes one call, and prints the result."""
 
 import json
 import sys
@@ -47,7 +47,7 @@ Seed = Annotated[int, typer.Option(help="Draws the split, the parameters, the ba
 
 
 def run() -> None:
-    """Parse the arguments and run the command; ends the process with its exit code."""
+    """Parse the arguments, run the command, and end the process with its exit code."""
     app(prog_name="retroprop")
 
 
@@ -66,7 +66,7 @@ def common(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Handle the options that stand before a command."""
 
 
 @app.command()
@@ -240,7 +240,7 @@ def predict(
     if predictions.scores is not None:
         console.print(f"Score        {score_line(predictions.scores)}", soft_wrap=True, highlight=False)
         if data == predictions.card.data:
-            console.print("             (training rows included; the fair score is the held-out one of train)")
+            console.print("             (training rows included; for an unbiased score see the held-out one of train)")
     if output is not None:
         console.print(f"Predictions  {output}", soft_wrap=True, highlight=False, markup=False)
     elif not piped:

@@ -1,4 +1,4 @@
-"""DATA on the command line: the name of a bundled data set, or a file."""
+"""Reading DATA of the command line: a bundled data set by its name, or a file by its suffix."""
 
 from pathlib import Path
 
@@ -10,19 +10,19 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".npz", ".npy")
 
 
 def read_table(source: str, selection: Selection) -> Table:
-    """Return the data a user asked for.
+    """Read the data set or file that `source` names.
 
     Parameters
     ----------
     source : str
         One of `BUNDLED` (scikit-learn's real data sets), or the path of a .csv, .tsv, .parquet, .npz or .npy file.
     selection : Selection
-        Which columns are what.
+        Its target, and the columns to leave out.
 
     Raises
     ------
     CommandError
-        If there is no such data, or the file has a fault; the message names the line or row and the column.
+        If there is no such data set or file, or it has a fault; the message names the line or row, and the column.
     """
     if source in BUNDLED:
         from retroprop.cli.bundled_data import read_bundled
@@ -57,4 +57,5 @@ def _check_file(path: Path, source: str, suffix: str) -> None:
         near = near_match(path.name, (other.name for other in here.iterdir()))
         raise CommandError(f'no file "{source}".{near}')
     if suffix not in SUFFIXES:
-        raise CommandError(f'"{source}": cannot read a {suffix or "file without suffix"}. {accepted}')
+        unknown = f"a {suffix} file" if suffix else "a file without suffix"
+        raise CommandError(f'"{source}": cannot read {unknown}. {accepted}')
