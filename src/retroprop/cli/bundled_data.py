@@ -3,10 +3,10 @@
 import numpy as np
 
 from retroprop.cli.errors import CommandError, need
-from retroprop.cli.table import Selection, Table, find_column
+from retroprop.cli.table import DataTable, Selection, find_column
 
 
-def read_bundled(name: str, selection: Selection) -> Table:
+def read_bundled(name: str, selection: Selection) -> DataTable:
     """Read one of the data sets of `retroprop.cli.data_sources.BUNDLED`; nothing is downloaded.
 
     Raises
@@ -24,7 +24,7 @@ def read_bundled(name: str, selection: Selection) -> Table:
     y = np.asarray(data.target)
     # Classes are written as their names (setosa, malignant); the targets of digits and diabetes are numbers.
     classes = np.asarray(getattr(data, "target_names", np.arange(10)))
-    return Table(
+    return DataTable(
         source=name,
         x=np.asarray(data.data, dtype=np.float64)[:, kept],
         feature_names=tuple(names[i] for i in kept),

@@ -9,7 +9,7 @@ from typing import Any
 
 from retroprop.cli.data_frames import table_of_frame
 from retroprop.cli.errors import CommandError, need
-from retroprop.cli.table import Selection, Table
+from retroprop.cli.table import DataTable, Selection
 
 SEPARATORS = ",;\t|"
 
@@ -58,7 +58,7 @@ class CsvText:
         return next(line for i, (line, _) in enumerate(self.records()) if i == row)
 
 
-def read_csv(path: Path, source: str, selection: Selection) -> Table:
+def read_csv(path: Path, source: str, selection: Selection) -> DataTable:
     """Read a .csv file.
 
     The separator is the most frequent one in the first line: comma, semicolon, tab or vertical bar. Cells are

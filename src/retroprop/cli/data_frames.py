@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, need
-from retroprop.cli.table import Selection, Table, choose_columns
+from retroprop.cli.table import DataTable, Selection, choose_columns
 
 # (row, column name, fault of that cell) -> the error that locates it in the file.
 Fault = Callable[[int, str, str], CommandError]
 
 
-def read_parquet(path: Path, source: str, selection: Selection) -> Table:
+def read_parquet(path: Path, source: str, selection: Selection) -> DataTable:
     """Read a .parquet file.
 
     Raises
@@ -32,7 +32,9 @@ def read_parquet(path: Path, source: str, selection: Selection) -> Table:
     return table_of_frame(frame, source, selection, place=lambda row: f"row {row}", named=True)
 
 
-def table_of_frame(frame: Any, source: str, selection: Selection, *, place: Callable[[int], str], named: bool) -> Table:
+def table_of_frame(
+    frame: Any, source: str, selection: Selection, *, place: Callable[[int], str], named: bool
+) -> DataTable:
     """Convert a polars frame to a table: numbers unchanged, booleans as 0 and 1, text as categories.
 
     Parameters
@@ -71,7 +73,7 @@ def table_of_frame(frame: Any, source: str, selection: Selection, *, place: Call
             texts, column = np.unique(column, return_inverse=True)
             categories[names[position]] = tuple(str(text) for text in texts)
         x[:, i] = column
-    return Table(
+    return DataTable(
         source=source,
         x=x,
         feature_names=tuple(names[i] for i in features),
@@ -119,5 +121,5 @@ def _numbers_or_text(series: Any, fault: Fault) -> NDArray[Any]:
         return np.asarray(numbers.to_numpy(), dtype=np.float64)
     if 2 * n_bad <= len(series):
         row = int(numbers.is_null().arg_max())
-        raise fault(row, series.name, f'"{series[row]}" is not a number, as most of this column is')
+        raise fault(row, series.name, f'"{series[row]}" is not a number, unlike most of this column')
     return np.asarray(series.to_list(), dtype=np.str_)

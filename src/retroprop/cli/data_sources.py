@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from retroprop.cli.errors import CommandError, listed, near_match
-from retroprop.cli.table import Selection, Table, check_table
+from retroprop.cli.table import DataTable, Selection, check_table
 
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz", ".npy")
 
 
-def read_table(source: str, selection: Selection) -> Table:
+def read_table(source: str, selection: Selection) -> DataTable:
     """Read the data set or file that `source` names.
 
     Parameters

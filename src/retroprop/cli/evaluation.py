@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
-from retroprop.cli.targets import Target
+from retroprop.cli.targets import TargetColumn
 
 METRICS = {
     "classification": ("accuracy", "error"),
@@ -28,12 +28,12 @@ def metric_of(name: str) -> Any:
     return rp.metrics.METRICS[name]()
 
 
-def scores(target: Target, outputs: NDArray[Any], encoded: NDArray[Any]) -> dict[str, float]:
+def scores(target: TargetColumn, outputs: NDArray[Any], encoded: NDArray[Any]) -> dict[str, float]:
     """Return the metrics of the task by name; errors of a regression are in the units of the target.
 
     Parameters
     ----------
-    target : Target
+    target : TargetColumn
         The target of the training.
     outputs : array (m, n_L)
         The outputs of the network.
@@ -46,7 +46,7 @@ def scores(target: Target, outputs: NDArray[Any], encoded: NDArray[Any]) -> dict
 
 
 def _comparable(
-    target: Target, outputs: NDArray[Any], encoded: NDArray[Any]
+    target: TargetColumn, outputs: NDArray[Any], encoded: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """Return outputs and true targets as a metric compares them: a regression's in the units of its target."""
     if target.task == "classification":
@@ -54,7 +54,7 @@ def _comparable(
     return target.decode(outputs)[:, None], (encoded * target.scale + target.mean)[:, None]
 
 
-def confusion(target: Target, predicted: NDArray[Any], true: NDArray[Any]) -> NDArray[np.intp]:
+def confusion(target: TargetColumn, predicted: NDArray[Any], true: NDArray[Any]) -> NDArray[np.intp]:
     """Return the confusion matrix (k, k): counts of each true class (row) predicted as each class (column)."""
     k = len(target.classes)
     return np.bincount(true * k + predicted, minlength=k * k).reshape(k, k)

@@ -7,7 +7,7 @@ from typing import Self
 
 from retroprop.cli.errors import CommandError
 from retroprop.cli.preprocessing import Preprocessing
-from retroprop.cli.targets import Target
+from retroprop.cli.targets import TargetColumn
 from retroprop.persistence import read_metadata
 
 _KEY = "retroprop_train"
@@ -28,7 +28,7 @@ class ModelCard:
         Columns that were left out.
     preprocessing : Preprocessing
         Turns columns into inputs.
-    target : Target
+    target : TargetColumn
         Turns outputs into predictions.
     """
 
@@ -36,7 +36,7 @@ class ModelCard:
     features: str | None
     dropped: tuple[str, ...]
     preprocessing: Preprocessing
-    target: Target
+    target: TargetColumn
 
     def to_metadata(self) -> dict[str, str]:
         """Return the card as metadata for `rp.save`."""
@@ -76,7 +76,7 @@ class ModelCard:
                 features=plain["features"],
                 dropped=tuple(plain["dropped"]),
                 preprocessing=Preprocessing.from_plain(plain["preprocessing"]),
-                target=Target.from_plain(plain["target"]),
+                target=TargetColumn.from_plain(plain["target"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CommandError(f'"{path}" is altered: its description of the training data is unreadable.') from error

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, listed, near_match
-from retroprop.cli.table import Selection, Table, choose_columns
+from retroprop.cli.table import DataTable, Selection, choose_columns
 
 # The usual names of the two arrays of a data set, features first.
 _PAIRS = (("X", "y"), ("x", "y"), ("data", "target"), ("X_train", "y_train"), ("x_train", "y_train"))
 
 
-def read_npy(path: Path, source: str, selection: Selection) -> Table:
+def read_npy(path: Path, source: str, selection: Selection) -> DataTable:
     """Read an .npy file (a 2-D array, one of whose columns is the target) or an .npz file (arrays X and y).
 
     Raises
@@ -47,7 +47,7 @@ def _load(path: Path, source: str) -> Any:
         raise CommandError(f'"{source}": {fault}.') from error
 
 
-def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> Table:
+def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> DataTable:
     if selection.features is not None:
         raise CommandError(f"--features names an array of an .npz file; {source} holds one array only.")
     if matrix.ndim != 2:
@@ -57,7 +57,7 @@ def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> Tab
     if selection.target is None and selection.target_needed:
         selection = replace(selection, target="-1")
     features, target = choose_columns(names, selection, source, named=False)
-    return Table(
+    return DataTable(
         source=source,
         x=np.ascontiguousarray(matrix[:, features]),
         feature_names=tuple(names[i] for i in features),
@@ -68,7 +68,7 @@ def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> Tab
     )
 
 
-def _from_pair(arrays: dict[str, NDArray[Any]], source: str, selection: Selection) -> Table:
+def _from_pair(arrays: dict[str, NDArray[Any]], source: str, selection: Selection) -> DataTable:
     if selection.drop:
         raise CommandError(f"--drop is for files with columns; {source} holds whole arrays: {listed(arrays)}.")
     x_name, y_name = _names_of_pair(arrays, source, selection)
@@ -79,7 +79,7 @@ def _from_pair(arrays: dict[str, NDArray[Any]], source: str, selection: Selectio
         )
     x = x.reshape(x.shape[0], -1)  # images and other arrays of more axes: one row per observation
     y = None if y_name is None else _target(arrays[y_name], x.shape[0], source, x_name, y_name)
-    return Table(
+    return DataTable(
         source=source,
         x=x,
         feature_names=tuple(str(i) for i in range(x.shape[1])),

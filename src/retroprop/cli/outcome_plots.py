@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from retroprop.cli.evaluation import confusion
 from retroprop.cli.learning_curves import FAINT, INK, MUTED, SURFACE, TRAINING, WATCHED, dress
-from retroprop.cli.targets import Target
+from retroprop.cli.targets import TargetColumn
 
 _MOST_NUMBERS = 20  # with more classes the cells show no counts
 _MOST_LABELS = 40
 _LONGEST_LABEL = 14
 
 
-def draw_confusion(axes: Any, target: Target, predicted: NDArray[Any], true: NDArray[Any], part: str) -> None:
+def draw_confusion(axes: Any, target: TargetColumn, predicted: NDArray[Any], true: NDArray[Any], part: str) -> None:
     """Draw the confusion matrix: how often each true class (row) was predicted as each class (column).
 
     Correct predictions are blue, wrong ones red. The shade is the fraction of the true class; errors have a scale of

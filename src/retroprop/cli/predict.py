@@ -15,7 +15,7 @@ from retroprop.cli.destinations import check_destination
 from retroprop.cli.errors import CommandError, near_match
 from retroprop.cli.evaluation import outputs_of, scores
 from retroprop.cli.model_card import ModelCard
-from retroprop.cli.table import Selection, Table
+from retroprop.cli.table import DataTable, Selection
 from retroprop.persistence.files import write_whole
 
 
@@ -39,7 +39,7 @@ class Predictions:
 
     Attributes
     ----------
-    table : Table
+    table : DataTable
         The data.
     card : ModelCard
         The description of the model's training data.
@@ -51,7 +51,7 @@ class Predictions:
         The metrics; None where the data do not contain the target.
     """
 
-    table: Table
+    table: DataTable
     card: ModelCard
     values: list[Any]
     probabilities: NDArray[Any] | None

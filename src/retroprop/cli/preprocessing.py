@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, listed, near_match
-from retroprop.cli.table import Table
+from retroprop.cli.table import DataTable
 
 MOST_CATEGORIES = 50
 _FEW_ROWS = 10  # in a longer table, a text column that differs in every row holds identifiers, not categories
@@ -40,7 +40,7 @@ class Preprocessing:
     scale: tuple[float, ...]
 
     @classmethod
-    def fit(cls, table: Table, rows: NDArray[np.intp]) -> Self:
+    def fit(cls, table: DataTable, rows: NDArray[np.intp]) -> Self:
         """Estimate the preprocessing from the given rows of a table.
 
         Raises
@@ -75,7 +75,7 @@ class Preprocessing:
             scale=tuple(np.where(constant, 1.0, spread).tolist()),
         )
 
-    def __call__(self, table: Table) -> NDArray[np.float64]:
+    def __call__(self, table: DataTable) -> NDArray[np.float64]:
         """Return the inputs, float64 (m, n_1), of a table with the same columns in any order.
 
         Raises
@@ -88,7 +88,7 @@ class Preprocessing:
         inputs: NDArray[np.float64] = (encoded - np.asarray(self.mean)) / np.asarray(self.scale)
         return inputs
 
-    def _aligned(self, table: Table) -> NDArray[np.float64]:
+    def _aligned(self, table: DataTable) -> NDArray[np.float64]:
         """Return the features of `table` in the order of the training, texts as indices of its categories."""
         if not (self.named and table.named):
             if len(table.feature_names) != len(self.feature_names):
@@ -108,12 +108,12 @@ class Preprocessing:
                 x[:, i] = _recode(table, x[:, i], name, given, known)
             elif given is not None:
                 raise CommandError(
-                    f'{table.source}, {table.place(0)}, column "{name}": "{given[int(x[0, i])]}" is not a number, '
-                    f"as this column was in training."
+                    f'{table.source}, {table.place(0)}, column "{name}": "{given[int(x[0, i])]}" is not a number; '
+                    f"in training this column held numbers."
                 )
         return x
 
-    def _check_names(self, table: Table) -> None:
+    def _check_names(self, table: DataTable) -> None:
         missing = [name for name in self.feature_names if name not in table.feature_names]
         extra = [name for name in table.feature_names if name not in self.feature_names]
         faults = []
@@ -167,12 +167,12 @@ def _encode(
 
 
 def _recode(
-    table: Table, column: NDArray[np.float64], name: str, given: tuple[str, ...] | None, known: tuple[str, ...]
+    table: DataTable, column: NDArray[np.float64], name: str, given: tuple[str, ...] | None, known: tuple[str, ...]
 ) -> NDArray[np.float64]:
     """Return a text column as indices of the categories of the training."""
     if given is None:
         raise CommandError(
-            f'{table.source}, {table.place(0)}, column "{name}": {column[0]:g} is a number, and in training this '
+            f'{table.source}, {table.place(0)}, column "{name}": {column[0]:g} is a number; in training this '
             f"column held text: {listed(known)}."
         )
     position = {text: i for i, text in enumerate(known)}

@@ -15,7 +15,7 @@ def _row(index: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class DataTable:
     """Features and target, as read from a file or bundled with scikit-learn.
 
     Attributes
@@ -140,7 +140,7 @@ def choose_columns(names: list[str], selection: Selection, source: str, *, named
     return features, target
 
 
-def check_table(table: Table) -> Table:
+def check_table(table: DataTable) -> DataTable:
     """Return `table` after checking that it has rows and that every number is finite.
 
     Raises
@@ -156,7 +156,7 @@ def check_table(table: Table) -> Table:
     return table
 
 
-def _refuse_not_finite(table: Table, values: NDArray[np.float64], names: tuple[str, ...]) -> None:
+def _refuse_not_finite(table: DataTable, values: NDArray[np.float64], names: tuple[str, ...]) -> None:
     # Fast path: the sum is finite unless a term is not. If it merely overflowed, the full check below decides.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(values.sum()):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, listed
-from retroprop.cli.table import Table
+from retroprop.cli.table import DataTable
 
 TASKS = ("classification", "regression")
 # Whole numbers are classes if there are few of them, each seen several times.
@@ -15,7 +15,7 @@ _MOST_WHOLE_NUMBERS = 20
 _ROWS_A_CLASS = 3
 
 
-def choose_task(table: Table, task: str | None) -> str:
+def choose_task(table: DataTable, task: str | None) -> str:
     """Return "classification" or "regression": `task` if given, else the task that fits the values of the target.
 
     Text and a few whole numbers mean classification, anything else regression.
@@ -45,7 +45,7 @@ def choose_task(table: Table, task: str | None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class TargetColumn:
     """The target of a training.
 
     Attributes
@@ -67,7 +67,7 @@ class Target:
     scale: float = 1.0
 
     @classmethod
-    def of_classes(cls, table: Table) -> Self:
+    def of_classes(cls, table: DataTable) -> Self:
         """Return the target of a classification, with the classes of the whole table."""
         values = np.unique(_target(table)).tolist()
         whole = all(isinstance(value, float) and value.is_integer() for value in values)
@@ -75,7 +75,7 @@ class Target:
         return cls(name=table.target_name or "target", task="classification", classes=classes)
 
     @classmethod
-    def of_numbers(cls, table: Table, rows: NDArray[np.intp], *, standardised: bool) -> Self:
+    def of_numbers(cls, table: DataTable, rows: NDArray[np.intp], *, standardised: bool) -> Self:
         """Return the target of a regression, with mean and standard deviation of the given rows if standardised."""
         y = _target(table)[rows]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -85,7 +85,7 @@ class Target:
         return cls(name=table.target_name or "target", task="regression", mean=mean, scale=scale or 1.0)
 
     @staticmethod
-    def check_not_negative(table: Table, loss: str) -> None:
+    def check_not_negative(table: DataTable, loss: str) -> None:
         """Raise CommandError if a target is below 0, where the loss is not defined."""
         y = _target(table)
         if (y < 0.0).any():
@@ -94,7 +94,7 @@ class Target:
                 f"{_where(table)}: --loss {loss} needs numbers of 0 or above; {table.place(row)} has {y[row]:g}."
             )
 
-    def encode(self, table: Table) -> NDArray[Any]:
+    def encode(self, table: DataTable) -> NDArray[Any]:
         """Return the target of every row: int64 class indices (m,), or standardised numbers, float64 (m,).
 
         Raises
@@ -145,13 +145,13 @@ class Target:
         return cls(**{**plain, "classes": tuple(plain["classes"])})
 
 
-def _target(table: Table) -> NDArray[Any]:
+def _target(table: DataTable) -> NDArray[Any]:
     if table.y is None:
         raise CommandError(f"{table.source} has no target.")
     return table.y
 
 
-def _where(table: Table) -> str:
+def _where(table: DataTable) -> str:
     return f'{table.source}, column "{table.target_name}"'
 
 

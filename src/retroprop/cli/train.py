@@ -16,8 +16,8 @@ from retroprop.cli.model_card import ModelCard
 from retroprop.cli.network_options import hidden_sizes, names_of
 from retroprop.cli.preprocessing import Preprocessing
 from retroprop.cli.splitting import set_aside
-from retroprop.cli.table import Selection, Table
-from retroprop.cli.targets import TASKS, Target, choose_task
+from retroprop.cli.table import DataTable, Selection
+from retroprop.cli.targets import TASKS, TargetColumn, choose_task
 
 SCHEDULES = ("cosine", "constant")
 # A learning rate that falls to 0 may start higher than a constant one.
@@ -70,7 +70,7 @@ class Trained:
     """The result of a training."""
 
     options: TrainOptions
-    table: Table
+    table: DataTable
     card: ModelCard
     parts: Parts
     batch_size: int
@@ -182,13 +182,13 @@ def _check(options: TrainOptions) -> None:
         raise CommandError(f'--output and --picture are the same file, "{options.output}".')
 
 
-def _divide(options: TrainOptions, table: Table, task: str) -> tuple[Target, NDArray[Any], Parts]:
+def _divide(options: TrainOptions, table: DataTable, task: str) -> tuple[TargetColumn, NDArray[Any], Parts]:
     """Split the rows, and estimate the target's scale from the training rows."""
     # A random stream separate from that of the parameters and batches, which the seed itself starts.
     rng = np.random.default_rng((options.seed, 1))
     classes = None
     if task == "classification":
-        target = Target.of_classes(table)
+        target = TargetColumn.of_classes(table)
         classes = target.encode(table)
     rows = np.arange(table.n_rows)
     rest, held_out = set_aside(rows, classes, options.test_size, rng)
@@ -207,12 +207,12 @@ def _divide(options: TrainOptions, table: Table, task: str) -> tuple[Target, NDA
     if task == "regression":
         loss = rp.losses.get(options.loss or "squared_error")
         if loss.target_range[0] == 0.0:
-            Target.check_not_negative(table, loss.name)
-        target = Target.of_numbers(table, training, standardised=loss.target_range[0] < 0.0)
+            TargetColumn.check_not_negative(table, loss.name)
+        target = TargetColumn.of_numbers(table, training, standardised=loss.target_range[0] < 0.0)
     return target, target.encode(table), Parts(training=training, validation=validation, held_out=held_out)
 
 
-def _network(options: TrainOptions, n_inputs: int, target: Target) -> rp.Network:
+def _network(options: TrainOptions, n_inputs: int, target: TargetColumn) -> rp.Network:
     """Return the network for the task: the loss determines the number of outputs and their activation."""
     k = len(target.classes)
     loss = rp.losses.get(options.loss or ("cross_entropy" if k else "squared_error"))
@@ -241,7 +241,7 @@ def _network(options: TrainOptions, n_inputs: int, target: Target) -> rp.Network
     )
 
 
-def _rows_of_targets(net: rp.Network, target: Target, encoded: NDArray[Any]) -> NDArray[Any]:
+def _rows_of_targets(net: rp.Network, target: TargetColumn, encoded: NDArray[Any]) -> NDArray[Any]:
     """Return the targets in the form that the loss requires: class indices, one-hot rows, or numbers."""
     n_outputs = net.layer_sizes[-1]
     if not target.classes or net.architecture.output.loss.takes_indices or n_outputs == 1:
