@@ -327,7 +327,7 @@ def bench(
     plot: Annotated[Path | None, typer.Option(help="Draw them to a .png, .svg or .pdf file.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the tables to a Markdown file.")] = None,
 ) -> None:
-    """Time training steps on every backend and device of this machine, and say which wins from which size on."""
+    """Time training steps on every backend and device of this machine, and report from which size each is fastest."""
     from retroprop.cli.bench import BenchOptions
     from retroprop.cli.bench import bench as run_bench
 
@@ -349,7 +349,7 @@ def bench(
         )
     )
     if any(one.interrupted for one in results) and not report:
-        note("interrupted; the tables have what was measured until then", quiet=False)
+        note("interrupted; the tables contain the measurements made so far", quiet=False)
         raise typer.Exit(130)
 
 

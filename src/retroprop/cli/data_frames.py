@@ -91,7 +91,7 @@ def _target(frame: Any, target: int | None, source: str, fault: Fault, *, needed
         return None
     series = frame.to_series(target)
     if not needed and series.null_count() == frame.height:
-        return None  # an empty target column is what a prediction fills in
+        return None  # in the data of a prediction the target column may be left empty
     if str(series.dtype) == "Boolean":
         series = series.cast(str)
     return _column(series, source, fault)
