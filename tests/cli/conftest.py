@@ -1,4 +1,4 @@
-"""Running commands: in this process for speed, in one of their own where signals or imports matter."""
+"""Fixtures that run commands: in this process for speed, in a subprocess where signals or imports matter."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ SOURCES = Path(__file__).parents[2] / "src"
 
 @pytest.fixture
 def cli(tmp_path, monkeypatch):
-    """Run a command in an empty folder; return its result, with stdout and stderr apart."""
+    """Run a command in an empty folder; return its result, with stdout and stderr separate."""
     pytest.importorskip("rich", reason="the command line needs rich")
     testing = pytest.importorskip("typer.testing", reason="the command line needs typer")
     from retroprop.cli.app import app
@@ -23,7 +23,7 @@ def cli(tmp_path, monkeypatch):
 
     def run(*arguments):
         result = testing.CliRunner().invoke(app, [str(argument) for argument in arguments])
-        # Every end is an exit code: no exception of ours or of a library gets through.
+        # Every command ends with an exit code: no exception, ours or a library's, escapes.
         assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
         return result
 
@@ -69,7 +69,7 @@ def process(tmp_path):
 
 @pytest.fixture
 def flowers(tmp_path):
-    """A small .csv file with two numbers, a text and a class in every row; return its path."""
+    """Write a small .csv file with two numbers, a text and a class in every row; return its path."""
     rng = np.random.default_rng(0)
     lines = ["length,width,colour,kind"]
     for i in range(60):

@@ -1,4 +1,4 @@
-"""`retroprop bench`, in its quickest form."""
+"""`retroprop bench`, with its shortest run."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ QUICKEST = ("--networks", "2-2-2@4,3-2@5", "--backends", "numpy", "--seconds", "
 
 @pytest.fixture
 def stored(tmp_path):
-    """The results of a run too short to mean anything, in the file a.json."""
+    """Write the results of a very short run to a.json; its timings are meaningless."""
     settings = chosen(QUICK, networks=["2-2-2@4"], backends=["numpy"], seconds=0.01)
     results = run(replace(settings, pace=Pace(timing=1e-4, warm_up=0.0, rounds=(2, 2))))
     (tmp_path / "a.json").write_text(to_json(results), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every error a user can cause: one message, exit code 2, no stack trace, no file left behind."""
+"""Every error that a user can cause: one message, exit code 2, no stack trace, no file left behind."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_no_such_data(refused, tmp_path, flowers, arguments, words):
         ("b\n1\n2\n", ["no feature column"]),
         (b"a,b\n1,2\n3,\xff\n", ["line 3", "UTF-8"]),
         ("a,b\n1,2\n3,2\n", ["in every row"]),
-        ("a,b\n1,u\n3,v\n4,w\n5,x\n", ["no classes"]),
+        ("a,b\n1,u\n3,v\n4,w\n5,x\n", ["too many to be classes"]),
         ("a,b\n" + "".join(f"t{i},{i % 2}\n" for i in range(60)), ['"a"', "60 different texts", "--drop"]),
         ("a,b\n1,0\n2,1\n", ["2 rows", "--test-size"]),
         ("a,b\n" + "".join(f"{i}e300,{i % 2}\n" for i in range(20)), ['"a"', "too large"]),
@@ -107,7 +107,7 @@ def test_bad_arrays(refused, tmp_path):
     np.savez(npz, X=np.ones((4, 2)), y=np.ones(3))
     assert '4 rows and array "y" 3' in refused("train", npz)
     np.savez(npz, X=np.ones((4, 2)), y=np.ones((4, 2)))
-    assert "one value a row" in refused("train", npz)
+    assert "one value per row" in refused("train", npz)
     np.savez(npz, X=np.ones((4, 2)), y=np.array([1, None, 2, 3], dtype=object), allow_pickle=True)
     assert "never loaded" in refused("train", npz)
 
@@ -234,7 +234,7 @@ def test_bad_models(refused, model, flowers, tmp_path):
 
 
 @pytest.mark.parametrize(("card", "words"), [('{"version": 99}', "newer"), ("[]", "altered"), ("{", "altered")])
-def test_a_model_that_says_nonsense_of_its_data(refused, flowers, tmp_path, card, words):
+def test_a_model_file_with_a_damaged_description_of_its_data(refused, flowers, tmp_path, card, words):
     rp.save(rp.Network([2, 1], seed=0), tmp_path / "m.safetensors", metadata={"retroprop_train": card})
     assert words in refused("predict", "m.safetensors", flowers)
 

@@ -1,9 +1,9 @@
-"""DATA: every kind of file that is accepted, as a table."""
+"""Reading DATA: every accepted kind of file becomes a table."""
 
 import numpy as np
 import pytest
 
-from retroprop.cli.data import BUNDLED, read_table
+from retroprop.cli.data_sources import BUNDLED, read_table
 from retroprop.cli.table import Selection
 
 

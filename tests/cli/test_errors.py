@@ -1,4 +1,4 @@
-"""Messages of the library in the words of the command line."""
+"""Error messages of the library, with the names of arguments replaced by options of the command line."""
 
 import pytest
 
@@ -18,11 +18,11 @@ OPTIONS = {"clip_norm": "--clip-norm", "l2": "--l2", "loss": "--loss", "seed": "
         ("use loss='poisson', or loss=...", "use --loss poisson, or --loss ..."),
         ("it does not go with loss.", "it does not go with --loss."),
         ("seed must be 0 or above.", "--seed must be 0 or above."),
-        # A word, a file and a name in quotes are no options.
+        # An ordinary word, a file name and a name in quotes are not options.
         ("the loss 'poisson' needs it.", "the loss 'poisson' needs it."),
         ("models/l2.safetensors and l2.safetensors are truncated.", None),
         ("unknown loss 'l2'. its loss musters it; test_clip_norm", None),
     ],
 )
-def test_arguments_are_told_as_options(message, typed):
+def test_arguments_are_reported_as_options(message, typed):
     assert as_typed(message, OPTIONS) == (typed or message)

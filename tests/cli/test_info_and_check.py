@@ -1,4 +1,4 @@
-"""`retroprop info`, `retroprop check`, and what stands before a command."""
+"""`retroprop info`, `retroprop check`, and the options before a command."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`retroprop predict`: train, save, predict, on every kind of file."""
+"""`retroprop predict`: train, save and predict with every kind of file."""
 
 import csv
 import io
@@ -17,14 +17,14 @@ def rows_of(text):
 
 @pytest.fixture
 def numbers():
-    """Two features and a sum to be learned."""
+    """Return two features and a weighted sum of them as the target."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(80, 2)) * [1.0, 100.0] + [5.0, 1000.0]
     return x, 3.0 * x[:, 0] + 0.02 * x[:, 1]
 
 
 def write(path, x, y):
-    """Write features and target as the kind of file the suffix says; return the option that names the target."""
+    """Write features and target in the format of the suffix; return the option that names the target."""
     if path.suffix == ".npz":
         np.savez(path, X=x, y=y)
         return ()
@@ -48,7 +48,7 @@ def test_round_trip(cli, tmp_path, numbers, suffix):
     assert "R² 0.9" in result.stderr
     predicted = [float(row["prediction"]) for row in rows_of(result.stdout)]
     assert np.corrcoef(predicted, y)[0, 1] > 0.95
-    # By hand: what the file says of the scaling, and the network.
+    # The same by hand: the scaling read from the file, and the network.
     from retroprop.cli.model_card import ModelCard
 
     card = ModelCard.read(tmp_path / "model.safetensors")
@@ -63,12 +63,12 @@ def test_without_the_target_and_with_the_columns_in_another_order(cli, tmp_path,
     frame = pl.read_csv(flowers)
     frame.select("colour", "width", "length").write_csv(tmp_path / "new.csv")
     frame.with_columns(pl.lit(None).alias("kind")).write_csv(tmp_path / "empty.csv")
-    told = cli("predict", "model.safetensors", flowers)
-    assert "accuracy" in told.stderr
+    with_target = cli("predict", "model.safetensors", flowers)
+    assert "accuracy" in with_target.stderr
     for other in ("new.csv", "empty.csv"):
         result = cli("predict", "model.safetensors", other)
         assert result.exit_code == 0, result.output
-        assert result.stdout == told.stdout
+        assert result.stdout == with_target.stdout
         assert result.stderr == ""
 
 
@@ -84,7 +84,7 @@ def test_unnamed_columns_with_the_target_first(cli, tmp_path, numbers):
     assert without.stderr == ""
 
 
-def test_what_was_dropped_is_dropped_again(cli, tmp_path, flowers):
+def test_dropped_columns_are_dropped_again(cli, tmp_path, flowers):
     pytest.importorskip("polars", reason=".csv files need polars")
     cli("train", flowers, "--target", "kind", "--drop", "colour", *FAST)
     assert rp.load("model.safetensors").layer_sizes[0] == 2

@@ -1,4 +1,4 @@
-"""From a table to inputs and targets, and back."""
+"""Preprocessing, splits and targets: from a table to inputs and targets, and back."""
 
 import json
 
@@ -8,14 +8,16 @@ import pytest
 from retroprop.cli.errors import CommandError
 from retroprop.cli.preprocessing import Preprocessing
 from retroprop.cli.splitting import set_aside
-from retroprop.cli.table import Table
-from retroprop.cli.targets import Target, choose_task
+from retroprop.cli.table import DataTable
+from retroprop.cli.targets import TargetColumn, choose_task
 
 
 def table_of(x, y=None, names=None, **rest):
     x = np.asarray(x, dtype=np.float64)
     names = names or tuple("abcdefgh"[: x.shape[1]])
-    return Table(source="data", x=x, feature_names=names, named=True, y=None if y is None else np.asarray(y), **rest)
+    return DataTable(
+        source="data", x=x, feature_names=names, named=True, y=None if y is None else np.asarray(y), **rest
+    )
 
 
 def test_inputs_have_mean_0_and_deviation_1_over_the_training_rows_alone():
@@ -34,11 +36,11 @@ def test_a_constant_column_becomes_0(constant):
     np.testing.assert_allclose(inputs[:, 0] / max(abs(constant), 1.0), 0.0, atol=1e-15)
 
 
-def test_text_becomes_a_column_a_category():
+def test_text_becomes_a_column_per_category():
     table = table_of([[1, 0], [2, 1], [3, 2]], categories={"b": ("p", "q", "r")})
     fitted = Preprocessing.fit(table, np.arange(3))
     assert fitted(table).shape == (3, 4)
-    # Another file lists its texts in another order, and its columns too.
+    # Another file may list its texts and its columns in another order.
     other = table_of([[0, 3], [1, 1]], names=("b", "a"), categories={"b": ("r", "p")})
     np.testing.assert_allclose(fitted(other), fitted(table)[[2, 0]])
 
@@ -48,8 +50,8 @@ def test_json_keeps_every_digit():
     fitted = Preprocessing.fit(table_of(x), np.arange(9))
     again = Preprocessing.from_plain(json.loads(json.dumps(fitted.to_plain())))
     assert again == fitted
-    target = Target.of_numbers(table_of(x, x[:, 0]), np.arange(9), standardised=True)
-    assert Target.from_plain(json.loads(json.dumps(target.to_plain()))) == target
+    target = TargetColumn.of_numbers(table_of(x, x[:, 0]), np.arange(9), standardised=True)
+    assert TargetColumn.from_plain(json.loads(json.dumps(target.to_plain()))) == target
 
 
 @pytest.mark.parametrize(
@@ -78,21 +80,21 @@ def test_task_as_asked_for():
 )
 def test_classes_are_numbered_in_order(y, classes):
     table = table_of(np.ones((3, 1)), y)
-    target = Target.of_classes(table)
+    target = TargetColumn.of_classes(table)
     assert target.classes == classes
     assert all(type(c) is type(d) for c, d in zip(target.classes, classes, strict=True))
     assert [target.classes[i] for i in target.encode(table)] == list(y)
 
 
 def test_classes_of_another_file_may_be_written_otherwise():
-    target = Target.of_classes(table_of(np.ones((3, 1)), [2.0, 0.0, 2.0]))
+    target = TargetColumn.of_classes(table_of(np.ones((3, 1)), [2.0, 0.0, 2.0]))
     assert target.encode(table_of(np.ones((2, 1)), ["2", "0"])).tolist() == [1, 0]
 
 
 def test_a_number_comes_back_in_its_own_units():
     y = np.asarray([10.0, 20.0, 60.0])
     table = table_of(np.ones((3, 1)), y)
-    target = Target.of_numbers(table, np.arange(3), standardised=True)
+    target = TargetColumn.of_numbers(table, np.arange(3), standardised=True)
     encoded = target.encode(table)
     assert abs(encoded.mean()) < 1e-12
     np.testing.assert_allclose(target.decode(encoded[:, None]), y)
@@ -116,7 +118,7 @@ def test_parts_are_stratified_seeded_and_disjoint():
     ("change", "message"),
     [
         ({"names": ("a", "x")}, "missing: b. not known to the model: x"),
-        ({"categories": {"a": ("7", "u")}}, '"7" is not a number, as this column was in training'),
+        ({"categories": {"a": ("7", "u")}}, '"7" is not a number; in training this column held numbers'),
     ],
 )
 def test_columns_that_do_not_fit(change, message):
@@ -125,9 +127,9 @@ def test_columns_that_do_not_fit(change, message):
         fitted(table_of([[0, 2], [1, 4]], **change))
 
 
-def test_a_text_that_was_not_there_in_training():
+def test_a_text_that_did_not_occur_in_training():
     fitted = Preprocessing.fit(table_of([[0], [1], [0]], categories={"a": ("north", "south")}), np.arange(3))
-    with pytest.raises(CommandError, match=r'row 1, column "a": "nort" was not there.*Did you mean "north"'):
+    with pytest.raises(CommandError, match=r'row 1, column "a": "nort" did not occur.*Did you mean "north"'):
         fitted(table_of([[1], [0]], categories={"a": ("nort", "south")}))
-    with pytest.raises(CommandError, match="is a number, and in training this column held text"):
+    with pytest.raises(CommandError, match="is a number; in training this column held text"):
         fitted(table_of([[1], [0]]))

@@ -1,4 +1,4 @@
-"""Commands in a process of their own: Ctrl-C, pipes, missing libraries, speed of the start."""
+"""Commands in a subprocess: Ctrl-C, pipes, missing libraries, start-up time."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def run(arguments):
 
 
 def without(*modules):
-    """Return a program that runs the command line as if some libraries were not installed."""
+    """Return the source of a program that runs the command line as if some libraries were not installed."""
     hide = "".join(f"sys.modules[{name!r}] = None; " for name in modules)
     return f"import sys; {hide}sys.argv[0] = 'retroprop'; from retroprop.cli import main; main()"
 
@@ -28,7 +28,7 @@ def without(*modules):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_ctrl_c_saves_the_model_as_it_stood(process, tmp_path):
     pytest.importorskip("sklearn", reason="digits are scikit-learn's")
-    # The training says when it is under way, as the bar does on a terminal.
+    # A callback reports that the training is running: without a terminal there is no progress bar.
     code = (
         "import sys, retroprop as rp\n"
         "fit = rp.fit\n"
@@ -108,7 +108,7 @@ def test_without_matplotlib_the_training_works(process, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a pipe that closes is another matter on Windows")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows handles closed pipes differently")
 def test_a_pipe_that_closes_early(process, tmp_path):
     pytest.importorskip("sklearn", reason="digits are scikit-learn's")
     assert run(process("train", "digits", *FAST, "--no-picture")).returncode == 0

@@ -37,7 +37,7 @@ def test_the_first_command_reaches_97_per_cent(cli):
     assert net.layer_sizes == (64, 100, 10)
 
 
-# What the default network reaches on the parts of the default seed, less a margin for other libraries' rounding.
+# Scores of the default network on the split of the default seed, less a margin for the rounding of other libraries.
 @pytest.mark.parametrize(
     ("data", "metric", "level"),
     [

@@ -1,10 +1,10 @@
-"""The command line: arguments in, one call, text and pictures out."""
+"""The command line: parses arguments, makes one library call, prints text and draws pictures."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line; where typer or rich is missing, say in one line what to install."""
+    """Run the command line; without typer or rich, end with one line that names the extra to install."""
     try:
         from retroprop.cli.app import run
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The commands: arguments in, one call, text out."""
+"""The commands: each parses its arguments, makes one call, and prints the result."""
 
 import json
 import sys
@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retroprop.cli.error_handling import Commands, note
 from retroprop.cli.errors import CommandError
-from retroprop.cli.reporting import Commands, note
 
 app = typer.Typer(
     cls=Commands,
@@ -47,7 +47,7 @@ Seed = Annotated[int, typer.Option(help="Draws the split, the parameters, the ba
 
 
 def run() -> None:
-    """Parse the arguments and run the command; ends the process with its exit code."""
+    """Parse the arguments, run the command, and end the process with its exit code."""
     app(prog_name="retroprop")
 
 
@@ -66,14 +66,14 @@ def common(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Handle the options that stand before a command."""
 
 
 @app.command()
 def info(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show the backends and devices of this machine, and why one is missing."""
     from retroprop.cli.info import gather
-    from retroprop.cli.tables import info_tables
+    from retroprop.cli.printed_tables import info_tables
 
     found = gather()
     if as_json:
@@ -143,10 +143,10 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Train a network on DATA, measure it on rows held out, and save it with a picture."""
-    from retroprop.cli.report import plain, show
     from retroprop.cli.table import Selection
     from retroprop.cli.train import TrainOptions
     from retroprop.cli.train import train as run_training
+    from retroprop.cli.training_report import plain, show
 
     if no_picture and picture is not None:
         raise CommandError("--picture and --no-picture: choose one.")
@@ -217,7 +217,7 @@ def predict(
     """Predict every row of DATA with a saved MODEL; with the target in DATA, print the score too."""
     from retroprop.cli.predict import PredictOptions
     from retroprop.cli.predict import predict as run_prediction
-    from retroprop.cli.tables import preview_table, score_line
+    from retroprop.cli.printed_tables import preview_table, score_line
 
     predictions = run_prediction(
         PredictOptions(
@@ -240,7 +240,7 @@ def predict(
     if predictions.scores is not None:
         console.print(f"Score        {score_line(predictions.scores)}", soft_wrap=True, highlight=False)
         if data == predictions.card.data:
-            console.print("             (training rows included; the fair score is the held-out one of train)")
+            console.print("             (training rows included; for an unbiased score see the held-out one of train)")
     if output is not None:
         console.print(f"Predictions  {output}", soft_wrap=True, highlight=False, markup=False)
     elif not piped:
@@ -266,7 +266,7 @@ def check(
     """Check the gradient of a network against central differences; exit code 1 if they disagree."""
     from retroprop.cli.check import CheckOptions
     from retroprop.cli.check import check as run_check
-    from retroprop.cli.tables import check_table
+    from retroprop.cli.printed_tables import gradient_check_table
 
     net, found = run_check(
         CheckOptions(
@@ -284,7 +284,7 @@ def check(
             backend=backend,
         )
     )
-    Console().print(check_table(net, found))
+    Console().print(gradient_check_table(net, found))
     if not found.ok:
         raise typer.Exit(1)
 
@@ -327,7 +327,7 @@ def bench(
     plot: Annotated[Path | None, typer.Option(help="Draw them to a .png, .svg or .pdf file.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the tables to a Markdown file.")] = None,
 ) -> None:
-    """Time training steps on every backend and device of this machine, and say which wins from which size on."""
+    """Time training steps on every backend and device of this machine, and report from which size each is fastest."""
     from retroprop.cli.bench import BenchOptions
     from retroprop.cli.bench import bench as run_bench
 
@@ -349,7 +349,7 @@ def bench(
         )
     )
     if any(one.interrupted for one in results) and not report:
-        note("interrupted; the tables have what was measured until then", quiet=False)
+        note("interrupted; the tables contain the measurements made so far", quiet=False)
         raise typer.Exit(130)
 
 

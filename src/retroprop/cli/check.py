@@ -1,4 +1,4 @@
-"""`retroprop check`: the gradient of a network the user describes, against central differences."""
+"""`retroprop check`: the gradient of a network that the user describes, compared with central differences."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +30,12 @@ class CheckOptions:
 
 
 def check(options: CheckOptions) -> tuple[rp.Network, Any]:
-    """Build the network, draw data suited to its loss, and compare; return the network and what was found.
+    """Build the network, draw data suited to its loss, and compare; return the network and its `GradientCheck`.
 
     Raises
     ------
     CommandError, ValueError, TypeError
-        If there is no such network.
+        If the options describe no valid network.
     """
     sizes = sizes_of(options.layers, option="--layers")
     if len(sizes) < 2:
@@ -62,7 +62,7 @@ def check(options: CheckOptions) -> tuple[rp.Network, Any]:
 
 
 def _targets(loss: Any, m: int, n_outputs: int, rng: np.random.Generator) -> NDArray[Any]:
-    """Return targets the loss has a meaning for."""
+    """Return random targets in the range that the loss accepts."""
     if loss.takes_indices:
         return rng.integers(0, n_outputs, m)
     low, high = loss.target_range

@@ -1,4 +1,4 @@
-"""Reading .csv files: polars for speed, the csv module to find the line of a fault."""
+"""Reading .csv files: polars for speed, the csv module to locate the line of a fault."""
 
 import csv
 from collections.abc import Iterator
@@ -7,28 +7,28 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from retroprop.cli.data_frames import table_of_frame
 from retroprop.cli.errors import CommandError, need
-from retroprop.cli.frames import table_of_frame
-from retroprop.cli.table import Selection, Table
+from retroprop.cli.table import DataTable, Selection
 
 SEPARATORS = ",;\t|"
 
 
 @dataclass(frozen=True)
 class CsvText:
-    """The text of a .csv file, read slowly and exactly; for its header, and for what went wrong."""
+    """The text of a .csv file, read record by record: for its header, and to locate a fault."""
 
     source: str
     text: str
     separator: str
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the line a record starts at (from 1) and its cells; records without any content are left out.
+        """Yield the line at which a record starts (from 1) and its cells; empty records are skipped.
 
         Raises
         ------
         CommandError
-            If a quote is left open, naming the line it stands in.
+            If a quotation mark is never closed; the message names its line.
         """
         reader = csv.reader(StringIO(self.text, newline=""), delimiter=self.separator, strict=True)
         line = 1
@@ -39,8 +39,8 @@ class CsvText:
                     yield line, stripped
                 line = reader.line_num + 1
         except csv.Error as error:
-            what = "a quotation mark is never closed" if "end of data" in str(error) else str(error)
-            raise CommandError(f"{self.source}, line {line}: {what}.") from error
+            fault = "a quotation mark is never closed" if "end of data" in str(error) else str(error)
+            raise CommandError(f"{self.source}, line {line}: {fault}.") from error
 
     def check_lengths(self) -> None:
         """Raise CommandError at the first record with more or fewer cells than the first one."""
@@ -54,20 +54,21 @@ class CsvText:
                 )
 
     def line_of(self, row: int) -> int:
-        """Return the line at which the record with that index starts."""
+        """Return the line at which the record of index `row` starts."""
         return next(line for i, (line, _) in enumerate(self.records()) if i == row)
 
 
-def read_csv(path: Path, source: str, selection: Selection) -> Table:
-    """Return the data of a .csv file.
+def read_csv(path: Path, source: str, selection: Selection) -> DataTable:
+    """Read a .csv file.
 
-    The separator (comma, semicolon, tab or bar) is the one the first line has most of. Cells are stripped,
-    empty lines skipped. A first line of numbers is data, not names, unless it counts the columns.
+    The separator is the most frequent one in the first line: comma, semicolon, tab or vertical bar. Cells are
+    stripped and empty lines skipped. A first line of numbers is data, not names, unless it merely numbers the
+    columns (0, 1, 2, ...).
 
     Raises
     ------
     CommandError
-        If polars is missing or the file has a fault; the message names line and column.
+        If polars is missing or the file has a fault; the message names the line and the column.
     """
     pl = need("polars", extra="data", purpose=f'reading "{source}"')
     text = _decoded(path, source)
@@ -88,7 +89,7 @@ def read_csv(path: Path, source: str, selection: Selection) -> Table:
     try:
         return table_of_frame(frame, source, selection, place=place, named=header)
     except CommandError:
-        csv_text.check_lengths()  # a line cut short explains a missing value better
+        csv_text.check_lengths()  # a line with too few cells is the better explanation of a missing value
         raise
 
 
@@ -108,7 +109,7 @@ def _separator(text: str) -> str:
 
 
 def _frame(pl: Any, csv_text: CsvText, width: int) -> Any:
-    """Return every record as a row of stripped texts, null where a cell is empty."""
+    """Return a polars frame of text, one row per record: cells stripped, empty ones null."""
     try:
         frame = pl.read_csv(
             csv_text.text.encode(),
@@ -131,11 +132,11 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return any(character.isdigit() for character in cell)  # "nan" may be a name
+    return any(character.isdigit() for character in cell)  # "nan" and "inf" may be column names
 
 
 def _is_data(first: list[str]) -> bool:
-    """Return whether the first line is data already: numbers, but not the columns counted."""
+    """Return whether the first line is data: it holds numbers, and does not merely number the columns."""
     numbers = [cell for cell in first if _is_number(cell)]
     if not numbers:
         return False
@@ -146,7 +147,7 @@ def _is_data(first: list[str]) -> bool:
 
 
 def _names(first: list[str], selection: Selection, source: str) -> list[str]:
-    """Return the names in the first line; a column without one, as pandas writes its index, must be dropped."""
+    """Return the names in the first line; a column without a name, such as pandas' index, must be dropped."""
     names = [name or f"unnamed {i}" for i, name in enumerate(first)]
     for i, name in enumerate(names):
         if not first[i] and not {name, str(i)} & {*selection.drop, *selection.ignored}:

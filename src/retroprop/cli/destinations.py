@@ -1,4 +1,4 @@
-"""Where results are written: looked at before any work, and written whole or not at all."""
+"""Checks of output files, made before any work begins."""
 
 import tempfile
 from pathlib import Path
@@ -14,9 +14,9 @@ def check_destination(path: Path, *, option: str, not_over: str | None = None) -
     path : Path
         The file.
     option : str
-        The option it was given by, for the message.
+        The option that named it, for the error message.
     not_over : str, optional
-        A file that is read, so must not be replaced.
+        An input file, which must not be replaced.
     """
     if path.is_dir():
         raise CommandError(f'{option} "{path}" is a folder; name a file in it.')
@@ -26,7 +26,7 @@ def check_destination(path: Path, *, option: str, not_over: str | None = None) -
     if not_over is not None and path.exists() and Path(not_over).exists() and path.samefile(not_over):
         raise CommandError(f'{option} "{path}" would replace the file that is read.')
     try:
-        # Only writing tells: permissions say nothing of a read-only or a full disk.
+        # Permission bits do not show a read-only or full disk: only a trial write does.
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
             pass
     except OSError as error:
@@ -34,6 +34,6 @@ def check_destination(path: Path, *, option: str, not_over: str | None = None) -
 
 
 def check_picture(path: Path, *, option: str) -> None:
-    """Raise CommandError unless the file is one of a kind that is drawn."""
+    """Raise CommandError unless the suffix of `path` is a supported picture format."""
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise CommandError(f'{option} "{path}": a picture is a .png, .svg or .pdf file.')

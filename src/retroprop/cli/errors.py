@@ -1,4 +1,4 @@
-"""What goes wrong on the command line, as one message and an exit code."""
+"""The error of the command line, and the wording of its messages."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,12 @@ from types import ModuleType
 
 
 class CommandError(Exception):
-    """An error of the user's making; the message is all that is shown.
+    """An error caused by the input; the user sees its message and nothing else.
 
     Parameters
     ----------
     message : str
-        What was given, and what is accepted.
+        The value given, and the values accepted.
     exit_code : int
         2 for wrong input, 1 for a run that failed.
     """
@@ -31,29 +31,29 @@ def near_match(name: str, known: Iterable[str]) -> str:
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Return `names` as a list to read in one line, with the count of those left out."""
+    """Return the first `limit` names separated by commas, with the number of those left out."""
     names = list(names)
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def as_typed(message: str, options: Mapping[str, str]) -> str:
-    """Return what the library says of its arguments in the words of the command line.
+    """Replace the argument names in an error message of the library by the options of the command line.
 
     Parameters
     ----------
     message : str
-        As in "clip_norm must be above 0, or None", or "pass clip_norm=1.0".
+        For example "clip_norm must be above 0, or None", or "pass clip_norm=1.0".
     options : mapping of str to str
-        What each argument is called there, as "--clip-norm".
+        The option of each argument, for example "--clip-norm" of "clip_norm".
     """
     for name, option in options.items():
-        # learning_rate and l2 are no words of a sentence; loss and seed are arguments only where something is said of
-        # their value.
+        # learning_rate and l2 are never ordinary words; loss and seed may be, and count as arguments only before
+        # "must" or after "go with".
         alone = "" if "_" in name or name[-1].isdecimal() else " must "
         message = re.sub(rf"\b{name}=(['\"]?)(\.\.\.|\w+(?:\.\d+)?)\1", rf"{option} \2", message)
         message = re.sub(rf"(?<![\w'\"/.-]){name}(?={alone})(?!\.?\w|[/-])|(?<= go with ){name}\b", option, message)
-        # What is None in Python is left out here.
+        # None in Python is an option left out here, so "or None" is dropped.
         message = re.sub(rf"({option} must be )(?:None or |([^:;.]*?), or None)", r"\1\2", message)
     return message
 
@@ -64,7 +64,7 @@ def need(module: str, *, extra: str, purpose: str) -> ModuleType:
     Raises
     ------
     CommandError
-        If it is not installed; the message is the line to type.
+        If it is not installed; the message is the command that installs it.
     """
     try:
         return import_module(module)

@@ -1,4 +1,4 @@
-"""`retroprop info`: what is here, and what to install for what is not."""
+"""`retroprop info`: the backends, devices and optional packages of this machine, and how to install missing ones."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import numpy as np
 import retroprop as rp
 from retroprop.backends import BackendInfo
 
-# Package, the extra that brings it, what it is for.
+# Package, the extra that installs it, its purpose.
 _EXTRAS = (
     ("scikit-learn", "sklearn", "estimators, bundled data sets"),
     ("numba", "fast", "faster training on the CPU"),
@@ -23,7 +23,7 @@ _EXTRAS = (
 
 
 def gather() -> dict[str, Any]:
-    """Return versions, backends with their devices, and optional packages, as JSON can hold them."""
+    """Return versions, backends with their devices, and optional packages, as values that JSON can hold."""
     backends = rp.list_backends()
     return {
         "retroprop": rp.__version__,
@@ -44,20 +44,20 @@ def gather() -> dict[str, Any]:
 
 
 def _of_cupy(backends: list[BackendInfo]) -> dict[str, str]:
-    """Return what CuPy's backend says of itself, where a GPU answers."""
+    """Return the report of CuPy's backend on its GPU, or an empty dict without one."""
     here = any(backend.available for backend in backends if backend.name == "cupy")
     return rp.get_backend("cupy").report() if here else {}
 
 
 def _cpu_cores() -> int | None:
-    """Return the cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def _blas() -> dict[str, Any]:
-    """Return the matrix library NumPy was built with, and its threads where threadpoolctl can ask it."""
+    """Return the BLAS that NumPy was built with, and its number of threads if threadpoolctl is installed."""
     config: Any = np.show_config(mode="dicts")
     built = config.get("Build Dependencies", {}).get("blas", {})
     found = {"name": built.get("name"), "version": built.get("version"), "threads": None}

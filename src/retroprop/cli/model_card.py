@@ -1,4 +1,4 @@
-"""What a model file holds beside the network, so that `retroprop predict` can use it on its own."""
+"""The metadata of a model file: columns, preprocessing and target, so that `retroprop predict` needs nothing else."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Self
 
 from retroprop.cli.errors import CommandError
 from retroprop.cli.preprocessing import Preprocessing
-from retroprop.cli.targets import Target
+from retroprop.cli.targets import TargetColumn
 from retroprop.persistence import read_metadata
 
 _KEY = "retroprop_train"
@@ -16,27 +16,27 @@ _VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What was trained on.
+    """A description of the training data, stored with the network.
 
     Attributes
     ----------
     data : str
-        DATA as the user called it.
+        DATA as typed by the user.
     features : str or None
         The array of an .npz file that held the features.
     dropped : tuple of str
         Columns that were left out.
     preprocessing : Preprocessing
-        From columns to inputs.
-    target : Target
-        From outputs to predictions.
+        Turns columns into inputs.
+    target : TargetColumn
+        Turns outputs into predictions.
     """
 
     data: str
     features: str | None
     dropped: tuple[str, ...]
     preprocessing: Preprocessing
-    target: Target
+    target: TargetColumn
 
     def to_metadata(self) -> dict[str, str]:
         """Return the card as metadata for `rp.save`."""
@@ -57,9 +57,9 @@ class ModelCard:
         Raises
         ------
         CommandError
-            If the file was not written by `retroprop train`, or by a newer one.
+            If the file was not written by `retroprop train`, or was written by a newer version.
         ModelFileError
-            If it is no model file.
+            If it is not a model file.
         """
         metadata = read_metadata(path)
         if _KEY not in metadata:
@@ -76,7 +76,7 @@ class ModelCard:
                 features=plain["features"],
                 dropped=tuple(plain["dropped"]),
                 preprocessing=Preprocessing.from_plain(plain["preprocessing"]),
-                target=Target.from_plain(plain["target"]),
+                target=TargetColumn.from_plain(plain["target"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CommandError(f'"{path}" is altered: what it says of its training data cannot be read.') from error
+            raise CommandError(f'"{path}" is altered: its description of the training data is unreadable.') from error

@@ -1,4 +1,4 @@
-"""The parts of a network as a user types them: sizes and names with commas between."""
+"""Parsing layer sizes and activation names, as comma-separated lists."""
 
 from retroprop.cli.errors import CommandError
 
@@ -9,7 +9,7 @@ def sizes_of(given: str, *, option: str) -> list[int]:
     Raises
     ------
     CommandError
-        If a size is no whole number from 1 on.
+        If a size is not a whole number of 1 or above.
     """
     sizes = []
     for part in given.split(","):
@@ -23,17 +23,17 @@ def sizes_of(given: str, *, option: str) -> list[int]:
 
 
 def hidden_sizes(given: str, *, option: str) -> list[int]:
-    """Return the sizes of the hidden layers; "none" gives a network without."""
+    """Return the sizes of the hidden layers; "none" means no hidden layer."""
     return [] if given.strip().lower() == "none" else sizes_of(given, option=option)
 
 
 def names_of(given: str, n_layers: int, *, option: str) -> str | list[str]:
-    """Return one name for all layers, or a list with one for each.
+    """Return one name for all layers, or a list with one name per layer.
 
     Raises
     ------
     CommandError
-        If the list has another length than there are hidden layers.
+        If the length of the list is not the number of hidden layers.
     """
     names = [name.strip() for name in given.split(",")]
     if len(names) == 1:

@@ -1,17 +1,17 @@
-"""The picture of a training: its learning curves, and what the network gets right and wrong.
+"""The picture of a training: its learning curves beside a plot of its predictions.
 
-Figure objects alone: nothing of pyplot, so no window, no global state, no figure left open.
+It uses matplotlib's Figure without pyplot, so there is no window, no global state and no figure left open.
 """
 
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from retroprop.cli.curves import INK, MUTED, SURFACE, draw_cost, draw_metric
 from retroprop.cli.errors import need
 from retroprop.cli.evaluation import METRICS
-from retroprop.cli.outcomes import draw_agreement, draw_confusion
-from retroprop.cli.tables import TITLES, figures
+from retroprop.cli.learning_curves import INK, MUTED, SURFACE, draw_cost, draw_metric
+from retroprop.cli.outcome_plots import draw_agreement, draw_confusion
+from retroprop.cli.printed_tables import TITLES, figures
 from retroprop.cli.train import Trained
 from retroprop.functions.names import in_words
 from retroprop.persistence.files import write_whole
@@ -20,7 +20,7 @@ _DPI = 150
 
 
 def draw(trained: Trained, path: Path) -> None:
-    """Write the picture of a training in the format of its name (.png, .svg, .pdf), whole or not at all.
+    """Write the picture of a training in the format of its suffix (.png, .svg, .pdf), completely or not at all.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def draw(trained: Trained, path: Path) -> None:
 
 
 def compose(trained: Trained) -> Any:
-    """Return the picture as a matplotlib Figure: curves at the left, the outcome at the right."""
+    """Return the picture as a matplotlib Figure: learning curves at the left, predictions at the right."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -71,7 +71,7 @@ def _called(part: str) -> str:
 
 
 def _words(trained: Trained) -> tuple[str, str, str]:
-    """Return the part the outcome is shown of, the title and the line below it."""
+    """Return the part of the rows whose predictions are plotted, the title, and the subtitle."""
     part = "held_out" if trained.parts.held_out.size else "training"
     scores = trained.scores(part) or {}
     name = METRICS[trained.card.target.task][0]

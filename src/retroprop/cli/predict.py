@@ -1,4 +1,4 @@
-"""`retroprop predict`: a saved model on new data."""
+"""`retroprop predict`: the predictions of a saved model on new data."""
 
 import csv
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
-from retroprop.cli.data import read_table
+from retroprop.cli.data_sources import read_table
 from retroprop.cli.destinations import check_destination
 from retroprop.cli.errors import CommandError, near_match
 from retroprop.cli.evaluation import outputs_of, scores
 from retroprop.cli.model_card import ModelCard
-from retroprop.cli.table import Selection, Table
+from retroprop.cli.table import DataTable, Selection
 from retroprop.persistence.files import write_whole
 
 
@@ -35,30 +35,30 @@ class PredictOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What the model says of every row.
+    """The predictions of a model for every row of a table.
 
     Attributes
     ----------
-    table : Table
+    table : DataTable
         The data.
     card : ModelCard
-        What the model was trained on.
+        The description of the model's training data.
     values : list
-        The class or the number of every row.
+        The predicted class or number of every row.
     probabilities : array (m, k) or None
-        Of every class; None for a regression.
+        The probability of every class; None for a regression.
     scores : dict or None
-        The metrics, where the data have the target.
+        The metrics; None where the data do not contain the target.
     """
 
-    table: Table
+    table: DataTable
     card: ModelCard
     values: list[Any]
     probabilities: NDArray[Any] | None
     scores: dict[str, float] | None
 
     def to_csv(self, *, proba: bool) -> str:
-        """Return the predictions as the text of a .csv file, one row a line, with the probabilities if wanted."""
+        """Return the predictions as the text of a .csv file, one row per line; `proba` adds the probabilities."""
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if proba and self.probabilities is not None:
@@ -73,12 +73,12 @@ class Predictions:
 
 
 def predict(options: PredictOptions) -> Predictions:
-    """Load the model, read the data, predict every row, and write the file if one was asked for.
+    """Load the model, read the data, predict every row, and write the output file if there is one.
 
     Raises
     ------
     CommandError, ModelFileError, ValueError, TypeError
-        For wrong input; nothing is written then.
+        For wrong input, before anything is written.
     """
     if options.output is not None:
         check_destination(options.output, option="--output", not_over=options.data)
@@ -95,7 +95,7 @@ def predict(options: PredictOptions) -> Predictions:
     if card.target.classes:
         values = [card.target.classes[i] for i in decoded]
     else:
-        # As short as the network's own dtype allows: 151.3, not 151.30000305175781.
+        # Printed in the network's own dtype, which gives the shortest form: 151.3, not 151.30000305175781.
         values = [str(value) for value in decoded.astype(net.dtype)]
     predictions = Predictions(
         table=table,
@@ -118,7 +118,7 @@ def _check_model(path: Path) -> None:
 
 
 def _selection(options: PredictOptions, card: ModelCard) -> Selection:
-    """Return the columns of the training; those it left out are left out again, and the target may be missing."""
+    """Return the column selection of the training: its dropped columns are ignored, its target is optional."""
     pair = options.data.lower().endswith(".npz")
     return Selection(
         target=card.target.name,
@@ -132,7 +132,7 @@ def _selection(options: PredictOptions, card: ModelCard) -> Selection:
 
 
 def true_values(predictions: Predictions) -> list[Any] | None:
-    """Return the target of every row as it stands in the data, None where there is none."""
+    """Return the target of every row as written in the data, or None without a target."""
     y = predictions.table.y
     if y is None:
         return None

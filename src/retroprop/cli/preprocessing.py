@@ -1,6 +1,6 @@
-"""From a table to the inputs of a network: one column a category, mean 0 and standard deviation 1.
+"""From a table to the inputs of a network: one-hot categories, then mean 0 and standard deviation 1.
 
-All of it is worked out from the training rows alone, and goes into the model file, so that a prediction treats
+Everything is estimated from the training rows alone and stored in the model file, so that a prediction preprocesses
 its data as the training did.
 """
 
@@ -11,26 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, listed, near_match
-from retroprop.cli.table import Table
+from retroprop.cli.table import DataTable
 
 MOST_CATEGORIES = 50
-_FEW_ROWS = 10  # in more, a text of its own in every row is a name or a number, no category
+_FEW_ROWS = 10  # in a longer table, a text column that differs in every row holds identifiers, not categories
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How the features become inputs.
+    """The map from features to inputs.
 
     Attributes
     ----------
     feature_names : tuple of str
         The columns, in order.
     named : bool
-        Whether the names are the data's own, or positions.
+        Whether the names come from the data; otherwise they are positions.
     categories : dict of str to tuple of str
-        The texts of every column of text; each becomes a column of 0 and 1.
+        The texts of every text column; each text becomes an input of 0 and 1.
     mean, scale : tuple of float
-        Of every input; the scale of a constant one is 1.
+        Mean and standard deviation of every input; the scale of a constant input is 1.
     """
 
     feature_names: tuple[str, ...]
@@ -40,13 +40,13 @@ class Preprocessing:
     scale: tuple[float, ...]
 
     @classmethod
-    def fit(cls, table: Table, rows: NDArray[np.intp]) -> Self:
-        """Work out the preprocessing from the given rows of a table.
+    def fit(cls, table: DataTable, rows: NDArray[np.intp]) -> Self:
+        """Estimate the preprocessing from the given rows of a table.
 
         Raises
         ------
         CommandError
-            For a column of text with too many different ones, and for numbers too large to be standardised.
+            For a text column with too many different texts, and for numbers too large to be standardised.
         """
         for name, texts in table.categories.items():
             if len(texts) > MOST_CATEGORIES or len(texts) == table.n_rows > _FEW_ROWS:
@@ -57,7 +57,7 @@ class Preprocessing:
         encoded = _encode(table.x[rows], table.feature_names, table.categories)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = encoded.mean(axis=0)
-            # A constant column has a spread of rounding errors: dividing by them would blow it up.
+            # The computed deviation of a constant column is rounding error: dividing by it would amplify that error.
             constant = np.ptp(encoded, axis=0) == 0.0
             spread = np.where(constant, 0.0, encoded.std(axis=0))
         constant |= spread <= 10.0 * np.finfo(np.float64).eps * np.abs(mean)
@@ -75,21 +75,21 @@ class Preprocessing:
             scale=tuple(np.where(constant, 1.0, spread).tolist()),
         )
 
-    def __call__(self, table: Table) -> NDArray[np.float64]:
-        """Return the inputs, float64 (m, n_1), of a table with the same columns in whatever order.
+    def __call__(self, table: DataTable) -> NDArray[np.float64]:
+        """Return the inputs, float64 (m, n_1), of a table with the same columns in any order.
 
         Raises
         ------
         CommandError
-            If columns are missing or too many, or a text was not there in training.
+            If columns are missing or unknown, or a text did not occur in training.
         """
         x = self._aligned(table)
         encoded = _encode(x, self.feature_names, self.categories)
         inputs: NDArray[np.float64] = (encoded - np.asarray(self.mean)) / np.asarray(self.scale)
         return inputs
 
-    def _aligned(self, table: Table) -> NDArray[np.float64]:
-        """Return the features of `table` in the order of the training, texts as positions in its categories."""
+    def _aligned(self, table: DataTable) -> NDArray[np.float64]:
+        """Return the features of `table` in the order of the training, texts as indices of its categories."""
         if not (self.named and table.named):
             if len(table.feature_names) != len(self.feature_names):
                 raise CommandError(
@@ -108,12 +108,12 @@ class Preprocessing:
                 x[:, i] = _recode(table, x[:, i], name, given, known)
             elif given is not None:
                 raise CommandError(
-                    f'{table.source}, {table.place(0)}, column "{name}": "{given[int(x[0, i])]}" is not a number, '
-                    f"as this column was in training."
+                    f'{table.source}, {table.place(0)}, column "{name}": "{given[int(x[0, i])]}" is not a number; '
+                    f"in training this column held numbers."
                 )
         return x
 
-    def _check_names(self, table: Table) -> None:
+    def _check_names(self, table: DataTable) -> None:
         missing = [name for name in self.feature_names if name not in table.feature_names]
         extra = [name for name in table.feature_names if name not in self.feature_names]
         faults = []
@@ -128,7 +128,7 @@ class Preprocessing:
             )
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what `from_plain` takes, as JSON can hold it."""
+        """Return the preprocessing as a dict that JSON can hold, the argument of `from_plain`."""
         return {
             "feature_names": list(self.feature_names),
             "named": self.named,
@@ -139,7 +139,7 @@ class Preprocessing:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
-        """Return what `to_plain` was called on."""
+        """Rebuild the preprocessing from the dict of `to_plain`."""
         return cls(
             feature_names=tuple(plain["feature_names"]),
             named=bool(plain["named"]),
@@ -156,7 +156,7 @@ def _encoded_names(names: tuple[str, ...], categories: dict[str, tuple[str, ...]
 def _encode(
     x: NDArray[np.float64], names: tuple[str, ...], categories: dict[str, tuple[str, ...]]
 ) -> NDArray[np.float64]:
-    """Return x with every column of text as one column of 0 and 1 for each of its categories."""
+    """Return x with every text column one-hot encoded: a column of 0 and 1 per category."""
     if not categories:
         return x
     blocks = [
@@ -167,12 +167,12 @@ def _encode(
 
 
 def _recode(
-    table: Table, column: NDArray[np.float64], name: str, given: tuple[str, ...] | None, known: tuple[str, ...]
+    table: DataTable, column: NDArray[np.float64], name: str, given: tuple[str, ...] | None, known: tuple[str, ...]
 ) -> NDArray[np.float64]:
-    """Return a column of positions in the categories of the training."""
+    """Return a text column as indices of the categories of the training."""
     if given is None:
         raise CommandError(
-            f'{table.source}, {table.place(0)}, column "{name}": {column[0]:g} is a number, and in training this '
+            f'{table.source}, {table.place(0)}, column "{name}": {column[0]:g} is a number; in training this '
             f"column held text: {listed(known)}."
         )
     position = {text: i for i, text in enumerate(known)}
@@ -182,7 +182,7 @@ def _recode(
         row = int(np.argmax(recoded < 0))
         text = given[int(column[row])]
         raise CommandError(
-            f'{table.source}, {table.place(row)}, column "{name}": "{text}" was not there in training.'
+            f'{table.source}, {table.place(row)}, column "{name}": "{text}" did not occur in training.'
             f"{near_match(text, known)} Known: {listed(known)}."
         )
     return recoded

@@ -1,26 +1,26 @@
-"""Setting rows aside: seeded, and with every class in proportion."""
+"""Random, stratified splits of the rows."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def set_aside(
-    rows: NDArray[np.intp], classes: NDArray[np.intp] | None, part: float, rng: np.random.Generator
+    rows: NDArray[np.intp], classes: NDArray[np.intp] | None, fraction: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows that stay and the rows set aside, each in order.
+    """Split rows in two; return those that stay and those set aside, each in their original order.
 
     Parameters
     ----------
     rows : int array (m,)
-        The rows to divide.
+        The rows to split.
     classes : int array (m,) or None
-        The class of each of them; each gives its share, and keeps at least one row.
-    part : float
-        Which part of the rows is set aside, in [0, 1).
+        The class of each row; the split is then stratified, and every class keeps at least one row.
+    fraction : float
+        The fraction of the rows to set aside, in [0, 1).
     rng : Generator
-        Draws them.
+        Draws the rows set aside.
     """
-    n_aside = round(part * len(rows))
+    n_aside = round(fraction * len(rows))
     if classes is None:
         chosen = rng.permutation(len(rows))[:n_aside]
     else:
@@ -33,7 +33,7 @@ def set_aside(
 
 
 def _shares(sizes: NDArray[np.intp], total: int) -> NDArray[np.intp]:
-    """Return how many of each class are set aside: in proportion, the largest remainders rounded up."""
+    """Return the number of rows to set aside of each class: proportional, largest remainders rounded up."""
     exact = sizes * total / sizes.sum()
     shares = np.floor(exact).astype(np.intp)
     for i in np.argsort(shares - exact, kind="stable")[: total - int(shares.sum())]:

@@ -1,4 +1,4 @@
-"""The data of a command: numbers in rows and columns, with the names a message needs."""
+"""The data table of a command, and the choice of its feature and target columns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,29 +15,29 @@ def _row(index: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class DataTable:
     """Features and target, as read from a file or bundled with scikit-learn.
 
     Attributes
     ----------
     source : str
-        What the user called it.
+        The name of the data as the user typed it.
     x : float64 array (m, n)
-        The features; a column of text holds positions in its `categories`.
+        The features; a text column holds indices of its `categories`.
     feature_names : tuple of str, length n
-        The columns; their positions in the file where it has no names.
+        The names of the columns, or their positions in a file without names.
     named : bool
-        Whether the names are the data's own.
+        Whether the names come from the data; otherwise they are positions.
     y : float64 or str array (m,), or None
         The target.
     target_name : str or None
-        Its column.
+        The column of the target.
     categories : dict of str to tuple of str
-        The different texts of every column of text.
+        The different texts of every text column.
     dropped : tuple of str
         Columns that were left out.
     place : callable
-        Where row i is, as a user finds it: "line 17".
+        Maps row i to its position for messages, for example "line 17".
     """
 
     source: str
@@ -58,25 +58,25 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which columns of a file are features, and which is the target.
+    """The user's choice of target, features and columns to leave out.
 
     Attributes
     ----------
     target : str or None
-        Name or position of the target; for an .npz file the name of an array.
+        Name or position of the target column; in an .npz file the name of an array.
     features : str or None
         The array of an .npz file that holds the features.
     drop : tuple of str
         Names or positions of columns to leave out.
     ignored : tuple of str
-        Names of columns to leave out if they are there.
+        Names of columns to leave out where they exist.
     header : bool or None
-        Whether the first line of a .csv file holds names; None looks.
+        Whether the first line of a .csv file holds names; None detects it.
     target_needed : bool
-        Whether there must be a target (training), or may be one (prediction).
+        Whether a target is required (training) or optional (prediction).
     width : int or None
-        For prediction: how many columns the training file had. Where columns have no names, only a file of that
-        width has the target and the ignored columns in it.
+        For prediction: the number of columns of the training file. A file without names contains the target and the
+        ignored columns only if it has that many columns.
     """
 
     target: str | None = None
@@ -89,12 +89,12 @@ class Selection:
 
 
 def find_column(given: str, names: list[str], *, option: str, source: str) -> int:
-    """Return the position of a column given by its name or else its position (negative: from the end).
+    """Return the position of a column given by its name, else by its position (negative: from the end).
 
     Raises
     ------
     CommandError
-        If there is none.
+        If there is no such column.
     """
     if given in names:
         return names.index(given)
@@ -113,12 +113,12 @@ def find_column(given: str, names: list[str], *, option: str, source: str) -> in
 
 
 def choose_columns(names: list[str], selection: Selection, source: str, *, named: bool) -> tuple[list[int], int | None]:
-    """Return the positions of the features and of the target; `named` says whether the names are the data's own.
+    """Return the positions of the features and of the target; `named` says whether the names come from the data.
 
     Raises
     ------
     CommandError
-        If a column is not there, is both target and dropped, or no feature is left.
+        If a column does not exist or is both target and dropped, or if no feature is left.
     """
     dropped = {find_column(name, names, option="--drop", source=source) for name in selection.drop}
     target = None
@@ -136,17 +136,17 @@ def choose_columns(names: list[str], selection: Selection, source: str, *, named
             target = names.index(selection.target)
     features = [i for i in range(len(names)) if i != target and i not in dropped]
     if not features:
-        raise CommandError(f"{source} has no feature column left: {listed(names)} is all there is.")
+        raise CommandError(f"{source} has no feature column left; its columns are {listed(names)}.")
     return features, target
 
 
-def check_table(table: Table) -> Table:
-    """Return `table` if it has rows and every number is finite.
+def check_table(table: DataTable) -> DataTable:
+    """Return `table` after checking that it has rows and that every number is finite.
 
     Raises
     ------
     CommandError
-        Naming the first row and column at fault.
+        If it fails; the message names the first row and column at fault.
     """
     if table.n_rows == 0:
         raise CommandError(f"{table.source} has no rows of data.")
@@ -156,8 +156,8 @@ def check_table(table: Table) -> Table:
     return table
 
 
-def _refuse_not_finite(table: Table, values: NDArray[np.float64], names: tuple[str, ...]) -> None:
-    # A sum is finite unless something in it is not (or it overflows: then the slow look decides).
+def _refuse_not_finite(table: DataTable, values: NDArray[np.float64], names: tuple[str, ...]) -> None:
+    # Fast path: the sum is finite unless a term is not. If it merely overflowed, the full check below decides.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(values.sum()):
             return
@@ -165,5 +165,5 @@ def _refuse_not_finite(table: Table, values: NDArray[np.float64], names: tuple[s
     if rows.size:
         row, column = int(rows[0]), int(columns[0])
         value = values[row, column]
-        what = "the value is missing (NaN)" if np.isnan(value) else f"{value} is not a finite number"
-        raise CommandError(f'{table.source}, {table.place(row)}, column "{names[column]}": {what}.')
+        fault = "the value is missing (NaN)" if np.isnan(value) else f"{value} is not a finite number"
+        raise CommandError(f'{table.source}, {table.place(row)}, column "{names[column]}": {fault}.')

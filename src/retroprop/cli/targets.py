@@ -1,4 +1,4 @@
-"""What is learned: classes or a number, as the targets of a network, and back."""
+"""The target of a training: classes or numbers, encoded for the network and decoded from its outputs."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, listed
-from retroprop.cli.table import Table
+from retroprop.cli.table import DataTable
 
 TASKS = ("classification", "regression")
 # Whole numbers are classes if there are few of them, each seen several times.
@@ -15,15 +15,15 @@ _MOST_WHOLE_NUMBERS = 20
 _ROWS_A_CLASS = 3
 
 
-def choose_task(table: Table, task: str | None) -> str:
-    """Return "classification" or "regression": as asked for, or as the target looks.
+def choose_task(table: DataTable, task: str | None) -> str:
+    """Return "classification" or "regression": `task` if given, else the task that fits the values of the target.
 
-    Text and a few whole numbers are classes, all else is a quantity.
+    Text and a few whole numbers mean classification, anything else regression.
 
     Raises
     ------
     CommandError
-        If the target cannot be what is asked for, or is the same in every row.
+        If the target does not suit the task, or is the same in every row.
     """
     y = _target(table)
     values = np.unique(y)
@@ -38,26 +38,26 @@ def choose_task(table: Table, task: str | None) -> str:
         task = "classification" if text or (whole and few) else "regression"
     if task == "classification" and len(values) > max(2, table.n_rows / 2):
         raise CommandError(
-            f"{_where(table)}: {len(values)} different values in {table.n_rows} rows are no classes (too few rows "
-            f"each)." + ("" if text else " --task regression learns them as numbers.")
+            f"{_where(table)}: {len(values)} different values in {table.n_rows} rows are too many to be classes."
+            + ("" if text else " --task regression learns them as numbers.")
         )
     return task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class TargetColumn:
     """The target of a training.
 
     Attributes
     ----------
     name : str
-        Its column.
+        The name of its column.
     task : str
         One of `TASKS`.
     classes : tuple of str, int or float
-        The classes in order, empty for regression.
+        The classes in order; empty for a regression.
     mean, scale : float
-        What a regression target is standardised by.
+        Mean and standard deviation that standardise a regression target.
     """
 
     name: str
@@ -67,16 +67,16 @@ class Target:
     scale: float = 1.0
 
     @classmethod
-    def of_classes(cls, table: Table) -> Self:
-        """Return the target of a classification; its classes are those of the whole table."""
+    def of_classes(cls, table: DataTable) -> Self:
+        """Return the target of a classification, with the classes of the whole table."""
         values = np.unique(_target(table)).tolist()
         whole = all(isinstance(value, float) and value.is_integer() for value in values)
         classes = tuple(int(value) for value in values) if whole else tuple(values)
         return cls(name=table.target_name or "target", task="classification", classes=classes)
 
     @classmethod
-    def of_numbers(cls, table: Table, rows: NDArray[np.intp], *, standardised: bool) -> Self:
-        """Return the target of a regression, standardised by its mean and deviation in the given rows."""
+    def of_numbers(cls, table: DataTable, rows: NDArray[np.intp], *, standardised: bool) -> Self:
+        """Return the target of a regression, with mean and standard deviation of the given rows if standardised."""
         y = _target(table)[rows]
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = (float(y.mean()), float(y.std())) if standardised else (0.0, 1.0)
@@ -85,8 +85,8 @@ class Target:
         return cls(name=table.target_name or "target", task="regression", mean=mean, scale=scale or 1.0)
 
     @staticmethod
-    def check_not_negative(table: Table, loss: str) -> None:
-        """Raise CommandError if a target is below 0, which the loss has no meaning for."""
+    def check_not_negative(table: DataTable, loss: str) -> None:
+        """Raise CommandError if a target is below 0, where the loss is not defined."""
         y = _target(table)
         if (y < 0.0).any():
             row = int(np.argmax(y < 0.0))
@@ -94,13 +94,13 @@ class Target:
                 f"{_where(table)}: --loss {loss} needs numbers of 0 or above; {table.place(row)} has {y[row]:g}."
             )
 
-    def encode(self, table: Table) -> NDArray[Any]:
+    def encode(self, table: DataTable) -> NDArray[Any]:
         """Return the target of every row: int64 class indices (m,), or standardised numbers, float64 (m,).
 
         Raises
         ------
         CommandError
-            If a row has a class that is none of the training's, or text for a number.
+            If a row has a class that did not occur in training, or text in place of a number.
         """
         y = _target(table)
         if self.task == "regression":
@@ -114,23 +114,23 @@ class Target:
         if (encoded < 0).any():
             row = int(np.argmax(encoded < 0))
             raise CommandError(
-                f'{table.source}, {table.place(row)}, column "{table.target_name}": "{_plain(y[row])}" is none of '
+                f'{table.source}, {table.place(row)}, column "{table.target_name}": "{_plain(y[row])}" is not one of '
                 f"the model's classes: {listed(map(str, self.classes))}."
             )
         return encoded
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return what the outputs (m, n_L) of a network say: class indices (m,), or numbers (m,) as they were."""
+        """Return the predictions for outputs (m, n_L): class indices (m,), or numbers (m,) in their original units."""
         if self.task == "regression":
             return np.asarray(outputs[:, 0].astype(np.float64) * self.scale + self.mean)
         return np.asarray(np.argmax(self.probabilities(outputs), axis=1))
 
     def probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return the outputs of a classification, (m, k); a single one is the probability of the second class."""
+        """Return class probabilities (m, k); a single output is the probability of the second class."""
         return np.concatenate([1.0 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what `from_plain` takes, as JSON can hold it."""
+        """Return the target as a dict that JSON can hold, the argument of `from_plain`."""
         return {
             "name": self.name,
             "task": self.task,
@@ -141,17 +141,17 @@ class Target:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
-        """Return what `to_plain` was called on."""
+        """Rebuild the target from the dict of `to_plain`."""
         return cls(**{**plain, "classes": tuple(plain["classes"])})
 
 
-def _target(table: Table) -> NDArray[Any]:
+def _target(table: DataTable) -> NDArray[Any]:
     if table.y is None:
         raise CommandError(f"{table.source} has no target.")
     return table.y
 
 
-def _where(table: Table) -> str:
+def _where(table: DataTable) -> str:
     return f'{table.source}, column "{table.target_name}"'
 
 

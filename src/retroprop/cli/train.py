@@ -1,4 +1,4 @@
-"""`retroprop train`: from DATA to a trained, measured and saved network."""
+"""`retroprop train`: reads DATA, trains a network, evaluates it and saves it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
-from retroprop.cli.data import read_table
+from retroprop.cli.data_sources import read_table
 from retroprop.cli.destinations import check_destination, check_picture
 from retroprop.cli.errors import CommandError, near_match
 from retroprop.cli.evaluation import METRICS, metric_of, outputs_of, scores
@@ -16,13 +16,13 @@ from retroprop.cli.model_card import ModelCard
 from retroprop.cli.network_options import hidden_sizes, names_of
 from retroprop.cli.preprocessing import Preprocessing
 from retroprop.cli.splitting import set_aside
-from retroprop.cli.table import Selection, Table
-from retroprop.cli.targets import TASKS, Target, choose_task
+from retroprop.cli.table import DataTable, Selection
+from retroprop.cli.targets import TASKS, TargetColumn, choose_task
 
 SCHEDULES = ("cosine", "constant")
-# A rate that falls to 0 may start above the one that is kept to the end.
+# A learning rate that falls to 0 may start higher than a constant one.
 _START_FACTOR = 3.0
-_VALIDATION_PART = 0.15  # of the rows that are not held out, where early stopping needs some
+_VALIDATION_FRACTION = 0.15  # of the rows that are not held out, for early stopping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Which rows of the table are for what."""
+    """The rows of the table by their use, as indices."""
 
     training: NDArray[np.intp]
     validation: NDArray[np.intp]
@@ -67,10 +67,10 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a training has come to."""
+    """The result of a training."""
 
     options: TrainOptions
-    table: Table
+    table: DataTable
     card: ModelCard
     parts: Parts
     batch_size: int
@@ -85,7 +85,7 @@ class Trained:
         return found
 
     def scores(self, part: str) -> dict[str, float] | None:
-        """Return the metrics on a part, None where it has no rows."""
+        """Return the metrics on a part, or None for a part without rows."""
         rows = self.rows(part)
         if not rows.size:
             return None
@@ -93,14 +93,14 @@ class Trained:
 
 
 def train(options: TrainOptions) -> Trained:
-    """Read, train, measure, save.
+    """Read the data, train the network, evaluate it, and save it.
 
     Raises
     ------
     CommandError, ValueError, TypeError
         For wrong input, before any training.
     DivergenceError
-        For a training that diverges.
+        If the training diverges.
     """
     _check(options)
     table = read_table(options.data, options.selection)
@@ -114,7 +114,7 @@ def train(options: TrainOptions) -> Trained:
     n_training = int(parts.training.size)
     batch_size = options.batch_size or (n_training if full_batch else default_batch_size(n_training))
     steps = -(-n_training // batch_size)
-    # A few rows make a few steps an epoch: they are seen more often, and that takes no time.
+    # A small data set has few steps per epoch: more epochs then cost little, and are needed to reach 1000 updates.
     epochs = options.epochs or max(60, -(-1000 // steps))
     watched = parts.validation if parts.validation.size else parts.held_out
     history = rp.fit(
@@ -153,12 +153,12 @@ def train(options: TrainOptions) -> Trained:
 
 
 def default_batch_size(n_rows: int) -> int:
-    """Return a power of two near 1/50 of the rows, 16 to 512: enough updates an epoch for few rows and for many."""
+    """Return a power of two near 1/50 of the rows, from 16 to 512: enough updates per epoch at any number of rows."""
     return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 50)), 4, 9))
 
 
 def _check(options: TrainOptions) -> None:
-    """Refuse what can be refused before the data are read."""
+    """Check the options as far as possible before the data are read."""
     for option, value, accepted in (("--schedule", options.schedule, SCHEDULES), ("--task", options.task, TASKS)):
         if value is not None and value not in accepted:
             raise CommandError(f'{option} "{value}": it is {" or ".join(accepted)}.{near_match(value, accepted)}')
@@ -170,7 +170,9 @@ def _check(options: TrainOptions) -> None:
     if options.seed < 0:
         raise CommandError(f"--seed must be 0 or above, not {options.seed}.")
     if not 0.0 <= options.test_size < 1.0:
-        raise CommandError(f"--test-size must be in [0, 1), the part of the rows held out; not {options.test_size:g}.")
+        raise CommandError(
+            f"--test-size must be in [0, 1), the fraction of the rows held out; not {options.test_size:g}."
+        )
     for path, option in ((options.output, "--output"), (options.picture, "--picture")):
         if path is not None:
             check_destination(path, option=option, not_over=options.data)
@@ -180,38 +182,38 @@ def _check(options: TrainOptions) -> None:
         raise CommandError(f'--output and --picture are the same file, "{options.output}".')
 
 
-def _divide(options: TrainOptions, table: Table, task: str) -> tuple[Target, NDArray[Any], Parts]:
-    """Set rows aside, and learn the target's scale from those that remain."""
-    # A stream of its own: the seed itself draws the parameters and the batches.
+def _divide(options: TrainOptions, table: DataTable, task: str) -> tuple[TargetColumn, NDArray[Any], Parts]:
+    """Split the rows, and estimate the target's scale from the training rows."""
+    # A random stream separate from that of the parameters and batches, which the seed itself starts.
     rng = np.random.default_rng((options.seed, 1))
     classes = None
     if task == "classification":
-        target = Target.of_classes(table)
+        target = TargetColumn.of_classes(table)
         classes = target.encode(table)
     rows = np.arange(table.n_rows)
     rest, held_out = set_aside(rows, classes, options.test_size, rng)
-    part = _VALIDATION_PART if options.early_stopping else 0.0
-    training, validation = set_aside(rest, None if classes is None else classes[rest], part, rng)
-    for what, found, wanted in (
+    fraction = _VALIDATION_FRACTION if options.early_stopping else 0.0
+    training, validation = set_aside(rest, None if classes is None else classes[rest], fraction, rng)
+    for part, found, wanted in (
         ("training", training.size, True),
         ("held-out test", held_out.size, options.test_size > 0.0),
-        ("validation", validation.size, part > 0.0),
+        ("validation", validation.size, fraction > 0.0),
     ):
         if wanted and found < 2:
             raise CommandError(
-                f"{table.source} has {table.n_rows} rows; that leaves {found} for the {what} part, and two are the "
-                f"least. (--test-size 0 holds none out.)"
+                f"{table.source} has {table.n_rows} rows, which leaves {found} for the {part} part; it needs at least "
+                f"two. (--test-size 0 holds no rows out.)"
             )
     if task == "regression":
         loss = rp.losses.get(options.loss or "squared_error")
         if loss.target_range[0] == 0.0:
-            Target.check_not_negative(table, loss.name)
-        target = Target.of_numbers(table, training, standardised=loss.target_range[0] < 0.0)
+            TargetColumn.check_not_negative(table, loss.name)
+        target = TargetColumn.of_numbers(table, training, standardised=loss.target_range[0] < 0.0)
     return target, target.encode(table), Parts(training=training, validation=validation, held_out=held_out)
 
 
-def _network(options: TrainOptions, n_inputs: int, target: Target) -> rp.Network:
-    """Return the network for the task: the loss says how many outputs there are, and their activation."""
+def _network(options: TrainOptions, n_inputs: int, target: TargetColumn) -> rp.Network:
+    """Return the network for the task: the loss determines the number of outputs and their activation."""
     k = len(target.classes)
     loss = rp.losses.get(options.loss or ("cross_entropy" if k else "squared_error"))
     if k:
@@ -239,8 +241,8 @@ def _network(options: TrainOptions, n_inputs: int, target: Target) -> rp.Network
     )
 
 
-def _rows_of_targets(net: rp.Network, target: Target, encoded: NDArray[Any]) -> NDArray[Any]:
-    """Return the targets as the loss takes them: class indices, rows of 0 and 1, or numbers."""
+def _rows_of_targets(net: rp.Network, target: TargetColumn, encoded: NDArray[Any]) -> NDArray[Any]:
+    """Return the targets in the form that the loss requires: class indices, one-hot rows, or numbers."""
     n_outputs = net.layer_sizes[-1]
     if not target.classes or net.architecture.output.loss.takes_indices or n_outputs == 1:
         return encoded
@@ -249,17 +251,19 @@ def _rows_of_targets(net: rp.Network, target: Target, encoded: NDArray[Any]) -> 
 
 
 def _optimizer(options: TrainOptions, n_updates: int) -> Any:
-    """Return the optimizer with its learning rate, constant or falling to 0 along a cosine over all updates."""
+    """Return the optimizer with its learning rate: constant, or falling to 0 along a cosine over all updates."""
     rule: Any = rp.optimizers.get(options.optimizer)
     if isinstance(rule, rp.optimizers.LBFGS):
         for option, given in (("--learning-rate", options.learning_rate), ("--schedule", options.schedule)):
             if given is not None:
-                raise CommandError(f"{option}: lbfgs has no learning rate, it searches for the length of each step.")
+                raise CommandError(
+                    f"{option}: lbfgs has no learning rate; a line search finds the length of each step."
+                )
         return rule
     falls = options.schedule != "constant"
     learning_rate = options.learning_rate
     if learning_rate is None:
         learning_rate = rule.learning_rate * (_START_FACTOR if falls else 1.0)
     rule = replace(rule, learning_rate=learning_rate)
-    # The number is checked by the rule, then becomes the start of the schedule.
+    # The rule checks the number first; only then does it become the start of a schedule.
     return replace(rule, learning_rate=rp.schedules.Cosine(learning_rate, n_updates)) if falls else rule

@@ -1,4 +1,4 @@
-"""Columns of a data frame as features and target; .parquet files."""
+"""Reading .parquet files, and turning the columns of a polars frame into features and target."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, need
-from retroprop.cli.table import Selection, Table, choose_columns
+from retroprop.cli.table import DataTable, Selection, choose_columns
 
-# Tells where a row is to be found, and says what is wrong with a cell of it.
+# (row, column name, fault of that cell) -> the error that locates it in the file.
 Fault = Callable[[int, str, str], CommandError]
 
 
-def read_parquet(path: Path, source: str, selection: Selection) -> Table:
-    """Return the data of a .parquet file.
+def read_parquet(path: Path, source: str, selection: Selection) -> DataTable:
+    """Read a .parquet file.
 
     Raises
     ------
     CommandError
-        If polars is missing, the file cannot be read, or a cell is missing or no number.
+        If polars is missing, the file cannot be read, or a cell is missing or not a number.
     """
     if selection.header is not None:
         raise CommandError(f"--header and --no-header are for .csv files; {source} is not one.")
@@ -32,34 +32,36 @@ def read_parquet(path: Path, source: str, selection: Selection) -> Table:
     return table_of_frame(frame, source, selection, place=lambda row: f"row {row}", named=True)
 
 
-def table_of_frame(frame: Any, source: str, selection: Selection, *, place: Callable[[int], str], named: bool) -> Table:
-    """Return a polars frame as a table: numbers as they are, booleans as 0 and 1, text as categories.
+def table_of_frame(
+    frame: Any, source: str, selection: Selection, *, place: Callable[[int], str], named: bool
+) -> DataTable:
+    """Convert a polars frame to a table: numbers unchanged, booleans as 0 and 1, text as categories.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        Columns of text that hold mostly numbers are read as numbers.
+        The data. A column of text is read as numbers if at least half of its cells are; any other cell is a fault.
     source : str
-        What the user called it.
+        The name of the data as the user typed it.
     selection : Selection
-        Which columns are what.
+        The target, and the columns to leave out.
     place : callable
-        Where row i is, for the messages.
+        Maps row i to its position for messages, for example "line 17".
     named : bool
-        Whether the column names are the data's own.
+        Whether the column names come from the data; otherwise they are positions.
 
     Raises
     ------
     CommandError
-        If a column cannot be used or a cell is missing or no number.
+        If a column cannot be used, or a cell is missing or not a number.
     """
     if selection.features is not None:
         raise CommandError(f"--features names an array of an .npz file; {source} has columns: use --drop.")
     names = frame.columns
     features, target = choose_columns(names, selection, source, named=named)
 
-    def fault(row: int, column: str, what: str) -> CommandError:
-        return CommandError(f'{source}, {place(row)}, column "{column}": {what}.')
+    def fault(row: int, column: str, reason: str) -> CommandError:
+        return CommandError(f'{source}, {place(row)}, column "{column}": {reason}.')
 
     x = np.empty((frame.height, len(features)))
     categories: dict[str, tuple[str, ...]] = {}
@@ -71,7 +73,7 @@ def table_of_frame(frame: Any, source: str, selection: Selection, *, place: Call
             texts, column = np.unique(column, return_inverse=True)
             categories[names[position]] = tuple(str(text) for text in texts)
         x[:, i] = column
-    return Table(
+    return DataTable(
         source=source,
         x=x,
         feature_names=tuple(names[i] for i in features),
@@ -89,14 +91,14 @@ def _target(frame: Any, target: int | None, source: str, fault: Fault, *, needed
         return None
     series = frame.to_series(target)
     if not needed and series.null_count() == frame.height:
-        return None  # the column to be predicted, left empty
+        return None  # in the data of a prediction the target column may be left empty
     if str(series.dtype) == "Boolean":
         series = series.cast(str)
     return _column(series, source, fault)
 
 
 def _column(series: Any, source: str, fault: Fault) -> NDArray[Any]:
-    """Return a column as numbers, or as text if most of its cells are no numbers."""
+    """Return a column as float64 numbers, or as text if most of its cells are not numbers."""
     missing = series.is_null()
     if missing.any():
         raise fault(int(missing.arg_max()), series.name, "the value is missing")
@@ -119,5 +121,5 @@ def _numbers_or_text(series: Any, fault: Fault) -> NDArray[Any]:
         return np.asarray(numbers.to_numpy(), dtype=np.float64)
     if 2 * n_bad <= len(series):
         row = int(numbers.is_null().arg_max())
-        raise fault(row, series.name, f'"{series[row]}" is not a number, as most of this column is')
+        raise fault(row, series.name, f'"{series[row]}" is not a number, unlike most of this column')
     return np.asarray(series.to_list(), dtype=np.str_)

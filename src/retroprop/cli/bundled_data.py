@@ -1,18 +1,18 @@
-"""scikit-learn's real data sets."""
+"""Reading the real data sets that scikit-learn bundles."""
 
 import numpy as np
 
 from retroprop.cli.errors import CommandError, need
-from retroprop.cli.table import Selection, Table, find_column
+from retroprop.cli.table import DataTable, Selection, find_column
 
 
-def read_bundled(name: str, selection: Selection) -> Table:
-    """Return one of the data sets of `retroprop.cli.data.BUNDLED`; no network is asked.
+def read_bundled(name: str, selection: Selection) -> DataTable:
+    """Read one of the data sets of `retroprop.cli.data_sources.BUNDLED`; nothing is downloaded.
 
     Raises
     ------
     CommandError
-        If scikit-learn is missing, or another target is asked for than the data set's own.
+        If scikit-learn is missing, or `selection` names a target other than the data set's own.
     """
     datasets = need("sklearn.datasets", extra="sklearn", purpose=f'the bundled data set "{name}"')
     data = getattr(datasets, f"load_{name}")()
@@ -22,9 +22,9 @@ def read_bundled(name: str, selection: Selection) -> Table:
     dropped = {find_column(given, names, option="--drop", source=name) for given in selection.drop}
     kept = [i for i in range(len(names)) if i not in dropped]
     y = np.asarray(data.target)
-    # Classes by their names (setosa, malignant); digits and diabetes have numbers.
+    # Classes are written as their names (setosa, malignant); the targets of digits and diabetes are numbers.
     classes = np.asarray(getattr(data, "target_names", np.arange(10)))
-    return Table(
+    return DataTable(
         source=name,
         x=np.asarray(data.data, dtype=np.float64)[:, kept],
         feature_names=tuple(names[i] for i in kept),

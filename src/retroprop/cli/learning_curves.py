@@ -1,4 +1,4 @@
-"""Learning curves."""
+"""Plots of the learning curves: cost and metric of every epoch; also the colours and style of all plots."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ TRAINING, WATCHED = "#2f6db5", "#d9622b"
 
 
 def dress(axes: Any, title: str) -> None:
-    """Give axes a title at the left, a faint grid, and no frame."""
+    """Style axes: a title at the left, a faint grid, no frame."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
     axes.tick_params(colors=MUTED, labelsize=9, length=0)
     axes.grid(True, color=FAINT, linewidth=0.8)
@@ -21,7 +21,17 @@ def dress(axes: Any, title: str) -> None:
 
 
 def draw_cost(axes: Any, history: History, watched: str) -> None:
-    """Draw the cost of every epoch, of the training rows and of those `watched`, on a logarithmic scale."""
+    """Draw the cost of every epoch, on a logarithmic scale where the costs differ by a factor above 3.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    history : History
+        The training.
+    watched : str
+        Legend of the validation cost: "validation" or "held-out".
+    """
     dress(axes, "Cost")
     lines = [("training", history.cost, TRAINING)]
     if history.validation_cost:
@@ -38,7 +48,7 @@ def draw_cost(axes: Any, history: History, watched: str) -> None:
 
 
 def draw_metric(axes: Any, history: History, metric: str, title: str, watched: str) -> None:
-    """Draw the metric of every epoch, with its last value; of the training rows where none are watched."""
+    """Draw a metric of every epoch: on the `watched` rows, or on the training rows if there are no others."""
     of = watched if history.validation_cost else "training"
     values = history.metrics.get(metric, [])
     dress(axes, f"{title}, {of}")
@@ -48,7 +58,7 @@ def draw_metric(axes: Any, history: History, metric: str, title: str, watched: s
 
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:g} %"))
     if values:
-        # The first epochs may be far below: the picture is of the rest.
+        # The first tenth of a long training may lie far below the rest and would flatten it: left out of the limits.
         skipped = len(values) // 10 if len(values) >= 100 else 0
         low = min(values[skipped:])
         span = max(max(values) - low, 0.01)
@@ -79,7 +89,7 @@ def _epochs(axes: Any, n_epochs: int) -> None:
 
 
 def _logarithmic(axes: Any, *, decades: float) -> None:
-    """Give the axis plain numbers; over a few decades the powers of ten alone would be too few."""
+    """Set a logarithmic y axis with plain numbers, at 1, 2 and 5 times powers of ten if it spans few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_yscale("log")

@@ -1,44 +1,44 @@
-"""DATA on the command line: the name of a bundled data set, or a file."""
+"""Reading DATA of the command line: a bundled data set by its name, or a file by its suffix."""
 
 from pathlib import Path
 
 from retroprop.cli.errors import CommandError, listed, near_match
-from retroprop.cli.table import Selection, Table, check_table
+from retroprop.cli.table import DataTable, Selection, check_table
 
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz", ".npy")
 
 
-def read_table(source: str, selection: Selection) -> Table:
-    """Return the data a user asked for.
+def read_table(source: str, selection: Selection) -> DataTable:
+    """Read the data set or file that `source` names.
 
     Parameters
     ----------
     source : str
         One of `BUNDLED` (scikit-learn's real data sets), or the path of a .csv, .tsv, .parquet, .npz or .npy file.
     selection : Selection
-        Which columns are what.
+        Its target, and the columns to leave out.
 
     Raises
     ------
     CommandError
-        If there is no such data, or the file has a fault; the message names the line or row and the column.
+        If there is no such data set or file, or it has a fault; the message names the line or row, and the column.
     """
     if source in BUNDLED:
-        from retroprop.cli.bundled import read_bundled
+        from retroprop.cli.bundled_data import read_bundled
 
         return check_table(read_bundled(source, selection))
     path = Path(source)
     suffix = path.suffix.lower()
     _check_file(path, source, suffix)
     if suffix == ".parquet":
-        from retroprop.cli.frames import read_parquet
+        from retroprop.cli.data_frames import read_parquet
 
         return check_table(read_parquet(path, source, selection))
     if suffix in (".npz", ".npy"):
-        from retroprop.cli.arrays import read_arrays
+        from retroprop.cli.npy_files import read_npy
 
-        return check_table(read_arrays(path, source, selection))
+        return check_table(read_npy(path, source, selection))
     from retroprop.cli.csv_files import read_csv
 
     return check_table(read_csv(path, source, selection))
@@ -57,4 +57,5 @@ def _check_file(path: Path, source: str, suffix: str) -> None:
         near = near_match(path.name, (other.name for other in here.iterdir()))
         raise CommandError(f'no file "{source}".{near}')
     if suffix not in SUFFIXES:
-        raise CommandError(f'"{source}": cannot read a {suffix or "file without suffix"}. {accepted}')
+        unknown = f"a {suffix} file" if suffix else "a file without suffix"
+        raise CommandError(f'"{source}": cannot read {unknown}. {accepted}')

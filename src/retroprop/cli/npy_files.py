@@ -1,4 +1,4 @@
-"""NumPy's files: .npy with one array, .npz with several. Nothing in them is ever unpickled."""
+"""Reading NumPy's .npy (one array) and .npz (several arrays) files. Pickled objects in them are never loaded."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retroprop.cli.errors import CommandError, listed, near_match
-from retroprop.cli.table import Selection, Table, choose_columns
+from retroprop.cli.table import DataTable, Selection, choose_columns
 
-# The names under which people save a data set, features first.
+# The usual names of the two arrays of a data set, features first.
 _PAIRS = (("X", "y"), ("x", "y"), ("data", "target"), ("X_train", "y_train"), ("x_train", "y_train"))
 
 
-def read_arrays(path: Path, source: str, selection: Selection) -> Table:
-    """Return the data of an .npy file (a 2-D array, the target one of its columns) or an .npz file (X and y).
+def read_npy(path: Path, source: str, selection: Selection) -> DataTable:
+    """Read an .npy file (a 2-D array, one of whose columns is the target) or an .npz file (arrays X and y).
 
     Raises
     ------
     CommandError
-        If the file is broken, holds pickled objects, or its arrays do not fit.
+        If the file is damaged or holds pickled objects, or its arrays do not fit together.
     """
     if selection.header is not None:
         raise CommandError(f"--header and --no-header are for .csv files; {source} is not one.")
@@ -41,13 +41,13 @@ def _load(path: Path, source: str) -> Any:
             return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, OSError, BadZipFile) as error:
         if "allow_pickle" in str(error):
-            what = "it holds pickled objects, which are never loaded"
+            fault = "it holds pickled objects, which are never loaded"
         else:
-            what = f"not a readable NumPy file ({error})"
-        raise CommandError(f'"{source}": {what}.') from error
+            fault = f"not a readable NumPy file ({error})"
+        raise CommandError(f'"{source}": {fault}.') from error
 
 
-def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> Table:
+def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> DataTable:
     if selection.features is not None:
         raise CommandError(f"--features names an array of an .npz file; {source} holds one array only.")
     if matrix.ndim != 2:
@@ -57,7 +57,7 @@ def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> Tab
     if selection.target is None and selection.target_needed:
         selection = replace(selection, target="-1")
     features, target = choose_columns(names, selection, source, named=False)
-    return Table(
+    return DataTable(
         source=source,
         x=np.ascontiguousarray(matrix[:, features]),
         feature_names=tuple(names[i] for i in features),
@@ -68,7 +68,7 @@ def _from_matrix(matrix: NDArray[Any], source: str, selection: Selection) -> Tab
     )
 
 
-def _from_pair(arrays: dict[str, NDArray[Any]], source: str, selection: Selection) -> Table:
+def _from_pair(arrays: dict[str, NDArray[Any]], source: str, selection: Selection) -> DataTable:
     if selection.drop:
         raise CommandError(f"--drop is for files with columns; {source} holds whole arrays: {listed(arrays)}.")
     x_name, y_name = _names_of_pair(arrays, source, selection)
@@ -77,9 +77,9 @@ def _from_pair(arrays: dict[str, NDArray[Any]], source: str, selection: Selectio
         raise CommandError(
             f'{source}: array "{x_name}" must be (rows, columns) or (rows, ...); its shape is {x.shape}.'
         )
-    x = x.reshape(x.shape[0], -1)  # images and the like: one row an observation
+    x = x.reshape(x.shape[0], -1)  # images and other arrays of more axes: one row per observation
     y = None if y_name is None else _target(arrays[y_name], x.shape[0], source, x_name, y_name)
-    return Table(
+    return DataTable(
         source=source,
         x=x,
         feature_names=tuple(str(i) for i in range(x.shape[1])),
@@ -119,7 +119,7 @@ def _target(y: NDArray[Any], m: int, source: str, x_name: str, y_name: str) -> N
         y = y[:, 0]
     if y.ndim != 1:
         raise CommandError(
-            f'{source}: the target, array "{y_name}", must have one value a row; its shape is {y.shape}.'
+            f'{source}: the target, array "{y_name}", must have one value per row; its shape is {y.shape}.'
         )
     if y.shape[0] != m:
         raise CommandError(f'{source}: array "{x_name}" has {m} rows and array "{y_name}" {y.shape[0]}.')
@@ -128,7 +128,8 @@ def _target(y: NDArray[Any], m: int, source: str, x_name: str, y_name: str) -> N
     return y if y.dtype.kind == "U" else _numbers(y, source, f'array "{y_name}"')
 
 
-def _numbers(array: NDArray[Any], source: str, what: str) -> NDArray[np.float64]:
+def _numbers(array: NDArray[Any], source: str, called: str) -> NDArray[np.float64]:
+    """Return `array` as float64; `called` is its name in the error message."""
     if array.dtype.kind not in "biuf":
-        raise CommandError(f"{source}: {what} must hold real numbers; its dtype is {array.dtype}.")
+        raise CommandError(f"{source}: {called} must hold real numbers; its dtype is {array.dtype}.")
     return array.astype(np.float64, copy=False)

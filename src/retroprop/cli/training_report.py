@@ -1,4 +1,4 @@
-"""The results of a training, as plain data and as a table."""
+"""The report on a training: its results as plain data, and printed as tables."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from retroprop.cli.errors import listed
-from retroprop.cli.tables import TITLES, figures, quantity, rows_table
+from retroprop.cli.printed_tables import TITLES, figures, quantity, rows_table
 from retroprop.cli.train import Trained
 from retroprop.functions.names import in_words
 
@@ -23,7 +23,7 @@ _PARTS = {"training": "training", "validation": "validation", "held_out": "held-
 
 
 def plain(trained: Trained, picture: Path | None) -> dict[str, Any]:
-    """Return the results as JSON can hold them."""
+    """Return the results as a dict that JSON can hold."""
     net, history, target = trained.net, trained.history, trained.card.target
     architecture = net.architecture
     seconds = sum(history.seconds)
@@ -59,7 +59,7 @@ def plain(trained: Trained, picture: Path | None) -> dict[str, Any]:
 
 
 def show(console: Console, results: dict[str, Any]) -> None:
-    """Print the results of `plain`: what was trained, how well, and where it went."""
+    """Print the results of `plain`: the network and its training, the scores, and the files written."""
     layers = "-".join(map(str, results["layer_sizes"]))
     functions = [*filter(None, [in_words(results["hidden"])]), results["output"]]
     speed = results["samples_per_second"]
@@ -94,7 +94,7 @@ def _task(results: dict[str, Any]) -> str:
 
 
 def _scores(results: dict[str, Any]) -> RichTable:
-    """Return the table of metrics: one row a part, the held-out part in bold."""
+    """Return the table of metrics: one row per part of the data, the held-out part in bold."""
     parts = {part: scores for part, scores in results["scores"].items() if scores is not None}
     table = RichTable(box=box.ROUNDED, header_style="bold")
     table.add_column("Part")

@@ -1,4 +1,4 @@
-"""Where every error of a command ends: one message on standard error and an exit code, never a stack trace."""
+"""Error handling of all commands: one message on standard error and an exit code, never a stack trace."""
 
 import os
 from typing import Any
@@ -16,14 +16,14 @@ def note(message: str, *, quiet: bool) -> None:
 
 
 class Commands(TyperGroup):
-    """The commands, with their errors caught. RETROPROP_DEBUG=1 lets the stack trace through."""
+    """The group of all commands, which catches their errors; RETROPROP_DEBUG=1 shows the stack trace instead."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command of `ctx`; wrong input ends with exit code 2, a failed run with 1, Ctrl-C with 130."""
+        """Run the command of `ctx`; the exit code is 2 for wrong input, 1 for a failed run, 130 for Ctrl-C."""
         if os.environ.get("RETROPROP_DEBUG"):
             return super().invoke(ctx)
 
-        def told(error: Exception) -> str:
+        def message_of(error: Exception) -> str:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             options = {p.name: p.opts[0] for p in command.params if p.opts[0].startswith("--")} if command else {}
             return as_typed(str(error), options)
@@ -37,13 +37,13 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             return _end("interrupted.", 130)
         except (ValueError, TypeError, ImportError) as error:
-            return _end(told(error), 2)
+            return _end(message_of(error), 2)
         except OSError as error:
             return _end(f"{error.filename}: {error.strerror}" if error.strerror else str(error), 2)
         except MemoryError as error:
             return _end(f"not enough memory. {error}", 1)
         except (ArithmeticError, RuntimeError) as error:
-            return _end(told(error), 1)
+            return _end(message_of(error), 1)
 
 
 def _end(message: str, exit_code: int) -> None:

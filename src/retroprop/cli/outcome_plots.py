@@ -1,24 +1,24 @@
-"""What a trained network gets right and wrong: a confusion matrix, or predicted against true."""
+"""Plots of the predictions of a trained network: a confusion matrix, or predicted against true values."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retroprop.cli.curves import FAINT, INK, MUTED, SURFACE, TRAINING, WATCHED, dress
 from retroprop.cli.evaluation import confusion
-from retroprop.cli.targets import Target
+from retroprop.cli.learning_curves import FAINT, INK, MUTED, SURFACE, TRAINING, WATCHED, dress
+from retroprop.cli.targets import TargetColumn
 
-_MOST_NUMBERS = 20  # classes up to which every cell has its count
+_MOST_NUMBERS = 20  # with more classes the cells show no counts
 _MOST_LABELS = 40
 _LONGEST_LABEL = 14
 
 
-def draw_confusion(axes: Any, target: Target, predicted: NDArray[Any], true: NDArray[Any], part: str) -> None:
-    """Draw how often each true class (row) was predicted as each class (column).
+def draw_confusion(axes: Any, target: TargetColumn, predicted: NDArray[Any], true: NDArray[Any], part: str) -> None:
+    """Draw the confusion matrix: how often each true class (row) was predicted as each class (column).
 
-    What is right is blue, what is wrong is red; the shade is the part of the true class, and that of the errors
-    has a scale of its own, for they are to be seen.
+    Correct predictions are blue, wrong ones red. The shade is the fraction of the true class; errors have a scale of
+    their own, so that rare ones remain visible.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -70,7 +70,7 @@ def _label(axes: Any, names: list[str]) -> None:
     crowded = k > 4 and max(map(len, names)) > 28 / k
     axes.set_xticks(shown, [names[i] for i in shown], fontsize=size, rotation=40 if crowded else 0)
     if crowded:
-        box = axes.get_position()  # the slanted names need room below
+        box = axes.get_position()  # slanted labels need room below the axes
         axes.set_position([box.x0, box.y0 + 0.1, box.width, box.height - 0.1])
         axes.set_anchor("N")
         for label in axes.get_xticklabels():
@@ -80,7 +80,7 @@ def _label(axes: Any, names: list[str]) -> None:
 
 
 def _short(name: str, longest: int = _LONGEST_LABEL) -> str:
-    # A dollar sign would be read as mathematics.
+    # Matplotlib would read a dollar sign as the start of a formula.
     name = name.replace("$", r"\$")
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
@@ -92,7 +92,7 @@ def draw_agreement(
     others: tuple[NDArray[Any], NDArray[Any]],
     part: str,
 ) -> None:
-    """Draw predicted against true values: the `shown` rows in colour, the `others` behind, and the diagonal."""
+    """Draw predicted against true values: the `shown` rows in colour, the `others` grey behind, and the diagonal."""
     dress(axes, f"Predicted against true, {part} rows")
     everything = np.concatenate([*shown, *others]) if others[0].size else np.concatenate(shown)
     low, high = float(everything.min()), float(everything.max())

@@ -1,4 +1,4 @@
-"""What the commands print: small tables."""
+"""The tables that the commands print, and the format of their figures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,26 +20,26 @@ _PREVIEW_ROWS = 8
 
 
 def figures(metric: str, value: float) -> str:
-    """Return a metric as a reader wants it: a part in per cent, R² with three decimals, an error with four digits."""
+    """Format a metric: accuracy and error in per cent, R² with three decimals, others with four digits."""
     if metric in ("accuracy", "error"):
         return f"{100.0 * value:.1f} %"
     return f"{value:.3f}" if metric == "r2" else f"{value:.4g}"
 
 
 def quantity(n: int) -> str:
-    """Return a count with its thousands set apart."""
+    """Format a count with thousands separators."""
     return f"{n:,}"
 
 
 def score_line(scores: Mapping[str, float]) -> str:
-    """Return the metrics in one line."""
+    """Format the metrics in one line."""
     return ", ".join(
         f"{TITLES[name].lower() if name != 'r2' else 'R²'} {figures(name, v)}" for name, v in scores.items()
     )
 
 
 def rows_table(title: str, rows: Mapping[str, str]) -> Table:
-    """Return a table of two columns, what and its value."""
+    """Return a table of two columns, names and values."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.ROUNDED, show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
@@ -91,7 +91,7 @@ def _mark(here: bool) -> Text:
 
 
 def preview_table(predictions: Predictions) -> Table:
-    """Return the first predictions, with the sureness of a class and the true value where it is known."""
+    """Return the first predictions, with the probability of the predicted class and the true value if known."""
     target, true = predictions.card.target, true_values(predictions)
     table = Table(box=box.ROUNDED, title_justify="left", title_style="bold", title="Predictions")
     table.add_column("Row", justify="right")
@@ -114,8 +114,8 @@ def preview_table(predictions: Predictions) -> Table:
     return table
 
 
-def check_table(net: Any, found: Any) -> Table:
-    """Return the result of a gradient check."""
+def gradient_check_table(net: Any, found: Any) -> Table:
+    """Return the result of a gradient check as a table."""
     return rows_table(
         "Gradient check: backpropagation against central differences",
         {
