@@ -165,7 +165,7 @@ class Backend:
         return self.xp.astype(x, wanted, copy=bool(copy)) if x.dtype != wanted or copy else x
 
     def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
-        """Move a NumPy array here; the cast is done on the host, so that no wider dtype has to exist here."""
+        """Move a NumPy array here; the host casts it, so that no wider dtype has to exist here."""
         x = x if dtype is None else x.astype(dtype, copy=False)
         return self.xp.asarray(x, device=self.device, copy=copy)
 
@@ -248,7 +248,7 @@ class Backend:
             )
 
     def repeats(self) -> bool:
-        """Return whether a captured step told to be deterministic gives the same bits at each run."""
+        """Return whether a captured step that is demanded to be deterministic gives the same bits in each run."""
         return True
 
     def capture(

@@ -1,4 +1,4 @@
-"""The host: NumPy as the place data come from, random numbers are drawn, and results are read."""
+"""The host: NumPy, where data come from, random numbers are drawn, and results are read."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -35,7 +35,7 @@ def quiet() -> AbstractContextManager[Any]:
 
 
 def is_host(x: Any) -> bool:
-    """Return whether `x` is what any backend takes in: a NumPy array or scalar, a list, a number, a frame."""
+    """Return whether `x` is host data, accepted by any backend: a NumPy array or scalar, a list, a number, a frame."""
     kind = type(x)
     if isinstance(x, (numpy.ndarray, numpy.generic, Sequence, int, float)):
         return True
@@ -70,7 +70,7 @@ def as_host(x: Any, name: str) -> Array:
 
 
 def in_rows(array: Array) -> Array:
-    """Return a host array lying row by row, as it must to gather rows of it: `take` would first copy all of it."""
+    """Return a host array in C order, so that rows can be gathered from it: `take` would first copy all of it."""
     return numpy.asarray(array, order="C")
 
 
@@ -80,5 +80,5 @@ def all_finite(array: Array) -> bool:
 
 
 def first_not_finite(array: Array) -> tuple[int, ...]:
-    """Return the place of the first NaN or inf of a host array that has one."""
+    """Return the index of the first NaN or inf of a host array that has one."""
     return tuple(int(i) for i in numpy.argwhere(~numpy.isfinite(array))[0])

@@ -100,11 +100,11 @@ class JaxBackend(Backend):
         return stack
 
     def memory(self) -> DeviceMemory | None:
-        told: dict[str, int] = ({} if self.device.platform == "cpu" else self.device.memory_stats()) or {}
-        if not {"bytes_limit", "bytes_in_use", "peak_bytes_in_use"} <= set(told):
+        reported: dict[str, int] = ({} if self.device.platform == "cpu" else self.device.memory_stats()) or {}
+        if not {"bytes_limit", "bytes_in_use", "peak_bytes_in_use"} <= set(reported):
             return None
-        total = told["bytes_limit"]
-        return DeviceMemory(total - told["bytes_in_use"], total, told["peak_bytes_in_use"])
+        total = reported["bytes_limit"]
+        return DeviceMemory(total - reported["bytes_in_use"], total, reported["peak_bytes_in_use"])
 
     def out_of_memory(self, error: Exception) -> bool:
         return super().out_of_memory(error) or "RESOURCE_EXHAUSTED" in str(error)

@@ -1,11 +1,12 @@
 """Dropout masks as a function of a key, a step, a layer and a place: the same bits wherever they are drawn.
 
 Philox4x64-10 makes 256 random bits of a key of 128 and a counter of four words (Salmon, Moraes, Dror and Shaw 2011,
-"Parallel random numbers: as easy as 1, 2, 3"). So no mask needs those before it, and a device draws what a host does.
+"Parallel random numbers: as easy as 1, 2, 3"). So a mask does not depend on those before it, and a device draws the
+same as the host.
 
 Number i of the mask of layer l in step t, row by row, is word i mod 8 of the counter (1 + ⌊i/8⌋, l, t, 0): its 256 bits
 are eight words of 32, the lower half of each 64 first. It is kept where its word is p 2³² or above. Words of 32 bits
-take half the work of words of 64, and round p to a multiple of 2⁻³², which no training is long enough to tell.
+take half the work of words of 64, and round p to a multiple of 2⁻³², which no training is long enough to notice.
 """
 
 from functools import cached_property
@@ -32,7 +33,7 @@ class MaskedLayer(NamedTuple):
     n : int
         Its neurons.
     p : float
-        The part of them that is masked.
+        The fraction of them that is masked.
     """
 
     layer: int
@@ -46,12 +47,12 @@ class MaskedLayer(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """1/(1−p), what is kept is multiplied by."""
+        """1/(1−p), the factor of the neurons that are kept."""
         return 1.0 / (1.0 - self.p)
 
 
 class MaskForm(NamedTuple):
-    """What masks look like, whatever their numbers.
+    """The form of masks, whatever their numbers.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class MaskStream:
     backend : Backend
         Where the network computes.
     architecture : Architecture
-        What is trained.
+        The architecture that is trained.
     dtype : str
         Of the network.
     rng : Generator or RandomState
@@ -105,7 +106,7 @@ class MaskStream:
             "bit_generator": "Philox",
             "state": self._at,
             "buffer": (0, 0, 0, 0),
-            "buffer_pos": 4,  # of which nothing is left
+            "buffer_pos": 4,  # the buffer is used up
             "has_uint32": 0,
             "uinteger": 0,
         }
@@ -113,8 +114,8 @@ class MaskStream:
     def kept(self, one: MaskedLayer, step: int, m: int) -> Array:
         """Return which neurons of a layer are kept in a step, on the host: bool (m, n)."""
         size = m * one.n
-        # NumPy goes on to the next counter before it draws, so the first block is 1. A new Philox(key=, counter=)
-        # would say the same, in 10 µs and not in 0.3.
+        # NumPy increments the counter before it draws, so the first block is 1. A new Philox(key=, counter=) would give
+        # the same, in 10 µs and not in 0.3.
         self._at["counter"] = 0, one.layer, step, 0
         self._philox.state = self._state
         words = self._philox.random_raw((size + 1) // 2).astype(_WORD, copy=False).view(_HALF)
@@ -130,7 +131,7 @@ class MaskStream:
 
 
 class Masks:
-    """The masks of one step, not drawn yet.
+    """The masks of one step, before they are drawn.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ class Masks:
 
     @cached_property
     def form(self) -> MaskForm:
-        """What they look like."""
+        """Their form."""
         return MaskForm(self.stream.layers, self.m, self.stream.dtype)
 
     def after(self, steps: int) -> "Masks":

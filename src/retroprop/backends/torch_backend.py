@@ -53,7 +53,7 @@ class TorchBackend(Backend):
         return isinstance(x, torch.Tensor)
 
     def asarray(self, x: Any, dtype: str | None = None, *, copy: bool | None = None) -> Array:
-        # Out of PyTorch's graph: the derivatives here are ours.
+        # Detached from PyTorch's graph: the derivatives here are ours.
         return super().asarray(x.detach() if self.belongs(x) else x, dtype, copy=copy)
 
     def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:

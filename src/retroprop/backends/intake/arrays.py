@@ -1,4 +1,4 @@
-"""Taking a user's arrays in: what is accepted, and the errors that say what was given instead."""
+"""A user's arrays: the kinds that are accepted, and the errors that name the kind that was given instead."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,18 +16,18 @@ def take_in(
     Parameters
     ----------
     backend : Backend
-        Where it is to live.
+        The backend the result is on.
     x : array, nested sequence or frame
         Text, objects and complex numbers are refused, and so are arrays of another library or device.
     name : str
-        What the user calls it, for the messages.
+        The user's name for it, for the messages.
     dtype : str or None
         The dtype it is cast to; None keeps its own.
     check : bool
-        Whether an array on a device is looked through for NaN and inf too, which waits for it; host input always
+        Whether an array on a device is checked for NaN and inf too, which waits for the device; host input always
         is.
     in_rows : bool
-        Whether host input is to lie row by row, as `host.in_rows` says.
+        Whether host input is brought into C order, see `host.in_rows`.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def take_in(
 def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: bool = False) -> Array:
     """Return host input as a finite NumPy array, cast here so that no other library meets a dtype it lacks.
 
-    `first` is the number of its first row, where it is a part of what the user calls `name`.
+    `first` is the index of its first row in the array that the user calls `name`.
 
     Raises
     ------
@@ -68,18 +68,18 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
         cast = given.astype(dtype, order="C" if in_rows else "K", copy=False)
     if not host.all_finite(cast):
         place = host.first_not_finite(cast)
-        raise ValueError(f"{name}[{_told(place, first)}] is {given[place]}, too large for {dtype}.")
+        raise ValueError(f"{name}[{_index(place, first)}] is {given[place]}, too large for {dtype}.")
     return cast
 
 
 def holds(backend: Backend, condition: Array) -> bool:
-    """Return whether a boolean array is True everywhere; waits for the device."""
+    """Return whether a boolean array is True everywhere; this waits for the device."""
     with backend.active():
         return bool(backend.to_numpy(backend.xp.all(condition)))
 
 
 def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
-    """Return the numbers of arrays of one dtype, in order, as Python floats; waits for the device, once."""
+    """Return the elements of arrays of one dtype, in order, as Python floats; this waits for the device, once."""
     xp = backend.xp
     row = xp.concat([xp.reshape(some, (-1,)) for some in numbers])
     return backend.to_numpy(row).tolist()  # type: ignore[no-any-return]
@@ -102,8 +102,8 @@ def _elsewhere(backend: Backend, x: Any, name: str) -> str:
 def _refuse_not_finite(array: Array, name: str, first: int = 0) -> None:
     if not host.all_finite(array):
         place = host.first_not_finite(array)
-        raise ValueError(f"{name} must be finite; {name}[{_told(place, first)}] is {array[place]}.")
+        raise ValueError(f"{name} must be finite; {name}[{_index(place, first)}] is {array[place]}.")
 
 
-def _told(place: tuple[int, ...], first: int) -> str:
+def _index(place: tuple[int, ...], first: int) -> str:
     return ", ".join(str(i + first if axis == 0 else i) for axis, i in enumerate(place))

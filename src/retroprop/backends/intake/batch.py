@@ -1,4 +1,4 @@
-"""A batch as the core takes it: rows, targets and weights, checked against the network's shapes and loss."""
+"""A batch as the core takes it: inputs, targets and weights, checked against the network's shapes and loss."""
 
 from math import isinf
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ INDEX_DTYPE = "int32"
 
 
 class Batch(NamedTuple):
-    """What a network is evaluated on.
+    """The data a network is evaluated on.
 
     Attributes
     ----------
@@ -44,8 +44,8 @@ def take_inputs(
 ) -> Array:
     """Return inputs of shape (..., m, n_1).
 
-    `as_stored` is for rows that are gathered at each step: it leaves a mapped file a `Mapped`, and whole numbers of a
-    `NARROW` dtype what they are; what is on the host lies row by row then.
+    `as_stored` is for rows that are gathered at each step: a mapped file then becomes a `Mapped`, integers of a
+    `NARROW` dtype keep their dtype, and host arrays are in C order.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def take_inputs(
     if x.shape[-2] == 0:
         raise ValueError(f"{name} is empty: its shape is {tuple(x.shape)}.")
     if isinstance(x, Mapped):
-        x.look_through()
+        x.check()
     return x
 
 
@@ -113,7 +113,7 @@ def _targets_there(
     check: bool,
     name: str,
 ) -> Array:
-    """Return targets that live on `backend` already; see `take_targets`."""
+    """Return targets that are on `backend` already; see `take_targets`."""
     loss, n_out = architecture.output.loss, architecture.layer_sizes[-1]
     y = take_in(backend, y, name=name, dtype=None, check=check)
     shape = tuple(y.shape)

@@ -1,4 +1,4 @@
-"""A file mapped into memory as the rows of a data set: read as they are asked for, never all at once."""
+"""A file mapped into memory as the rows of a data set: read when they are needed, never all at once."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from retroprop.backends import host
 from retroprop.backends.intake.arrays import take_host
 from retroprop.functions.types import Array
 
-# Whole numbers that take less memory as they are than as real ones: they are cast when a step has gathered them.
+# Dtypes that take less memory than real numbers: their rows are cast when a step has gathered them.
 NARROW = ("bool", "uint8", "int8", "int16")
-PART = 2**24  # bytes that are looked through at a time
+PART = 2**24  # bytes that are checked at a time
 
 
 class Mapped:
@@ -21,9 +21,9 @@ class Mapped:
     array : numpy.memmap (m, n)
         Of a real dtype.
     name : str
-        What the user calls it, for the messages.
+        The user's name for it, for the messages.
     dtype : str
-        What its numbers are cast to as they are read, unless their dtype is one of `NARROW`.
+        The dtype its rows are cast to as they are read, unless their own is one of `NARROW`.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class Mapped:
         self.shape: tuple[int, ...] = self._array.shape
         self.ndim = len(self.shape)
         self.dtype: Any = own if own.name in NARROW and own.isnative else numpy.dtype(dtype)
-        # `take` would first make a copy of a file that does not lie row by row.
+        # `take` would first make a copy of a file that is not in C order.
         self._takes = own == self.dtype and self._array.flags.carray
 
-    def look_through(self) -> None:
-        """Read all of it once, a part at a time.
+    def check(self) -> None:
+        """Read the whole file once, a part at a time.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class Mapped:
             take_host(self._array[at : at + rows], name=self._name, dtype=self._cast_to, first=at)
 
     def read(self, rows: Any, into: Array) -> None:
-        """Write the `rows`, a slice or whole numbers that are known to be there, into an array of `dtype`."""
+        """Write the `rows`, a slice or valid indices, into an array of `dtype`."""
         if self._takes and not isinstance(rows, slice):
             self._array.take(rows, 0, into, "clip")
         else:

@@ -1,4 +1,4 @@
-"""Parameters as a network takes them, copies on its backend, in its dtype and of its shapes, and as it shows them."""
+"""A network's parameters: taken as copies on its backend, in its dtype and of its shapes, and shown as lists."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 
 class Arrays(list[Array]):
-    """A network's arrays, to read: `net.thetas = [...]` changes them, and looks at their shapes."""
+    """A network's arrays, to read: `net.thetas = [...]` changes them, and checks their shapes."""
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError("this list is a copy: assign a whole one, net.thetas = [...] or net.biases = [...].")
@@ -35,7 +35,7 @@ def dtype_name(dtype: Any) -> str:
 
 
 def dtype_of(theta: Any) -> str:
-    """Return the dtype of a network made of this Θ: its own, "float32" for a list or whole numbers."""
+    """Return the dtype of a network made of this Θ: its own, "float32" for a list or integers."""
     own = str(getattr(theta, "dtype", "")).rpartition(".")[2]
     return own if own in DTYPES else "float32"
 
@@ -57,7 +57,7 @@ def shape_of(theta: Any, name: str) -> tuple[int, ...]:
 def take_parameters(
     backend: Backend, architecture: Architecture, dtype: str, thetas: Sequence[Any], biases: Sequence[Any]
 ) -> Parameters:
-    """Return copies of the numbers given: Θ^(l) of shape (..., n_{l+1}, n_l), b^(l) of shape (..., n_{l+1}).
+    """Return copies of the parameters given: Θ^(l) of shape (..., n_{l+1}, n_l), b^(l) of shape (..., n_{l+1}).
 
     Raises
     ------
