@@ -120,7 +120,7 @@ def folder():
 def compiled(source):
     """Return `launch` of a source that defines `retroprop_kernel`."""
     signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
-    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",")]
+    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",") if argument]
     call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
     text = '#include "begin.h"\n' + source.removeprefix(HEAD) + DRIVER.replace("CALL", f"retroprop_kernel({call})")
     name = hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -175,6 +175,9 @@ class HostRuntime(Runtime):
         self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
         self.measures, self.descends, self.rounds, self.precision = measures, descends, rounds, precision
         self.recording, self.log = None, Counter()
+
+    def exact(self):
+        return HostRuntime()
 
     def launched(self, what, work):
         """Return a launch: written down while a graph is recorded, else done."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy
@@ -112,8 +113,8 @@ class CudaStep:
             log.warning("a step is not recorded for the GPU: %s: %s", type(error).__name__, error)
 
     def _planned(self, how: Callable[..., Plan], form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
-        plan = plan_of(self._step, recorded_form(form), self._donate, how)
-        return Replay(plan, form, arguments, self._runtime, self._memory)
+        plan_by = partial(plan_of, self._step, recorded_form(form), self._donate)
+        return Replay(plan_by(how), form, arguments, self._runtime, self._memory, partial(plan_by, planned))
 
     def _rounded(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay | None":
         """Return the replay with operands in bfloat16, None where that is not asked for or is not to be had."""
@@ -131,9 +132,16 @@ class Replay:
     """A program for arguments of one form, the arrays it reads, and its graphs."""
 
     def __init__(
-        self, plan: Plan, form: tuple[Any, ...], arguments: tuple[Any, ...], runtime: Runtime, memory: StepMemory
+        self,
+        plan: Plan,
+        form: tuple[Any, ...],
+        arguments: tuple[Any, ...],
+        runtime: Runtime,
+        memory: StepMemory,
+        exact_plan: Callable[[], Plan],
     ) -> None:
         self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
+        self._exact_plan = exact_plan
         self._seen: list[Any] = [None] * len(form)
         self._drawn = drawn_of(form, plan.recording.arguments)
         masked = {} if self._drawn is None else self._drawn.layers
@@ -149,6 +157,7 @@ class Replay:
         self._given: dict[int, Array] = {}
         self._graphs: dict[int, Launch] = {}
         self._captures, self._forked = runtime.graphs, False
+        self._begun: tuple[Array | None, Masks | None] = None, None
         self._bind(arguments)
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
@@ -229,6 +238,7 @@ class Replay:
 
     def begin(self, numbers: list[list[float]], rows: Array | None, masks: Masks | None) -> None:
         """Write down what the next steps differ in."""
+        self._begun = rows, masks
         program, copy, constant = self.program, self._runtime.copy, self._runtime.constant
         if program.numbers:
             table = numpy.zeros((len(numbers), STRIDE))
@@ -271,7 +281,7 @@ class Replay:
 
     def _try(self) -> None:
         """Do one step, and find the fastest way to do so that does what the launches of the plan do, as a graph."""
-        trial = Trial(self.program, self._runtime)
+        trial = Trial(self.program, self._runtime, self._exact)
         try:
             (self.program, self._forked), self._graphs[1] = trial.found()
         except (MemoryError, NoWayError) as error:
@@ -281,6 +291,16 @@ class Replay:
         except BaseException:
             trial.undo()  # whoever ends a training here gets the parameters of a step, and not of what was tried
             raise
+
+    def _exact(self) -> LaunchProgram:
+        """Do the step that was begun without rounding, in memory of its own, and return the program that did."""
+        runtime, arguments, (rows, masks) = self._runtime.exact(), tuple(self._seen), self._begun
+        plan = self._exact_plan()
+        replay = Replay(plan, self._form, arguments, runtime, StepMemory(runtime), self._exact_plan)
+        replay.take(arguments)
+        replay.begin([replay.numbers_of(arguments)], None if rows is None else rows[:1], masks)
+        replay.program.run()
+        return replay.program
 
     def room_for_costs(self, many: int) -> Array:
         """Return an array for the costs of a run."""

@@ -327,15 +327,15 @@ class LaunchProgram:
                 parts.append(self._cast(n, node, result, *arrays[-2:]))
         if rounded is not None:
             arrays += [self.array(rounded.inputs[0]), self.array(rounded)]
-            parts.append(self._cast(rounded.size, rounded.inputs[0], rounded, *arrays[-2:])._replace(whole=True))
+            parts.append(self._cast(rounded.size, rounded.inputs[0], rounded, *arrays[-2:], whole=True))
         text = gather_source(self.rows.size, parts)
         blocks = (gather_blocks(self.rows.size, parts), len(parts), 1)
         return self.runtime.kernel(HEAD + text, blocks, THREADS, arrays)
 
-    def _cast(self, n: int, node: Node, result: Node, source: Array, target: Array) -> Part:
+    def _cast(self, n: int, node: Node, result: Node, source: Array, target: Array, *, whole: bool = False) -> Part:
         by = bfloat16.ROUND if result.op == bfloat16.ROUND else ""
         addresses = self.runtime.address(source), self.runtime.address(target)
-        return cast(n, node.dtype, result.dtype, addresses, by)
+        return cast(n, node.dtype, result.dtype, addresses, by, whole=whole)
 
     def _joined(self, node: Node) -> list[Launch]:
         whole, at, launches = self.array(node), 0, []

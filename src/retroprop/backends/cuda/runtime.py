@@ -43,6 +43,10 @@ class Runtime(ABC):
     rounds: bool = False
 
     @abstractmethod
+    def exact(self) -> "Runtime":
+        """Return a runtime of the same device whose products have the highest precision."""
+
+    @abstractmethod
     def empty(self, nbytes: int) -> Array:
         """Return so many bytes, from an address that is a multiple of 256 on."""
 
