@@ -120,7 +120,7 @@ def folder():
 def compiled(source):
     """Return `launch` of a source that defines `retroprop_kernel`."""
     signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
-    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",")]
+    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",") if argument]
     call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
     text = '#include "begin.h"\n' + source.removeprefix(HEAD) + DRIVER.replace("CALL", f"retroprop_kernel({call})")
     name = hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -176,6 +176,9 @@ class HostRuntime(Runtime):
         self.measures, self.descends, self.rounds, self.precision = measures, descends, rounds, precision
         self.recording, self.log = None, Counter()
 
+    def exact(self):
+        return HostRuntime()
+
     def launched(self, what, work):
         """Return a launch: written down while a graph is recorded, else done."""
 
@@ -194,7 +197,8 @@ class HostRuntime(Runtime):
         begin = -room.ctypes.data % 256
         return room[begin : begin + nbytes]
 
-    def array(self, memory, offset, shape, dtype):
+    def array(self, memory, offset, shape, dtype, *, columns_first=False):
+        assert not columns_first
         return np.ndarray(shape, dtype, memory, offset)
 
     def address(self, array):
@@ -366,7 +370,6 @@ class CudaOnTheHost(NumpyBackend):
         self.options = options
 
     def capture(self, step, *, donate=(), demands=PLAIN):
-        plain = Backend.capture(self, step)
         self.runtime = HostRuntime(**self.options)
-        self.step = CudaStep(step, plain, donate, self.runtime)
+        self.step = CudaStep(step, self.operations(), donate, self.runtime)
         return self.step

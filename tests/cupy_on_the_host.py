@@ -4,7 +4,7 @@ Work goes to the stream that is current. While a stream is captured its work is 
 for the device is an error, as with CUDA. Products are read from raw memory, column by column, as cublasLt documents.
 """
 
-# ruff: noqa: N802, N815  the names are cublasLt's and cuTENSOR's
+# ruff: noqa: N802, N815  the names are cublasLt's
 
 import ctypes
 from contextlib import contextmanager
@@ -114,6 +114,19 @@ class Event:
 STACK = [Stream(ptr=0)]
 
 
+class Device:
+    """A device, the current one within a block."""
+
+    def __init__(self, number):
+        self.id = number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+
 def refuse_in_a_capture(what):
     if STACK[-1].works is not None:
         raise RuntimeError(f"{what}: the current stream is capturing, so synchronous API calls are disallowed")
@@ -164,39 +177,23 @@ def matmul(a, b, out):
     np.matmul(a, b, out=out)
 
 
-def contraction(alpha, A, mode_A, B, mode_B, beta, C, mode_C, op_A=1, op_B=1, op_C=1, algo=-1, jit_mode=0,
-                compute_desc=0, ws_pref=2):  # fmt: skip
-    """cuTENSOR's contraction as `cupyx.cutensor` has it: its work goes to the stream, also while that is captured."""
-    assert {A.dtype, B.dtype} == {C.dtype}
-    formula = f"{''.join(mode_A)},{''.join(mode_B)}->{''.join(mode_C)}"
-    CONTRACTED.append(compute_desc)
-
-    def work():
-        found = alpha * np.einsum(formula, A, B)
-        C[...] = found + beta * C if beta else found
-
-    STACK[-1].do(work)
-    return C
-
-
-CONTRACTED = []  # what each was asked to compute in
-
-
-def cutensor(available=True):
-    """Return the modules of CuPy that make cuTENSOR's calls, by their names."""
-    front, back = ModuleType("cupyx.cutensor"), ModuleType("cupy_backends.cuda.libs.cutensor")
-    vars(front).update(contraction=contraction, check_availability=lambda name: available)
-    vars(back).update(COMPUTE_DESC_TF32=4096, COMPUTE_DESC_16BF=1024, get_version=lambda: 20301)
-    return {module.__name__: module for module in (front, back)}
-
-
 def module():
     """Return a module named cupy."""
     cupy = ModuleType("cupy")
     names = ("uint8", "abs", "where", "isnan")
     vars(cupy).update({name: getattr(np, name) for name in names})
-    vars(cupy).update(empty=empty, asarray=array, asnumpy=asnumpy, copyto=copyto, matmul=matmul, RawKernel=RawKernel)
+    vars(cupy).update(
+        __version__="14.2.0",
+        ndarray=Array,
+        empty=empty,
+        asarray=array,
+        asnumpy=asnumpy,
+        copyto=copyto,
+        matmul=matmul,
+        RawKernel=RawKernel,
+    )
     cupy.cuda = SimpleNamespace(
+        Device=Device,
         runtime=SimpleNamespace(getDevice=lambda: 0, runtimeGetVersion=lambda: 13000,
                                 getDeviceProperties=lambda number: {"name": b"a host"}),
         device=SimpleNamespace(get_cublas_handle=lambda: 1),

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NAMES = ("libnvrtc.so.12", "libnvrtc.so.13")
+AS_CUPY = ("--std=c++17", "-ftz=true")  # CuPy's own options for a RawKernel, besides the architecture and folders
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ import retroprop as rp
 from retroprop.backends.cuda.launch_program import planned
 from retroprop.backends.cuda.rewrites.beside import products_beside
 from retroprop.backends.record.recorder import form_of, record
+from retroprop.core.operations import Operations
 from retroprop.training import step as steps
 
 
@@ -17,7 +18,7 @@ def plan_of(sizes, m=16, **options):
     rule = rp.optimizers.Adam()
     data = net.batch(np.ones((m, sizes[0])), np.zeros(m, int))
     arguments = (net.parameters, rule.start(net.parameters, np.zeros_like), (0.1,), data, np.arange(m), None)
-    return planned(record(steps._step(net.architecture, rule, None, None), form_of(arguments), (0, 1)))
+    return planned(record(steps._step(net.architecture, rule, None, None), Operations(np), form_of(arguments), (0, 1)))
 
 
 def place(plan):

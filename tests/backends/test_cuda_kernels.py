@@ -3,14 +3,14 @@
 import numpy as np
 import nvrtc
 import pytest
-from cuda_on_the_host import COMPILER, run
+from cuda_on_the_host import COMPILER, HostRuntime, run
 from harness import tolerance
 from test_bfloat16 import plan_of as bfloat16_plan
 
 import retroprop as rp
 from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS, geometry_of
 from retroprop.backends.cuda.kernels.loop_source import kernel_of
-from retroprop.backends.cuda.kernels.operands import STRIDE, OperandLayout, can_loop, fits_loop
+from retroprop.backends.cuda.kernels.operands import STRIDE, OperandLayout
 from retroprop.backends.cuda.kernels.philox import mask_source
 from retroprop.backends.cuda.kernels.plain_kernels import (
     Part,
@@ -23,10 +23,15 @@ from retroprop.backends.cuda.kernels.plain_kernels import (
     gather_source,
 )
 from retroprop.backends.cuda.kernels.prelude import HEAD
+from retroprop.backends.cuda.launch_program import RULES, LaunchProgram, given_nodes, planned_in_bfloat16
+from retroprop.backends.cuda.launch_program import planned as planned_for_launches
+from retroprop.backends.cuda.step_memory import StepMemory
 from retroprop.backends.masks import MaskedLayer, MaskForm
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record.recorder import form_of, record
+from retroprop.core.operations import Operations
 from retroprop.functions import activations, losses
+from retroprop.training import step as steps
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 RNG = np.random.default_rng(0)
@@ -34,7 +39,7 @@ GATHERED = [copied(3136, ()), copied(4, ()), copied(2, ()), copied(1, ()),
             *(Part(196, source, target, 4, target) for source in ("unsigned char", "signed char", "short", "bool")
               for target in ("float", "double")),
             Part(196, "float", "unsigned short", 4, "bfloat16"), Part(3, "bool", "unsigned short", 1, "bfloat16"),
-            Part(10**6, "float", "unsigned short", 4, "bfloat16", whole=True)]  # fmt: skip
+            Part(10**6, "float", "unsigned short", 4, "bfloat16", whole=4 * 10**6 - 1)]  # fmt: skip
 
 
 @pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.long)])
@@ -68,8 +73,8 @@ def test_the_kernel_that_ends_with_the_cost_writes_it_down_and_ticks():
 
 def planned(formula, arrays):
     step = lambda operations, *given: formula(operations.xp, *given)  # noqa: E731
-    recording = record(step, form_of(tuple(arrays)), ())
-    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda shape: False)
+    recording = record(step, Operations(np), form_of(tuple(arrays)), ())
+    return Plan(recording, RULES)
 
 
 def carried_out(formula, arrays):
@@ -81,7 +86,7 @@ def carried_out(formula, arrays):
     places = {i: np.array(array) for i, array in given.items() if isinstance(array, np.ndarray)}
     for node in plan.wanted:
         if node.op == "constant":
-            places[node.index] = np.frombuffer(node.attr("content"), node.dtype).reshape(node.shape).copy()
+            places[node.index] = np.frombuffer(node.attributes["content"], node.dtype).reshape(node.shape).copy()
     for node in one.stores:
         places[node.index] = np.full(node.shape, 99, node.dtype)
 
@@ -257,7 +262,7 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
         HEAD + mask_source(MaskForm(layers, 64, dtype), [layers[0], layers[2]], wide=wide) for wide in (True, False)
     ]
     for text in texts:
-        assert nvrtc.compiled(text, "--std=c++17", f"-arch=sm_{architecture}")[:4] == b"\x7fELF"
+        assert nvrtc.compiled(text, *nvrtc.AS_CUPY, f"-arch=sm_{architecture}")[:4] == b"\x7fELF"
 
 
 def test_what_does_not_compile_is_told():
@@ -276,6 +281,48 @@ def kernel_text(formula, arrays):
 def text_of(one):
     strides = lambda shape: tuple(int(np.prod(shape[k + 1 :])) for k in range(len(shape)))  # noqa: E731
     return HEAD + kernel_of(one, lambda node: OperandLayout(node.index, strides(node.shape), 256), lambda node: 0).text
+
+
+class Written(HostRuntime):
+    """A runtime that collects sources, and compiles and runs none."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts = []
+
+    def kernel(self, text, blocks, threads, arguments):
+        self.texts.append(text)
+        return lambda: None
+
+
+@pytest.mark.parametrize(("hidden", "how"), [("relu", planned_for_launches), ("gelu", planned_for_launches),
+                                             ("relu", planned_in_bfloat16)])  # fmt: skip
+def test_equal_layers_share_their_kernels(hidden, how):
+    """Of nine layers: rows; f with its bias; the cost; f' with the sums of δ; the update of all parameters."""
+    runtime = Written()
+    runtime.rounds = how is planned_in_bfloat16
+    plan = bfloat16_plan((256,) * 10, m=256, how=how, hidden=hidden)
+    given = {i: np.empty(node.shape, node.dtype) for i, node in given_nodes(plan).items()}
+    LaunchProgram(plan, runtime, StepMemory(runtime), given)
+    assert len(runtime.texts) == 1 + 8 + 1 + 8 + 1
+    assert len(set(runtime.texts)) == 5
+
+
+def test_between_two_products_there_is_one_kernel():
+    """Bias and activation, derivative and mask: a launch each way."""
+    net = rp.Network([6, 8, 8, 3], hidden="gelu", dropout=0.5, output="identity", seed=0, backend="numpy")
+    optimizer = rp.optimizers.Adam()
+    masks = tuple(np.ones((5, 8), "float32") for _ in range(2))
+    data = net.batch(np.ones((5, 6)), np.ones((5, 3)))
+    step = steps._step(net.architecture, optimizer, None, None)
+    state = optimizer.start(net.parameters, np.zeros_like)
+    arguments = (net.parameters, state, (0.1,), data, None, masks)
+    plan = planned_for_launches(record(step, Operations(np), form_of(arguments), (0, 1)))
+    kernels = [one for one in plan.instructions if one.loop is not None]
+    products = [one for one in plan.instructions if one.loop is None and one.node.op == "matmul"]
+    assert len(products) == 3 + 3 + 2
+    # 2 hidden layers forward and back; output with cost and δ; the update
+    assert len(kernels) == 2 + 2 + 1 + 1
 
 
 @pytest.mark.parametrize("tick", [0, 2])

@@ -14,10 +14,10 @@ from retroprop.training import rows
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from retroprop.backends.cpu.torch_calls import TorchCalls, called  # noqa: E402
+from retroprop.backends.cpu.source_program import ReplayedStep  # noqa: E402
+from retroprop.backends.cpu.torch_calls import TorchCalls  # noqa: E402
 from retroprop.backends.cuda.torch_graph import GraphedStep, captured  # noqa: E402
 from retroprop.backends.record import tree  # noqa: E402
-from retroprop.backends.replay.captured_step import Captured  # noqa: E402
 from retroprop.backends.torch_backend import TorchBackend  # noqa: E402
 
 
@@ -47,8 +47,9 @@ class GraphedTorch(TorchBackend):
         self.graphs = graphs
 
     def capture(self, step, *, donate=(), demands=PLAIN):
-        recorded = Captured(step, super().capture(step), donate, TorchCalls(self.device), called)
-        return GraphedStep(recorded, donate, self.device, self.graphs) if donate else recorded
+        operations = self.operations()
+        recorded = ReplayedStep(step, operations, donate, TorchCalls(self.device))
+        return GraphedStep(recorded, step, operations, donate, self.device, self.graphs) if donate else recorded
 
 
 def compared(graphs, dtype="float32", **options):

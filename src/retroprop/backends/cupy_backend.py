@@ -10,13 +10,15 @@ import cupy
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands, DeviceMemory
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.cuda_step import CudaStep
-from retroprop.backends.cuda.cupy_calls import CupyCalls, kerneled
-from retroprop.backends.cuda.cupy_runtime import CupyRuntime, device_name
+from retroprop.backends.cuda.cupy_runtime import CupyRuntime, compiled, device_name
 from retroprop.backends.cuda.pinned import pinned
 from retroprop.backends.cuda.products.cupy_products import products_here
-from retroprop.backends.replay.captured_step import Captured
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.backends.staging import Staging
 from retroprop.functions.types import Array
+
+# Needs no header, as no kernel of ours does; CuPy looks for CUDA's all the same.
+TRIVIAL_KERNEL = 'extern "C" __global__ void retroprop_kernel() {}\n'
 
 
 def _n_devices() -> int:
@@ -45,7 +47,23 @@ class CupyBackend(Backend):
         number = (device or "0").removeprefix("cuda:")
         if number not in found:
             raise BackendUnavailableError(f"CuPy has no device {device!r}; it finds {', '.join(found)}.")
-        return cls(int(number))
+        backend = cls(int(number))
+        backend._check_compiler()
+        return backend
+
+    def _check_compiler(self) -> None:
+        """Raise BackendUnavailableError unless CuPy can compile a kernel: without one nothing trains."""
+        try:
+            with self.device:
+                compiled(TRIVIAL_KERNEL, self.device.id)
+        except Exception as error:
+            # CUDA headers or NVRTC that are missing, a cache that cannot be written: CuPy has no one class for them.
+            major = cupy.cuda.runtime.runtimeGetVersion() // 1000
+            reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+            raise BackendUnavailableError(
+                f"CuPy {cupy.__version__} finds a CUDA device but cannot compile a kernel for it ({reason}). "
+                f"pip install 'retroprop[cuda{major}]' installs CuPy with the CUDA headers and the compiler it needs."
+            ) from error
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -105,10 +123,9 @@ class CupyBackend(Backend):
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
-    ) -> Callable[..., Any]:
-        replayed = Captured(step, super().capture(step), donate, CupyCalls(), kerneled)
+    ) -> CapturedStep:
         if not switches.enabled("kernels"):
-            return replayed
+            return super().capture(step, donate=donate, demands=demands)
         with self.device:
             runtime = CupyRuntime(precision=demands.precision, deterministic=demands.deterministic)
-            return CudaStep(step, replayed, donate, runtime)
+            return CudaStep(step, self.operations(), donate, runtime)

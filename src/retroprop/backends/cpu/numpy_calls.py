@@ -63,7 +63,9 @@ class NumpyCalls(SourceTarget):
         begin = -room.ctypes.data % 64
         return room[begin : begin + nbytes]
 
-    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool) -> Array:
+    def array(
+        self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool = False
+    ) -> Array:
         if columns_first:
             return numpy.ndarray(shape[::-1], dtype, memory, offset).T
         return numpy.ndarray(shape, dtype, memory, offset)

@@ -2,39 +2,39 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy
 
 from retroprop.backends.cuda.kernels.operands import STRIDE
 from retroprop.backends.cuda.kernels.philox import drawn_of, form_with_masks, recorded_form, stream_of
-from retroprop.backends.cuda.launch_program import LaunchProgram, given_nodes, planned, planned_in_bfloat16
+from retroprop.backends.cuda.launch_program import RULES, LaunchProgram, given_nodes
 from retroprop.backends.cuda.products.cublaslt import CublasLtError
+from retroprop.backends.cuda.rewrites.bfloat16 import rounded
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.cuda.step_memory import StepMemory
 from retroprop.backends.cuda.trial import NoWayError, Trial
 from retroprop.backends.masks import Masks
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record import tree
-from retroprop.backends.record.graph import Node, NotTraceableError
-from retroprop.backends.replay.captured_step import plan_of
+from retroprop.backends.record.graph import Node
+from retroprop.backends.record.recorder import Recording
+from retroprop.backends.replay.captured_step import RecordedStep
+from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 UNROLLED = 8  # steps in one graph, where a run has twice as many
 
 
-class CudaStep:
+class CudaStep(RecordedStep["Replay"]):
     """One training's step on a GPU, called one by one, or `run` many at a time.
 
     Parameters
     ----------
-    step : callable
-        As `Backend.capture` takes it.
-    otherwise : callable
-        Does the same for a step that is not to be launched this way.
-    donate : tuple of int
-        The arguments whose memory the results may take.
+    step, operations, donate
+        As for `CapturedStep`.
     runtime : Runtime
         The device.
 
@@ -44,21 +44,19 @@ class CudaStep:
         Whether `Masks` may be given in place of arrays: the device draws them.
     """
 
-    draws = True
+    draws: ClassVar[bool] = True
 
     def __init__(
-        self, step: Callable[..., Any], otherwise: Callable[..., Any], donate: tuple[int, ...], runtime: Runtime
+        self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...], runtime: Runtime
     ) -> None:
-        self._step, self._otherwise, self._donate, self._runtime = step, otherwise, donate, runtime
-        self._memory = StepMemory(runtime)
-        self._programs: dict[Any, Replay] = {}
-        self._refused: set[Any] = set()
+        super().__init__(step, operations, donate)
+        self._runtime, self._memory = runtime, StepMemory(runtime)
         self._last: Replay | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         replay = self._replay(arguments)
         if replay is None:
-            return self._otherwise(*(given.drawn() if isinstance(given, Masks) else given for given in arguments))
+            return super().__call__(*(given.drawn() if isinstance(given, Masks) else given for given in arguments))
         replay.take(arguments)
         masks = next((given for given in arguments if isinstance(given, Masks)), None)
         replay.begin([replay.numbers_of(arguments)], replay.rows_of(arguments), masks)
@@ -74,7 +72,7 @@ class CudaStep:
         rows: Array,
         masks: Masks | None = None,
     ) -> tuple[Any, Any, Array] | None:
-        """Do a step for each of `hypers`, with a row of `rows` each; see `Backend.capture`."""
+        """Do a step for each of `hypers`, with a row of `rows` each."""
         first = (parameters, state, hypers[0], data, rows[0], masks)
         replay = self._replay(first)
         if replay is None or replay.program.costs is None:
@@ -96,44 +94,40 @@ class CudaStep:
         if self._last is not None and self._last.fits(arguments):
             return self._last
         form = tuple(map(form_with_masks, arguments))
-        if form not in self._programs and form not in self._refused:
-            self._make(form, arguments)
-        self._last = self._programs.get(form)
+        self._last = self._program(form, arguments)
         return self._last
 
-    def _make(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
-        self._refused.add(form)
-        try:
-            self._programs[form] = self._rounded(form, arguments) or self._planned(planned, form, arguments)
-        except NotTraceableError as error:
-            log.info("a step is not recorded for the GPU: %s", error)
-        except Exception as error:
-            # A compiler, a driver or a library that is not as expected: slower is better than not at all.
-            log.warning("a step is not recorded for the GPU: %s: %s", type(error).__name__, error)
+    def _lowered(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
+        if self._runtime.rounds:
+            try:
+                return self._replay_of(form, arguments, rounded)
+            except CublasLtError as error:
+                log.warning("products round float32 by themselves: in bfloat16, %s", error)
+                self._runtime.rounds = False  # so that it is tried, and reported, once
+        return self._replay_of(form, arguments, None)
 
-    def _planned(self, how: Callable[..., Plan], form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
-        plan = plan_of(self._step, recorded_form(form), self._donate, how)
-        return Replay(plan, form, arguments, self._runtime, self._memory)
-
-    def _rounded(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay | None":
-        """Return the replay with operands in bfloat16, None where that is not asked for or is not to be had."""
-        if not self._runtime.rounds:
-            return None
-        try:
-            return self._planned(planned_in_bfloat16, form, arguments)
-        except CublasLtError as error:
-            log.warning("products round float32 by themselves: in bfloat16, %s", error)
-            self._runtime.rounds = False  # so that it is asked, and said, once
-            return None
+    def _replay_of(
+        self, form: tuple[Any, ...], arguments: tuple[Any, ...], change: Callable[[Recording], Recording] | None
+    ) -> "Replay":
+        """Return the replay of a recording that may be changed first, as by rounding operands to bfloat16."""
+        plan_by = partial(self._planned, recorded_form(form), RULES)
+        return Replay(plan_by(change), form, arguments, self._runtime, self._memory, plan_by)
 
 
 class Replay:
     """A program for arguments of one form, the arrays it reads, and its graphs."""
 
     def __init__(
-        self, plan: Plan, form: tuple[Any, ...], arguments: tuple[Any, ...], runtime: Runtime, memory: StepMemory
+        self,
+        plan: Plan,
+        form: tuple[Any, ...],
+        arguments: tuple[Any, ...],
+        runtime: Runtime,
+        memory: StepMemory,
+        exact_plan: Callable[[], Plan],
     ) -> None:
         self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
+        self._exact_plan = exact_plan
         self._seen: list[Any] = [None] * len(form)
         self._drawn = drawn_of(form, plan.recording.arguments)
         masked = {} if self._drawn is None else self._drawn.layers
@@ -149,6 +143,7 @@ class Replay:
         self._given: dict[int, Array] = {}
         self._graphs: dict[int, Launch] = {}
         self._captures, self._forked = runtime.graphs, False
+        self._begun: tuple[Array | None, Masks | None] = None, None
         self._bind(arguments)
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
@@ -229,6 +224,7 @@ class Replay:
 
     def begin(self, numbers: list[list[float]], rows: Array | None, masks: Masks | None) -> None:
         """Write down what the next steps differ in."""
+        self._begun = rows, masks
         program, copy, constant = self.program, self._runtime.copy, self._runtime.constant
         if program.numbers:
             table = numpy.zeros((len(numbers), STRIDE))
@@ -271,7 +267,7 @@ class Replay:
 
     def _try(self) -> None:
         """Do one step, and find the fastest way to do so that does what the launches of the plan do, as a graph."""
-        trial = Trial(self.program, self._runtime)
+        trial = Trial(self.program, self._runtime, self._exact)
         try:
             (self.program, self._forked), self._graphs[1] = trial.found()
         except (MemoryError, NoWayError) as error:
@@ -281,6 +277,16 @@ class Replay:
         except BaseException:
             trial.undo()  # whoever ends a training here gets the parameters of a step, and not of what was tried
             raise
+
+    def _exact(self) -> LaunchProgram:
+        """Do the step that was begun without rounding, in memory of its own, and return the program that did."""
+        runtime, arguments, (rows, masks) = self._runtime.exact(), tuple(self._seen), self._begun
+        plan = self._exact_plan()
+        replay = Replay(plan, self._form, arguments, runtime, StepMemory(runtime), self._exact_plan)
+        replay.take(arguments)
+        replay.begin([replay.numbers_of(arguments)], None if rows is None else rows[:1], masks)
+        replay.program.run()
+        return replay.program
 
     def room_for_costs(self, many: int) -> Array:
         """Return an array for the costs of a run."""

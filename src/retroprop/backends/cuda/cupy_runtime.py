@@ -1,65 +1,68 @@
-"""The runtime that is a GPU: CuPy's memory, streams and compiler, and products by what `cupy_products` finds."""
+"""The `Runtime` of a GPU: CuPy's memory, streams and compiler, and products by cublasLt, else by CuPy."""
 
 import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from math import inf
+from math import inf, prod
 from typing import Any
 
 import cupy
 
-from retroprop.backends.cuda import switches, tuning
+from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, Epilogue, PreparedProduct, alignment
-from retroprop.backends.cuda.products.cupy_products import contracted, dtype_of, mapped, products_here, rounds_here
+from retroprop.backends.cuda.products.cupy_products import dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-MOST_ALGORITHMS, REPEATS = 5, 8
+MOST_ALGORITHMS = 5  # cublasLt's own ranking seldom has the fastest further down
+REPEATS, WINDOWS = 8, 3  # launches in a timed window, and windows of each candidate
+# The fastest algorithm of each product, by all that the timing depends on; kept for the life of the process.
+_fastest: dict[tuple[Any, ...], str] = {}
 
 
 class CupyRuntime(Runtime):
-    """CuPy on the device that is current, for one training.
+    """CuPy on the current device, for one training.
 
     Parameters
     ----------
     precision : str
         "highest", "tf32" or "bf16", of products of float32.
     deterministic : bool
-        Whether every call adds in the same order.
+        Whether every call must sum in the same order.
     """
 
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self.precision, self._deterministic = precision, deterministic
         device = cupy.cuda.runtime.getDevice()
-        self._lt, _, contraction = products_here(device)
-        # Nobody promises that cuTENSOR adds in one order.
-        self._contraction = None if deterministic else contraction
+        self._lt = products_here(device).lt
         self._workspaces: dict[bool, Array] = {}
         self._side: Any = None
-        self._events: list[Any] = []  # of a capture, for as long as it lasts
-        # CuPy refuses its own products within a graph (cupy#6290).
-        ours = self._lt is not None or self._contraction is not None
-        self.graphs = ours and switches.enabled("graph")
+        self._events: list[Any] = []  # of the capture in progress, which must outlive it
+        # CuPy refuses its own products while a stream is captured.
+        self.graphs = self._lt is not None and switches.enabled("graph")
         self.forks = self.graphs and switches.enabled("fork")
-        # cublasLt's relu makes 0 of NaN, and ours does not.
+        # cublasLt's relu turns NaN into 0, which the highest precision must not.
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
         self.measures = self.graphs and not deterministic and switches.enabled("autotune")
         self.descends = self._lt is not None and self.measures and switches.enabled("update")
         self.rounds = precision == "bf16" and rounds_here(device)
+
+    def exact(self) -> "CupyRuntime":
+        return CupyRuntime(deterministic=self._deterministic)
 
     # Memory -------------------------------------------------------------------------------------------------------
 
     def empty(self, nbytes: int) -> Array:
         return cupy.empty(nbytes, cupy.uint8)
 
-    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any) -> Array:
-        nbytes = dtype.itemsize
-        for n in shape:
-            nbytes *= n
-        return memory[offset : offset + nbytes].view(dtype).reshape(shape)
+    def array(
+        self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool = False
+    ) -> Array:
+        flat = memory[offset : offset + prod(shape) * dtype.itemsize].view(dtype)
+        return flat.reshape(shape[::-1]).T if columns_first else flat.reshape(shape)
 
     def address(self, array: Array) -> int:
         return int(array.data.ptr)
@@ -102,9 +105,11 @@ class CupyRuntime(Runtime):
         beside: bool = False,
     ) -> Launch:
         if self._lt is None:
-            return self._by_others(first, second, result)
+            if self.precision != "highest" and str(result.dtype) == "float32":
+                raise RuntimeError(f"precision {self.precision!r} needs cublasLt, which is not used here.")
+            return lambda: cupy.matmul(first, second, out=result)
         if beside not in self._workspaces:
-            # Of one stream one product follows another, so that they share it.
+            # The products of one stream run one after another, so that they share a workspace.
             self._workspaces[beside] = self.empty(WORKSPACE_BYTES)
         workspace = self._workspaces[beside]
         call = PreparedProduct(
@@ -112,7 +117,7 @@ class CupyRuntime(Runtime):
             dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
             factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, factors, workspace
+        keep = first, second, result, factors, workspace  # the call has their addresses only
 
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
@@ -123,55 +128,6 @@ class CupyRuntime(Runtime):
             about = call.product, dtype_of(first), dtype_of(result), self.precision, kind, aligned, WORKSPACE_BYTES
             self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
         return launch
-
-    def _tune(self, call: PreparedProduct, launch: Launch, what: tuple[Any, ...]) -> None:
-        """Take the fastest of cublasLt's algorithms; its own order of them is right nine times of ten."""
-        names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
-        best = tuning.recalled(what)
-        if best not in names:  # not measured yet, or the library offers others now
-            seconds = []
-            for number in range(len(names)):
-                call.choose(number)
-                seconds.append(self._seconds([launch]))
-            best = names[min(range(len(names)), key=seconds.__getitem__)]
-            if min(seconds) < inf:
-                tuning.remember(what, best)
-        call.choose(names.index(best))
-
-    def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
-        if not self.measures:
-            return 0
-        return min(range(len(ways)), key=[self._seconds(way) for way in ways].__getitem__)
-
-    def _seconds(self, launches: Sequence[Launch]) -> float:
-        """Return the device's time for some launches one after another, inf if they fail; as a graph, without gaps."""
-
-        def repeated() -> None:
-            for _ in range(REPEATS):
-                for launch in launches:
-                    launch()
-
-        try:
-            for launch in launches:
-                launch()
-            graph = self._recorded(repeated)
-            begin, end = cupy.cuda.Event(), cupy.cuda.Event()
-            graph()
-            begin.record()
-            graph()
-            end.record()
-            end.synchronize()
-            return float(cupy.cuda.get_elapsed_time(begin, end)) / 1e3 / REPEATS
-        except Exception as error:
-            log.info("one way to a result is left out: %s: %s", type(error).__name__, error)
-            return inf
-
-    def _by_others(self, first: Array, second: Array, result: Array) -> Launch:
-        if self._contraction is not None:
-            return contracted(self._contraction, first, second, result, self.precision)
-        if self.precision != "highest" and str(result.dtype) == "float32":
-            raise RuntimeError(f"precision {self.precision!r} needs cublasLt or cuTENSOR, and neither is used here.")
-        return lambda: cupy.matmul(first, second, out=result)
 
     def beside(self, launch: Launch) -> Launch:
         if self._side is None:
@@ -186,6 +142,69 @@ class CupyRuntime(Runtime):
             done.record(side)
         return lambda: here.wait_event(done)
 
+    # Timing -------------------------------------------------------------------------------------------------------
+
+    def _tune(self, call: PreparedProduct, launch: Launch, key: tuple[Any, ...]) -> None:
+        """Choose the fastest of the algorithms that cublasLt ranks first."""
+        names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
+        if _fastest.get(key) not in names:
+            graphs = []
+            for number in range(len(names)):
+                call.choose(number)  # a captured launch has the algorithm fixed
+                graphs.append(self._repeated([launch]))
+            seconds = self._timed(graphs)
+            _fastest[key] = names[seconds.index(min(seconds))]
+        call.choose(names.index(_fastest[key]))
+
+    def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
+        if not self.measures:
+            return 0
+        seconds = self._timed([self._repeated(way) for way in ways])
+        return seconds.index(min(seconds))
+
+    def _repeated(self, launches: Sequence[Launch]) -> Launch | None:
+        """Return some launches, repeated, as a graph, so that no gap between them counts; None if they fail."""
+
+        def repeated() -> None:
+            for _ in range(REPEATS):
+                for launch in launches:
+                    launch()
+
+        try:
+            for launch in launches:
+                launch()  # compiles and loads, which no capture may do
+            return self._recorded(repeated)
+        except Exception as error:
+            log.info("a candidate is left out of a timing: %s: %s", type(error).__name__, error)
+            return None
+
+    def _timed(self, graphs: Sequence[Launch | None]) -> list[float]:
+        """Return the device's shortest time for each graph, inf for one that fails.
+
+        A window of launches lasts some 10 µs, less than many a disturbance: the shortest of several counts. The windows
+        of the candidates alternate, so that a change of the clock rate meets all of them.
+        """
+        seconds, running = [inf] * len(graphs), dict(enumerate(graphs))
+        for window in range(1 + WINDOWS):
+            for k, graph in list(running.items()):
+                try:
+                    found = inf if graph is None else self._window(graph)
+                    seconds[k] = min(seconds[k], found) if window else inf  # the first one warms up
+                except Exception as error:
+                    log.info("a candidate is left out of a timing: %s: %s", type(error).__name__, error)
+                    seconds[k] = inf
+                    del running[k]
+        return seconds
+
+    def _window(self, graph: Launch) -> float:
+        """Return the device's time for one launch of a graph."""
+        begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+        begin.record()
+        graph()
+        end.record()
+        end.synchronize()
+        return float(cupy.cuda.get_elapsed_time(begin, end)) / 1e3
+
     # Graphs -------------------------------------------------------------------------------------------------------
 
     def captured(self, launches: Launch) -> Launch:
@@ -196,16 +215,16 @@ class CupyRuntime(Runtime):
         stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
         stream.wait_event(cupy.cuda.get_current_stream().record())
         collects = gc.isenabled()
-        # What is collected meanwhile might free memory or unload a module, which a capture does not survive.
+        # A collection could free memory or unload a module, which invalidates a capture in progress.
         gc.disable()
         try:
-            # All memory is there already; should CuPy want some, it stays with the graph.
+            # All memory is allocated already; what CuPy may still ask for comes from a pool that lives with the graph.
             with stream, cupy.cuda.using_allocator(pool.malloc):
                 stream.begin_capture()
                 try:
                     launches()
                 except BaseException:
-                    with suppress(Exception):  # it ends the capture, and says again that it failed
+                    with suppress(Exception):  # the stream must leave capture mode; that it fails again is known
                         stream.end_capture()
                     raise
                 graph = stream.end_capture()
@@ -218,15 +237,18 @@ class CupyRuntime(Runtime):
         keep = graph, pool, stream, launches  # whose arrays the graph has the addresses of
 
         def launch(keep: Any = keep) -> None:
-            graph.launch()  # on the stream that is current, in order with all else
+            graph.launch()  # on the current stream, in order with all else
 
         return launch
 
 
 @lru_cache(maxsize=4096)
 def compiled(text: str, device: int) -> Callable[..., None]:
-    """Return a kernel, compiled for the device now or read from CuPy's cache on disk."""
-    kernel = cupy.RawKernel(text, "retroprop_kernel")  # as C++17, which is CuPy's own choice
+    """Return a kernel, compiled for the device now or read from CuPy's cache on disk.
+
+    CuPy compiles as C++17, and always with `-ftz=true`: kernels flush subnormal numbers of float32 to 0.
+    """
+    kernel = cupy.RawKernel(text, "retroprop_kernel")
     kernel.compile()
     found: Callable[..., None] = kernel
     return found
@@ -234,6 +256,6 @@ def compiled(text: str, device: int) -> Callable[..., None]:
 
 @lru_cache(maxsize=16)
 def device_name(device: int) -> str:
-    """Return what a device is called, as "NVIDIA H200"."""
+    """Return the product name of a device, as "NVIDIA H200"."""
     name = cupy.cuda.runtime.getDeviceProperties(device)["name"]
     return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,11 +1,8 @@
 """A plan as launches over fixed memory: what is called one by one, and captured as a graph."""
 
 import logging
-import operator
 from collections.abc import Sequence
 from typing import Any
-
-import numpy
 
 from retroprop.backends.cuda.kernels.expressions import TYPES
 from retroprop.backends.cuda.kernels.geometry import MOST_BLOCKS, THREADS
@@ -31,24 +28,24 @@ from retroprop.backends.cuda.rewrites.casts import taken_casts, taken_rounding
 from retroprop.backends.cuda.rewrites.product_calls import DescentInstruction, ProductCall
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.cuda.step_memory import StepMemory
-from retroprop.backends.plan.fusion import base_of, loop_of
-from retroprop.backends.plan.plan import Cell, Instruction, Plan
+from retroprop.backends.plan.fusion import Instruction, loop_of
+from retroprop.backends.plan.plan import Plan, Rules
 from retroprop.backends.record import tree
-from retroprop.backends.record.graph import VIEWS, Node, NotTraceableError
+from retroprop.backends.record.graph import Node, NotTraceableError, base_of
 from retroprop.backends.record.recorder import Recording
-from retroprop.backends.replay.program import view_of
+from retroprop.backends.record.table import HOST_ARITHMETIC
+from retroprop.backends.replay.program import Program
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 STEPS = 256  # as many are prepared at once: their numbers and their rows lie on the device
 MANY_ROWS = 2**16  # of a batch, so that fewer are: what is measured takes some 40
-_HOST = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
-         "power": operator.pow}  # fmt: skip
+RULES = Rules(can=can_loop, fits=fits_loop)
 
 
 def planned(recording: Recording) -> Plan:
     """Plan a recording for kernels and products."""
-    return Plan(recording, can=can_loop, fits=fits_loop, columns_first=lambda shape: False)
+    return Plan(recording, RULES)
 
 
 def planned_in_bfloat16(recording: Recording) -> Plan:
@@ -56,7 +53,7 @@ def planned_in_bfloat16(recording: Recording) -> Plan:
     return planned(bfloat16.rounded(recording))
 
 
-class LaunchProgram:
+class LaunchProgram(Program):
     """The launches of a plan.
 
     Parameters
@@ -113,16 +110,13 @@ class LaunchProgram:
         drawn: Drawn | None = None,
     ) -> None:
         self.instructions = plan.instructions if instructions is None else instructions
-        self.plan, self.runtime, self._own, self._given, self._drawn = plan, runtime, memory, given, drawn
+        super().__init__(plan, runtime, memory, given)
+        self.runtime, self._own, self._given, self._drawn = runtime, memory, given, drawn
         arguments = plan.recording.arguments
-        if any(i not in plan.kept and _nodes(arguments[i]) for i in plan.recording.donated):
+        if any(i not in plan.leaves.kept and _nodes(arguments[i]) for i in plan.recording.donated):
             raise NotTraceableError("what is given away does not come back in its place.")
-        self.block = memory.block(plan.nbytes)
-        self._arrays: dict[int, Array] = {}
         self.numbers = list(numbers)
         self._slots = {node.index: slot for slot, node in enumerate(self.numbers)}
-        self._weak = [node for node in plan.wanted if node.weak and node.op in _HOST]
-        self.kept = {i: memory.trees.setdefault(i, tree.mapped(arguments[i], self.array)) for i in plan.kept}
         self.table = memory.own("table", (STEPS, STRIDE), "float64")
         self.tick = memory.own("tick", (), "int64")
         self.cost = self._cost()
@@ -135,7 +129,7 @@ class LaunchProgram:
         self.launches: list[tuple[int, Launch]] = []
         self.stream = memory.own("stream", (3,), "uint64")
         if drawn is not None:
-            masks = [(one, self._placed(plan.graph.nodes[i])) for i, one in drawn.layers.items()]
+            masks = [(one, self.array(plan.graph.nodes[i])) for i, one in drawn.layers.items()]
             self.launches.append((-1, mask_launch(runtime, drawn.form, masks, self.stream, self.tick)))
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
@@ -153,32 +147,8 @@ class LaunchProgram:
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
-    def array(self, node: Node) -> Array:
-        """Return a node's array."""
-        if node.index not in self._arrays:
-            self._arrays[node.index] = self._made(node)
-        return self._arrays[node.index]
-
     def _address(self, node: Node) -> int:
         return self.runtime.address(self.array(node))
-
-    def _made(self, node: Node) -> Array:
-        if node.op in VIEWS:
-            return view_of(node, self.array(node.inputs[0]), self.runtime)
-        if node.op == "constant":
-            content = numpy.frombuffer(node.attr("content"), node.dtype).reshape(node.shape)
-            return self.runtime.constant(content, node.dtype)
-        if node.index in self._given:
-            return self._given[node.index]  # in one piece, so that loops read it where it is, too
-        return self._placed(node)
-
-    def _placed(self, node: Node) -> Array:
-        place = self.plan.places[node.index]
-        start = place.cell.offset + place.offset * node.dtype.itemsize
-        return self.runtime.array(self._memory(place.cell), start, node.shape, node.dtype)
-
-    def _memory(self, cell: Cell) -> Array:
-        return self.block if cell.kept is None else self._own.bytes(f"kept {cell.kept}", cell.nbytes)
 
     # What steps differ in -------------------------------------------------------------------------------------------
 
@@ -197,9 +167,9 @@ class LaunchProgram:
     def row_of(self, values: dict[int, float]) -> list[float]:
         """Return a row of the table, given the numbers among the arguments by index."""
         values = dict(values)
-        for node in self._weak:
+        for node in self.host_numbers:
             x, y = (values[i.index] if isinstance(i, Node) else i for i in node.inputs)
-            values[node.index] = _HOST[node.op](x, y)
+            values[node.index] = HOST_ARITHMETIC[node.op](x, y)
         return [values[node.index] for node in self.numbers]
 
     def _slot(self, node: Node) -> int:
@@ -232,7 +202,7 @@ class LaunchProgram:
             casts = taken_casts(self.plan, gathers, waiting)
             made = [casts.get(one.index, one) for one in gathers]
             return [self._gather(gathers, made, taken_rounding(self.plan, made, waiting))]
-        if node.op in ("join", "concat"):
+        if node.op in ("join", "stack"):
             return self._joined(node)
         if not node.shape and can_loop(node):
             loop = loop_of([node])
@@ -275,7 +245,7 @@ class LaunchProgram:
         found = Epilogue(one.kind, bias=0 if one.vector is None else self._address(one.vector))
         if one.mask_of is not None:
             rows, columns = one.mask_of.shape
-            room = self._own.bytes(f"mask {one.mask_of.index} {one.mask_of.shape}", mask_bytes(columns, rows))
+            room = self._own.piece(f"mask {one.mask_of.index} {one.mask_of.shape}", mask_bytes(columns, rows))
             return found._replace(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
         return found if one.aux is None else found._replace(aux=self._address(one.aux), aux_leading=one.aux.shape[1])
 
@@ -320,25 +290,25 @@ class LaunchProgram:
         parts, arrays = [], [self.order, self.tick]
         for node, result in zip(gathers, made, strict=True):
             n = node.size // max(node.shape[0], 1)
-            arrays += [self._given[node.inputs[0].index], self.array(result)]
+            arrays += [self.array(node.inputs[0]), self.array(result)]
             if result is node:
                 parts.append(copied(n * node.dtype.itemsize, [self.runtime.address(a) for a in arrays[-2:]]))
             else:
                 parts.append(self._cast(n, node, result, *arrays[-2:]))
         if rounded is not None:
             arrays += [self.array(rounded.inputs[0]), self.array(rounded)]
-            parts.append(self._cast(rounded.size, rounded.inputs[0], rounded, *arrays[-2:])._replace(whole=True))
+            parts.append(self._cast(rounded.size, rounded.inputs[0], rounded, *arrays[-2:], whole=True))
         text = gather_source(self.rows.size, parts)
         blocks = (gather_blocks(self.rows.size, parts), len(parts), 1)
         return self.runtime.kernel(HEAD + text, blocks, THREADS, arrays)
 
-    def _cast(self, n: int, node: Node, result: Node, source: Array, target: Array) -> Part:
+    def _cast(self, n: int, node: Node, result: Node, source: Array, target: Array, *, whole: bool = False) -> Part:
         by = bfloat16.ROUND if result.op == bfloat16.ROUND else ""
         addresses = self.runtime.address(source), self.runtime.address(target)
-        return cast(n, node.dtype, result.dtype, addresses, by)
+        return cast(n, node.dtype, result.dtype, addresses, by, whole=whole)
 
     def _joined(self, node: Node) -> list[Launch]:
-        whole, at, launches = self.array(node), 0, []
+        whole, at, launches = self.array(node).reshape(-1), 0, []
         for leaf in node.operands:
             launches.append(self.runtime.copy(whole[at : at + leaf.size], self.array(leaf).reshape(-1)))
             at += leaf.size
@@ -368,7 +338,7 @@ class LaunchProgram:
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; those that stay are the arguments that come back."""
-        own = {number: self.kept[argument] for argument, number in self.plan.kept.items()}
+        own = {number: self.kept[argument] for argument, number in self.plan.leaves.kept.items()}
         results = self.plan.recording.results
 
         def leaf(node: Node) -> Array:
@@ -383,7 +353,7 @@ class LaunchProgram:
 
 def given_nodes(plan: Plan) -> dict[int, Node]:
     """Return the arguments, by index, that are arrays to be read where they are: all but rows and what stays."""
-    kept = {leaf.index for i in plan.kept for leaf in _nodes(plan.recording.arguments[i])}
+    kept = {leaf.index for i in plan.leaves.kept for leaf in _nodes(plan.recording.arguments[i])}
     rows = {node.inputs[1].index for node in plan.wanted if node.op == "gather"}
     read = {base_of(o).index for node in plan.wanted for o in node.operands} | {base_of(o).index for o in plan.outputs}
     inputs = {node.index: node for node in plan.graph if node.op == "input"}

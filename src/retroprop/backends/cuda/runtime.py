@@ -1,16 +1,16 @@
 """What a program asks of the GPU: memory, kernels, products, copies and graphs, each prepared once and then called."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from retroprop.backends.cuda.products.cublaslt import Epilogue
+from retroprop.backends.replay.program import Memory
 from retroprop.functions.types import Array
 
 Launch = Callable[[], None]
 
 
-class Runtime(ABC):
+class Runtime(Memory):
     """A device and a library of arrays on it.
 
     A launch, as `kernel`, `product` and `copy` return it, puts its work on the stream that is current when it is
@@ -43,20 +43,8 @@ class Runtime(ABC):
     rounds: bool = False
 
     @abstractmethod
-    def empty(self, nbytes: int) -> Array:
-        """Return so many bytes, from an address that is a multiple of 256 on."""
-
-    @abstractmethod
-    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Return an array over memory, row by row, from `offset` bytes on."""
-
-    @abstractmethod
-    def address(self, array: Array) -> int:
-        """Return where the numbers of an array begin."""
-
-    @abstractmethod
-    def constant(self, value: Any, dtype: Any) -> Array:
-        """Return an array of numbers of the host; its memory may be written to at once."""
+    def exact(self) -> "Runtime":
+        """Return a runtime of the same device whose products have the highest precision."""
 
     @abstractmethod
     def clear(self, array: Array) -> None:

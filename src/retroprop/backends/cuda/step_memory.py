@@ -6,43 +6,23 @@ from typing import Any
 import numpy
 
 from retroprop.backends.cuda.runtime import Runtime
+from retroprop.backends.replay.program import Workspace
 from retroprop.functions.types import Array
 
 
-class StepMemory:
-    """Stretches of memory by name, each made when it is first asked for; the programs of a training share them.
-
-    Attributes
-    ----------
-    trees : dict
-        For an argument that stays, by number, its arrays in the form of the argument.
-    """
+class StepMemory(Workspace):
+    """A workspace with named arrays; the programs of a training share them."""
 
     def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
         self._runtime = runtime
-        self._block: Array = runtime.empty(0)
-        self._named: dict[tuple[str, int], Array] = {}
         self._counters: dict[int, Array] = {}
         self._zero: Array | None = None
-        self.trees: dict[int, Any] = {}
-
-    def block(self, nbytes: int) -> Array:
-        """Return a block of at least so many bytes, the same for every batch size that fits into it."""
-        if self._block.shape[0] < nbytes:
-            self._block = self._runtime.empty(nbytes)
-        return self._block
-
-    def bytes(self, name: str, nbytes: int) -> Array:
-        """Return the memory of that name and size."""
-        key = name, nbytes
-        if key not in self._named:
-            self._named[key] = self._runtime.empty(nbytes)
-        return self._named[key]
 
     def own(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return an array of that name, shape and dtype."""
         dtype = numpy.dtype(dtype)
-        memory = self.bytes(f"{name} {dtype} {shape}", max(prod(shape), 1) * dtype.itemsize)
+        memory = self.piece(f"{name} {dtype} {shape}", max(prod(shape), 1) * dtype.itemsize)
         return self._runtime.array(memory, 0, shape, dtype)
 
     def parts(self, size: int) -> Array:

@@ -1,23 +1,22 @@
-"""Parts of the fast way that can be switched off, to find out which one is to blame."""
+"""Switches that turn off single optimisations of the GPU backend, to find the one that causes a fault."""
 
 import os
 
 ENVIRONMENT_VARIABLE = "RETROPROP_DISABLE"
 PARTS = {
-    "kernels": "generated kernels: steps are replayed by CuPy's own calls",
-    "lt": "products by cublasLt: by cuTENSOR where it is installed, or by cupy.matmul",
-    "cutensor": "products by cuTENSOR where there is no cublasLt: by cupy.matmul",
-    "epilogue": "bias, activation and sums within a product",
+    "kernels": "generated kernels: steps run as they are written, one CuPy call after another",
+    "lt": "products by cublasLt: cupy.matmul computes them, and no step is a graph",
+    "epilogue": "bias, activation and the sums of δ within a product",
     "update": "SGD's update within the product that is the gradient",
-    "autotune": "measuring which algorithm is the fastest, and what is faster within a product: nothing is put there",
-    "fork": "gradients beside the deltas: one launch after another within a graph, too",
+    "autotune": "timing of algorithms and of rewrites: the library's first choice is used, and no rewrite",
+    "fork": "concurrent branches of a graph: its launches run one after another",
     "graph": "CUDA graphs: every launch is made by itself",
-    "pinned": "pinned memory and a stream of copies for rows that are read: CuPy copies them from ordinary memory",
+    "pinned": "pinned memory and a copy stream for rows that are read: CuPy copies them from pageable memory",
 }
 
 
 def disabled() -> tuple[str, ...]:
-    """Return the parts that RETROPROP_DISABLE lists, comma between them.
+    """Return the parts that the comma-separated variable RETROPROP_DISABLE lists.
 
     Raises
     ------

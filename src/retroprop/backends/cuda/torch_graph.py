@@ -12,6 +12,8 @@ import torch
 
 from retroprop.backends.record import tree
 from retroprop.backends.record.recorder import form_of
+from retroprop.backends.replay.captured_step import CapturedStep
+from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
@@ -37,15 +39,15 @@ def captured(work: Callable[[], Any], device: Any) -> tuple[Callable[[], None], 
     return replay, results
 
 
-class GraphedStep:
+class GraphedStep(CapturedStep):
     """One training's step as a graph for each form of its arguments.
 
     Parameters
     ----------
-    step : callable
-        The recorded step: what it reads and writes stays where it is from call to call.
-    donate : tuple of int
-        The arguments that come back in the place of the results.
+    replayed : CapturedStep
+        The recorded step: its memory stays where it is from call to call.
+    step, operations, donate
+        As for `CapturedStep`; the donated arguments come back in the place of the results.
     device : torch.device
         Where numbers go.
     capture : callable
@@ -54,12 +56,15 @@ class GraphedStep:
 
     def __init__(
         self,
+        replayed: CapturedStep,
         step: Callable[..., Any],
+        operations: Operations,
         donate: tuple[int, ...],
         device: Any,
         capture: Callable[[Callable[[], Any], Any], tuple[Callable[[], None], Any]] = captured,
     ) -> None:
-        self._step, self._donate, self._device, self._capture = step, donate, device, capture
+        super().__init__(step, operations, donate)
+        self._replayed, self._device, self._capture = replayed, device, capture
         self._inputs: dict[Any, Inputs] = {}
         self._replays: dict[Any, tuple[Callable[[], None], Any]] = {}
         self._captures = True
@@ -75,7 +80,7 @@ class GraphedStep:
         if inputs.moved:
             self._replays.pop(form, None)
         if not stays or not self._captures:
-            return self._step(*inputs.given)
+            return self._replayed(*inputs.given)
         if form not in self._replays:
             return self._try(form, inputs)
         replay, results = self._replays[form]
@@ -98,12 +103,12 @@ class GraphedStep:
             before = [leaf.clone() for leaf in state]
         except torch.OutOfMemoryError as error:
             self._refuse(f"there is no memory for a copy to try it on: {error}")
-            return self._step(*inputs.given)
-        done = self._step(*inputs.given)
+            return self._replayed(*inputs.given)
+        done = self._replayed(*inputs.given)
         after: list[Array] = []
         try:
             after = [leaf.clone() for leaf in (*state, *_single(done))]
-            replay, results = self._capture(lambda: self._step(*inputs.given), self._device)
+            replay, results = self._capture(lambda: self._replayed(*inputs.given), self._device)
             _restore(state, before)
             replay()
             same = all(map(_alike, (*state, *_single(results)), after))

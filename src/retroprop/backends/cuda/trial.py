@@ -1,12 +1,12 @@
-"""The fastest way to do a step that does what its plan says: nothing is taken that was not seen to do so.
+"""The search for the fastest way to do a step, which must leave the same results as the plan's own launches.
 
-One step is done as the plan has it, with bare products, launch by launch. All else begins from the same state and has
-to leave the same: each rewrite that puts more into the products, one after another, before it is measured with whole
-steps; then the graph. The way that is taken leaves the step done; where none is, what the launches left comes back.
+One step is done as planned, with bare products, launch by launch. Every other way starts from the same state and has to
+leave the same: each rewrite that puts more into the products, one after another, before whole steps of it are timed;
+then the graph. The way that is taken leaves the step done; where there is none, the results of the launches come back.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,27 +17,30 @@ from retroprop.backends.cuda.rewrites.descent import descended
 from retroprop.backends.cuda.rewrites.gelu import gelus
 from retroprop.backends.cuda.rewrites.product_calls import Rewrite
 from retroprop.backends.cuda.rewrites.relu import relus
-from retroprop.backends.cuda.rewrites.sums import summed
 from retroprop.backends.cuda.runtime import Launch, Runtime
-from retroprop.backends.plan.fusion import base_of
 from retroprop.backends.record import tree
+from retroprop.backends.record.graph import base_of
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-# How far two ways with operands that are rounded may be apart: a sum is of numbers rounded or not, and what is rounded
-# once more falls on one side or the other.
-TOLERANCES = {"tf32": 1e-2, "bf16": 4e-2}
+# How far apart two ways whose products round their operands may be, as a fraction of what the step changes: a sum is of
+# terms rounded or not, and what is rounded twice falls on one side or the other. Adam makes ±η of either.
+ROUNDED = 5e-2
+# The same as a multiple of the distance from a step without rounding, and the most that is allowed for it. An operand
+# that is cut off is in the mean 2.4 times as far from one that is rounded as that one is from the exact.
+FARTHER, MOST = 3.0, 0.5
+PRECISIONS = ("tf32", "bf16")  # that round
 
 
 class Way(NamedTuple):
-    """A program, and whether its graph has products beside others."""
+    """A program, and whether its graph runs products concurrently."""
 
     program: LaunchProgram
     forked: bool
 
 
 class NoWayError(RuntimeError):
-    """No graph is to be had, or none did what the launches did; the message says why."""
+    """No graph is available, or none left the results of the launches; the message says why."""
 
 
 class Trial:
@@ -49,14 +52,20 @@ class Trial:
         The plan as it is; its arguments are in place.
     runtime : Runtime
         The device.
+    exact : callable
+        Does the step in memory of its own with products of the highest precision, from the arguments in place, and
+        returns the program that did.
     """
 
-    def __init__(self, program: LaunchProgram, runtime: Runtime) -> None:
-        self._program, self._runtime = program, runtime
+    def __init__(self, program: LaunchProgram, runtime: Runtime, exact: Callable[[], LaunchProgram]) -> None:
+        self._program, self._runtime, self._exact = program, runtime, exact
         self._state, self._left = state_of(program), left_by(program)
         self._before: list[Array] = []
         self._after: list[Array] = []
+        self._changes: list[float] = []
         self._allowed: list[float] = []
+        self._rounded = ROUNDED if runtime.precision in PRECISIONS else 0.0
+        self._widened = self._rounded == 0.0
         self._ran = False
 
     def found(self) -> tuple[Way, Launch]:
@@ -70,18 +79,19 @@ class Trial:
             If there is no room for the copies, likewise.
         """
         self._before = self._copies(self._state)
-        self._program.run()  # compiles and loads what is not yet, which no graph may do
+        self._program.run()  # compiles and loads kernels, which no capture may do
         self._ran = True
         self._after = self._copies([*self._state, *self._left])
         begun = [*self._before, *[None] * len(self._left)]
-        self._allowed = list(map(self._may_differ, self._after, begun))
+        self._changes = list(map(self._change, self._after, begun))
+        self._allowed = list(map(self._limit, self._after, self._changes))
         plain = best = Way(self._program, self._forks(self._program))
         for rewrite in rewrites_for(self._runtime):
             best = self._better(best, rewrite)
         return self._graph(best, plain)
 
     def settle(self) -> None:
-        """Leave what one step of launches leaves."""
+        """Leave the results of one step of launches."""
         if not self._ran:
             self._program.run()
         self._restore([*self._state, *self._left], self._after)
@@ -93,12 +103,12 @@ class Trial:
     # Ways -------------------------------------------------------------------------------------------------------------
 
     def _forks(self, program: LaunchProgram) -> bool:
-        """Return whether a step is faster with products beside others."""
+        """Return whether a step is faster with concurrent products."""
         ways: list[list[Launch]] = [[partial(program.run, forked=True)], [program.run]]
         return bool(program.beside) and self._runtime.fastest(ways) == 0
 
     def _better(self, best: Way, rewrite: Rewrite) -> Way:
-        """Return the way with more in its products, if it does the same in less time."""
+        """Return the way with more in its products, if it leaves the same in less time."""
         program = best.program
         instructions = rewrite(program.plan, program.instructions)
         if instructions is None:
@@ -106,19 +116,19 @@ class Trial:
         try:
             other = program.rewritten(instructions)
             if not self._does(other.run):
-                log.warning("%s did not do what is done without, and is left out.", rewrite.__name__)
+                log.warning("%s changed the results of a step, and is left out.", rewrite.__name__)
                 return best
             found = Way(other, self._forks(other))
-            self.undo()  # and its tick: what is measured may do some 40 steps of those prepared
+            self.undo()  # and its tick: a timing may do some 40 of the steps that are prepared
             ways: list[list[Launch]] = [[partial(way.program.run, forked=way.forked)] for way in (best, found)]
             return found if self._runtime.fastest(ways) == 1 else best
         except Exception as error:
-            # No algorithm for it, as a rule; whatever it is, there is a way without.
+            # As a rule cublasLt has no algorithm for it; whatever it is, the way without is still there.
             log.info("%s is left out: %s: %s", rewrite.__name__, type(error).__name__, error)
             return best
 
     def _graph(self, best: Way, plain: Way) -> tuple[Way, Launch]:
-        """Return the first way whose graph does what the launches did, the best before those with less in them."""
+        """Return the first way whose graph leaves the results of the launches: the best, then simpler ones."""
         reasons: list[str] = []
         for way in _distinct([best, best._replace(forked=False), plain, plain._replace(forked=False)]):
             try:
@@ -127,38 +137,73 @@ class Trial:
                     if reasons:
                         log.warning("a faster graph is left out: %s", reasons[0])
                     return way, graph
-                reasons.append("a graph did not do what its launches do")
+                reasons.append("a graph did not leave the results of its launches")
             except MemoryError:
                 raise
             except Exception as error:
                 reasons.append(f"{type(error).__name__}: {error}")
         raise NoWayError(reasons[0])
 
-    # What a step leaves -----------------------------------------------------------------------------------------------
+    # Results of a step ------------------------------------------------------------------------------------------------
 
     def _does(self, step: Launch) -> bool:
-        """Do a step from the state there was, and return whether it leaves what it should."""
+        """Do a step from the state before, and return whether it leaves the results of the launches."""
+        if self._near(step):
+            return True
+        if self._widened:
+            return False
+        self._widen()
+        return self._near(step)  # once more, so that it is this step that is done
+
+    def _near(self, step: Launch) -> bool:
         self.undo()
-        self._runtime.clear(self._program.block)  # where all that is not written would still be right
+        self._runtime.clear(self._program.block)  # or a result that is never written would still be right
         step()
-        found = [*self._state, *self._left]
-        apart = [self._runtime.distance(array, after) for array, after in zip(found, self._after, strict=True)]
-        return all(not far or far <= most for far, most in zip(apart, self._allowed, strict=True))
+        return all(not far or far <= most for far, most in zip(self._apart(), self._allowed, strict=True))
 
-    def _may_differ(self, after: Array, before: Array | None) -> float:
-        """Return how far an array may be from what the launches left, all its numbers together.
+    def _apart(self, program: LaunchProgram | None = None) -> list[float]:
+        """Return how far the arrays are from those the launches left, of this program or of another of the step."""
+        found = [*self._state, *self._left] if program is None else [*state_of(program), *left_by(program)]
+        return [self._runtime.distance(array, after) for array, after in zip(found, self._after, strict=True)]
 
-        Of what stays it is the change that counts, Σ|x_after − x_before|, as parameters are much larger than that. Not
-        the largest difference: Adam's first update is ±η whatever the gradient, so that where the gradient is nearly 0
-        the sign is as it may be.
+    def _widen(self) -> None:
+        """Allow `FARTHER` times the distance to the same step without rounding, where that is more.
+
+        It is done only where the fixed limit does not suffice, as it takes the memory of another training.
+        """
+        self._widened = True
+        self.undo()
+        try:
+            apart = self._apart(self._exact())
+        except Exception as error:
+            log.info("a step without rounding is not compared: %s: %s", type(error).__name__, error)
+            return
+        changed = [
+            far / change
+            for far, change, after in zip(apart, self._changes, self._after, strict=True)
+            if after.dtype.kind == "f" and change > 0.0
+        ]
+        self._rounded = max(self._rounded, min(FARTHER * max(changed, default=0.0), MOST))
+        self._allowed = list(map(self._limit, self._after, self._changes))
+
+    def _change(self, after: Array, before: Array | None) -> float:
+        """Return Σ|x_after − x_before| of the state, as parameters are much larger than that; else Σ|x_after|."""
+        return self._runtime.distance(after) if before is None else self._runtime.distance(after, before)
+
+    def _limit(self, after: Array, change: float) -> float:
+        """Return how far an array may be from the one the launches left, as a sum over its elements.
+
+        The largest difference would not do: Adam's first update is ±η whatever the size of the gradient, so that where
+        the gradient is nearly 0 either sign is right. Where products round, one element may have the other sign, which
+        is much of a short bias.
         """
         dtype = numpy.dtype(str(after.dtype))
         if dtype.kind != "f":
             return 0.0
-        eps, whole = float(numpy.finfo(dtype).eps), self._runtime.distance(after)
-        change = whole if before is None else self._runtime.distance(after, before)
-        rounded = TOLERANCES.get(self._runtime.precision, 0.0) if dtype.itemsize == 4 else 0.0
-        return float(max(4.0 * eps**0.5, rounded) * change + 4.0 * eps * whole)
+        eps = float(numpy.finfo(dtype).eps)
+        rounds = self._rounded > 0.0 and dtype.itemsize == 4
+        rounded = self._rounded + min(2.0 / max(after.size, 1), 0.5) if rounds else 0.0
+        return float(max(4.0 * eps**0.5, rounded) * change + 4.0 * eps * self._runtime.distance(after))
 
     def _copies(self, arrays: Sequence[Array]) -> list[Array]:
         return [self._runtime.copied(array) for array in arrays]
@@ -174,17 +219,17 @@ def state_of(program: LaunchProgram) -> list[Array]:
 
 
 def left_by(program: LaunchProgram) -> list[Array]:
-    """Return the arrays of the results that do not stay; those of arguments handed back are not among them."""
+    """Return the arrays of the results that no later step reads; arguments handed back are not among them."""
     plan, results = program.plan, program.plan.recording.results
-    stay = plan.kept.values()
+    stay = plan.leaves.kept.values()
     parts = [part for i, part in enumerate(results) if i not in stay] if tree.is_branch(results) else [results]
     nodes = [node for part in parts for node in tree.leaves(part)]
     return [program.array(node) for node in nodes if base_of(node).index in plan.places]
 
 
 def rewrites_for(runtime: Runtime) -> list[Rewrite]:
-    """Return what may be put into products on a device, in the order in which it is tried."""
-    epilogues: list[Rewrite] = [relus, gelus, summed] if runtime.epilogues else []
+    """Return the rewrites for a device, in the order in which they are tried."""
+    epilogues: list[Rewrite] = [relus, gelus] if runtime.epilogues else []
     found = [*epilogues, descended] if runtime.descends else epilogues
     return found if runtime.measures else []
 

@@ -99,6 +99,11 @@ def _attribute_dtype(dtypes: Sequence[Any], attributes: Attributes) -> Any:
     return numpy.dtype(attributes["dtype"])
 
 
+def _of_sums(dtypes: Sequence[Any], attributes: Attributes) -> Any:
+    """Return the dtype of a matrix product: its operands', unless they were rounded first."""
+    return numpy.dtype(attributes["dtype"]) if "dtype" in attributes else dtypes[0]
+
+
 def _always(name: str) -> Callable[[Sequence[Any], Attributes], Any]:
     def dtype(dtypes: Sequence[Any], attributes: Attributes) -> Any:
         return numpy.dtype(name)
@@ -182,7 +187,7 @@ _ROWS = (
     Operation("widened", "pointwise", _broadcast, _always("float32"), c="widened({0})"),
     _reduction("sum", "add"), _reduction("mean", "add"), _reduction("max", "maximum"), _reduction("min", "minimum"),
     _reduction("prod", "multiply"), _reduction("all", "logical_and"), _reduction("any", "logical_or"),
-    Operation("matmul", "product", _product, _of_first, numpy.matmul),
+    Operation("matmul", "product", _product, _of_sums, numpy.matmul),
     _view("transpose", lambda shapes, attributes: (*shapes[0][:-2], shapes[0][-1], shapes[0][-2])),
     _view("reshape", _attribute_shape), _view("index", _indexed), _view("part", _attribute_shape),
     _view("overwrite", lambda shapes, attributes: shapes[0]),

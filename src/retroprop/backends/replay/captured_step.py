@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 from retroprop.backends.plan.plan import Plan, Rules
 from retroprop.backends.record.graph import NotTraceableError
 from retroprop.backends.record.recorder import record
-from retroprop.backends.replay.program import Program
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
@@ -74,7 +73,7 @@ class CapturedStep:
         return None
 
 
-P = TypeVar("P", bound=Program)
+P = TypeVar("P")
 
 
 class RecordedStep(CapturedStep, Generic[P]):

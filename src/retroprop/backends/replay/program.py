@@ -23,7 +23,9 @@ class Memory(ABC):
         """Return so many bytes, aligned for the widest load."""
 
     @abstractmethod
-    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool) -> Array:
+    def array(
+        self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool = False
+    ) -> Array:
         """Return an array over memory, from `offset` bytes on; a matrix in Fortran order if `columns_first`."""
 
     @abstractmethod

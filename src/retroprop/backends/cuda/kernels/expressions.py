@@ -1,11 +1,8 @@
-"""A pointwise loop as the body of a CUDA kernel: what CuPy's `ElementwiseKernel` takes, broadcasting included."""
+"""Pointwise graph operations as expressions in CUDA C++, and the C++ types of dtypes."""
 
 from math import isfinite, isnan
-from typing import Any, NamedTuple
 
-from retroprop.backends.plan.fusion import SUMS, Loop, base_of
-from retroprop.backends.plan.plan import Instruction
-from retroprop.backends.record.graph import Node, number_dtype
+from retroprop.backends.record.graph import Node
 
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<", "less_equal": "<=", "greater": ">",
           "greater_equal": ">=", "equal": "==", "not_equal": "!=", "logical_and": "&&", "logical_or": "||"}  # fmt: skip
@@ -19,85 +16,14 @@ TYPES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int"
          "uint8": "unsigned char", "int8": "signed char", "int16": "short", "uint16": "unsigned short"}  # fmt: skip
 
 
-class Kernel(NamedTuple):
-    """An elementwise kernel.
-
-    Attributes
-    ----------
-    inputs, outputs : str
-        The declarations, as "float32 x0, float64 s0".
-    body : str
-        Statements in CUDA C++.
-    reads : tuple of Node
-        The arrays of the inputs, in their order; the numbers follow.
-    numbers : tuple
-        Python numbers, or nodes that stand for them.
-    writes : tuple of Node
-        The arrays of the outputs.
-    """
-
-    inputs: str
-    outputs: str
-    body: str
-    reads: tuple[Node, ...]
-    numbers: tuple[Any, ...]
-    writes: tuple[Node, ...]
-
-
-def can_kernel(node: Node) -> bool:
-    """Return whether a node may be computed in an elementwise kernel."""
+def has_expression(node: Node) -> bool:
+    """Return whether a node is a pointwise operation on at most two axes that `expression` can write."""
     known = node.op in _INFIX or node.op in _CALLS or node.op in _OTHERS
     return known and not node.weak and node.dtype.name in TYPES and node.ndim <= 2
 
 
-def fits_kernel(loop: Loop) -> bool:
-    """Return whether one thread a number does the whole loop."""
-    return all(loop.kinds[node.index] == "full" and node.op not in SUMS for node in loop.nodes)
-
-
-def kernel_of(one: Instruction) -> Kernel:
-    """Return the kernel of a loop."""
-    assert one.loop is not None
-    reads: dict[int, Node] = {}
-    numbers: list[Any] = []
-    declared: list[str] = []
-    lines: list[str] = []
-    inside = {node.index for node in one.nodes}
-
-    def told(node: Node, value: Any) -> str:
-        if isinstance(value, Node) and not value.weak:
-            if base_of(value).index in inside:
-                return f"r{base_of(value).index}"
-            if value.index not in reads:
-                reads[value.index] = value
-            return f"x{value.index}"
-        dtype = number_dtype(node, value).name
-        if not isinstance(value, Node):
-            return f"{TYPES[dtype]}({number_of(float(value))})" if dtype.startswith("float") else repr(value).lower()
-        name = f"s{value.index}_{dtype}"
-        if f"{dtype} {name}" not in declared:
-            declared.append(f"{dtype} {name}")
-            numbers.append(value)
-        return name
-
-    for node in one.nodes:
-        operands = [told(node, value) for value in node.inputs]
-        lines.append(f"const {TYPES[node.dtype.name]} r{node.index} = {expression(node, operands)};")
-    lines += [f"y{node.index} = r{node.index};" for node in one.stores]
-    inputs = [f"{node.dtype.name} x{index}" for index, node in reads.items()]
-    outputs = [f"{node.dtype.name} y{node.index}" for node in one.stores]
-    return Kernel(
-        ", ".join([*inputs, *declared]),
-        ", ".join(outputs),
-        "\n".join(lines),
-        tuple(reads.values()),
-        tuple(numbers),
-        tuple(one.stores),
-    )
-
-
-def number_of(value: float) -> str:
-    """Return a Python number as a literal."""
+def literal(value: float) -> str:
+    """Return a Python float as a literal."""
     if isfinite(value):
         return repr(value)
     return "NAN" if isnan(value) else "INFINITY" if value > 0.0 else "-INFINITY"
@@ -110,7 +36,7 @@ def expression(node: Node, operands: list[str]) -> str:
         return f"{x} {_INFIX[node.op]} {y}"
     if node.op in _CALLS:
         return f"{_CALLS[node.op]}({', '.join(operands)})"
-    if node.op in ("maximum", "minimum"):  # NaN where an operand is
+    if node.op in ("maximum", "minimum"):  # C's fmax would drop a NaN, NumPy's maximum propagates it
         sign = "<" if node.op == "maximum" else ">"
         return f"({x} {sign} {y} || {y} != {y}) ? {y} : {x}"
     if node.op == "where":

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from retroprop.backends.cuda.kernels.expressions import TYPES
 from retroprop.backends.cuda.kernels.geometry import THREADS, Geometry
 from retroprop.backends.cuda.kernels.operands import MOST_KEPT, OperandLayout, Operands, strides_along
-from retroprop.backends.plan.fusion import SUMS, base_of
-from retroprop.backends.plan.plan import Instruction
-from retroprop.backends.record.graph import Node
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.record.graph import Node, base_of
+from retroprop.backends.record.table import SUMS
 
 
 class Kernel(NamedTuple):
@@ -118,21 +118,21 @@ class Source(Operands):
     def _before(self) -> list[str]:
         """Return what is known before the first number: single numbers read, and computed."""
         lines = [
-            f"const {TYPES[value.dtype.name]} q{index} = {self.array(value)}[0];"
-            for index, (value, _) in self.outside(self.loop.nodes, ("before",)).items()
+            f"const {TYPES[value.dtype.name]} {self.name('q', value)} = {self.array(value)}[0];"
+            for value, _ in self.outside(self.loop.nodes, ("before",)).values()
         ]
         for node in self.loop.nodes:
             if self.kinds[node.index] == "before":
                 lines.append(self.computed(node))
                 if node.index in self.stored:
-                    lines.append(f"if ({_FIRST}) {self.array(node)}[0] = r{node.index};")
+                    lines.append(f"if ({_FIRST}) {self.array(node)}[0] = {self.name('r', node)};")
         return lines
 
     def _sums_begin(self) -> list[str]:
         many = f"[{self.geometry.columns}][{self.geometry.width}]"
-        lines = [f"{TYPES[n.dtype.name]} t{n.index}{many};" for n in self.columns]
-        lines += [f"begin(t{n.index}, {_start(n)});" for n in self.columns]
-        return lines + [f"double t{n.index} = {_start(n)};" for n in self.afters]
+        lines = [f"{TYPES[n.dtype.name]} {self.name('t', n)}{many};" for n in self.columns]
+        lines += [f"begin({self.name('t', n)}, {_start(n)});" for n in self.columns]
+        return lines + [f"double {self.name('t', n)} = {_start(n)};" for n in self.afters]
 
     # A row of numbers ---------------------------------------------------------------------------------------------
 
@@ -162,26 +162,28 @@ class Source(Operands):
             f"  const bool here = i < {rows};",
         ]
         reads = self.outside([n for n in self.loop.nodes if self.kinds[n.index] in ("row", "full")], ("row",))
-        for index, (value, _) in reads.items():
+        for value, _ in reads.values():
             stride = strides_along(self._see(value).strides, value.shape)[0]
             ctype = TYPES[value.dtype.name]
-            lines.append(f"  const {ctype} q{index} = here ? {self.array(value)}[i * {stride}] : {ctype}(0);")
+            lines.append(
+                f"  const {ctype} {self.name('q', value)} = here ? {self.array(value)}[i * {stride}] : {ctype}(0);"
+            )
         for stage in range(self.last + 1):
             lines += _in(self._row_numbers(stage))
             sums = [n for n in self.loop.nodes if n.op in SUMS and self._summed_at(n) == stage and self._of_a_row(n)]
             if sums:
-                lines += [f"  {TYPES[n.dtype.name]} t{n.index} = {_start(n)};" for n in sums]
+                lines += [f"  {TYPES[n.dtype.name]} {self.name('t', n)} = {_start(n)};" for n in sums]
                 lines += _in(self._columns(self._walk(stage, sums=sums)))
                 for node in sums:
-                    ended = f"across<{g.lanes}>(t{node.index}, {_combine(node)})"
-                    lines.append(f"  const {TYPES[node.dtype.name]} r{node.index} = {ended};")
+                    ended = f"across<{g.lanes}>({self.name('t', node)}, {_combine(node)})"
+                    lines.append(f"  const {TYPES[node.dtype.name]} {self.name('r', node)} = {ended};")
                     lines += _in(self._row_stored(node))
         last = self._walk(self.last, last=True)
         lines += _in(self._columns(last)) if last else []
         for node in self.afters:
             base = base_of(node.inputs[0])
             if self.kinds.get(base.index) == "row":
-                lines.append(f"  if (here && lane == 0 && blockIdx.x == 0) {self._fold(node, f'r{base.index}')}")
+                lines.append(f"  if (here && lane == 0 && blockIdx.x == 0) {self._fold(node, self.name('r', base))}")
         return [*lines, "}"]
 
     def _columns(self, walk: list[str]) -> list[str]:
@@ -218,7 +220,7 @@ class Source(Operands):
     def _row_stored(self, node: Node) -> list[str]:
         if node.index not in self.stored:
             return []
-        return [f"if (here && lane == 0 && blockIdx.x == 0) {self.array(node)}[i] = r{node.index};"]
+        return [f"if (here && lane == 0 && blockIdx.x == 0) {self.array(node)}[i] = {self.name('r', node)};"]
 
     # A walk -------------------------------------------------------------------------------------------------------
 
@@ -239,10 +241,10 @@ class Source(Operands):
         width = self.geometry.width
         lines = [self.read(v, kind) for v, kind in self.outside([*nodes, *taken], ("full", "column")).values()]
         written = [n for n in nodes if last and n.index in self.stored]
-        lines += [f"{TYPES[n.dtype.name]} w{n.index}[{width}];" for n in written]
+        lines += [f"{TYPES[n.dtype.name]} {self.name('w', n)}[{width}];" for n in written]
         lines += ["#pragma unroll", f"for (int v = 0; v < {width}; ++v) {{"]
         lines += _in([self.computed(n) for n in nodes])
-        lines += _in([f"w{n.index}[v] = r{n.index};" for n in written])
+        lines += _in([f"{self.name('w', n)}[v] = {self.name('r', n)};" for n in written])
         lines += _in([f"if (v < left) {self._fold(n, self.operand(n, n.inputs[0]))}" for n in taken])
         return [*lines, "}", *(self.write(n) for n in written)]
 
@@ -253,7 +255,7 @@ class Source(Operands):
     def _fold(self, node: Node, x: str) -> str:
         """Return the line that takes a number into a sum."""
         kind = self.kinds[node.index]
-        total = f"t{node.index}[k][v]" if kind == "column" else f"t{node.index}"
+        total = f"{self.name('t', node)}[k][v]" if kind == "column" else self.name("t", node)
         # Of everything the sum is taken in double, so that float keeps its digits.
         return f"{total} = {_combine(node)}({total}, {f'double({x})' if kind == 'after' else x});"
 
@@ -276,11 +278,11 @@ class Source(Operands):
         parts = {i: f"parts + {offset}" for i, offset in self._offsets.items()}
         shape = f"{g.lanes}, {g.columns}, {g.width}"
         lines = [
-            f"leave<{g.lanes}>(t{c.index}, {parts[c.index]} + blockIdx.y * {n}LL, {n}, {_combine(c)});"
+            f"leave<{g.lanes}>({self.name('t', c)}, {parts[c.index]} + blockIdx.y * {n}LL, {n}, {_combine(c)});"
             for c in self.columns
         ]
         lines += [
-            f"leave_one(t{a.index}, {parts[a.index]} + blockIdx.y * {g.strips} + blockIdx.x, {_combine(a)});"
+            f"leave_one({self.name('t', a)}, {parts[a.index]} + blockIdx.y * {g.strips} + blockIdx.x, {_combine(a)});"
             for a in self.afters
         ]
         if self.columns:
@@ -301,15 +303,15 @@ class Source(Operands):
             each = float(node.inputs[0].size) if node.op == "mean" else 1.0
             ctype = TYPES[node.dtype.name]
             lines.append(
-                f"const {ctype} r{node.index} = {ctype}(gather_one(parts + {self._offsets[node.index]}, "
+                f"const {ctype} {self.name('r', node)} = {ctype}(gather_one(parts + {self._offsets[node.index]}, "
                 f"{g.tall * g.strips}, {_combine(node)}, {_start(node)}) / {each});"
             )
         computed = [n for n in self.loop.nodes if self.kinds[n.index] == "after" and n.op not in SUMS]
         lines += [self.computed(node) for node in computed]
         written = [n for n in (*self.afters, *computed) if n.index in self.stored]
         if self.cost is not None:
-            lines.append(f"if (threadIdx.x == 0) {{ costs[*done] = r{self.cost.index}; *done += 1; }}")
-        return lines + [f"if (threadIdx.x == 0) {self.array(node)}[0] = r{node.index};" for node in written]
+            lines.append(f"if (threadIdx.x == 0) {{ costs[*done] = {self.name('r', self.cost)}; *done += 1; }}")
+        return lines + [f"if (threadIdx.x == 0) {self.array(node)}[0] = {self.name('r', node)};" for node in written]
 
 
 _FIRST = "blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0"

@@ -1,33 +1,34 @@
-"""What a kernel's source calls things: its arrays, what is read of them, and the numbers it is given."""
+"""Names and memory accesses in the source of a kernel: its arrays, what it reads of them, and the numbers of a step."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
-from retroprop.backends.cuda.kernels.expressions import TYPES, can_kernel, expression, number_of
+from retroprop.backends.cuda.kernels.expressions import TYPES, expression, has_expression, literal
 from retroprop.backends.cuda.kernels.geometry import geometry_of
 from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS
-from retroprop.backends.plan.fusion import SUMS, Loop, base_of, kind_of
-from retroprop.backends.plan.plan import Instruction
-from retroprop.backends.record.graph import Node, number_dtype
+from retroprop.backends.plan.fusion import Instruction, Loop, kind_of
+from retroprop.backends.record.graph import Node, base_of, number_dtype
+from retroprop.backends.record.table import SUMS
 
 MOST_NODES = 200
-MOST_KEPT = 16  # numbers a thread holds of each sum over rows
+MOST_KEPT = 16  # elements a thread holds of each sum over rows
 _ARITHMETIC = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "hypot", "copysign")
 STRIDE = 16  # Python numbers a step may have
-_WHOLE = ("add", "subtract", "multiply", "maximum", "minimum", "where", "astype")  # what C does to whole numbers, too
+# Operations on integers whose results in C are NumPy's.
+_WHOLE = ("add", "subtract", "multiply", "maximum", "minimum", "where", "astype")
 
 
 class OperandLayout(NamedTuple):
-    """How an operand lies.
+    """The place of an operand in memory.
 
     Attributes
     ----------
     key : hashable
-        The same for what lies in the same place.
+        Equal for operands in the same place.
     strides : tuple of int
-        In numbers.
+        In elements.
     address : int
-        Where it begins, or what that is a multiple of.
+        The address of its first element, or a power of two that divides it.
     """
 
     key: Hashable
@@ -45,11 +46,11 @@ def can_loop(node: Node) -> bool:
     if any(dtype.name not in TYPES for dtype in operands):
         return False
     if node.op in SUMS:
-        # A mean is one over everything; others are recorded as a sum and a quotient.
+        # A "mean" is over all axes; any other is recorded as a sum and a quotient.
         return node.dtype.kind == "f" and operands == [node.dtype]
     if node.op in _ARITHMETIC and any(dtype != node.dtype for dtype in operands):
-        return False  # mixed dtypes follow NumPy's rules, not those of C
-    return can_kernel(node) and (node.dtype.kind in "fb" or node.op in _WHOLE)
+        return False  # mixed dtypes promote by NumPy's rules, not those of C
+    return has_expression(node) and (node.dtype.kind in "fb" or node.op in _WHOLE)
 
 
 def fits_loop(loop: Loop) -> bool:
@@ -60,11 +61,16 @@ def fits_loop(loop: Loop) -> bool:
         return True
     columns = any(kind == "column" for kind in loop.kinds.values())
     rows = any(loop.kinds[node.index] == "row" and node.op in SUMS for node in loop.nodes)
+    # With both, a thread holds its share of whole rows in registers.
     return not (rows and columns) or loop.domain[1] <= MOST_KEPT * 32
 
 
 class Operands:
-    """The names in a kernel: x an array, q and s numbers read, r one computed, t a sum so far, w one to be written."""
+    """The names in a kernel: x an array, q and s values read, r one computed, t a partial sum, w one to be written.
+
+    Arrays and nodes are numbered within the kernel, by their first use, so that the layers of a network that differ in
+    nothing else share one source and are compiled once.
+    """
 
     def __init__(
         self, one: Instruction, see: Callable[[Node], OperandLayout], slot: Callable[[Node], int], *, ticked: bool
@@ -77,7 +83,8 @@ class Operands:
         self.domain = one.loop.domain
         self.arrays: dict[Hashable, tuple[str, Node]] = {}
         self.numbers: dict[int, Node] = {}
-        self.head: dict[str, str] = {}  # the lines that read the numbers of a step, by the name they are given
+        self.head: dict[str, str] = {}  # the lines that read the numbers of a step, by the name they define
+        self._ordinals: dict[int, int] = {}
         kinds = {"row" if self.kinds[n.index] == "row" else "others" for n in self.loop.nodes if n.op in SUMS}
         sums = any(kind in ("column", "after") for kind in self.kinds.values())
         self.geometry = geometry_of(self.domain, self._itemsize(), whole_rows="row" in kinds, sums=sums)
@@ -87,8 +94,12 @@ class Operands:
         full += [o for n in self.loop.nodes for o in n.operands if o.shape == self.domain]
         return max((int(n.dtype.itemsize) for n in full), default=4)
 
+    def name(self, prefix: str, node: Node) -> str:
+        """Return the name of a node's value, a letter and its number within the kernel."""
+        return f"{prefix}{self._ordinals.setdefault(node.index, len(self._ordinals))}"
+
     def array(self, node: Node) -> str:
-        """Return the argument that is a node's array."""
+        """Return the name of the argument that is a node's array."""
         seen = self._see(node)
         key = seen.key, node.dtype.name
         if key not in self.arrays:
@@ -96,23 +107,24 @@ class Operands:
         return self.arrays[key][0]
 
     def operand(self, node: Node, value: Any) -> str:
-        """Return an operand of a node, once it has been read or computed."""
+        """Return the expression of an operand of a node, once it has been read or computed."""
         if isinstance(value, Node) and not value.weak:
             base = base_of(value)
-            return f"r{base.index}" if base.index in self.kinds else f"q{value.index}{self._lane(value, node)}"
+            inside = base.index in self.kinds
+            return self.name("r", base) if inside else f"{self.name('q', value)}{self._lane(value, node)}"
         dtype = number_dtype(node, value)
         if isinstance(value, Node):
             self.numbers[value.index] = value
-            name, ctype = f"s{value.index}_{dtype.name}", TYPES[dtype.name]
+            name, ctype = f"{self.name('s', value)}_{dtype.name}", TYPES[dtype.name]
             self.head[name] = f"const {ctype} {name} = {ctype}(table[{self._row} + {self._slot(value)}]);"
             return name
-        return f"{TYPES[dtype.name]}({number_of(float(value))})" if dtype.kind == "f" else repr(value).lower()
+        return f"{TYPES[dtype.name]}({literal(float(value))})" if dtype.kind == "f" else repr(value).lower()
 
     def _lane(self, value: Node, node: Node) -> str:
         return "[v]" if self._kind(value, node) in ("full", "column") else ""
 
     def _kind(self, value: Node, node: Node) -> str:
-        """Return what an operand from outside is in a node."""
+        """Return the kind of an operand from outside, as `kind_of` names it."""
         if node.op in SUMS:
             return "full" if value.shape == self.domain else "row"
         return kind_of(value.shape, node.shape, self.domain) or "before"
@@ -121,10 +133,10 @@ class Operands:
         """Return the line that computes a node."""
         operands = [self.operand(node, i) for i in node.inputs]
         value = f"{node.op}({operands[0]})" if node.op in CONVERSIONS else expression(node, operands)
-        return f"const {TYPES[node.dtype.name]} r{node.index} = {value};"
+        return f"const {TYPES[node.dtype.name]} {self.name('r', node)} = {value};"
 
     def outside(self, nodes: Iterable[Node], kinds: tuple[str, ...]) -> dict[int, tuple[Node, str]]:
-        """Return what nodes read that this kernel does not make, of the kinds given."""
+        """Return the operands of some nodes that this kernel does not compute, of the given kinds."""
         found: dict[int, tuple[Node, str]] = {}
         for node in nodes:
             for value in node.operands:
@@ -135,17 +147,19 @@ class Operands:
         return found
 
     def read(self, value: Node, kind: str) -> str:
-        """Return the line that reads the numbers of a thread into q."""
+        """Return the line that reads the elements of a thread into q."""
+        name = self.name("q", value)
         return (
-            f"{TYPES[value.dtype.name]} q{value.index}[{self.geometry.width}]; "
-            f"load<{self._wide(value, kind)}>(q{value.index}, {self._place(value, kind)}, left);"
+            f"{TYPES[value.dtype.name]} {name}[{self.geometry.width}]; "
+            f"load<{self._wide(value, kind)}>({name}, {self._place(value, kind)}, left);"
         )
 
     def write(self, node: Node) -> str:
-        return f"store<{self._wide(node, 'full')}>({self._place(node, 'full')}, w{node.index}, left);"
+        """Return the line that writes the elements of a thread from w."""
+        return f"store<{self._wide(node, 'full')}>({self._place(node, 'full')}, {self.name('w', node)}, left);"
 
     def _place(self, value: Node, kind: str) -> str:
-        """Return the address of what a thread reads or writes, and the stride from number to number."""
+        """Return the address of the first element a thread reads or writes, and the stride to the next."""
         if len(self.domain) != 2:
             stride = strides_along(self._see(value).strides, value.shape)[0] if value.shape else 1
             return f"{self.array(value)} + at * {stride}, {stride}"
@@ -156,7 +170,7 @@ class Operands:
         return f"{self.array(value)} + i * {down}LL + j * {along}, {along}"
 
     def _wide(self, value: Node, kind: str) -> str:
-        """Return whether all numbers of a thread are read with one load."""
+        """Return, as a C++ bool, whether one load may read all elements of a thread: contiguous and aligned."""
         seen = self._see(value)
         width, item = self.geometry.width, int(value.dtype.itemsize)
         strides = strides_along(seen.strides, value.shape)
@@ -166,5 +180,5 @@ class Operands:
 
 
 def strides_along(strides: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the strides that matter; along an axis of one number there is none."""
+    """Return the strides with 0 for an axis of length 1, along which there is no next element."""
     return tuple(s if n > 1 else 0 for s, n in zip(strides, shape, strict=True)) if shape else (0,)

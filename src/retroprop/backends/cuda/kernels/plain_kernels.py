@@ -1,4 +1,4 @@
-"""Kernels that are no formula: rows gathered, the tick of a run, numbers copied."""
+"""Kernels that are no formula of the graph: gathered rows, the end of a step, an update's factors, gradient descent."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from retroprop.backends.cuda.kernels.expressions import TYPES
 from retroprop.backends.cuda.kernels.geometry import THREADS
 
-# Bytes a thread moves with one load: the type that has them.
+# Vector types by the bytes that a thread moves with one load.
 UNITS = {16: "int4", 8: "int2", 4: "int", 2: "short", 1: "char"}
-PACK = 4  # numbers a thread casts with one load, where rows allow it
+PACK = 4  # elements a thread casts with one load, where the array allows it
 
 
 class Part(NamedTuple):
@@ -17,15 +17,15 @@ class Part(NamedTuple):
     Attributes
     ----------
     words : int
-        The loads of a row, or of all numbers.
+        The loads of a row, or of the whole array.
     source, target : str
-        What is loaded and what is written, as C calls it.
+        The C++ types of what is loaded and what is written.
     pack : int
-        Numbers of a load.
+        Elements of a load.
     cast : str
-        What makes the one of the other, as C calls it; empty where rows are moved as they are.
-    whole : bool
-        Whether all numbers are taken, in their order, and not rows.
+        The C++ type or function that converts an element; empty where rows are moved as they are.
+    whole : int
+        The elements of an array that is converted in order, not gathered by rows; 0 for rows.
     """
 
     words: int
@@ -33,10 +33,10 @@ class Part(NamedTuple):
     target: str
     pack: int = 1
     cast: str = ""
-    whole: bool = False
+    whole: int = 0
 
     def loads(self, rows: int) -> int:
-        """Return how many loads there are."""
+        """Return the number of loads."""
         return self.words if self.whole else rows * self.words
 
 
@@ -46,16 +46,22 @@ def copied(row_bytes: int, addresses: Sequence[int]) -> Part:
     return Part(row_bytes // unit, UNITS[unit], UNITS[unit])
 
 
-def cast(n: int, source: Any, target: Any, addresses: tuple[int, int], function: str = "") -> Part:
-    """Return an array whose rows of `n` numbers are cast on the way, from one dtype to another, or by a function."""
+def cast(
+    n: int, source: Any, target: Any, addresses: tuple[int, int], function: str = "", *, whole: bool = False
+) -> Part:
+    """Return an array whose rows of `n` elements, or whose `n` elements as a `whole`, are cast on the way.
+
+    They go from one dtype to another, or through a function.
+    """
     aligned = all(at % (PACK * dtype.itemsize) == 0 for at, dtype in zip(addresses, (source, target), strict=True))
-    pack = PACK if n % PACK == 0 and aligned else 1
+    # Every row must begin where a wide load may; a whole array may end within one.
+    pack = PACK if aligned and (whole or n % PACK == 0) else 1
     made = TYPES[target.name]
-    return Part(n // pack, TYPES[source.name], made, pack, function or made)
+    return Part(-(-n // pack), TYPES[source.name], made, pack, function or made, n if whole else 0)
 
 
 def gather_source(rows: int, parts: Sequence[Part]) -> str:
-    """Return a kernel that gathers rows of several arrays at once, the block's y says of which.
+    """Return a kernel that gathers rows of several arrays; the block's y is the number of the array.
 
     Its arguments are the order (long long *), the tick (long long *), then for each part its source and target. In step
     `tick` it takes the rows order[tick · rows], order[tick · rows + 1], ...
@@ -63,7 +69,7 @@ def gather_source(rows: int, parts: Sequence[Part]) -> str:
     Parameters
     ----------
     rows : int
-        How many rows a step has.
+        The rows of a step.
     parts : sequence of Part
         The arrays.
     """
@@ -89,22 +95,23 @@ def _moved(number: int, part: Part) -> str:
     if not part.cast:
         return f"      d{number}[k] = s{number}[at];\n"
     wide, pack = str(part.pack > 1).lower(), part.pack
+    left = f"{part.whole}LL - k * {pack}" if part.whole else f"{pack}"
     return (
         f"      {part.source} q[{pack}]; {part.target} w[{pack}];\n"
-        f"      load<{wide}>(q, s{number} + at * {pack}, 1, {pack});\n"
+        f"      load<{wide}>(q, s{number} + at * {pack}, 1, {left});\n"
         f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.cast}(q[v]);\n"
-        f"      store<{wide}>(d{number} + k * {pack}, 1, w, {pack});\n"
+        f"      store<{wide}>(d{number} + k * {pack}, 1, w, {left});\n"
     )
 
 
 def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
-    """Return how many blocks side by side gather rows."""
+    """Return the number of blocks in the x direction that gather rows."""
     words = max((part.loads(rows) for part in parts), default=1)
     return max(min(-(-words // THREADS), 1056), 1)
 
 
 def advance_source(ctype: str) -> str:
-    """Return the kernel that ends a step: it writes the step's cost down and goes on to the next."""
+    """Return the kernel that ends a step: it stores the step's cost and advances the tick."""
     return (
         f'extern "C" __global__ void retroprop_kernel({ctype} *costs, const {ctype} *cost, long long *tick) {{\n'
         "  costs[*tick] = *cost;\n  *tick += 1;\n}\n"
@@ -112,14 +119,14 @@ def advance_source(ctype: str) -> str:
 
 
 def factors_source(ctype: str, row: str) -> str:
-    """Return the kernel that makes alpha and beta of a step's products: −η and 1.
+    """Return the kernel that computes alpha and beta of a step's products: −η and 1.
 
     Parameters
     ----------
     ctype : str
-        Of the factors.
+        The type of the factors.
     row : str
-        Where η stands in the table, as an expression of `tick`.
+        The index of η in the table, as an expression of `tick`.
     """
     given = f"{ctype} *factors, const double *table, const long long *tick"
     return (
@@ -129,7 +136,7 @@ def factors_source(ctype: str, row: str) -> str:
 
 
 def descent_source(ctype: str, size: int, row: str) -> str:
-    """Return the kernel that takes `size` numbers down their gradients; `row` is as for `factors_source`."""
+    """Return the kernel of a gradient descent step over `size` elements; `row` is as for `factors_source`."""
     given = f"{ctype} *theta, const {ctype} *grad, const double *table, const long long *tick"
     return (
         f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({given}) {{\n'

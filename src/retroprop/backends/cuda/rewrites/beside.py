@@ -6,9 +6,8 @@ found until when a product need not be done; that the plan gives memory away ear
 
 from collections.abc import Callable, Container, Sequence
 
-from retroprop.backends.plan.fusion import base_of
-from retroprop.backends.plan.plan import Instruction
-from retroprop.backends.record.graph import Node
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.record.graph import Node, base_of
 
 Span = tuple[int, int]
 

@@ -7,10 +7,9 @@ loop that makes a or δ makes its rounded form as well, and what nobody reads in
 
 from typing import Any
 
-from retroprop.backends.plan.fusion import base_of
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record import tree
-from retroprop.backends.record.graph import Graph, Node, reached
+from retroprop.backends.record.graph import Graph, Node, base_of, reached
 from retroprop.backends.record.recorder import Recording
 from retroprop.functions.types import Array
 
@@ -42,13 +41,9 @@ def part_rounded(plan: Plan, node: Node) -> Node | None:
 
 
 def _part(flat: Node, join: Node, leaf: Node) -> Node | None:
-    """Return the part of a row of numbers that a leaf of a join takes there, None if it is none of its leaves."""
-    offset = 0
-    for other in join.operands:
-        if other is leaf:
-            return flat.graph.part(flat, offset, leaf.shape)
-        offset += other.size
-    return None
+    """Return the part of a 1-D array that a leaf of a join takes there, None if it is none of its leaves."""
+    parts = flat.graph.parts(flat, [other.shape for other in join.operands])
+    return next((part for part, other in zip(parts, join.operands, strict=True) if other is leaf), None)
 
 
 class _Rounding:
@@ -69,7 +64,14 @@ class _Rounding:
         for node in self._wanted:
             self._anew(node)
         results = tree.mapped(self._old.results, self._anew)
-        return Recording(self._graph, arguments, results, self._old.donated)
+        operations = [
+            one._replace(
+                arguments={name: tree.mapped(given, self._anew) for name, given in one.arguments.items()},
+                results=tree.mapped(one.results, self._anew),
+            )
+            for one in self._old.operations
+        ]
+        return Recording(self._graph, arguments, results, self._old.donated, operations)
 
     def _anew(self, node: Any) -> Any:
         """Return a node's own form; anything else is what it is."""
@@ -77,22 +79,28 @@ class _Rounding:
             return node
         if node.index not in self._made:
             change = self._rounded if _is_product(node) else self._signed if self._is_sign(node) else self._anew
-            made = self._like(node, tuple(map(change, node.inputs)))
+            inputs = tuple(map(change, node.inputs))
+            made = self._like(node, inputs, dtype="float32") if change == self._rounded else self._like(node, inputs)
             made.weak = node.weak
             self._made[node.index] = made
         return self._made[node.index]
 
-    def _like(self, node: Node, inputs: tuple[Any, ...], dtype: Any = None) -> Node:
-        return self._graph.node(node.op, inputs, node.shape, dtype or node.dtype, **dict(node.attrs))
+    def _like(self, node: Node, inputs: tuple[Any, ...], **changes: Any) -> Node:
+        return self._made_for(node, node.op, *inputs, **node.attributes, **changes)
+
+    def _made_for(self, node: Node, op: str, *inputs: Any, **attributes: Any) -> Node:
+        """Return a node with the role of another."""
+        self._graph.role = node.role
+        return self._graph.apply(op, *inputs, **attributes)
 
     def _rounded(self, node: Node) -> Node:
         """Return a node in bfloat16: a view of it as the same view of what it is of."""
         if node.op in _SEEN_THROUGH:
-            return self._like(node, (self._rounded(node.inputs[0]),), BITS)
+            return self._like(node, (self._rounded(node.inputs[0]),))
         if node.index not in self._joins:
-            return self._graph.node(ROUND, (self._anew(node),), node.shape, BITS)
+            return self._made_for(node, ROUND, self._anew(node))
         join = self._anew(self._joins[node.index])
-        part = _part(self._graph.node(ROUND, (join,), join.shape, BITS), join, self._anew(node))
+        part = _part(self._made_for(node, ROUND, join), join, self._anew(node))
         assert part is not None
         return part
 
@@ -109,7 +117,7 @@ class _Rounding:
     def _signed(self, value: Any) -> Any:
         if not isinstance(value, Node):
             return value
-        return self._graph.node(WIDEN, (self._rounded(value),), value.shape, value.dtype)
+        return self._made_for(value, WIDEN, self._rounded(value))
 
 
 _SEEN_THROUGH = ("transpose", "reshape")

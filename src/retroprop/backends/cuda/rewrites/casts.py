@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from retroprop.backends.cuda.rewrites.bfloat16 import ROUND
 from retroprop.backends.cuda.rewrites.product_calls import harmless
-from retroprop.backends.plan.fusion import base_of
-from retroprop.backends.plan.plan import Instruction, Plan
-from retroprop.backends.record.graph import Node
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.graph import Node, base_of
 
 
 def taken_casts(plan: Plan, gathers: Sequence[Node], waiting: list[Instruction]) -> dict[int, Node]:
@@ -26,7 +26,7 @@ def taken_rounding(plan: Plan, made: Sequence[Node], waiting: list[Instruction])
     if not waiting or [node.op for node in waiting[0].nodes] != [ROUND]:
         return None
     (node,) = waiting[0].nodes
-    stays = node.inputs[0].op == "join" and plan.join_kept.get(node.inputs[0].index, False)
+    stays = node.inputs[0].op == "join" and plan.leaves.joins.get(node.inputs[0].index, False)
     # Its memory is its own from its own place on, which is behind what is made here.
     if not stays or not harmless(plan, [node], made):
         return None

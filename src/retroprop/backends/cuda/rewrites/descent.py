@@ -16,9 +16,9 @@ from retroprop.backends.cuda.rewrites.product_calls import (
     is_product,
     readers,
 )
-from retroprop.backends.plan.fusion import base_of
-from retroprop.backends.plan.plan import Instruction, Plan
-from retroprop.backends.record.graph import Node
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.graph import Node, base_of
 
 
 def descended(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruction] | None:
@@ -32,7 +32,7 @@ def descended(plan: Plan, instructions: Sequence[Instruction]) -> list[Instructi
     old = new.inputs[0]
     if (
         grad.op != "join"
-        or plan.join_kept.get(grad.index, True)
+        or plan.leaves.joins.get(grad.index, True)
         or readers(instructions, [grad, *grad.operands]) != [instructions.index(update)]
     ):
         return None
@@ -56,7 +56,7 @@ def _is_descent(plan: Plan, one: Instruction) -> bool:
     if one.loop is None or [node.op for node in one.nodes] != ["multiply", "subtract"]:
         return False
     scaled, new = one.nodes
-    old = plan.in_place.get(new.index)
+    old = plan.leaves.in_place.get(new.index)
     rates = [i for i in scaled.inputs if isinstance(i, Node) and i.weak]
     ordered = old is not None and new.inputs[0] is old and new.inputs[1] is scaled
     return ordered and len(rates) == 1 and len(scaled.operands) == 2

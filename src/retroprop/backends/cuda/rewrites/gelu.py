@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from retroprop.backends.cuda.rewrites.product_calls import ProductCall, among, harmless, is_product, readers
-from retroprop.backends.plan.plan import Instruction, Plan
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record.graph import Node
 from retroprop.backends.record.symbols import Symbols
 from retroprop.functions.activations import GELUTanh
@@ -66,7 +67,7 @@ def _backward(plan: Plan, instructions: list[Instruction], place: int, forward: 
     if delta is None or len(others) != 1 or not _is(others[0], _formulas()[1], z):
         return None
     totals = [n for n in loop.stores if n is not delta]
-    sums = all(n.op == "sum" and n.inputs[0] is delta and n.attr("axes") == (0,) and n.ndim == 1 for n in totals)
+    sums = all(n.op == "sum" and n.inputs[0] is delta and n.attributes["axes"] == (0,) and n.ndim == 1 for n in totals)
     if not among(delta, loop.stores) or len(totals) > 1 or not sums or readers(instructions, [product]) != [place + 1]:
         return None
     before = next(k for k, other in enumerate(instructions) if other.nodes[0] is forward.nodes[0])
@@ -84,7 +85,7 @@ def _backward(plan: Plan, instructions: list[Instruction], place: int, forward: 
 def _formulas() -> tuple[Node, Node]:
     """Return gelu and its derivative, as recorded of a z."""
     xp = Symbols()
-    z = xp.graph.node("input", (), (2, 3), "float32")
+    z = xp.graph.given("input", (2, 3), "float32")
     gelu = GELUTanh()
     return gelu.value(z, xp), gelu.derivative(z, gelu.value(z, xp), xp)
 
@@ -97,5 +98,7 @@ def _is(value: Any, formula: Any, z: Node) -> bool:
         return False
     if formula.op == "input":
         return value is z
-    alike = value.op == formula.op and value.attrs == formula.attrs and len(value.inputs) == len(formula.inputs)
+    alike = (
+        value.op == formula.op and value.attributes == formula.attributes and len(value.inputs) == len(formula.inputs)
+    )
     return alike and all(_is(v, f, z) for v, f in zip(value.inputs, formula.inputs, strict=True))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from retroprop.backends.plan.fusion import base_of
-from retroprop.backends.plan.plan import Instruction, Plan
-from retroprop.backends.record.graph import Node
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.graph import Node, base_of
 
 # The instructions in place of those given, None where there is nothing to be done, or memory does not allow it.
 Rewrite = Callable[[Plan, Sequence[Instruction]], list[Instruction] | None]

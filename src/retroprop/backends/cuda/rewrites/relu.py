@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from retroprop.backends.cuda.rewrites.bfloat16 import ROUND, WIDEN, part_rounded
 from retroprop.backends.cuda.rewrites.product_calls import ProductCall, harmless, is_product, readers
-from retroprop.backends.plan.fusion import base_of
-from retroprop.backends.plan.plan import Instruction, Plan
-from retroprop.backends.record.graph import Node
+from retroprop.backends.plan.fusion import Instruction
+from retroprop.backends.plan.plan import Plan
+from retroprop.backends.record.graph import Node, base_of
 
 DERIVED = ["greater", "astype", "multiply"]  # what multiplies by relu′
 
@@ -83,7 +83,7 @@ def _backward(plan: Plan, instructions: list[Instruction], place: int, forward: 
     chained = read is a and _is_zero(positive.inputs[1]) and mask.inputs[0] is positive
     chained = chained and {node.index for node in exact.operands} == {product.index, mask.index}
     # ∂J/∂b = Σ_rows δ
-    sums = all(n.inputs[0] is exact and n.attr("axes") == (0,) and n.ndim == 1 for n in totals)
+    sums = all(n.inputs[0] is exact and n.attributes["axes"] == (0,) and n.ndim == 1 for n in totals)
     if not chained or not sums or not _stored(loop, [delta, *totals]) or (rounds and delta.inputs[0] is not exact):
         return []
     calls: list[ProductCall | None]
