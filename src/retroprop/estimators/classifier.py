@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.classes import Classes
+from retroprop.estimators.parameters import NamedParameters
 from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import LabelColumns, Labels, are_columns
 from retroprop.estimators.watching import watched
@@ -20,7 +21,7 @@ from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 
 
-class MLPClassifier(ClassifierMixin, Classes):
+class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
     """A multilayer perceptron for classification: scikit-learn's `MLPClassifier`, and what it does not take in.
 
     One column of classes, several (each with a softmax of its own), or a multilabel indicator.
@@ -123,7 +124,7 @@ class MLPClassifier(ClassifierMixin, Classes):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions(set(parameters.CLASSIFICATION_LOSSES)), HasMethods(["value", "derivative"])],
+        "loss": [parameters.TableNames("loss", parameters.classification_losses), HasMethods(["value", "derivative"])],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "stratify": [StrOptions({"binary"}), "boolean"],
     }
@@ -248,7 +249,10 @@ class MLPClassifier(ClassifierMixin, Classes):
             validation = X_val, y_val, sample_weight_val
             return fit_stream(self, X, sample_weight, classes=classes, validation=validation)
         if classes is not None:
-            raise ValueError("classes go with batches from outside; where y is given, it says which classes there are.")
+            raise ValueError(
+                "classes=... is for an X that is an iterator of batches, whose labels are not known beforehand. With y "
+                "given, leave classes out: they are read from y."
+            )
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -306,10 +310,9 @@ class MLPClassifier(ClassifierMixin, Classes):
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _loss(self) -> Loss:
-        # Of one probability −y log p is not the log-loss: the coding knows which is.
-        if self.loss == "log_loss" or type(self.loss) is losses.CrossEntropy:
-            return self._coding.loss()
-        return losses.get(self.loss)
+        loss = losses.get(parameters.ours("loss", self.loss))
+        # Of a single probability, −y log p is not the log-loss: the coding of the labels has the right one.
+        return self._coding.loss() if type(loss) is losses.CrossEntropy else loss
 
     def _output_activation(self) -> Any:
         return self._coding.output_activation()

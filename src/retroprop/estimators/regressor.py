@@ -1,17 +1,19 @@
 """MLPRegressor."""
 
+from math import isfinite
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.parameters import NamedParameters
 from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.watching import watched
@@ -20,7 +22,7 @@ from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
     """A multilayer perceptron for regression: scikit-learn's `MLPRegressor`, and what it does not take in.
 
     Parameters
@@ -115,7 +117,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions(set(parameters.REGRESSION_LOSSES)), HasMethods(["value", "derivative"])],
+        "loss": [parameters.TableNames("loss", parameters.regression_losses), HasMethods(["value", "derivative"])],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
@@ -262,9 +264,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y.reshape(-1, 1) if y.ndim == 1 else y
-        if self.loss == "poisson" and numpy.any(columns < 0):
-            raise ValueError(f"loss='poisson' needs y >= 0; the least is {numpy.min(columns)}.")
-        out = "exp" if self.loss == "poisson" else "identity"
+        loss = self._loss()
+        least = loss.target_range[0]
+        if isfinite(least) and numpy.any(columns < least):
+            raise ValueError(f"loss={loss.name!r} needs y >= {least:g}; the least is {numpy.min(columns)}.")
+        # A loss of classes keeps the output it always had here, and is refused for it.
+        out = loss.link if loss.link is not None and "regression" in loss.tasks else "identity"
         return Targets(columns, columns.shape[1], out, y)
 
     def _know(self, classes: Any, *, reset: bool) -> None:

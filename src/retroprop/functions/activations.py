@@ -336,6 +336,11 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 }
 
 
+def elementwise_names() -> list[str]:
+    """Return the names of the activations that a hidden layer takes: all but those with a softmax's Jacobian."""
+    return [name for name, f in ACTIVATIONS.items() if not issubclass(f, Softmax)]
+
+
 def get(activation: Any) -> Activation:
     """Return the activation of that name, or the object itself (wrapped, if it is a custom one).
 

@@ -31,6 +31,8 @@ class Loss(Named, ABC):
         The interval the output activation must keep to for the loss to be defined.
     takes_indices : bool
         Whether a target may be the index of a class.
+    tasks : tuple of str
+        Where the estimators and the command line take it by its name: "classification", "regression" or both.
     """
 
     name: ClassVar[str]
@@ -38,6 +40,7 @@ class Loss(Named, ABC):
     target_range: ClassVar[tuple[float, float]] = (-inf, inf)
     output_range: ClassVar[tuple[float, float]] = (-inf, inf)
     takes_indices: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "regression")
 
     @abstractmethod
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
@@ -135,6 +138,7 @@ class Quantile(Loss):
     """
 
     name: ClassVar[str] = "quantile"
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
     q: float = 0.5
 
     def __post_init__(self) -> None:
@@ -158,6 +162,7 @@ class Poisson(Loss):
     link: ClassVar[str | None] = "exp"
     target_range: ClassVar[tuple[float, float]] = (0.0, inf)
     output_range: ClassVar[tuple[float, float]] = (0.0, inf)
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
         # With d = log(a / y): y log(y / a) − y + a = y (e^d − 1 − d), in which nothing large cancels
@@ -180,6 +185,7 @@ class BinaryCrossEntropy(Loss):
     link: ClassVar[str | None] = "sigmoid"
     target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     output_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
         return -xp.sum(special.xlogy(y, a, xp) + special.xlogy(1.0 - y, 1.0 - a, xp), axis=-1)
@@ -202,6 +208,7 @@ class CrossEntropy(Loss):
     target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     output_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     takes_indices: ClassVar[bool] = True
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
         return -xp.sum(special.xlogy(y, a, xp), axis=-1)
@@ -274,6 +281,11 @@ LOSSES: dict[str, type[Loss]] = {
         CrossEntropy,
     )
 }
+
+
+def names(task: str) -> list[str]:
+    """Return the names of the losses of a task, "classification" or "regression"."""
+    return [name for name, loss in LOSSES.items() if task in loss.tasks]
 
 
 def get(loss: Any) -> Loss:

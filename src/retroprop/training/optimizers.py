@@ -337,6 +337,11 @@ class LBFGS(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in (SGD, RMSprop, Adam, AdamW, Lion, LBFGS)}
 
 
+def minibatch_names() -> list[str]:
+    """Return the names of the optimizers that work on minibatches: all but those that need the full batch."""
+    return [name for name, rule in OPTIMIZERS.items() if not rule.full_batch]
+
+
 def get(optimizer: Any) -> UpdateRule | LBFGS:
     """Return the optimizer of that name with its defaults, or the object itself.
 
