@@ -1,6 +1,14 @@
-"""The parts of a network as a user types them: sizes and names with commas between."""
+"""The parts of a network as a user types them: comma-separated sizes and names."""
+
+from collections.abc import Iterable
 
 from retroprop.cli.errors import CommandError
+
+
+def choices(names: Iterable[str]) -> str:
+    """Return the names of a table as a help text lists them."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
 
 
 def sizes_of(given: str, *, option: str) -> list[int]:
@@ -9,14 +17,14 @@ def sizes_of(given: str, *, option: str) -> list[int]:
     Raises
     ------
     CommandError
-        If a size is no whole number from 1 on.
+        If a size is not a whole number of 1 or above.
     """
     sizes = []
     for part in given.split(","):
         if not part.strip().isdecimal() or int(part) < 1:
             raise CommandError(
-                f'{option} "{given}": sizes are whole numbers from 1 on with commas between, as 100,50; '
-                f'"{part.strip()}" is none.'
+                f'{option} "{given}": sizes are whole numbers of 1 or above, separated by commas, as 100,50; '
+                f'"{part.strip()}" is not one.'
             )
         sizes.append(int(part))
     return sizes
@@ -33,7 +41,7 @@ def names_of(given: str, n_layers: int, *, option: str) -> str | list[str]:
     Raises
     ------
     CommandError
-        If the list has another length than there are hidden layers.
+        If the list has not one name for each hidden layer.
     """
     names = [name.strip() for name in given.split(",")]
     if len(names) == 1:
