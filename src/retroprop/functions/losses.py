@@ -21,14 +21,14 @@ class Loss(Named, ABC):
     Attributes
     ----------
     name : str
-        The name it is asked for by.
+        The name by which a user selects it.
     link : str or None
-        The output activation it pairs with: there ∂J_i/∂z = a − y, and the value comes from z
+        The output activation of its pair, with which ∂J_i/∂z = a − y, and the value is computed from z
         (`value_from_z`), finite and right at any logit.
     target_range : tuple of float
-        The closed interval the targets lie in.
+        The closed interval that holds the targets.
     output_range : tuple of float
-        The interval the output activation must keep to for the loss to be defined.
+        The interval that must hold the outputs for the loss to be defined.
     takes_indices : bool
         Whether a target may be the index of a class.
     tasks : tuple of str
@@ -52,7 +52,7 @@ class Loss(Named, ABC):
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
         """Return J_i from the pre-activation of the output, where its activation is `link`."""
-        raise TypeError(f"{self.name} has no output activation it pairs with.")
+        raise TypeError(f"{self.name} makes no pair with an output activation.")
 
 
 class SquaredError(Loss):
@@ -170,7 +170,7 @@ class Poisson(Loss):
         return xp.sum(xp.where(y > 0.0, y * (xp.expm1(d) - d), a), axis=-1)
 
     def derivative(self, a: Array, y: Array, xp: Namespace) -> Array:
-        # Kept off 0 far enough for y up to 2³⁰, so that 0 ∞ never meets a saturated activation.
+        # The denominator stays far enough from 0 for y up to 2³⁰: a saturated activation never gives 0 · ∞.
         return 1.0 - y / xp.maximum(a, 2.0**30 * float(xp.finfo(a.dtype).smallest_normal))
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
@@ -191,12 +191,12 @@ class BinaryCrossEntropy(Loss):
         return -xp.sum(special.xlogy(y, a, xp) + special.xlogy(1.0 - y, 1.0 - a, xp), axis=-1)
 
     def derivative(self, a: Array, y: Array, xp: Namespace) -> Array:
-        # Near 1 an a is known to eps, so 1 − a is no nearer to 0 than that.
+        # Near 1 an output is exact to eps, so 1 − a is not smaller than eps.
         b = xp.maximum(1.0 - a, float(xp.finfo(a.dtype).eps))
         return (1.0 - y) / b - y / special.positive(a, xp)
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
-        # −y log σ(z) − (1 − y) log(1 − σ(z)) = max(z, 0) − y z + log(1 + e^−|z|): what is large cancels exactly
+        # −y log σ(z) − (1 − y) log(1 − σ(z)) = max(z, 0) − y z + log(1 + e^−|z|): the large terms cancel exactly
         return xp.sum(xp.maximum(z, 0.0) - y * z + xp.log1p(xp.exp(-xp.abs(z))), axis=-1)
 
 
@@ -224,12 +224,12 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class GroupedCrossEntropy(CrossEntropy):
-    """The cross-entropies of several groups of outputs, added up; targets are the groups' rows, side by side.
+    """The sum of the cross-entropies of several groups of outputs; targets are the groups' rows, concatenated.
 
     Parameters
     ----------
     sizes : tuple of int
-        How many outputs each group has, as in `GroupedSoftmax`.
+        The number of outputs of each group, as in `GroupedSoftmax`.
     """
 
     name: ClassVar[str] = "grouped_cross_entropy"
@@ -294,7 +294,7 @@ def get(loss: Any) -> Loss:
     Raises
     ------
     ValueError
-        If no loss has that name.
+        If no loss has that name; the message suggests one.
     TypeError
         If the object lacks `value` or `derivative`.
     """

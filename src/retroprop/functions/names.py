@@ -1,4 +1,4 @@
-"""Looking a name up in a table, with an error that helps, and writing an object as plain data."""
+"""Names of the entries of a table: look-up with helpful errors, and an entry as plain data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -140,9 +140,9 @@ def from_name(kind: str, name: object, table: Mapping[str, Any]) -> Any:
     Raises
     ------
     TypeError
-        If `name` is no string.
+        If `name` is not a string.
     ValueError
-        If the table has no such name; the message suggests the nearest.
+        If the table has no such name; the message suggests one.
     """
     if not isinstance(name, str):
         if isinstance(name, type):
@@ -154,7 +154,7 @@ def from_name(kind: str, name: object, table: Mapping[str, Any]) -> Any:
 
 
 def number(name: str, value: Any) -> float:
-    """Return `value` as a Python float; raise TypeError, with its name, if it is no number."""
+    """Return `value` as a Python float; raise TypeError, with its name, if it is not a number."""
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, not {value!r}.")
     return float(value)
@@ -169,14 +169,14 @@ def flag(name: str, value: Any) -> bool:
 
 
 def in_words(names: Sequence[str]) -> str:
-    """Return the names of the layers in order, once if they are all the same."""
+    """Return the names of the layers in order, as a single name if all are the same."""
     return ", ".join(names if len(set(names)) > 1 else names[:1])
 
 
 def plain_numbers(thing: Any) -> None:
-    """Make the numbers of a frozen dataclass Python's own.
+    """Convert the NumPy scalars of a frozen dataclass to Python numbers.
 
-    A NumPy scalar has a dtype of its own and would draw float32 arrays up to it; a Python float takes theirs.
+    A NumPy scalar has a dtype and would promote float32 arrays to it; a Python float adopts the dtype of the array.
     """
     for f in fields(thing):
         value = getattr(thing, f.name)
@@ -185,13 +185,13 @@ def plain_numbers(thing: Any) -> None:
 
 
 def to_plain(thing: Any) -> dict[str, Any]:
-    """Return the name and the parameters of an entry of a table, as JSON can hold them."""
+    """Return the name and the parameters of an entry of a table, as a dictionary for JSON."""
     parameters = {f.name: getattr(thing, f.name) for f in fields(thing)} if is_dataclass(thing) else {}
     return {"name": thing.name, **parameters}
 
 
 def from_plain(kind: str, plain: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
-    """Return what `to_plain` was given."""
+    """Return the entry that `to_plain` described."""
     parameters = dict(plain)
     name = parameters.pop("name")
     if name not in table:
