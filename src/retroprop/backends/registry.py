@@ -175,7 +175,7 @@ def _named(spelled: str) -> Backend:
     if name.lower() in _OF_DEVICES:
         backends = _OF_DEVICES[name.lower()]
         raise ValueError(
-            f"backend={spelled!r} names a device; name the library that is to compute there: "
+            f"backend={spelled!r} names a device; name the library that computes there: "
             f'{", ".join(map(repr, backends[:-1]))} or {backends[-1]!r}. "auto" takes a GPU if one is available.'
         )
     if name not in LIBRARIES:

@@ -52,7 +52,7 @@ def ours(kind: str, name: Any) -> Any:
     return SKLEARN_NAMES[kind].get(name, name) if isinstance(name, str) else name
 
 
-class TableNames(StrOptions):  # type: ignore[misc]
+class TableNames(StrOptions):
     """The names of a table, read at every check, so that a row added to the table is accepted.
 
     Parameters
@@ -292,13 +292,14 @@ def optimizer_of(estimator: Any) -> UpdateRule:
     e = estimator
     if isinstance(e.solver, UpdateRule):
         return e.solver
-    rule = optimizers.OPTIMIZERS[e.solver]
+    rule: Any = optimizers.OPTIMIZERS[e.solver]
     options = {f.name: getattr(e, OF_OPTIMIZERS[f.name]) for f in fields(rule) if f.name in OF_OPTIMIZERS}
     options["learning_rate"] = float(options["learning_rate"])
     if "nesterov" in options:
         # Nesterov's look-ahead without momentum is the plain step.
         options["nesterov"] = bool(options["nesterov"] and options["momentum"])
-    return rule(**options)
+    found: UpdateRule = rule(**options)
+    return found
 
 
 def schedule_of(estimator: Any) -> Schedule | None:
