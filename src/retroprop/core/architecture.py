@@ -83,7 +83,7 @@ def build(
         if len(values) != n_hidden:
             raise ValueError(f"{name} must be one, or one for each of {n_hidden} hidden layers, not {len(values)}.")
     f_hidden = tuple(activations.get(f) for f in fs)
-    if any(isinstance(f, activations.Softmax) for f in f_hidden):
+    if not all(f.elementwise for f in f_hidden):
         raise ValueError("softmax is an output activation; a hidden layer takes an elementwise one.")
     if not all(0.0 <= number("dropout", p) < 1.0 for p in ps):
         raise ValueError(f"dropout must be in [0, 1), not {dropout!r}.")

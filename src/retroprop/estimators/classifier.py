@@ -312,9 +312,11 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _loss(self) -> Loss:
-        loss = losses.get(parameters.ours("loss", self.loss))
+        loss = parameters.ours("loss", self.loss)
         # Of a single probability, −y log p is not the log-loss: the coding of the labels has the right one.
-        return self._coding.loss() if type(loss) is losses.CrossEntropy else loss
+        if loss == "cross_entropy" or type(loss) is losses.CrossEntropy:
+            return self._coding.loss()
+        return losses.get(loss)
 
     def _output_activation(self) -> Any:
         return self._coding.output_activation()

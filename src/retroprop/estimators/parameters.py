@@ -1,7 +1,6 @@
 """The constructor's parameters: what each accepts, and what they are as retroprop's own objects."""
 
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Collection
 from numbers import Integral, Real
 from typing import Any
 
@@ -63,7 +62,7 @@ class TableNames(StrOptions):
         Returns the accepted names.
     """
 
-    def __init__(self, kind: str, names: Callable[[], list[str]]) -> None:
+    def __init__(self, kind: str, names: Callable[[], Collection[str]]) -> None:
         self.type, self.deprecated, self.hidden = str, set[str](), False
         self.kind, self.names = kind, names
 
@@ -71,6 +70,10 @@ class TableNames(StrOptions):
     def options(self) -> set[str]:
         """The accepted names."""
         return set(self.names())
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether a value is an accepted name."""
+        return isinstance(val, str) and val in self.names()
 
     def __str__(self) -> str:
         return f"one of {', '.join(sorted(self.names()))}"
@@ -101,7 +104,7 @@ _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [TableNames("activation", activation_names), list, tuple, _FUNCTION],
-    "solver": [TableNames("optimizer", lambda: [*optimizers.OPTIMIZERS]), UpdateRule],
+    "solver": [TableNames("optimizer", optimizers.OPTIMIZERS.keys), UpdateRule],
     "alpha": [_NOT_NEGATIVE, "array-like"],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
@@ -126,7 +129,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "l1": [_NOT_NEGATIVE, "array-like"],
     "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
     "initializer": [
-        TableNames("initializer", lambda: [*initializers.INITIALIZERS]),
+        TableNames("initializer", initializers.INITIALIZERS.keys),
         initializers.Initializer,
         None,
     ],
@@ -218,13 +221,14 @@ def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, l
     """
     n_hidden = len(layer_sizes) - 2
     given = estimator.activation
-    fs = list(given) if isinstance(given, (list, tuple)) else [given] * n_hidden
+    # A single name was checked with the other parameters.
+    fs = [_checked(f) for f in given] if isinstance(given, (list, tuple)) else [given] * n_hidden
     if len(fs) != n_hidden:
         raise ValueError(f"activation must be one, or one for each of {n_hidden} hidden layers, not {len(fs)}.")
     _check_alpha(estimator.alpha, n_hidden + 1)
     architecture = build(
         layer_sizes,
-        hidden=[_activation(f) for f in fs],
+        hidden=[ours("activation", f) for f in fs],
         output=output,
         loss=loss,
         bias=True,
@@ -244,11 +248,11 @@ def without_training(architecture: Architecture) -> Architecture:
     return architecture._replace(l2=0.0, l1=0.0, dropout=(0.0,) * len(architecture.dropout))
 
 
-def _activation(f: Any) -> Any:
-    """Return a hidden activation by our name."""
+def _checked(f: Any) -> Any:
+    """Return a hidden activation of a list; raise ValueError for an unknown name."""
     if isinstance(f, str) and f not in activation_names():
         raise names.unknown("activation", f, activation_names())
-    return ours("activation", f)
+    return f
 
 
 def _check_alpha(alpha: Any, n: int) -> None:
@@ -293,7 +297,8 @@ def optimizer_of(estimator: Any) -> UpdateRule:
     if isinstance(e.solver, UpdateRule):
         return e.solver
     rule: Any = optimizers.OPTIMIZERS[e.solver]
-    options = {f.name: getattr(e, OF_OPTIMIZERS[f.name]) for f in fields(rule) if f.name in OF_OPTIMIZERS}
+    # A row can be made without arguments, so a parameter of it is an attribute of its class: the default.
+    options = {name: getattr(e, theirs) for name, theirs in OF_OPTIMIZERS.items() if hasattr(rule, name)}
     options["learning_rate"] = float(options["learning_rate"])
     if "nesterov" in options:
         # Nesterov's look-ahead without momentum is the plain step.

@@ -26,11 +26,14 @@ class Activation(Named, ABC):
         Whether `derivative` reads z. Where it does not, a hidden layer's z is not kept.
     range : tuple of float or None
         The closed interval that holds its values, None if it is not known.
+    elementwise : bool
+        Whether a_j depends on z_j alone; a hidden layer takes no other.
     """
 
     name: ClassVar[str]
     needs_z: ClassVar[bool] = False
     range: ClassVar[tuple[float, float] | None] = (-inf, inf)
+    elementwise: ClassVar[bool] = True
 
     @abstractmethod
     def value(self, z: Array, xp: Namespace) -> Array:
@@ -244,6 +247,7 @@ class Softmax(Activation):
 
     name: ClassVar[str] = "softmax"
     range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    elementwise: ClassVar[bool] = False
 
     def value(self, z: Array, xp: Namespace) -> Array:
         e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
@@ -337,8 +341,8 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 
 
 def elementwise_names() -> list[str]:
-    """Return the names of the activations that a hidden layer takes: all but those with a softmax's Jacobian."""
-    return [name for name, f in ACTIVATIONS.items() if not issubclass(f, Softmax)]
+    """Return the names of the activations that a hidden layer takes."""
+    return [name for name, f in ACTIVATIONS.items() if f.elementwise]
 
 
 def get(activation: Any) -> Activation:
