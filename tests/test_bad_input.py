@@ -24,10 +24,13 @@ def network(**options):
         ({"layer_sizes": [3, True]}, TypeError, "layer_sizes must hold whole numbers; True is not one"),
         ({"hidden": "rleu"}, ValueError, "unknown activation 'rleu'. Did you mean 'relu'?"),
         ({"hidden": ["relu", "tanh"]}, ValueError, "hidden must be one, or one for each of 1 hidden layers, not 2"),
+        ({"hidden": "swish"}, ValueError, "unknown activation 'swish'. Did you mean 'silu'?"),
         ({"hidden": "softmax"}, ValueError, "softmax is an output activation"),
         ({"hidden": 3}, TypeError, "an activation must be a name or an object"),
         ({"output": "sofmax"}, ValueError, "unknown activation 'sofmax'. Did you mean 'softmax'?"),
         ({"loss": "cross_entropi"}, ValueError, "Did you mean 'cross_entropy'?"),
+        ({"loss": "mse"}, ValueError, "unknown loss 'mse'. Did you mean 'squared_error'?"),
+        ({"loss": "categorical_crossentropy"}, ValueError, "Did you mean 'cross_entropy'?"),
         (
             {"loss": "cross_entropy"},
             ValueError,
@@ -70,6 +73,14 @@ def network(**options):
         ({"dtype": np.int64}, ValueError, "dtype must be one of float32, float64"),
         ({"dtype": "float16"}, ValueError, "dtype must be one of float32, float64"),
         ({"backend": "nunpy"}, ValueError, "unknown backend 'nunpy'. Did you mean 'numpy'?"),
+        ({"backend": "pytorch"}, ValueError, "unknown backend 'pytorch'. Did you mean 'torch'?"),
+        (
+            {"backend": "cuda"},
+            ValueError,
+            "backend='cuda' names a device; name the library that computes there: 'cupy', 'torch:cuda' or 'jax:cuda'",
+        ),
+        ({"backend": "GPU:0"}, ValueError, "'cupy', 'torch:cuda' or 'jax:cuda'"),
+        ({"backend": "cpu"}, ValueError, "'numpy', 'torch:cpu' or 'jax:cpu'"),
     ],
 )
 def test_a_network_that_cannot_be(options, error, message):
@@ -152,7 +163,10 @@ def test_y(options, y, error, message, backend):
     [
         (np.ones(5), "sample_weight must have one weight a row, shape (6,); it has the shape (5,)"),
         ([1, 1, -1, 1, 1, 1], "sample_weight must be 0 or above; the least is -1.0"),
-        (np.zeros(6), "sample_weight is 0 for every row"),
+        (
+            np.zeros(6),
+            "sample_weight is 0 for every row, so none has a part in the cost: give at least one row a",
+        ),
         ([1e38] * 6, "sample_weight must have a sum that float32 can hold"),
         ([1, 1, np.inf, 1, 1, 1], "sample_weight must be finite; sample_weight[2] is inf"),
     ],
@@ -233,6 +247,34 @@ def test_metrics_that_mean_nothing_for_the_targets(backend):
     classes = network(output="softmax", loss="cross_entropy", backend=backend)
     with pytest.raises(ValueError, match="the metric 'r2' compares numbers, and y holds class indices"):
         rp.fit(classes, X, [0, 1, 1, 0, 1, 0], metrics="r2")
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("fit", "rp.fit(net, x, y)"),
+        ("train", "rp.fit(net, x, y)"),
+        ("compile", "rp.fit(net, x, y, optimizer=..., metrics=...)"),
+        ("save", "rp.save(net, path)"),
+        ("load", "rp.load(path)"),
+        ("backward", "net.gradient(x, y)"),
+        ("evaluate", "net.cost(x, y)"),
+        ("state_dict", "net.thetas and net.biases"),
+        ("cuda", 'net.to("cupy")'),
+    ],
+)
+def test_a_method_of_other_libraries_points_to_the_call(name, here):
+    net = network()
+    with pytest.raises(AttributeError) as caught:
+        getattr(net, name)
+    assert f"'Network' object has no attribute '{name}'. Use {here}" in str(caught.value)
+    assert caught.value.name == name
+    assert not hasattr(net, name)
+
+
+def test_any_other_missing_attribute_is_an_ordinary_error():
+    with pytest.raises(AttributeError, match=r"'Network' object has no attribute 'thets'$"):
+        network().thets  # noqa: B018
 
 
 @pytest.mark.parametrize(

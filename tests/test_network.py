@@ -188,6 +188,7 @@ def test_labels_of_any_whole_dtype(backend):
 
 def test_copies_are_independent(backend):
     net = rp.Network([2, 3, 1], seed=0, backend=backend)
+    assert copy.copy(net).thetas[0] is net.thetas[0]
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.to(backend)):
         rp.fit(other, [[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0], epochs=3)
         assert other.backend == net.backend

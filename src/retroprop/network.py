@@ -19,6 +19,30 @@ from retroprop.functions import custom, initializers
 from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
 
+# What other libraries make a method or attribute of a network, and its name here
+_ELSEWHERE = {
+    "fit": "rp.fit(net, x, y)",
+    "train": "rp.fit(net, x, y)",
+    "partial_fit": "rp.fit(net, x, y), which starts from the parameters that the network has",
+    "compile": "rp.fit(net, x, y, optimizer=..., metrics=...); the loss is an argument of rp.Network",
+    "step": "rp.fit(net, x, y, epochs=1)",
+    "save": "rp.save(net, path)",
+    "load": "rp.load(path), which returns a network",
+    "state_dict": "net.thetas and net.biases, or rp.save(net, path)",
+    "load_state_dict": "net.thetas = [...] and net.biases = [...], or rp.load(path)",
+    "backward": "net.gradient(x, y)",
+    "loss": "net.cost(x, y)",
+    "evaluate": "net.cost(x, y), or validation_data and metrics of rp.fit",
+    "score": "net.cost(x, y), or validation_data and metrics of rp.fit",
+    "predict_proba": "net.predict(x), which returns the outputs a^(L)",
+    "weights": "net.thetas",
+    "coefs_": "net.thetas",
+    "intercepts_": "net.biases",
+    "cuda": 'net.to("cupy"), or net.to("torch:cuda"), which returns a new network',
+    "cpu": 'net.to("numpy"), which returns a new network',
+    "device": "net.backend, or net.backend.device",
+}
+
 
 class Network:
     """A multilayer perceptron.
@@ -34,24 +58,24 @@ class Network:
     loss : str or object
         The loss; see `retroprop.losses`.
     initializer : str or object
-        Where the parameters start; see `retroprop.initializers`.
+        The distribution of the initial parameters; see `retroprop.initializers`.
     bias : bool
         False gives a network without biases.
     l2, l1 : float, or sequence of float
         λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁ that J includes, for all Θ or one for each.
     dropout : float or sequence of float
-        p of all hidden layers, or of each, in [0, 1): the part of the neurons masked at each step of `fit`.
+        p of all hidden layers, or of each, in [0, 1): the fraction of the neurons masked at each step of `fit`.
     seed : int, Generator or None
-        Where the initial parameters are drawn from; the same seed gives the same ones on every backend.
+        The seed of the initial parameters; the same seed gives the same ones on every backend.
     dtype : str
         "float32" or "float64".
     backend : str, Backend or None
-        Where it lives; see `get_backend`.
+        The backend on which it lives; see `get_backend`.
 
     Raises
     ------
     ValueError, TypeError
-        For sizes below 1, unknown names (with the near match), numbers out of range, another dtype.
+        For sizes below 1, unknown names (with a suggestion), numbers out of range, another dtype.
 
     Examples
     --------
@@ -83,7 +107,7 @@ class Network:
         initializer = initializers.get(initializer)
         rng = host.generator(seed)
         self._settle(get_backend(backend))
-        # Layer by layer, theta then bias, in float64 on the host: one seed, the same numbers everywhere.
+        # Layer by layer, theta then bias, in float64 on the host, so that a seed gives the same numbers on any backend.
         thetas, biases = [], []
         for n_out, n_in in self.architecture.shapes:
             thetas.append(self._owned(initializer.theta(rng, n_out, n_in, host.xp)))
@@ -106,7 +130,7 @@ class Network:
         dtype: Any = None,
         backend: Any = None,
     ) -> "Network":
-        """Return a network of given numbers, which are copied.
+        """Return a network with given parameters, which are copied.
 
         Parameters
         ----------
@@ -117,7 +141,7 @@ class Network:
         dtype : str, optional
             None is the dtype of the arrays given, "float32" for lists.
         backend : str, Backend or None
-            None is where the arrays given live; for host data as for `Network`.
+            None is the backend of the arrays given; for host data as for `Network`.
         hidden, output, loss, l2, l1, dropout
             As for `Network`.
         """
@@ -145,7 +169,7 @@ class Network:
         return net
 
     def _settle(self, backend: Backend) -> None:
-        """Take the backend, and refuse at once a dtype it has not and a custom function that is wrong."""
+        """Set the backend; raise for a dtype that it lacks, and for a custom function with a wrong derivative."""
         self.backend = backend
         backend.dtype(self.dtype)
         rng = host.generator(0)
@@ -153,7 +177,7 @@ class Network:
             custom.check_activation(f, rng, host.xp)
         custom.check_loss(self.architecture.output.loss, self.architecture.layer_sizes[-1], rng, host.xp)
 
-    # The numbers --------------------------------------------------------------------------------------------
+    # The parameters -----------------------------------------------------------------------------------------
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -162,7 +186,7 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """How many numbers the network has, thetas and biases."""
+        """The number of parameters: the elements of all thetas and biases."""
         return sum(prod(leaf.shape) for leaf in self.parameters.leaves)
 
     @property
@@ -202,10 +226,10 @@ class Network:
         net.parameters = self.parameters.like(net._owned(leaf) for leaf in leaves)
         return net
 
-    # What it computes ---------------------------------------------------------------------------------------
+    # The computation ----------------------------------------------------------------------------------------
 
     def batch(self, x: Any, y: Any, sample_weight: Any = None, *, check: bool = False) -> Batch:
-        """Return data as this network takes them: checked, cast and moved here.
+        """Return data in the form that this network computes with: checked, cast and moved to its backend.
 
         Parameters
         ----------
@@ -216,7 +240,7 @@ class Network:
         sample_weight : array (m,), optional
             Weights, 0 or above.
         check : bool
-            Whether values on a device are looked at too (NaN, inf, ranges), which waits for it; host data
+            Whether values on a device are checked too (NaN, inf, ranges), which waits for the device; host data
             always are.
         """
         with self.backend.active():
@@ -226,7 +250,7 @@ class Network:
             return Batch(x, y, take_weights(self.backend, self.dtype, sample_weight, rows, check=check))
 
     def forward(self, x: Any) -> Trace:
-        """Return what forward propagation leaves: `trace.a[l]`, and `trace.z[l]` where z is kept.
+        """Return the trace of forward propagation: `trace.a[l]`, and `trace.z[l]` where z is kept.
 
         Parameters
         ----------
@@ -240,7 +264,7 @@ class Network:
     def predict(self, x: Any) -> Array:
         """Return the output a^(L), shape (m, n_L): probabilities, rates or values, never labels.
 
-        On a device with a memory of its own, more rows than it has room for are computed in parts.
+        On a device with its own memory, more rows than fit into it are computed in parts.
         """
         with self.backend.active():
             x = take_inputs(self.backend, self.architecture, self.dtype, x)
@@ -277,6 +301,11 @@ class Network:
                 operations, self.architecture, self.parameters, trace, batch.y, batch.weight, wrt_input=wrt_input
             )
 
+    def __getattr__(self, name: str) -> Any:
+        """Raise the AttributeError of a missing attribute, with a pointer to the call that does the same here."""
+        pointer = f". Use {_ELSEWHERE[name]}." if name in _ELSEWHERE else ""
+        raise AttributeError(f"'Network' object has no attribute {name!r}{pointer}", name=name, obj=self)
+
     def __repr__(self) -> str:
         a = self.architecture
         hidden = in_words([f.name for f in a.hidden]) or "none"
@@ -308,11 +337,11 @@ def check_gradient(
     x, y, sample_weight
         As for `Network.gradient`; a few rows are enough.
     max_parameters : int
-        Of a larger network that many are looked at, a seeded sample.
+        The number of parameters to check: of a larger network, a random sample.
     seed : int or Generator
-        Draws the sample.
+        The seed of the sample.
     tolerance : float, optional
-        The largest relative error that is borne; the default, 3 eps^0.4, is 1.6e-6 in float64, 5e-3 in float32.
+        The largest relative error that is tolerated; the default, 3 eps^0.4, is 1.6e-6 in float64, 5e-3 in float32.
 
     Returns
     -------
@@ -322,14 +351,18 @@ def check_gradient(
     if max_parameters < 1:
         raise ValueError(f"max_parameters must be 1 or above, not {max_parameters!r}.")
     if net.parameters.thetas[0].ndim != 2:
-        raise ValueError("check_gradient checks one network; this one has model axes. Make a Network of each model.")
+        raise ValueError(
+            f"check_gradient checks one network, and net holds several: its first theta has the shape "
+            f"{tuple(net.parameters.thetas[0].shape)}, with leading axes for the models. Make a Network of each, with "
+            "Network.from_parameters([theta[k] for theta in net.thetas], ...)."
+        )
     batch = net.batch(x, y, sample_weight, check=True)
     own = net.gradient(*batch)
     if batch.x.ndim != 2:
         raise ValueError(f"check_gradient takes x with two axes, not of the shape {tuple(batch.x.shape)}.")
     to_numpy, xp = net.backend.to_numpy, host.xp
     reference = net.to(host_backend(), dtype="float64")
-    # Checked already, in the precision they came in.
+    # The values were checked above, in the precision in which they were given.
     on_host = [None if array is None else to_numpy(array) for array in batch]
     data = Batch(*(a if a is None or xp.isdtype(a.dtype, "integral") else a.astype("float64") for a in on_host))
     operations = reference.backend.operations()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from harness import assert_close, tolerance
+from oracles import minibatch_rules
 
 import retroprop as rp
 from retroprop.training.batches import dropout_masks, mask_stream
@@ -57,10 +58,8 @@ def test_same_seed_same_batches(backend, monkeypatch):
     assert first[:4] != first[4:]
 
 
-OPTIMIZERS = {
+OPTIMIZERS = minibatch_rules(0.01) | {
     "sgd": rp.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-    "rmsprop": rp.optimizers.RMSprop(0.01),
-    "adam": rp.optimizers.Adam(0.01),
     "adamw": rp.optimizers.AdamW(0.01, weight_decay=0.1),
     "lion": rp.optimizers.Lion(0.01, weight_decay=0.1),
 }

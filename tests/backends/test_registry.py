@@ -103,7 +103,7 @@ def test_gpu_library_without_a_device_says_so(monkeypatch):
             return "14.0"
 
     monkeypatch.setattr(registry, "_load", lambda name: NoDevice)
-    info = registry._look_at("cupy")
+    info = registry._report_on("cupy")
     assert (info.version, info.devices, info.available) == ("14.0", (), False)
     assert "finds no CUDA device" in info.reason
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cuda_on_the_host import COMPILER, CudaOnTheHost
 from harness import Cube, Quartic, open_backend, tolerance
+from oracles import minibatch_rules, targets_of
 
 import retroprop as rp
 from retroprop.backends.backend import Demands
@@ -19,24 +20,23 @@ from retroprop.backends.cpu import numba_kernels, source_program
 from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.core.operations import Operations
 from retroprop.functions import outputs
-from retroprop.functions.activations import ACTIVATIONS
+from retroprop.functions.activations import elementwise_names
+from retroprop.functions.losses import LOSSES
 from retroprop.training import step as steps
 from retroprop.training.batches import dropout_masks, mask_stream
 
-HIDDEN = sorted(set(ACTIVATIONS) - {"softmax"})
+HIDDEN = sorted(elementwise_names())
 OUTPUTS = [
     ("softmax", "cross_entropy", "indices"),
     ("softmax", "cross_entropy", "one-hot"),
     ("softmax", "squared_error", "one-hot"),
     ("sigmoid", "binary_cross_entropy", "one-hot"),
     ("exp", "poisson", "numbers"),
-    *(("identity", loss, "numbers") for loss in ("squared_error", "absolute_error", "huber", "log_cosh", "quantile")),
+    *(("identity", name, "numbers") for name, loss in LOSSES.items() if targets_of(loss) == "real"),
 ]
-OPTIMIZERS = {
+OPTIMIZERS = minibatch_rules(0.01) | {
     "sgd": rp.optimizers.SGD(0.1),
     "nesterov": rp.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-    "rmsprop": rp.optimizers.RMSprop(0.01),
-    "adam": rp.optimizers.Adam(0.01),
     "adamw": rp.optimizers.AdamW(0.01, weight_decay=0.1),
     "lion": rp.optimizers.Lion(0.01, weight_decay=0.1),
 }

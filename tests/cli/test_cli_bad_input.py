@@ -115,7 +115,7 @@ def test_bad_arrays(refused, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--hidden", "0"], ['"0"', "whole numbers from 1"]),
+        (["--hidden", "0"], ['"0"', "whole numbers of 1 or above"]),
         (["--hidden", "ten"], ['"ten"']),
         (["--activation", "rleu"], ["'rleu'", "'relu'"]),
         (["--activation", "relu,tanh"], ["2 activations", "1 hidden"]),

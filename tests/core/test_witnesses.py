@@ -1,7 +1,7 @@
 """Every activation with every loss it has a meaning for: the recursion against three foreign witnesses.
 
-The witnesses see only values: f and J_i as written here in the words of torch or jax, or the core's own cost in
-central differences. None of them sees a derivative of ours.
+The witnesses see only values: f and J_i as `oracles` has them in torch or jax, or the core's own cost in central
+differences. None of them sees a derivative of ours.
 """
 
 import itertools
@@ -9,6 +9,7 @@ import itertools
 import numpy as np
 import pytest
 from harness import relative_error
+from oracles import oracle, targets_of
 
 import retroprop as rp
 from retroprop.core.architecture import build
@@ -17,7 +18,7 @@ from retroprop.core.forward import forward
 from retroprop.core.gradient_check import differences
 from retroprop.core.operations import Operations
 from retroprop.core.parameters import Parameters
-from retroprop.functions.activations import ACTIVATIONS
+from retroprop.functions.activations import ACTIVATIONS, elementwise_names
 from retroprop.functions.losses import LOSSES
 
 AGAINST_AUTODIFF = 1e-10
@@ -27,8 +28,7 @@ M, N_IN, N_HIDDEN, N_OUT, K = 5, 3, 4, 3, 2
 
 def meaningful():
     """Return every (hidden, output, loss) to look at: each f hidden, and each output with each loss it may have."""
-    hidden = [name for name in ACTIVATIONS if name != "softmax"]
-    for f in hidden:
+    for f in elementwise_names():
         yield f, "identity", "squared_error"
         yield f, "softmax", "cross_entropy"
     for f, loss in itertools.product(ACTIVATIONS.values(), LOSSES.values()):
@@ -62,11 +62,12 @@ def problem(hidden, output, loss, *, weighted, bias, models, seed=0):
         thetas[-1] = np.abs(thetas[-1]) + 0.1
         biases[-1:] = [np.abs(b) for b in biases[-1:]]
     x = rng.normal(size=(*lead, M, N_IN))
-    if loss == "cross_entropy":
+    targets = targets_of(LOSSES[loss])
+    if targets == "classes":
         y = rng.dirichlet(np.ones(N_OUT), size=(*lead, M))
-    elif loss == "binary_cross_entropy":
+    elif targets == "labels":
         y = rng.integers(0, 2, size=(*lead, M, N_OUT)).astype("float64")
-    elif loss == "poisson":
+    elif targets == "counts":
         y = rng.poisson(2.0, size=(*lead, M, N_OUT)).astype("float64")
     else:
         y = rng.normal(size=(*lead, M, N_OUT))
@@ -80,78 +81,15 @@ def gradients(architecture, parameters, x, y, weight, xp=np):
     return backward(operations, architecture, parameters, trace, y, weight, wrt_input=True)
 
 
-def torch_words():
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    F = torch.nn.functional
-    f = {
-        "identity": lambda z: z,
-        "sigmoid": torch.sigmoid,
-        "tanh": torch.tanh,
-        "relu": F.relu,
-        "leaky_relu": F.leaky_relu,
-        "elu": F.elu,
-        "softplus": F.softplus,
-        "silu": F.silu,
-        "gelu": F.gelu,
-        "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
-        "mish": F.mish,
-        "exp": torch.exp,
-        "softmax": lambda z: torch.softmax(z, -1),
-    }
-    loss = {
-        "squared_error": lambda a, y: 0.5 * F.mse_loss(a, y, reduction="none"),
-        "absolute_error": lambda a, y: F.l1_loss(a, y, reduction="none"),
-        "huber": lambda a, y: F.huber_loss(a, y, reduction="none"),
-        "log_cosh": lambda a, y: torch.log(torch.cosh(a - y)),
-        "quantile": lambda a, y: torch.maximum(0.5 * (y - a), -0.5 * (y - a)),
-        "poisson": lambda a, y: torch.xlogy(y, y) - torch.xlogy(y, a) - y + a,
-        "binary_cross_entropy": lambda a, y: -(y * torch.log(a) + (1 - y) * torch.log(1 - a)),
-        "cross_entropy": lambda a, y: -y * torch.log(a),
-    }
-    return f, loss
-
-
-def jax_words():
-    jax = pytest.importorskip("jax", reason="jax is not installed")
-    nn, jnp = jax.nn, jax.numpy
-    f = {
-        "identity": lambda z: z,
-        "sigmoid": nn.sigmoid,
-        "tanh": jnp.tanh,
-        "relu": nn.relu,
-        "leaky_relu": nn.leaky_relu,
-        "elu": nn.elu,
-        "softplus": nn.softplus,
-        "silu": nn.silu,
-        "gelu": lambda z: nn.gelu(z, approximate=False),
-        "gelu_tanh": lambda z: nn.gelu(z, approximate=True),
-        "mish": nn.mish,
-        "exp": jnp.exp,
-        "softmax": lambda z: nn.softmax(z, axis=-1),
-    }
-    loss = {
-        "squared_error": lambda a, y: 0.5 * (a - y) ** 2,
-        "absolute_error": lambda a, y: jnp.abs(a - y),
-        "huber": lambda a, y: jnp.where(jnp.abs(a - y) <= 1, 0.5 * (a - y) ** 2, jnp.abs(a - y) - 0.5),
-        "log_cosh": lambda a, y: jnp.log(jnp.cosh(a - y)),
-        "quantile": lambda a, y: jnp.maximum(0.5 * (y - a), -0.5 * (y - a)),
-        "poisson": lambda a, y: jax.scipy.special.xlogy(y, y) - jax.scipy.special.xlogy(y, a) - y + a,
-        "binary_cross_entropy": lambda a, y: -(y * jnp.log(a) + (1 - y) * jnp.log(1 - a)),
-        "cross_entropy": lambda a, y: -y * jnp.log(a),
-    }
-    return f, loss
-
-
-def foreign_cost(words, architecture, thetas, biases, x, y, weight):
-    """Return J in another library's words, summed over the models: their gradients do not mix."""
-    f, loss = words
-    a = x
+def foreign_cost(library, architecture, thetas, biases, x, y, weight):
+    """Return J in another library, summed over the models: their gradients do not mix."""
+    a, loss = x, architecture.output.loss
     for i, activation in enumerate(architecture.activations):
         z = a @ thetas[i].swapaxes(-1, -2)
         if biases:
             z = z + biases[i][..., None, :]
-        a = f[activation.name](z)
-    losses = loss[architecture.output.loss.name](a, y).sum(-1)
+        a = oracle("activation", activation.name, library)(z)
+    losses = oracle("loss", loss.name, library)(loss, a, y).sum(-1)
     if weight is None:
         weight = 0 * losses + 1
     j = ((weight * losses).sum(-1) / weight.sum(-1)).sum()
@@ -161,26 +99,24 @@ def foreign_cost(words, architecture, thetas, biases, x, y, weight):
 
 
 def by_torch(case):
-    words = torch_words()
-    import torch
+    torch = pytest.importorskip("torch", reason="torch is not installed")
 
     architecture, parameters, x, y, weight = case
     leaves = [torch.tensor(leaf, requires_grad=True) for leaf in (*parameters.leaves, x)]
     n = len(parameters.thetas)
     arrays = [None if array is None else torch.tensor(array) for array in (y, weight)]
-    j = foreign_cost(words, architecture, leaves[:n], leaves[n:-1], leaves[-1], *arrays)
+    j = foreign_cost("torch", architecture, leaves[:n], leaves[n:-1], leaves[-1], *arrays)
     return j.item(), [g.numpy() for g in torch.autograd.grad(j, leaves)]
 
 
 def by_jax(case):
-    words = jax_words()
-    import jax
+    jax = pytest.importorskip("jax", reason="jax is not installed")
 
     architecture, parameters, x, y, weight = case
     n = len(parameters.thetas)
 
     def j(leaves):
-        return foreign_cost(words, architecture, leaves[:n], leaves[n:-1], leaves[-1], y, weight)
+        return foreign_cost("jax", architecture, leaves[:n], leaves[n:-1], leaves[-1], y, weight)
 
     value, found = jax.value_and_grad(j)([jax.numpy.asarray(leaf) for leaf in (*parameters.leaves, x)])
     return float(value), [np.asarray(g) for g in found]

@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 
 import retroprop as rp
 from retroprop.estimators import MLPClassifier, MLPRegressor
+from retroprop.estimators.parameters import optimizer_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -65,6 +66,11 @@ def test_custom_functions_are_checked(estimator, solver):
         ({"alpha": [1.0, -1.0]}, "alpha must be 0 or above and finite, not -1.0"),
         ({"alpha": [1.0]}, "alpha must be one number, or one for each of 2 matrices"),
         ({"activation": ["tanh", "relu"]}, "activation must be one, or one for each of 1 hidden layers, not 2"),
+        ({"loss": "mse"}, "'loss' parameter .* one of .*squared_error.* Did you mean 'squared_error'"),
+        ({"activation": "swish"}, "'activation' parameter .* Did you mean 'silu'"),
+        ({"solver": "nesterov"}, "'solver' parameter .* Did you mean 'sgd'"),
+        ({"initializer": "xavier"}, "'initializer' parameter .* Did you mean 'glorot_uniform'"),
+        ({"activation": ["swish"]}, "unknown activation 'swish'. Did you mean 'silu'"),
         ({"activation": ["softmac"]}, r"unknown activation 'softmac'\. Accepted: (?!.*softmax)"),
         ({"activation": ["tahn"]}, "unknown activation 'tahn'. Did you mean 'tanh'"),
         ({"hidden_layer_sizes": (10.7,)}, r"hidden_layer_sizes must hold whole numbers, got \[10.7\]"),
@@ -72,7 +78,7 @@ def test_custom_functions_are_checked(estimator, solver):
         ({"hidden_layer_sizes": (True,)}, r"hidden_layer_sizes must hold whole numbers, got \[True\]"),
         (
             {"solver": rp.optimizers.SGD(0.1), "learning_rate": rp.schedules.Constant(0.01)},
-            "goes with a solver by name; SGD has a learning rate of its own",
+            r"is for a solver given by its name, as solver='sgd'\. .* pass the rate, .* to SGD\(\.\.\.\)",
         ),
     ],
 )
@@ -129,3 +135,28 @@ def test_the_two_estimators_share_parameters_defaults_and_words():
         assert docs[name] == others[name] or name in OWN_WORDS
     assert {*docs} == {*classifier}
     assert {*others} == {*regressor}
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_the_accepted_names_are_those_of_the_tables(estimator):
+    task = "classification" if estimator is MLPClassifier else "regression"
+    own = {"log_loss"} if estimator is MLPClassifier else set()
+    accepted = {name: kinds[0].options for name, kinds in estimator._parameter_constraints.items()
+                if name in ("activation", "loss", "solver", "initializer")}  # fmt: skip
+    assert accepted["loss"] == own | {name for name, loss in rp.losses.LOSSES.items() if task in loss.tasks}
+    assert accepted["activation"] == {"logistic"} | set(rp.activations.ACTIVATIONS) - {"softmax"}
+    assert accepted["solver"] == set(rp.optimizers.OPTIMIZERS)
+    assert accepted["initializer"] == set(rp.initializers.INITIALIZERS)
+    for name in accepted["solver"] - {"lbfgs"}:
+        found = optimizer_of(estimator(solver=name, learning_rate_init=0.03, beta_1=0.8, epsilon=0.1, momentum=0.7))
+        assert type(found) is rp.optimizers.OPTIMIZERS[name]
+        given = {"learning_rate": 0.03, "beta1": 0.8, "epsilon": 0.1, "momentum": 0.7, "nesterov": True}
+        assert all(value == given.get(key, value) for key, value in vars(found).items())
+
+
+def test_our_name_of_a_loss_of_scikit_learns_is_the_same_loss():
+    one, other = (
+        MLPClassifier(loss=loss, max_iter=3, random_state=0).fit(X, Y) for loss in ("log_loss", "cross_entropy")
+    )
+    np.testing.assert_array_equal(one.coefs_[0], other.coefs_[0])
+    assert one.loss_curve_ == other.loss_curve_

@@ -14,6 +14,29 @@ SQUARED = losses.SquaredError()
         (activations.get, "rleu", "relu", "activation"),
         (activations.get, "Sigmoid", "sigmoid", "activation"),
         (activations.get, "leakyrelu", "leaky_relu", "activation"),
+        (activations.get, "swish", "silu", "activation"),
+        (activations.get, "Swish", "silu", "activation"),
+        (activations.get, "linear", "identity", "activation"),
+        (activations.get, "logistic", "sigmoid", "activation"),
+        (losses.get, "mse", "squared_error", "loss"),
+        (losses.get, "MSELoss", "squared_error", "loss"),
+        (losses.get, "mean_squared_error", "squared_error", "loss"),
+        (losses.get, "mae", "absolute_error", "loss"),
+        (losses.get, "bce", "binary_cross_entropy", "loss"),
+        (losses.get, "binary_crossentropy", "binary_cross_entropy", "loss"),
+        (losses.get, "crossentropy", "cross_entropy", "loss"),
+        (losses.get, "categorical_crossentropy", "cross_entropy", "loss"),
+        (losses.get, "sparse-categorical-crossentropy", "cross_entropy", "loss"),
+        (losses.get, "nll", "cross_entropy", "loss"),
+        (losses.get, "log_loss", "cross_entropy", "loss"),
+        (losses.get, "smooth_l1", "huber", "loss"),
+        (losses.get, "pinball", "quantile", "loss"),
+        (initializers.get, "xavier", "glorot_uniform", "initializer"),
+        (initializers.get, "kaiming_normal", "he_normal", "initializer"),
+        (lambda name: metrics.get(name, SQUARED), "acc", "accuracy", "metric"),
+        (lambda name: metrics.get(name, SQUARED), "rmse", "root_mean_squared_error", "metric"),
+        (optimizers.get, "nesterov", "sgd", "optimizer"),
+        (optimizers.get, "L-BFGS", "lbfgs", "optimizer"),
         (losses.get, "cross-entropy", "cross_entropy", "loss"),
         (losses.get, "squared_eror", "squared_error", "loss"),
         (initializers.get, "glorot_unifrom", "glorot_uniform", "initializer"),
@@ -29,6 +52,29 @@ def test_the_near_match_is_suggested(look_up, wrong, near, kind):
     message = str(caught.value)
     assert f"unknown {kind} {wrong!r}" in message
     assert f"Did you mean {near!r}?" in message
+
+
+TABLES = {
+    "activation": activations.ACTIVATIONS,
+    "loss": losses.LOSSES,
+    "optimizer": optimizers.OPTIMIZERS,
+    "initializer": initializers.INITIALIZERS,
+    "metric": metrics.METRICS,
+}
+
+
+@pytest.mark.parametrize("kind", names.SYNONYMS)
+def test_a_synonym_is_suggested_and_never_accepted(kind):
+    table = TABLES[kind]
+    for other, ours in names.SYNONYMS[kind].items():
+        assert ours in table
+        assert other not in table, f"{other} is an entry of its own"
+        with pytest.raises(ValueError, match=rf"unknown {kind} '{other}'\. Did you mean '{ours}'\?"):
+            names.from_name(kind, other, table)
+
+
+def test_a_synonym_of_what_is_not_accepted_is_not_suggested():
+    assert "Did you mean" not in str(names.unknown("loss", "mse", ["poisson"]))
 
 
 def test_without_a_near_match_the_list_alone():

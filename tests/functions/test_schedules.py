@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from retroprop.functions import schedules
+from retroprop.functions import initializers, schedules
 from retroprop.functions.schedules import (
     Constant,
     Cosine,
@@ -236,3 +236,9 @@ def test_a_number_of_numpy_is_a_number():
     numpy = pytest.importorskip("numpy")
     for kind in (numpy.float64, numpy.float32):
         assert schedules.get(kind(0.5))(0) == 0.5
+
+
+def test_two_public_names_are_two_classes():
+    assert schedules.Constant(0.1)(7) == 0.1
+    assert isinstance(initializers.Constant(0.1), initializers.Initializer)
+    assert initializers.Constant.__name__ != schedules.Constant.__name__, "a class name stands once in the package"

@@ -5,12 +5,15 @@ import math
 import numpy as np
 import pytest
 from harness import assert_close
+from oracles import minibatch_rules, oracle
 
 import retroprop as rp
 from retroprop.core.parameters import Parameters
 from retroprop.training import optimizers
 from retroprop.training.optimizers import LBFGS, SGD, Adam, AdamW, Lion, RMSprop
 
+# Each row of the table at its defaults, but for a weight decay where it has one.
+RULES = minibatch_rules(0.01) | {"adamw": AdamW(0.01, weight_decay=0.1), "lion": Lion(0.01, weight_decay=0.1)}
 SHAPES = ((3, 2), (3, 2), (3,), (3,))  # two thetas, two biases
 
 
@@ -92,17 +95,12 @@ def test_lion_by_hand():
     assert one(Lion(0.5, weight_decay=0.5), 1.0, [2.0]) == [1.0 - 0.5 * (1.0 + 0.5)]
 
 
-def test_lion_against_the_papers_algorithm_in_plain_python():
-    lion = Lion(0.01, beta1=0.9, beta2=0.99, weight_decay=0.1)
-    rng = np.random.default_rng(3)
-    gradients = rng.normal(size=50).tolist()
-    theta, m, expected = 0.7, 0.0, []
-    for g in gradients:
-        c = 0.9 * m + (1.0 - 0.9) * g
-        theta = theta - 0.01 * (math.copysign(1.0, c) + 0.1 * theta)
-        m = 0.99 * m + (1.0 - 0.99) * g
-        expected.append(theta)
-    assert one(lion, 0.7, gradients) == pytest.approx(expected, rel=1e-13)
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_against_the_papers_algorithm_in_scalars(name):
+    algorithm = oracle("optimizer", name, "mpmath")
+    rule = RULES[name]
+    gradients = np.random.default_rng(3).normal(size=50).tolist()
+    assert one(rule, 0.7, gradients) == pytest.approx([float(t) for t in algorithm(rule, 0.7, gradients)], rel=1e-13)
 
 
 # Against others ---------------------------------------------------------------------------------------------------
@@ -148,43 +146,22 @@ def test_momentum_with_a_rate_that_changes_is_scikit_learns():
     agree(updates(SGD(0.1, momentum=0.9), start, gradients, rates=rates)[0], expected)
 
 
-TORCH = {
-    "sgd": (SGD(0.1), "SGD", {"lr": 0.1}),
-    "momentum": (SGD(0.1, momentum=0.8), "SGD", {"lr": 0.1, "momentum": 0.8}),
-    "nesterov": (
-        SGD(0.1, momentum=0.8, nesterov=True),
-        "SGD",
-        {"lr": 0.1, "momentum": 0.8, "nesterov": True},
-    ),
-    "rmsprop": (RMSprop(0.01, decay=0.8, epsilon=1e-3), "RMSprop", {"lr": 0.01, "alpha": 0.8, "eps": 1e-3}),
-    # ε is outside the bias correction here and inside there: without ε they are one
-    "adam": (
-        Adam(0.02, beta1=0.8, beta2=0.95, epsilon=0.0),
-        "Adam",
-        {"lr": 0.02, "betas": (0.8, 0.95), "eps": 0.0},
-    ),
-    "adamw": (
-        AdamW(0.02, beta1=0.8, beta2=0.95, epsilon=0.0, weight_decay=0.3),
-        "AdamW",
-        {"lr": 0.02, "betas": (0.8, 0.95), "eps": 0.0, "weight_decay": 0.3},
-    ),
-}
-
-
-@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_against_pytorch(name):
-    torch = pytest.importorskip("torch", reason="PyTorch is the witness")
-    ours, theirs, options = TORCH[name]
-    start, gradients = start_and_gradients()
-    params = [torch.tensor(a) for a in start]
-    optimizer = getattr(torch.optim, theirs)(params, **options)
-    expected = []
-    for grads in gradients:
-        for p, g in zip(params, grads, strict=True):
-            p.grad = torch.tensor(g)
-        optimizer.step()
-        expected.append([p.numpy().copy() for p in params])
-    agree(updates(ours, start, gradients)[0], expected)
+    cases = oracle("optimizer", name, "torch")
+    import torch
+
+    for options, theirs, their_options in cases:
+        start, gradients = start_and_gradients()
+        params = [torch.tensor(a) for a in start]
+        optimizer = getattr(torch.optim, theirs)(params, **their_options)
+        expected = []
+        for grads in gradients:
+            for p, g in zip(params, grads, strict=True):
+                p.grad = torch.tensor(g)
+            optimizer.step()
+            expected.append([p.numpy().copy() for p in params])
+        agree(updates(optimizers.OPTIMIZERS[name](**options), start, gradients)[0], expected)
 
 
 def test_adams_epsilon_is_pytorchs_less_its_bias_correction():
@@ -201,15 +178,7 @@ def test_adams_epsilon_is_pytorchs_less_its_bias_correction():
 
 # On every backend -------------------------------------------------------------------------------------------------
 
-EVERY = [
-    SGD(0.1),
-    SGD(0.1, momentum=0.9),
-    SGD(0.1, momentum=0.9, nesterov=True),
-    RMSprop(0.01),
-    Adam(0.01),
-    AdamW(0.01, weight_decay=0.1),
-    Lion(0.01, weight_decay=0.1),
-]
+EVERY = [*RULES.values(), SGD(0.1, momentum=0.9), SGD(0.1, momentum=0.9, nesterov=True)]
 
 
 @pytest.mark.parametrize("optimizer", EVERY, ids=str)
@@ -257,7 +226,7 @@ def test_an_update_changes_none_of_its_arguments(optimizer):
 
 
 def test_names_and_defaults():
-    assert set(optimizers.OPTIMIZERS) == {"sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs"}
+    assert all(optimizers.get(name).name == name for name in optimizers.OPTIMIZERS)
     assert optimizers.get("adam") == Adam(0.001, beta1=0.9, beta2=0.999, epsilon=1e-8)
     assert optimizers.get("sgd") == SGD(0.01, momentum=0.0, nesterov=False)
     assert optimizers.get("rmsprop") == RMSprop(0.001, decay=0.9, epsilon=1e-8)

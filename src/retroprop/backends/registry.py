@@ -1,4 +1,4 @@
-"""Finding, choosing and naming backends. Nothing is loaded before it is asked for."""
+"""Finding, choosing and naming backends. No library is imported before it is needed."""
 
 import os
 import sys
@@ -18,8 +18,8 @@ from retroprop.functions.types import Array
 ENVIRONMENT_VARIABLE = "RETROPROP_BACKEND"
 
 
-class Library(NamedTuple):
-    """Where a library's backend is defined, the packages it needs, and what to install for it."""
+class KnownLibrary(NamedTuple):
+    """The module and class of a library's backend, the packages it needs, and the names to install them by."""
 
     module: str
     cls: str
@@ -28,35 +28,41 @@ class Library(NamedTuple):
 
 
 LIBRARIES = {
-    "numpy": Library("numpy_backend", "NumpyBackend", (), "numpy"),
-    "cupy": Library(
+    "numpy": KnownLibrary("numpy_backend", "NumpyBackend", (), "numpy"),
+    "cupy": KnownLibrary(
         "cupy_backend", "CupyBackend", ("cupy", "array_api_compat"), "'retroprop[cuda12]' or 'retroprop[cuda13]'"
     ),
-    "torch": Library("torch_backend", "TorchBackend", ("torch", "array_api_compat"), "'retroprop[torch]'"),
-    "jax": Library("jax_backend", "JaxBackend", ("jax",), "'retroprop[jax]'"),
-    "array_api_strict": Library("strict_backend", "StrictBackend", ("array_api_strict",), "array-api-strict"),
+    "torch": KnownLibrary("torch_backend", "TorchBackend", ("torch", "array_api_compat"), "'retroprop[torch]'"),
+    "jax": KnownLibrary("jax_backend", "JaxBackend", ("jax",), "'retroprop[jax]'"),
+    "array_api_strict": KnownLibrary("strict_backend", "StrictBackend", ("array_api_strict",), "array-api-strict"),
 }
 
 _ARRAYS_OF = {"numpy": "numpy", "cupy": "cupy", "torch": "torch", "jax": "jax", "jaxlib": "jax"} | {
     "array_api_strict": "array_api_strict"
 }
 
+# The backends that compute on an NVIDIA GPU, in the order in which "auto" tries them
+_ON_CUDA = ("cupy", "torch:cuda", "jax:cuda")
+# Names of devices, which are no backends: several libraries compute there.
+_OF_DEVICES = {"cuda": _ON_CUDA, "gpu": _ON_CUDA, "cpu": ("numpy", "torch:cpu", "jax:cpu")}
+_SYNONYMS = {"np": "numpy", "pytorch": "torch", "strict": "array_api_strict"}
+
 
 class BackendInfo(NamedTuple):
-    """What `list_backends` says of a library.
+    """The report of `list_backends` on a library.
 
     Attributes
     ----------
     name : str
-        What `get_backend` takes.
+        The name for `get_backend`.
     version : str or None
-        The installed version, None where the library is missing.
+        The installed version, None if the library is missing.
     devices : tuple of str
         Its devices as `get_backend` takes them after a colon, best first.
     available : bool
         Whether an array can be made there.
     reason : str or None
-        If not, why, and what to install.
+        If it is not available, the reason and the line that installs it.
     """
 
     name: str
@@ -83,14 +89,14 @@ def _load(name: str) -> type[Backend]:
 
 
 def list_backends() -> list[BackendInfo]:
-    """Return what is here: every known array library, its version and devices, or why it cannot be used.
+    """Return a report on every known array library: its version and devices, or why it cannot be used.
 
-    It imports each library that is installed, for only then does a device answer.
+    Each installed library is imported, because its devices cannot be listed before.
     """
-    return [_look_at(name) for name in LIBRARIES]
+    return [_report_on(name) for name in LIBRARIES]
 
 
-def _look_at(name: str) -> BackendInfo:
+def _report_on(name: str) -> BackendInfo:
     version = None
     try:
         backend = _load(name)
@@ -105,7 +111,7 @@ _scoped: ContextVar[Backend | None] = ContextVar("retroprop_backend", default=No
 
 
 def use_backend(backend: Any) -> AbstractContextManager[Backend]:
-    """Make `backend` the default within a `with` block, in this thread or task alone; outside one, nothing.
+    """Make `backend` the default within a `with` block, in this thread or task alone.
 
     Parameters
     ----------
@@ -131,9 +137,9 @@ def get_backend(backend: Any = None) -> Backend:
     ----------
     backend : str, Backend or namespace, optional
         "numpy", "cupy", "cupy:1", "torch", "torch:cuda:0", "jax", "array_api_strict:device1", ...; "auto" is
-        a CUDA device that answers (CuPy's, PyTorch's or JAX's, the first installed), else NumPy. None is what
-        `use_backend` says, then the environment variable RETROPROP_BACKEND, then "auto". The namespace of any
-        other library that follows the Array API standard will do too.
+        a CUDA device that answers (CuPy's, PyTorch's or JAX's, the first installed), else NumPy. None is the one
+        of `use_backend`, else the environment variable RETROPROP_BACKEND, else "auto". The namespace of any other
+        library that follows the Array API standard is accepted too.
 
     Raises
     ------
@@ -160,7 +166,7 @@ Backend.find = staticmethod(get_backend)
 
 
 def host_backend() -> Backend:
-    """Return the backend of the host, where host data are at home and float64 is always to be had."""
+    """Return NumPy's backend, on which host data live and float64 is always available."""
     return _named("numpy")
 
 
@@ -169,15 +175,22 @@ def _named(spelled: str) -> Backend:
     if spelled == "auto":
         return _best()
     name, _, device = spelled.partition(":")
+    if name.lower() in _OF_DEVICES:
+        backends = _OF_DEVICES[name.lower()]
+        raise ValueError(
+            f"backend={spelled!r} names a device; name the library that computes there: "
+            f'{", ".join(map(repr, backends[:-1]))} or {backends[-1]!r}. "auto" takes a GPU if one is available.'
+        )
     if name not in LIBRARIES:
-        raise unknown("backend", name, (*LIBRARIES, "auto"))
+        raise unknown("backend", name, (*LIBRARIES, "auto"), _SYNONYMS)
     return _load(name).open(device or None)
 
 
 def _best() -> Backend:
-    """Return the first CUDA device that answers, else NumPy; asks the driver before it loads a library."""
+    """Return the first available backend on a CUDA device, else NumPy."""
+    # The driver answers in a millisecond; to import a library takes seconds.
     if _cuda_driver_answers():
-        for spelled in ("cupy", "torch:cuda", "jax:cuda"):
+        for spelled in _ON_CUDA:
             try:
                 return _named(spelled)
             except BackendUnavailableError:
@@ -197,12 +210,12 @@ def _cuda_driver_answers() -> bool:
 
 
 def backend_of(x: Array) -> Backend:
-    """Return the backend an array lives on: compute follows data.
+    """Return the backend on which an array lives: the computation follows the data.
 
     Raises
     ------
     TypeError
-        If `x` is no array of a library that follows the standard.
+        If `x` is not an array of a library that follows the standard.
     """
     name = _ARRAYS_OF.get(type(x).__module__.partition(".")[0])
     if name is not None:
@@ -210,7 +223,7 @@ def backend_of(x: Array) -> Backend:
             backend = _named(name + device)
             if backend.owns(x):
                 return backend
-        raise TypeError(f"an array of {name} on {x.device} lives on no device retroprop can use.")
+        raise TypeError(f"an array of {name} on {x.device} lives on a device that retroprop cannot use.")
     if hasattr(x, "__array_namespace__"):
         return Backend(x.__array_namespace__(), x.device)
-    raise TypeError(f"{type(x).__name__} is no array of a library that follows the Array API standard.")
+    raise TypeError(f"{type(x).__name__} is not an array of a library that follows the Array API standard.")

@@ -11,6 +11,9 @@ from rich.console import Console
 
 from retroprop.cli.error_handling import Commands, note
 from retroprop.cli.errors import CommandError
+from retroprop.cli.network_options import choices
+from retroprop.functions import activations, initializers, losses
+from retroprop.training import optimizers
 
 app = typer.Typer(
     cls=Commands,
@@ -39,6 +42,17 @@ Data = Annotated[
         help="digits, iris, wine, breast_cancer, diabetes, or a .csv, .tsv, .parquet, .npz or .npy file.",
         show_default=False,
     ),
+]
+# The names that these options accept are those of the tables.
+HiddenActivation = Annotated[
+    str,
+    typer.Option(
+        help=f"Activation of the hidden layers: {choices(activations.elementwise_names())}; one for all, or one for "
+        "each, as relu,tanh."
+    ),
+]
+Initializer = Annotated[
+    str, typer.Option(help=f"Distribution of the initial parameters: {choices(initializers.INITIALIZERS)}.")
 ]
 DType = Annotated[str, typer.Option(help="float32 or float64.")]
 L2 = Annotated[float, typer.Option(help="The weight λ of the penalty λ/2 ‖Θ‖².")]
@@ -98,12 +112,14 @@ def train(
         typer.Option(help="classification or regression; by default text and a few whole numbers are classes."),
     ] = None,
     hidden: Annotated[str, typer.Option(help='Sizes of the hidden layers, as 100,50; "none" for none.')] = "100",
-    activation: Annotated[str, typer.Option(help="Of the hidden layers: one, or one for each, as relu,tanh.")] = "relu",
+    activation: HiddenActivation = "relu",
     loss: Annotated[
         str | None,
-        typer.Option(help="By default cross_entropy for classes, squared_error for numbers."),
+        typer.Option(
+            help=f"{choices(losses.LOSSES)}; by default cross_entropy for classes, squared_error for numbers."
+        ),
     ] = None,
-    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adam, adamw, lion or lbfgs.")] = "adam",
+    optimizer: Annotated[str, typer.Option(help=f"{choices(optimizers.OPTIMIZERS)}.")] = "adam",
     learning_rate: Annotated[
         float | None,
         typer.Option(help="By default the optimizer's own, with the cosine three times that; lbfgs has none."),
@@ -121,7 +137,7 @@ def train(
     dropout: Annotated[float, typer.Option(help="The part of the hidden neurons masked at each step.")] = 0.0,
     l2: L2 = 1e-3,
     l1: L1 = 0.0,
-    initializer: Annotated[str, typer.Option(help="Where the parameters start.")] = "glorot_uniform",
+    initializer: Initializer = "glorot_uniform",
     clip_norm: Annotated[float | None, typer.Option(help="The largest norm of the gradient.")] = None,
     early_stopping: Annotated[
         bool,
@@ -251,10 +267,15 @@ def predict(
 def check(
     *,
     layers: Annotated[str, typer.Option(help="Sizes of all layers, the inputs first.")] = "4,8,3",
-    hidden: Annotated[str, typer.Option(help="Activation of the hidden layers: one, or one for each.")] = "tanh",
-    output: Annotated[str | None, typer.Option(help="Activation of the last layer; by default the loss's own.")] = None,
-    loss: Annotated[str, typer.Option(help="The loss.")] = "cross_entropy",
-    initializer: Annotated[str, typer.Option(help="Where the parameters are drawn.")] = "glorot_uniform",
+    hidden: HiddenActivation = "tanh",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Activation of the last layer: {choices(activations.ACTIVATIONS)}; by default the loss's own."
+        ),
+    ] = None,
+    loss: Annotated[str, typer.Option(help=f"{choices(losses.LOSSES)}.")] = "cross_entropy",
+    initializer: Initializer = "glorot_uniform",
     l2: L2 = 0.0,
     l1: L1 = 0.0,
     bias: Annotated[bool, typer.Option("--bias/--no-bias", help="With or without biases.")] = True,

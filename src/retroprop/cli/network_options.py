@@ -1,6 +1,14 @@
-"""Parsing layer sizes and activation names, as comma-separated lists."""
+"""Parsing the parts of a network as a user types them: comma-separated sizes and names."""
+
+from collections.abc import Iterable
 
 from retroprop.cli.errors import CommandError
+
+
+def choices(names: Iterable[str]) -> str:
+    """Return the names of a table as a help text lists them."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
 
 
 def sizes_of(given: str, *, option: str) -> list[int]:
@@ -15,8 +23,8 @@ def sizes_of(given: str, *, option: str) -> list[int]:
     for part in given.split(","):
         if not part.strip().isdecimal() or int(part) < 1:
             raise CommandError(
-                f'{option} "{given}": sizes are whole numbers from 1 on with commas between, as 100,50; '
-                f'"{part.strip()}" is none.'
+                f'{option} "{given}": sizes are whole numbers of 1 or above, separated by commas, as 100,50; '
+                f'"{part.strip()}" is not one.'
             )
         sizes.append(int(part))
     return sizes

@@ -219,7 +219,7 @@ def _network(options: TrainOptions, n_inputs: int, target: TargetColumn) -> rp.N
     if k:
         n_outputs, output = (1, loss.link) if k == 2 and loss.link == "sigmoid" else (k, "softmax")
         output = "sigmoid" if loss.link == "sigmoid" else output
-    elif loss.target_range[1] == 1.0:
+    elif "regression" not in loss.tasks:
         raise CommandError(
             f"--loss {loss.name} is for classification; this is a regression (--task classification changes that)."
         )

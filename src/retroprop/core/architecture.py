@@ -1,4 +1,4 @@
-"""What a network is, without its numbers."""
+"""The architecture of a network: its sizes and functions, without its parameters."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ from retroprop.functions.outputs import Output, pair
 
 
 class Architecture(NamedTuple):
-    """Sizes and functions of a network of layers 1..L; the numbers are in `Parameters`.
+    """Sizes and functions of a network of layers 1..L; Θ and b are in `Parameters`.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Architecture(NamedTuple):
     l2, l1 : float, or tuple of float, length L − 1
         λ of the penalties λ/2 ‖Θ‖² and λ ‖Θ‖₁, for all Θ or one for each.
     dropout : tuple of float, length L − 2
-        p of the hidden layers: the part of the neurons masked in training.
+        p of the hidden layers: the fraction of the neurons masked in training.
     """
 
     layer_sizes: tuple[int, ...]
@@ -40,7 +40,7 @@ class Architecture(NamedTuple):
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        """f of the layers 2..L: `activations[l - 1]` follows `thetas[l - 1]`."""
+        """f of the layers 2..L: `activations[l - 1]` is applied after `thetas[l - 1]`."""
         return (*self.hidden, self.output.activation)
 
     @property
@@ -67,12 +67,12 @@ def build(
     l1: float | Sequence[float],
     dropout: Any,
 ) -> Architecture:
-    """Return the architecture a user describes; the arguments are those of `Network`.
+    """Return the architecture that the arguments of `Network` describe.
 
     Raises
     ------
     TypeError, ValueError
-        For what makes no network; the message says what was given and what is accepted.
+        For arguments that describe no network; the message has the given value and the accepted ones.
     """
     sizes = _sizes(layer_sizes)
     n_hidden = len(sizes) - 2
@@ -83,7 +83,7 @@ def build(
         if len(values) != n_hidden:
             raise ValueError(f"{name} must be one, or one for each of {n_hidden} hidden layers, not {len(values)}.")
     f_hidden = tuple(activations.get(f) for f in fs)
-    if any(isinstance(f, activations.Softmax) for f in f_hidden):
+    if not all(f.elementwise for f in f_hidden):
         raise ValueError("softmax is an output activation; a hidden layer takes an elementwise one.")
     if not all(0.0 <= number("dropout", p) < 1.0 for p in ps):
         raise ValueError(f"dropout must be in [0, 1), not {dropout!r}.")
@@ -106,11 +106,11 @@ def _penalty(name: str, given: Any, n: int) -> float | tuple[float, ...]:
 
 
 def _check_classes(f: Activation, loss: Loss, n_out: int) -> None:
-    """Refuse probabilities of fewer classes than two, and groups that do not make the output layer."""
+    """Raise ValueError for fewer than two classes, and for groups that do not add up to the output layer."""
     if n_out == 1 and isinstance(f, activations.Softmax):
         raise ValueError("softmax over one output is always 1: use 2 outputs, or output='sigmoid'.")
     if n_out == 1 and isinstance(loss, losses.CrossEntropy):
-        # The rows of y sum to 1: every target is 1, and what is to be told apart is never seen.
+        # The rows of y sum to 1, so with one output every target is 1: there is nothing to distinguish.
         raise ValueError(
             f"the loss {loss.name!r} needs the probabilities of 2 classes or more, and this network has one output: "
             "use loss='binary_cross_entropy' with output='sigmoid', or 2 outputs with output='softmax'."
@@ -121,7 +121,7 @@ def _check_classes(f: Activation, loss: Loss, n_out: int) -> None:
 
 
 def _check_output_range(f: Activation, loss: Loss) -> None:
-    """Refuse a built-in activation whose values the loss has no meaning for."""
+    """Raise ValueError for a built-in activation with values at which the loss is undefined."""
     if f.range is None:  # a custom activation
         return
     low, high = f.range

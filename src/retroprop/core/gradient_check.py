@@ -1,7 +1,7 @@
-"""Central differences against the recursion.
+"""The gradient of the recursion against central differences.
 
-The differences need no loop over networks: K copies of a network, each with another parameter nudged, are one
-network with a leading model axis, so one forward propagation gives K costs.
+The differences need no loop over networks: K copies of a network, each with one parameter changed, are one network
+with a leading model axis, so that one forward propagation computes K costs.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,21 +13,21 @@ from retroprop.functions.types import Array, Namespace, RandomGenerator
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """How far the recursion is from central differences.
+    """The deviation of the recursion from central differences.
 
     Attributes
     ----------
     max_relative_error : float
-        The largest |g − d| / max(|g|, |d|, floor) over the parameters looked at, where g is the recursion's
-        partial derivative and d the central difference (exactly on a kink, as of relu at 0, the nearest number
-        between the differences from left and right). The floor is 1e-3 of the largest |g|, or what the rounding
-        of J leaves visible. inf where a number is NaN.
+        The largest |g − d| / max(|g|, |d|, floor) over the parameters checked, where g is the recursion's partial
+        derivative and d the central difference (exactly on a kink, as of relu at 0, the nearest number between the
+        differences from left and right). The floor is 1e-3 of the largest |g|, or the smallest difference that the
+        rounding of J leaves visible. inf for a NaN.
     where : str
-        The parameter it was found at, as `"thetas[1][0, 2]"`.
+        The parameter with this error, as `"thetas[1][0, 2]"`.
     tolerance : float
-        What is borne, from the dtype of the network.
+        The largest error that is tolerated, from the dtype of the network.
     n_checked : int
-        How many parameters were looked at.
+        The number of parameters checked.
     """
 
     max_relative_error: float
@@ -42,7 +42,7 @@ class GradientCheck:
 
 
 def sample(sizes: Sequence[int], most: int, rng: RandomGenerator, xp: Namespace) -> list[Array]:
-    """Return which numbers of arrays of these `sizes` are looked at: for each its indices in order, `most` in all."""
+    """Return a random sample of `most` elements of arrays of these `sizes`: for each array its indices, sorted."""
     drawn = rng.permutation(sum(sizes))[:most]
     ends = xp.cumulative_sum(xp.asarray(sizes))
     return [xp.sort(drawn[(drawn >= end - n) & (drawn < end)] - (end - n)) for n, end in zip(sizes, ends, strict=True)]
@@ -65,9 +65,9 @@ def differences(
     parameters : Parameters
         Without model axes.
     leaf : int
-        Which of `parameters.leaves`.
+        The index of the array in `parameters.leaves`.
     indices : integer array (K,)
-        Flat positions in it, rows first.
+        Flat positions in it, in C order.
     step : float
         h, on the scale of a parameter of 1.
     xp : namespace
@@ -105,13 +105,13 @@ def compare(
     cost, parameters, xp
         As in `differences`; float64.
     gradient : Parameters
-        What the recursion says, float64.
+        The gradient of the recursion, float64.
     wanted : sequence of integer array
-        The flat positions to look at in each of `parameters.leaves`.
+        The flat positions to check in each of `parameters.leaves`.
     chunk : int
-        How many networks are run at once.
+        The number of networks in one forward propagation.
     tolerance : float
-        The largest relative error that is borne.
+        The largest relative error that is tolerated.
 
     Returns
     -------
@@ -128,12 +128,12 @@ def compare(
             some = indices[start : start + chunk]
             g = xp.take(xp.reshape(grad, (-1,)), some)
             error = xp.full(g.shape, float("inf"))
-            # A kink (relu, |e|) within the step falsifies a difference, not the recursion: what disagrees is
-            # looked at again closer by, and the closest agreement counts.
+            # A kink (relu, |e|) within the step falsifies a difference, not the recursion: where the two disagree,
+            # the difference is taken again with a shorter step, and the closest agreement counts.
             for shorter in (1.0, 0.1, 0.01):
                 left, right = differences(cost, parameters, leaf, some, shorter * step, xp)
                 found = _relative_error(g, left, right, floor, xp)
-                error = xp.where(found < error, found, error)  # NaN is below nothing, and stays inf
+                error = xp.where(found < error, found, error)  # a NaN compares as False, and the error stays inf
                 if bool(xp.all(error <= tolerance)):
                     break
             at = int(xp.argmax(error))
@@ -147,7 +147,7 @@ def _relative_error(g: Array, left: Array, right: Array, floor: float, xp: Names
     """Return |g − d| / max(|g|, |d|, floor), d the central difference, or on a kink the nearest subgradient."""
     central = 0.5 * (left + right)
     low, high = xp.minimum(left, right), xp.maximum(left, right)
-    # Where the quotients from left and right differ, θ is on the kink, and all between them is a derivative.
+    # Where the quotients from left and right differ, θ is on the kink, and every value between them is a subgradient.
     kink = high - low > 1e-3 * xp.maximum(xp.maximum(xp.abs(left), xp.abs(right)), floor)
     d = xp.where(kink, xp.minimum(xp.maximum(g, low), high), central)
     size = xp.maximum(xp.maximum(xp.abs(g), xp.abs(d)), floor)

@@ -1,4 +1,4 @@
-"""The numbers of a network, and walking over them."""
+"""The parameters of a network as one tree of arrays."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -26,10 +26,10 @@ class Parameters(NamedTuple):
         return self.thetas + self.biases
 
     def like(self, leaves: Iterable[Array]) -> "Parameters":
-        """Return the parameters whose `leaves` these are."""
+        """Return parameters of the same form with other `leaves`."""
         leaves = tuple(leaves)
         return Parameters(leaves[: len(self.thetas)], leaves[len(self.thetas) :])
 
     def bias_of(self, layer: int) -> Array | None:
-        """Return the bias that goes with `thetas[layer]`, None without bias."""
+        """Return the bias of the layer of `thetas[layer]`, None without bias."""
         return self.biases[layer] if self.biases else None

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.classes import Classes
+from retroprop.estimators.parameters import NamedParameters
 from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import LabelColumns, Labels, are_columns
 from retroprop.estimators.watching import watched
@@ -20,8 +21,8 @@ from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 
 
-class MLPClassifier(ClassifierMixin, Classes):
-    """A multilayer perceptron for classification: scikit-learn's `MLPClassifier`, and what it does not take in.
+class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
+    """A multilayer perceptron for classification: scikit-learn's `MLPClassifier` with more options.
 
     One column of classes, several (each with a softmax of its own), or a multilabel indicator.
 
@@ -30,78 +31,80 @@ class MLPClassifier(ClassifierMixin, Classes):
     hidden_layer_sizes : int or sequence of int
         Neurons of the hidden layers; `()` has none.
     activation : str, object, or a list of them
-        f of the hidden layers, for all or one for each: "identity", "logistic" (ours: "sigmoid"), "tanh", "relu", and
-        every other of `retroprop.activations`.
+        f of the hidden layers, for all or one for each: "identity", "logistic" (here also "sigmoid"), "tanh", "relu"
+        and every other elementwise entry of `retroprop.activations.ACTIVATIONS`, by its name.
     solver : str or object
-        "lbfgs", "sgd", "adam"; "adamw", "rmsprop", "lion", or one of `retroprop.optimizers` with its own learning rate.
+        "lbfgs", "sgd", "adam" and every other entry of `retroprop.optimizers.OPTIMIZERS`, by its name; or an object of
+        `retroprop.optimizers`, which has its own learning rate.
     alpha : float, or sequence of float
         Strength of the L2 penalty, for all layers of weights or one for each; divided by the rows of the batch, or by
         the sum of their weights.
     batch_size : int or "auto"
-        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all, and batches from outside are taken as they come.
+        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all; an iterator of batches has its own sizes.
     learning_rate : str or Schedule
         "constant", "invscaling" or "adaptive", which "adam" and "lbfgs" take no notice of, as in scikit-learn; or one
         of `retroprop.schedules`, for every solver but "lbfgs".
     learning_rate_init : float
-        η at the beginning, where neither a schedule nor an optimizer of `retroprop.optimizers` says it.
+        η at the beginning, unless a schedule or an object of `retroprop.optimizers` gives it.
     power_t : float
         The exponent of "invscaling".
     max_iter : int
         Epochs; iterations of "lbfgs".
     shuffle : bool
-        Whether each epoch has an order of its own; batches from outside have theirs.
+        Whether the rows are shuffled at each epoch; an iterator of batches has its own order.
     random_state : int, RandomState or None
         Draws weights, validation split, orders and dropout; the same gives the same model as scikit-learn's.
     tol : float
-        What counts as an improvement of the loss or the validation score.
+        The least improvement of the loss or the validation score that counts.
     verbose : bool or int
         Whether a line is printed for each epoch.
     warm_start : bool
         Whether `fit` goes on from the last one.
     momentum, nesterovs_momentum
-        Of "sgd".
+        Of "sgd", and of any other solver by name whose optimizer has a momentum.
     early_stopping : bool
         Whether to stop when the validation score no longer improves; the best weights are kept then. "lbfgs" takes no
         notice of it, as in scikit-learn.
     validation_fraction : float
-        What is split off for it, unless `fit` is given X_val.
+        The fraction split off for it, unless `fit` is given X_val.
     beta_1, beta_2, epsilon : float
-        Of "adam" and "adamw"; "lion" takes the betas, "rmsprop" the epsilon.
+        Of every solver by name whose optimizer has such a parameter ("adam" has all three).
     n_iter_no_change : int or inf
-        How many epochs in a row without improvement are borne.
+        Consecutive epochs without improvement that are tolerated.
     max_fun : int
         Evaluations of "lbfgs" at most.
     loss : str or object
-        "log_loss", or what is to be made small of the probabilities instead: "squared_error", "absolute_error",
-        "huber", "log_cosh", one of `retroprop.losses`, or an object with `value` and `derivative`.
+        "log_loss" (here also "cross_entropy"), or another loss of the probabilities: the name of an entry of
+        `retroprop.losses.LOSSES` whose `tasks` include classification, an object of `retroprop.losses`, or any object
+        with `value` and `derivative`.
     class_weight : dict, list of dict, "balanced" or None
-        What each class counts in training, not in validation; of several columns, one dict a column. A dict where the
-        data come in parts.
+        The weight of each class in training, not in validation; for several columns a list of one dict a column. For
+        an iterator of batches it must be a dict.
     stratify : bool or "binary"
-        Whether the validation split keeps the parts of the classes; "binary" does so for two classes only, as
+        Whether the validation split keeps the fractions of the classes; "binary" does so for two classes only, as in
         scikit-learn.
     l1 : float, or sequence of float
         Strength of the L1 penalty, as `alpha` is of L2.
     dropout : float, or sequence of float
-        The part of the neurons of all hidden layers, or of each, masked at each step.
+        The fraction of the neurons of all hidden layers, or of each, masked at each step.
     initializer : str, object or None
         Of `retroprop.initializers`; None is scikit-learn's.
     clip_norm : float or None
-        What the norm of all gradients together is held to.
+        The largest Euclidean norm of all gradients together.
     scoring : str, callable or None
-        What the validation score is, where a part is split off or X_val given: a scorer of scikit-learn, "loss", or
+        The validation score, where rows are split off or X_val is given: a scorer of scikit-learn, "loss", or
         None for accuracy.
     restore_best : bool
-        Whether the weights of the best epoch are kept without early stopping, too: by the validation score where there
-        is one, else by the training loss.
+        Whether the weights of the best epoch are kept without early stopping too: by the validation score if there is
+        one, else by the training loss.
     exact_loss : bool
-        Whether the loss is told as it is differentiated; scikit-learn tells log-losses of
-        probabilities held to [ε, 1 − ε].
+        Whether the loss is reported as it is differentiated; scikit-learn reports log-losses of probabilities that are
+        clipped to [ε, 1 − ε].
     predict_batch_size : int or "auto"
         Rows propagated at once outside `fit`; "auto" keeps the activations within 64 MiB.
     device : str or None
-        The backend that data of the host are worked on ("auto", "cupy", "torch:cuda:0", ...); None is NumPy. Arrays of
-        a device are worked on where they are.
+        The backend on which host data are computed ("auto", "cupy", "torch:cuda:0", ...); None is NumPy. Arrays on a
+        device are computed there.
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
 
@@ -123,7 +126,7 @@ class MLPClassifier(ClassifierMixin, Classes):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions(set(parameters.CLASSIFICATION_LOSSES)), HasMethods(["value", "derivative"])],
+        "loss": [parameters.TableNames("loss", parameters.classification_losses), HasMethods(["value", "derivative"])],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "stratify": [StrOptions({"binary"}), "boolean"],
     }
@@ -228,16 +231,16 @@ class MLPClassifier(ClassifierMixin, Classes):
         y : array
             Labels (n_samples,), several columns of them, or a multilabel indicator.
         sample_weight : array (n_samples,), optional
-            What each row counts, 0 or above.
+            The weight of each row, 0 or above.
         X_val, y_val, sample_weight_val : array, optional
-            Data that are looked at after each epoch; with early stopping nothing is split off then.
+            Data that are evaluated after each epoch; with early stopping nothing is split off then.
         classes : array, optional
             All the classes, where X gives batches.
 
         Returns
         -------
         MLPClassifier
-            Itself. Ctrl-C ends the fit with what it has come to.
+            Itself. Ctrl-C ends the fit and keeps the weights reached so far.
 
         Raises
         ------
@@ -248,7 +251,10 @@ class MLPClassifier(ClassifierMixin, Classes):
             validation = X_val, y_val, sample_weight_val
             return fit_stream(self, X, sample_weight, classes=classes, validation=validation)
         if classes is not None:
-            raise ValueError("classes go with batches from outside; where y is given, it says which classes there are.")
+            raise ValueError(
+                "classes=... is for an X that is an iterator of batches, whose labels are not known beforehand. With y "
+                "given, leave classes out: they are read from y."
+            )
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -295,7 +301,7 @@ class MLPClassifier(ClassifierMixin, Classes):
             return [log(part) for part in found] if isinstance(found, list) else log(found)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy of the predictions; of several columns, the part of the rows that are right in all."""
+        """Return the accuracy of the predictions; of several columns, the fraction of rows right in all of them."""
         y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
         predicted = arrays.to_host(self.predict(X))
         if isinstance(self._coding, LabelColumns):
@@ -306,10 +312,11 @@ class MLPClassifier(ClassifierMixin, Classes):
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _loss(self) -> Loss:
-        # Of one probability −y log p is not the log-loss: the coding knows which is.
-        if self.loss == "log_loss" or type(self.loss) is losses.CrossEntropy:
+        loss = parameters.ours("loss", self.loss)
+        # Of a single probability, −y log p is not the log-loss: the coding of the labels has the right one.
+        if loss == "cross_entropy" or type(loss) is losses.CrossEntropy:
             return self._coding.loss()
-        return losses.get(self.loss)
+        return losses.get(loss)
 
     def _output_activation(self) -> Any:
         return self._coding.output_activation()
@@ -318,7 +325,7 @@ class MLPClassifier(ClassifierMixin, Classes):
         return float(numpy.average(self._coding.right(outputs, scored), weights=weight))
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn may ask of this estimator."""
+        """Return the tags by which scikit-learn knows this estimator's abilities."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -1,9 +1,11 @@
 """The constructor's parameters: what each accepts, and what they are as retroprop's own objects."""
 
+from collections.abc import Callable, Collection
 from numbers import Integral, Real
 from typing import Any
 
 import numpy
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, Options, StrOptions
 
@@ -16,19 +18,93 @@ from retroprop.functions.schedules import Schedule
 from retroprop.training import optimizers
 from retroprop.training.optimizers import UpdateRule
 
-STOCHASTIC = ("sgd", "adam", "adamw", "rmsprop", "lion")
-# scikit-learn's names, and ours, for the functions of a layer
-ACTIVATIONS = {"logistic": "sigmoid"} | {name: name for name in activations.ACTIVATIONS if name != "softmax"}
-REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "log_cosh", "quantile")
-CLASSIFICATION_LOSSES = ("log_loss", "squared_error", "absolute_error", "huber", "log_cosh")
+# scikit-learn's spellings of entries of our tables
+SKLEARN_NAMES = {"activation": {"logistic": "sigmoid"}, "loss": {"log_loss": "cross_entropy"}}
+# The parameters of an optimizer that an estimator has under a name of scikit-learn's
+OF_OPTIMIZERS = {
+    "learning_rate": "learning_rate_init",
+    "momentum": "momentum",
+    "nesterov": "nesterovs_momentum",
+    "beta1": "beta_1",
+    "beta2": "beta_2",
+    "epsilon": "epsilon",
+}
+
+
+def activation_names() -> list[str]:
+    """Return the accepted names of a hidden activation: scikit-learn's and ours."""
+    return [*SKLEARN_NAMES["activation"], *activations.elementwise_names()]
+
+
+def classification_losses() -> list[str]:
+    """Return the names of the losses of a classifier: scikit-learn's and ours."""
+    return [*SKLEARN_NAMES["loss"], *losses.names("classification")]
+
+
+def regression_losses() -> list[str]:
+    """Return the names of the losses of a regressor."""
+    return losses.names("regression")
+
+
+def ours(kind: str, name: Any) -> Any:
+    """Return our spelling of a name of scikit-learn's; anything else is returned as it is."""
+    return SKLEARN_NAMES[kind].get(name, name) if isinstance(name, str) else name
+
+
+class TableNames(StrOptions):
+    """The names of a table, read at every check, so that a row added to the table is accepted.
+
+    Parameters
+    ----------
+    kind : str
+        The kind of the entries, as `functions.names.SYNONYMS` has it.
+    names : callable
+        Returns the accepted names.
+    """
+
+    def __init__(self, kind: str, names: Callable[[], Collection[str]]) -> None:
+        self.type, self.deprecated, self.hidden = str, set[str](), False
+        self.kind, self.names = kind, names
+
+    @property
+    def options(self) -> set[str]:
+        """The accepted names."""
+        return set(self.names())
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether a value is an accepted name."""
+        return isinstance(val, str) and val in self.names()
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(sorted(self.names()))}"
+
+
+class NamedParameters(BaseEstimator):
+    """The check of an estimator's parameters, whose errors suggest the name that was meant."""
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            raise InvalidParameterError(f"{error}{self._suggestion(str(error))}") from None
+
+    def _suggestion(self, message: str) -> str:
+        """Return the suggestion for the parameter that the message is about, or an empty text."""
+        for parameter, constraints in self._parameter_constraints.items():
+            for one in constraints:
+                given = getattr(self, parameter)
+                if isinstance(one, TableNames) and isinstance(given, str) and f"{parameter!r} parameter" in message:
+                    return names.suggestion(given, one.options, names.SYNONYMS[one.kind])
+        return ""
+
 
 _FUNCTION = HasMethods(["value", "derivative"])
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS)), list, tuple, _FUNCTION],
-    "solver": [StrOptions({"lbfgs", *STOCHASTIC}), UpdateRule],
+    "activation": [TableNames("activation", activation_names), list, tuple, _FUNCTION],
+    "solver": [TableNames("optimizer", optimizers.OPTIMIZERS.keys), UpdateRule],
     "alpha": [_NOT_NEGATIVE, "array-like"],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
@@ -52,7 +128,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     # Beyond scikit-learn
     "l1": [_NOT_NEGATIVE, "array-like"],
     "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-    "initializer": [StrOptions(set(initializers.INITIALIZERS)), initializers.Initializer, None],
+    "initializer": [
+        TableNames("initializer", initializers.INITIALIZERS.keys),
+        initializers.Initializer,
+        None,
+    ],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
     "restore_best": ["boolean"],
@@ -93,8 +173,9 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
         raise ValueError("partial_fit does not support restore_best=True")
     if isinstance(e.solver, UpdateRule) and not (isinstance(e.learning_rate, str) and e.learning_rate == "constant"):
         raise ValueError(
-            f"learning_rate={e.learning_rate!r} goes with a solver by name; {type(e.solver).__name__} has a learning "
-            "rate of its own, which may be one of retroprop.schedules."
+            f"learning_rate={e.learning_rate!r} is for a solver given by its name, as solver='sgd'. Here solver is an "
+            "object with a learning rate of its own: leave learning_rate at 'constant', and pass the rate, or one of "
+            f"retroprop.schedules, to {type(e.solver).__name__}(...)."
         )
     if e.solver != "lbfgs":
         return
@@ -109,7 +190,9 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
     ):
         if given:
             shown = "" if name == "X_val" else f"={getattr(e, name)!r}"
-            raise ValueError(f"solver='lbfgs' does not go with {name}{shown}: use one of {', '.join(STOCHASTIC)}.")
+            raise ValueError(
+                f"solver='lbfgs' does not go with {name}{shown}: use one of {', '.join(optimizers.minibatch_names())}."
+            )
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
@@ -138,13 +221,14 @@ def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, l
     """
     n_hidden = len(layer_sizes) - 2
     given = estimator.activation
-    fs = list(given) if isinstance(given, (list, tuple)) else [given] * n_hidden
+    # A single name was checked with the other parameters.
+    fs = [_checked(f) for f in given] if isinstance(given, (list, tuple)) else [given] * n_hidden
     if len(fs) != n_hidden:
         raise ValueError(f"activation must be one, or one for each of {n_hidden} hidden layers, not {len(fs)}.")
     _check_alpha(estimator.alpha, n_hidden + 1)
     architecture = build(
         layer_sizes,
-        hidden=[_activation(f) for f in fs],
+        hidden=[ours("activation", f) for f in fs],
         output=output,
         loss=loss,
         bias=True,
@@ -164,11 +248,11 @@ def without_training(architecture: Architecture) -> Architecture:
     return architecture._replace(l2=0.0, l1=0.0, dropout=(0.0,) * len(architecture.dropout))
 
 
-def _activation(f: Any) -> Any:
-    """Return a hidden activation by our name."""
-    if isinstance(f, str) and f not in ACTIVATIONS:
-        raise names.unknown("activation", f, ACTIVATIONS)
-    return ACTIVATIONS[f] if isinstance(f, str) else f
+def _checked(f: Any) -> Any:
+    """Return a hidden activation of a list; raise ValueError for an unknown name."""
+    if isinstance(f, str) and f not in activation_names():
+        raise names.unknown("activation", f, activation_names())
+    return f
 
 
 def _check_alpha(alpha: Any, n: int) -> None:
@@ -208,20 +292,19 @@ def is_logistic(activation: Any) -> bool:
 
 
 def optimizer_of(estimator: Any) -> UpdateRule:
-    """Return the update rule of a stochastic solver."""
-    e, eta = estimator, float(estimator.learning_rate_init)
+    """Return the update rule of a minibatch solver, with those of its parameters that the estimator has."""
+    e = estimator
     if isinstance(e.solver, UpdateRule):
         return e.solver
-    if e.solver == "sgd":
-        # Nesterov's look ahead without momentum is the plain step.
-        return optimizers.SGD(eta, momentum=e.momentum, nesterov=bool(e.nesterovs_momentum and e.momentum))
-    if e.solver == "rmsprop":
-        return optimizers.RMSprop(eta, epsilon=e.epsilon)
-    betas = {"beta1": e.beta_1, "beta2": e.beta_2}
-    if e.solver == "lion":
-        return optimizers.Lion(eta, **betas)
-    rule = optimizers.AdamW if e.solver == "adamw" else optimizers.Adam
-    return rule(eta, epsilon=e.epsilon, **betas)
+    rule: Any = optimizers.OPTIMIZERS[e.solver]
+    # A row can be made without arguments, so a parameter of it is an attribute of its class: the default.
+    options = {name: getattr(e, theirs) for name, theirs in OF_OPTIMIZERS.items() if hasattr(rule, name)}
+    options["learning_rate"] = float(options["learning_rate"])
+    if "nesterov" in options:
+        # Nesterov's look-ahead without momentum is the plain step.
+        options["nesterov"] = bool(options["nesterov"] and options["momentum"])
+    found: UpdateRule = rule(**options)
+    return found
 
 
 def schedule_of(estimator: Any) -> Schedule | None:

@@ -1,17 +1,19 @@
 """MLPRegressor."""
 
+from math import isfinite
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.parameters import NamedParameters
 from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.watching import watched
@@ -20,82 +22,84 @@ from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multilayer perceptron for regression: scikit-learn's `MLPRegressor`, and what it does not take in.
+class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
+    """A multilayer perceptron for regression: scikit-learn's `MLPRegressor` with more options.
 
     Parameters
     ----------
     loss : str or object
-        "squared_error", "poisson" (whose outputs are e^z), "absolute_error", "huber", "log_cosh", "quantile", one of
-        `retroprop.losses`, or an object with `value` and `derivative`.
+        The name of an entry of `retroprop.losses.LOSSES` whose `tasks` include regression: "squared_error", "poisson"
+        (whose outputs are e^z), "quantile", ...; an object of `retroprop.losses`, or any object with `value` and
+        `derivative`.
     hidden_layer_sizes : int or sequence of int
         Neurons of the hidden layers; `()` has none.
     activation : str, object, or a list of them
-        f of the hidden layers, for all or one for each: "identity", "logistic" (ours: "sigmoid"), "tanh", "relu", and
-        every other of `retroprop.activations`.
+        f of the hidden layers, for all or one for each: "identity", "logistic" (here also "sigmoid"), "tanh", "relu"
+        and every other elementwise entry of `retroprop.activations.ACTIVATIONS`, by its name.
     solver : str or object
-        "lbfgs", "sgd", "adam"; "adamw", "rmsprop", "lion", or one of `retroprop.optimizers` with its own learning rate.
+        "lbfgs", "sgd", "adam" and every other entry of `retroprop.optimizers.OPTIMIZERS`, by its name; or an object of
+        `retroprop.optimizers`, which has its own learning rate.
     alpha : float, or sequence of float
         Strength of the L2 penalty, for all layers of weights or one for each; divided by the rows of the batch, or by
         the sum of their weights.
     batch_size : int or "auto"
-        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all, and batches from outside are taken as they come.
+        Rows a step; "auto" is min(200, n_samples). "lbfgs" takes all; an iterator of batches has its own sizes.
     learning_rate : str or Schedule
         "constant", "invscaling" or "adaptive", which "adam" and "lbfgs" take no notice of, as in scikit-learn; or one
         of `retroprop.schedules`, for every solver but "lbfgs".
     learning_rate_init : float
-        η at the beginning, where neither a schedule nor an optimizer of `retroprop.optimizers` says it.
+        η at the beginning, unless a schedule or an object of `retroprop.optimizers` gives it.
     power_t : float
         The exponent of "invscaling".
     max_iter : int
         Epochs; iterations of "lbfgs".
     shuffle : bool
-        Whether each epoch has an order of its own; batches from outside have theirs.
+        Whether the rows are shuffled at each epoch; an iterator of batches has its own order.
     random_state : int, RandomState or None
         Draws weights, validation split, orders and dropout; the same gives the same model as scikit-learn's.
     tol : float
-        What counts as an improvement of the loss or the validation score.
+        The least improvement of the loss or the validation score that counts.
     verbose : bool or int
         Whether a line is printed for each epoch.
     warm_start : bool
         Whether `fit` goes on from the last one.
     momentum, nesterovs_momentum
-        Of "sgd".
+        Of "sgd", and of any other solver by name whose optimizer has a momentum.
     early_stopping : bool
         Whether to stop when the validation score no longer improves; the best weights are kept then. "lbfgs" takes no
         notice of it, as in scikit-learn.
     validation_fraction : float
-        What is split off for it, unless `fit` is given X_val.
+        The fraction split off for it, unless `fit` is given X_val.
     beta_1, beta_2, epsilon : float
-        Of "adam" and "adamw"; "lion" takes the betas, "rmsprop" the epsilon.
+        Of every solver by name whose optimizer has such a parameter ("adam" has all three).
     n_iter_no_change : int or inf
-        How many epochs in a row without improvement are borne.
+        Consecutive epochs without improvement that are tolerated.
     max_fun : int
         Evaluations of "lbfgs" at most.
     quantile : float
-        Which one loss="quantile" estimates, in (0, 1).
+        The quantile that loss="quantile" estimates, in (0, 1).
     l1 : float, or sequence of float
         Strength of the L1 penalty, as `alpha` is of L2.
     dropout : float, or sequence of float
-        The part of the neurons of all hidden layers, or of each, masked at each step.
+        The fraction of the neurons of all hidden layers, or of each, masked at each step.
     initializer : str, object or None
         Of `retroprop.initializers`; None is scikit-learn's.
     clip_norm : float or None
-        What the norm of all gradients together is held to.
+        The largest Euclidean norm of all gradients together.
     scoring : str, callable or None
-        What the validation score is, where a part is split off or X_val given: a scorer of scikit-learn, "loss", or
+        The validation score, where rows are split off or X_val is given: a scorer of scikit-learn, "loss", or
         None for R².
     restore_best : bool
-        Whether the weights of the best epoch are kept without early stopping, too: by the validation score where there
-        is one, else by the training loss.
+        Whether the weights of the best epoch are kept without early stopping too: by the validation score if there is
+        one, else by the training loss.
     exact_loss : bool
-        Whether the loss is told as it is differentiated; scikit-learn tells the squared error of
-        several outputs as their mean, and differentiates the sum.
+        Whether the loss is reported as it is differentiated; scikit-learn reports the squared error of several outputs
+        as their mean, and differentiates the sum.
     predict_batch_size : int or "auto"
         Rows propagated at once outside `fit`; "auto" keeps the activations within 64 MiB.
     device : str or None
-        The backend that data of the host are worked on ("auto", "cupy", "torch:cuda:0", ...); None is NumPy. Arrays of
-        a device are worked on where they are.
+        The backend on which host data are computed ("auto", "cupy", "torch:cuda:0", ...); None is NumPy. Arrays on a
+        device are computed there.
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
 
@@ -115,7 +119,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions(set(parameters.REGRESSION_LOSSES)), HasMethods(["value", "derivative"])],
+        "loss": [parameters.TableNames("loss", parameters.regression_losses), HasMethods(["value", "derivative"])],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
@@ -216,14 +220,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array
             Values, (n_samples,) or (n_samples, n_outputs).
         sample_weight : array (n_samples,), optional
-            What each row counts, 0 or above.
+            The weight of each row, 0 or above.
         X_val, y_val, sample_weight_val : array, optional
-            Data that are looked at after each epoch; with early stopping nothing is split off then.
+            Data that are evaluated after each epoch; with early stopping nothing is split off then.
 
         Returns
         -------
         MLPRegressor
-            Itself. Ctrl-C ends the fit with what it has come to.
+            Itself. Ctrl-C ends the fit and keeps the weights reached so far.
 
         Raises
         ------
@@ -262,13 +266,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y.reshape(-1, 1) if y.ndim == 1 else y
-        if self.loss == "poisson" and numpy.any(columns < 0):
-            raise ValueError(f"loss='poisson' needs y >= 0; the least is {numpy.min(columns)}.")
-        out = "exp" if self.loss == "poisson" else "identity"
+        loss = self._loss()
+        least = loss.target_range[0]
+        if isfinite(least) and numpy.any(columns < least):
+            raise ValueError(f"loss={loss.name!r} needs y >= {least:g}; the least is {numpy.min(columns)}.")
+        # A loss of classes keeps the output it always had here, and is refused for it.
+        out = loss.link if loss.link is not None and "regression" in loss.tasks else "identity"
         return Targets(columns, columns.shape[1], out, y)
 
     def _know(self, classes: Any, *, reset: bool) -> None:
-        """Know nothing beforehand of the values of batches to come."""
+        """Do nothing: the values of later batches need not be known beforehand."""
 
     def _loss(self) -> Loss:
         return losses.Quantile(self.quantile) if self.loss == "quantile" else losses.get(self.loss)

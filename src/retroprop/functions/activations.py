@@ -1,6 +1,6 @@
 """Activations: f and its derivative f′ side by side, elementwise, one f for a whole layer.
 
-Each f′ is computed from a = f(z) alone where that can be (`needs_z` is False), so that z need not be kept.
+Each f′ is computed from a = f(z) alone where possible (`needs_z` is False), so that z need not be kept.
 """
 
 from abc import ABC, abstractmethod
@@ -21,16 +21,19 @@ class Activation(Named, ABC):
     Attributes
     ----------
     name : str
-        The name it is asked for by.
+        The name by which a user selects it.
     needs_z : bool
         Whether `derivative` reads z. Where it does not, a hidden layer's z is not kept.
     range : tuple of float or None
-        The closed interval its values lie in, None where it is not known.
+        The closed interval that holds its values, None if it is not known.
+    elementwise : bool
+        Whether a_j depends on z_j alone; a hidden layer takes no other.
     """
 
     name: ClassVar[str]
     needs_z: ClassVar[bool] = False
     range: ClassVar[tuple[float, float] | None] = (-inf, inf)
+    elementwise: ClassVar[bool] = True
 
     @abstractmethod
     def value(self, z: Array, xp: Namespace) -> Array:
@@ -244,6 +247,7 @@ class Softmax(Activation):
 
     name: ClassVar[str] = "softmax"
     range: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    elementwise: ClassVar[bool] = False
 
     def value(self, z: Array, xp: Namespace) -> Array:
         e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
@@ -264,7 +268,7 @@ class GroupedSoftmax(Softmax):
     Parameters
     ----------
     sizes : tuple of int
-        How many neurons each group has, in their order.
+        The number of neurons of each group, in order.
     """
 
     name: ClassVar[str] = "grouped_softmax"
@@ -284,12 +288,12 @@ class GroupedSoftmax(Softmax):
 
 
 def group_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the sizes of the groups of `name`, each 2 or above: a softmax over one neuron is always 1.
+    """Return the sizes of the groups of `name`, checked: each is 2 or above, as a softmax over one neuron is always 1.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not.
+        If a size is not a whole number, or below 2.
     """
     whole = tuple(map(index, sizes))
     if not whole or min(whole) < 2:
@@ -298,7 +302,7 @@ def group_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def groups(array: Array, sizes: tuple[int, ...]) -> list[Array]:
-    """Return the parts of the last axis that have these sizes."""
+    """Return the last axis split into parts of these sizes."""
     ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
     if ends[-1] != array.shape[-1]:
         raise ValueError(f"groups of {sizes} neurons make {ends[-1]}, and the layer has {array.shape[-1]}.")
@@ -336,13 +340,18 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 }
 
 
+def elementwise_names() -> list[str]:
+    """Return the names of the activations that a hidden layer takes."""
+    return [name for name, f in ACTIVATIONS.items() if f.elementwise]
+
+
 def get(activation: Any) -> Activation:
     """Return the activation of that name, or the object itself (wrapped, if it is a custom one).
 
     Raises
     ------
     ValueError
-        If no activation has that name.
+        If no activation has that name; the message suggests one.
     TypeError
         If the object lacks `value`, `derivative` or `needs_z`.
     """

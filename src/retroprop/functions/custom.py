@@ -1,4 +1,4 @@
-"""Custom activations and losses are checked by differences, once, when the network is built."""
+"""The check of custom activations and losses by central differences, once, when the network is built."""
 
 from collections.abc import Callable
 
@@ -16,16 +16,16 @@ def check_activation(activation: Activation, rng: RandomGenerator, xp: Namespace
     Parameters
     ----------
     activation : Activation
-        Only a `CustomActivation` is looked at.
+        Only a `CustomActivation` is checked.
     rng : Generator
         Draws the points.
     xp : namespace
-        The host's library; the points are float64.
+        The namespace of host arrays; the points are float64.
 
     Raises
     ------
     ValueError
-        If value or derivative has another shape than z, or they disagree.
+        If the shape of value or derivative is not that of z, or the two disagree.
     """
     if not isinstance(activation, CustomActivation):
         return
@@ -54,7 +54,7 @@ def check_loss(loss: Loss, n_outputs: int, rng: RandomGenerator, xp: Namespace) 
     derivative = loss.derivative(a, y, xp)
     _same_shape(f"derivative(a, y, xp) of the {name}", derivative, a.shape)
     for output in range(n_outputs):
-        # One output moves at a time, the others stand still.
+        # One output varies at a time; the others are constant.
         along = xp.zeros(n_outputs)
         along[output] = 1.0
 

@@ -1,7 +1,7 @@
 """Initial parameters, drawn on the host in float64 from one explicit generator.
 
-The text's warning: weights that start equal stay equal, for every neuron of a layer then sees the same sum and
-sends the same δ back. `Constant` and `Zeros` are here to show it.
+The warning of the source text: weights that start equal stay equal, because every neuron of a layer then computes the
+same sum and has the same δ. `Constant` and `Zeros` demonstrate it.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from retroprop.functions.types import Array, Namespace, RandomGenerator
 
 
 class Initializer(Named, ABC):
-    """Draws Θ of shape (n_out, n_in) and b of shape (n_out,) for one layer after the other, Θ first."""
+    """A distribution of the initial Θ (n_out, n_in) and b (n_out,); drawn layer by layer, Θ first."""
 
     name: ClassVar[str]
 
@@ -23,13 +23,13 @@ class Initializer(Named, ABC):
         """Return Θ, shape (n_out, n_in), float64, in the host's namespace `xp`."""
 
     def bias(self, rng: RandomGenerator, n_out: int, n_in: int, xp: Namespace) -> Array:
-        """Return b, shape (n_out,), float64: zeros, unless the initializer draws it too."""
+        """Return b, shape (n_out,), float64: zeros, unless the initializer draws biases too."""
         return xp.zeros(n_out)
 
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """Θ and b uniform in [−ε, ε], the source text's own rule.
+    """Θ and b uniform in [−ε, ε], as in the source text.
 
     Parameters
     ----------
@@ -151,8 +151,8 @@ class Orthogonal(Initializer):
 
 
 @dataclass(frozen=True)
-class Constant(Initializer):
-    """Θ all equal: the symmetry the text warns of, kept by every update.
+class ConstantWeights(Initializer):
+    """Θ all equal (`retroprop.initializers.Constant`): the symmetry that the source text warns of; updates keep it.
 
     Parameters
     ----------
@@ -181,6 +181,9 @@ class Zeros(Initializer):
         return xp.zeros((n_out, n_in))
 
 
+Constant = ConstantWeights
+"""The public name; a class statement of that name is the constant learning rate of `schedules`."""
+
 INITIALIZERS: dict[str, type[Initializer]] = {
     i.name: i
     for i in (
@@ -192,7 +195,7 @@ INITIALIZERS: dict[str, type[Initializer]] = {
         HeNormal,
         LeCun,
         Orthogonal,
-        Constant,
+        ConstantWeights,
         Zeros,
     )
 }
@@ -204,7 +207,7 @@ def get(initializer: Any) -> Initializer:
     Raises
     ------
     ValueError
-        If no initializer has that name.
+        If no initializer has that name; the message suggests one.
     """
     if isinstance(initializer, Initializer):
         return initializer

@@ -21,16 +21,18 @@ class Loss(Named, ABC):
     Attributes
     ----------
     name : str
-        The name it is asked for by.
+        The name by which a user selects it.
     link : str or None
-        The output activation it pairs with: there ∂J_i/∂z = a − y, and the value comes from z
+        The output activation of its pair, with which ∂J_i/∂z = a − y, and the value is computed from z
         (`value_from_z`), finite and right at any logit.
     target_range : tuple of float
-        The closed interval the targets lie in.
+        The closed interval that holds the targets.
     output_range : tuple of float
-        The interval the output activation must keep to for the loss to be defined.
+        The interval that must hold the outputs for the loss to be defined.
     takes_indices : bool
         Whether a target may be the index of a class.
+    tasks : tuple of str
+        Where the estimators and the command line take it by its name: "classification", "regression" or both.
     """
 
     name: ClassVar[str]
@@ -38,6 +40,7 @@ class Loss(Named, ABC):
     target_range: ClassVar[tuple[float, float]] = (-inf, inf)
     output_range: ClassVar[tuple[float, float]] = (-inf, inf)
     takes_indices: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "regression")
 
     @abstractmethod
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
@@ -49,7 +52,7 @@ class Loss(Named, ABC):
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
         """Return J_i from the pre-activation of the output, where its activation is `link`."""
-        raise TypeError(f"{self.name} has no output activation it pairs with.")
+        raise TypeError(f"{self.name} makes no pair with an output activation.")
 
 
 class SquaredError(Loss):
@@ -135,6 +138,7 @@ class Quantile(Loss):
     """
 
     name: ClassVar[str] = "quantile"
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
     q: float = 0.5
 
     def __post_init__(self) -> None:
@@ -158,6 +162,7 @@ class Poisson(Loss):
     link: ClassVar[str | None] = "exp"
     target_range: ClassVar[tuple[float, float]] = (0.0, inf)
     output_range: ClassVar[tuple[float, float]] = (0.0, inf)
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
         # With d = log(a / y): y log(y / a) − y + a = y (e^d − 1 − d), in which nothing large cancels
@@ -165,7 +170,7 @@ class Poisson(Loss):
         return xp.sum(xp.where(y > 0.0, y * (xp.expm1(d) - d), a), axis=-1)
 
     def derivative(self, a: Array, y: Array, xp: Namespace) -> Array:
-        # Kept off 0 far enough for y up to 2³⁰, so that 0 ∞ never meets a saturated activation.
+        # The denominator stays far enough from 0 for y up to 2³⁰: a saturated activation never gives 0 · ∞.
         return 1.0 - y / xp.maximum(a, 2.0**30 * float(xp.finfo(a.dtype).smallest_normal))
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
@@ -180,17 +185,18 @@ class BinaryCrossEntropy(Loss):
     link: ClassVar[str | None] = "sigmoid"
     target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     output_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
         return -xp.sum(special.xlogy(y, a, xp) + special.xlogy(1.0 - y, 1.0 - a, xp), axis=-1)
 
     def derivative(self, a: Array, y: Array, xp: Namespace) -> Array:
-        # Near 1 an a is known to eps, so 1 − a is no nearer to 0 than that.
+        # Near 1 an output is exact to eps, so 1 − a is not smaller than eps.
         b = xp.maximum(1.0 - a, float(xp.finfo(a.dtype).eps))
         return (1.0 - y) / b - y / special.positive(a, xp)
 
     def value_from_z(self, z: Array, y: Array, xp: Namespace) -> Array:
-        # −y log σ(z) − (1 − y) log(1 − σ(z)) = max(z, 0) − y z + log(1 + e^−|z|): what is large cancels exactly
+        # −y log σ(z) − (1 − y) log(1 − σ(z)) = max(z, 0) − y z + log(1 + e^−|z|): the large terms cancel exactly
         return xp.sum(xp.maximum(z, 0.0) - y * z + xp.log1p(xp.exp(-xp.abs(z))), axis=-1)
 
 
@@ -202,6 +208,7 @@ class CrossEntropy(Loss):
     target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     output_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     takes_indices: ClassVar[bool] = True
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
 
     def value(self, a: Array, y: Array, xp: Namespace) -> Array:
         return -xp.sum(special.xlogy(y, a, xp), axis=-1)
@@ -217,12 +224,12 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class GroupedCrossEntropy(CrossEntropy):
-    """The cross-entropies of several groups of outputs, added up; targets are the groups' rows, side by side.
+    """The sum of the cross-entropies of several groups of outputs; targets are the groups' rows, concatenated.
 
     Parameters
     ----------
     sizes : tuple of int
-        How many outputs each group has, as in `GroupedSoftmax`.
+        The number of outputs of each group, as in `GroupedSoftmax`.
     """
 
     name: ClassVar[str] = "grouped_cross_entropy"
@@ -276,13 +283,18 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
+def names(task: str) -> list[str]:
+    """Return the names of the losses of a task, "classification" or "regression"."""
+    return [name for name, loss in LOSSES.items() if task in loss.tasks]
+
+
 def get(loss: Any) -> Loss:
     """Return the loss of that name, or the object itself (wrapped, if it is a custom one).
 
     Raises
     ------
     ValueError
-        If no loss has that name.
+        If no loss has that name; the message suggests one.
     TypeError
         If the object lacks `value` or `derivative`.
     """

@@ -1,4 +1,4 @@
-"""Metrics: what a user reads after an epoch, as 0-d arrays that stay where the outputs are."""
+"""Metrics of an epoch, as 0-d arrays on the device of the outputs."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ class Metric(ABC):
     name : str
         Its key in `History.metrics`.
     greater_is_better : bool
-        Which way is up.
+        Whether a larger value is better.
     takes_indices : bool
         Whether the targets may be class indices.
     """
@@ -53,7 +53,7 @@ def mean(values: Array, weight: Array | None, xp: Namespace) -> Array:
 
 
 class Accuracy(Metric):
-    """The part of the observations whose class is right.
+    """The fraction of the observations whose class is right.
 
     The class is the largest output; with a single output, or several independent labels (`threshold=True`),
     every output must be on the right side of ½.
@@ -78,7 +78,7 @@ class Accuracy(Metric):
 
 
 class Error(Accuracy):
-    """The part of the observations whose class is wrong: 1 − accuracy."""
+    """The fraction of the observations whose class is wrong: 1 − accuracy."""
 
     name: ClassVar[str] = "error"
     greater_is_better: ClassVar[bool] = False
@@ -90,7 +90,7 @@ class Error(Accuracy):
 class R2(Metric):
     """The coefficient of determination 1 − Σ (y − a)² / Σ (y − ȳ)², the mean over the outputs.
 
-    As in scikit-learn, an output whose target is constant counts 1 where it is met exactly, else 0.
+    As in scikit-learn, an output with a constant target scores 1 if every prediction is exact, else 0.
     """
 
     name: ClassVar[str] = "r2"
@@ -100,7 +100,7 @@ class R2(Metric):
         residual = mean(xp.square(y - a), weight, xp)
         centre = mean(y, weight, xp)
         total = mean(xp.square(y - centre), weight, xp)
-        # The mean of equal targets is theirs up to a rounding.
+        # The mean of equal targets differs from them by a rounding error.
         rounding = xp.square(2.0 * float(xp.finfo(a.dtype).eps) * centre)
         constant = xp.astype(total <= rounding, a.dtype)
         missed = xp.astype(residual > 0.0, a.dtype)
@@ -133,14 +133,14 @@ METRICS: dict[str, type[Metric]] = {
 
 
 def get(metric: Any, loss: Loss) -> Metric:
-    """Return the metric of that name, fit for what `loss` learns, or the object itself.
+    """Return the metric of that name, suited to the targets of `loss`, or the object itself.
 
     Raises
     ------
     ValueError
-        If no metric has that name.
+        If no metric has that name; the message suggests one.
     TypeError
-        If the object is no metric.
+        If the object is not a metric.
     """
     if isinstance(metric, str):
         found: Metric = from_name("metric", metric, METRICS)

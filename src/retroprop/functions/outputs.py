@@ -1,8 +1,8 @@
 """The output layer: an activation and a loss together, where the cost of an observation meets its error.
 
 The pairs softmax + cross-entropy, sigmoid + binary cross-entropy, identity + squared error and exp + poisson
-give ∂J_i/∂z = a − y and take J_i from z; any other pair follows the general rule. Outputs of different classes are
-never equal: what is bound to one must not be taken for the other.
+give ∂J_i/∂z = a − y and compute J_i from z; any other pair follows the general rule. Outputs of different classes are
+never equal: a step that is bound to one must not be reused for the other.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from retroprop.functions.types import Array, Namespace
 
 
 class Output(Protocol):
-    """What the core asks of the output layer."""
+    """The output layer as the core uses it."""
 
     @property
     def activation(self) -> Activation:
@@ -32,7 +32,7 @@ class Output(Protocol):
 
 
 class PairedOutput(NamedTuple):
-    """Activation and loss that belong together: ∂J_i/∂z = a − y."""
+    """An activation and the loss whose `link` it is: ∂J_i/∂z = a − y."""
 
     activation: Activation
     loss: Loss
@@ -59,9 +59,9 @@ class GeneralOutput(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOutput:
-    """A pair whose J_i is told of probabilities held to [ε, 1 − ε], ε the dtype's, so that it never exceeds −log ε.
+    """A pair whose J_i is reported for probabilities clipped to [ε, 1 − ε], ε the dtype's: it never exceeds −log ε.
 
-    It is differentiated as if they were not held: ∂J_i/∂z = a − y.
+    It is differentiated as if they were not clipped: ∂J_i/∂z = a − y.
     """
 
     activation: Activation
@@ -77,7 +77,7 @@ class HeldOutput:
 
 @dataclass(frozen=True)
 class AveragedOutput:
-    """A pair whose J_i is told as the mean over the outputs, and differentiated as their sum: ∂J_i/∂z = a − y."""
+    """A pair whose J_i is reported as the mean over the outputs, and differentiated as the sum: ∂J_i/∂z = a − y."""
 
     activation: Activation
     loss: Loss
@@ -91,7 +91,7 @@ class AveragedOutput:
 
 @dataclass(frozen=True)
 class ProjectedOutput:
-    """J_i = Σ_k y_k a_k, whose derivatives are those of the outputs themselves: of one alone where y is one-hot."""
+    """J_i = Σ_k y_k a_k, whose derivatives are those of the outputs themselves: of a single one if y is one-hot."""
 
     activation: Activation
     loss: Loss
@@ -105,7 +105,7 @@ class ProjectedOutput:
 
 def pair(activation: Activation, loss: Loss) -> Output:
     """Return the output layer of that activation and that loss."""
-    # By type: an object from outside may bear any name.
+    # The type decides: a custom object may have any name.
     own = ACTIVATIONS | {GroupedSoftmax.name: GroupedSoftmax}
     paired = loss.link is not None and type(activation) is own[loss.link]
     if isinstance(loss, GroupedCrossEntropy) and isinstance(activation, GroupedSoftmax):

@@ -1,7 +1,7 @@
 """Learning rates as functions of the update count t = 0, 1, 2, ... (η in the updates).
 
-A schedule is plain Python on the host: its value goes into a step as data, so a step bound or captured once
-serves every learning rate.
+A schedule is plain Python on the host: its value is data of a step, so that one captured step serves every learning
+rate.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ def _positive(owner: str, **values: float) -> None:
 
 
 class Schedule(ABC):
-    """The learning rate of each update. `start` gives the schedule of one run, `observe` ends an epoch of it."""
+    """The learning rate of each update. `start` returns the schedule of one run, `observe` ends an epoch of the run."""
 
     @abstractmethod
     def __call__(self, t: int) -> float:
@@ -30,7 +30,7 @@ class Schedule(ABC):
         return self
 
     def observe(self, cost: float) -> None:
-        """Take note of the cost of an epoch (of the validation data where given)."""
+        """Record the cost of an epoch (of the validation data if given)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    """η_t = η · factor^⌊t / every⌋: a drop every so many updates."""
+    """η_t = η · factor^⌊t / every⌋: a drop after every `every` updates."""
 
     learning_rate: float
     every: int
@@ -121,7 +121,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """A linear rise over `n_updates` to where `then` starts, and `then` from there on.
+    """A linear rise over `n_updates` to the first value of `then`, followed by `then`.
 
     η_t = then(0) · (t + 1) / (n_updates + 1) for t < n_updates, then then(t − n_updates)
 
@@ -130,7 +130,7 @@ class Warmup(Schedule):
     n_updates : int
         The length of the rise.
     then : float or Schedule
-        What it joins.
+        The schedule after the rise.
     """
 
     n_updates: int
@@ -167,9 +167,9 @@ class OneCycle(Schedule):
     n_updates : int
         The length of the whole cycle.
     rise : float
-        The part of the cycle that rises, in (0, 1).
+        The fraction of the cycle that rises, in (0, 1).
     start_factor, final_factor : float
-        Where it starts, and where it ends, as parts of `peak`.
+        The first and the last learning rate, as fractions of `peak`.
     """
 
     peak: float
@@ -206,13 +206,13 @@ class ReduceOnPlateau(Schedule):
     learning_rate : float
         η of the first epoch.
     factor : float
-        What η is multiplied by, in (0, 1).
+        The factor of each reduction, in (0, 1).
     patience : int
-        How many epochs without improvement are borne.
+        The number of epochs without improvement that are tolerated.
     tol : float
-        What counts as an improvement: a cost below the best by more than this.
+        The least improvement that counts: a cost below the best by more than this.
     minimum : float
-        η never falls below.
+        The lower bound of η.
     """
 
     learning_rate: float
@@ -254,14 +254,14 @@ class ReduceOnPlateau(Schedule):
 
 
 def get(learning_rate: Any) -> Schedule:
-    """Return the schedule itself, or the constant one of a number.
+    """Return the schedule itself, or the constant schedule of a number.
 
     Raises
     ------
     ValueError
         If the number is not above 0 and finite.
     TypeError
-        If it is neither.
+        If it is neither a number nor a schedule.
     """
     if isinstance(learning_rate, Schedule):
         return learning_rate

@@ -1,4 +1,4 @@
-"""Special functions the Array API standard does not have, as expressions of those it has."""
+"""Special functions that the Array API standard lacks, as expressions of those that it has."""
 
 from math import pi, sqrt
 
@@ -32,11 +32,11 @@ def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
 def normal_cdf(z: Array, xp: Namespace) -> Array:
     """Return Φ(z), the distribution function of the standard normal.
 
-    It is taken from erfc where z is negative, so that the tail keeps its digits, Φ(−10) = 7.6e-24; the relative
-    error is a few eps near 0 and up to z² eps in the left tail, from the rounding of z² in e^{−z²/2}.
+    It is computed from erfc for negative z, so that the tail keeps its digits, Φ(−10) = 7.6e-24; the relative error
+    is a few eps near 0 and up to z² eps in the left tail, from the rounding of z² in e^{−z²/2}.
     """
     x = xp.abs(z) / sqrt(2.0)
-    # Each range sees its own numbers only, so that no other one overflows on the way.
+    # Each approximation is evaluated within its own range only, so that none overflows outside of it.
     small = xp.minimum(x, 0.46875)
     middle = xp.minimum(x, 4.0)
     tail = 1.0 / xp.square(xp.maximum(x, 4.0))
@@ -68,10 +68,10 @@ def softplus(z: Array, xp: Namespace) -> Array:
 
 
 def log_softmax_parts(z: Array, xp: Namespace) -> tuple[Array, Array]:
-    """Return z less its row maximum, and log Σ e^ of that (last axis kept).
+    """Return s = z − max z of each row, and log Σ e^s (last axis kept).
 
-    The log-probabilities of softmax are the first less the second. The largest term of the sum is 1; the others
-    are added to it in the logarithm, so that a row that is right keeps the digits of its small cost.
+    The log-probabilities of softmax are their difference. The largest term of the sum is 1; the others are added to it
+    by log1p, so that an observation with a right prediction keeps the digits of its small cost.
     """
     shifted = z - xp.max(z, axis=-1, keepdims=True)
     largest = xp.astype(shifted == 0.0, z.dtype)
@@ -81,15 +81,15 @@ def log_softmax_parts(z: Array, xp: Namespace) -> tuple[Array, Array]:
 
 
 def xlogy(x: Array, y: Array, xp: Namespace) -> Array:
-    """Return x log y, and 0 where x is 0; y is kept off 0, so the value is finite."""
+    """Return x log y, and 0 where x is 0; y is bounded away from 0, so that the value is finite."""
     return x * xp.log(positive(y, xp))
 
 
 def positive(a: Array, xp: Namespace) -> Array:
-    """Return `a`, raised to the smallest normal number where it is below (NaN stays NaN)."""
+    """Return the maximum of `a` and the smallest normal number (NaN stays NaN)."""
     return xp.maximum(a, float(xp.finfo(a.dtype).smallest_normal))
 
 
 def sign(x: Array, xp: Namespace) -> Array:
-    """Return the sign of x, 0 at 0, from two comparisons (some libraries' own `sign` waits for the device)."""
+    """Return the sign of x, 0 at 0, by two comparisons (the `sign` of some libraries waits for the device)."""
     return xp.astype(x > 0.0, x.dtype) - xp.astype(x < 0.0, x.dtype)

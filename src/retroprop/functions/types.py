@@ -1,4 +1,4 @@
-"""The words of the signatures: an array and a namespace are whatever the Array API standard calls so.
+"""The types of the signatures: an array, a namespace, a dtype and a device in the sense of the Array API standard.
 
 They are ``Any`` on purpose: no array library has to be imported, and any library that follows the standard
 (https://data-apis.org/array-api/) fits.
@@ -19,4 +19,4 @@ Device: TypeAlias = Any
 """A device of such a library."""
 
 RandomGenerator: TypeAlias = Any
-"""The explicit host generator (`numpy.random.Generator`) every draw comes from."""
+"""The explicit host generator (`numpy.random.Generator`) of every random draw."""

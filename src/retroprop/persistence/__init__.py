@@ -1,4 +1,4 @@
-"""Saving and loading: safetensors for the numbers, JSON for the architecture. Nothing is ever unpickled."""
+"""Saving and loading: safetensors for the parameters, JSON for the architecture. Nothing is ever unpickled."""
 
 from retroprop.persistence.model_file import ModelFileError, load, read_metadata, save
 

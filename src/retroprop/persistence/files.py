@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Atomic writing of a file."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,14 @@ from secrets import token_hex
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write `content` beside `path`, then rename, so that no reader ever sees a part of it.
+    """Write `content` to a temporary file beside `path`, then rename it: no reader ever sees an incomplete file.
 
     Raises
     ------
     FileNotFoundError
         If the folder does not exist.
     OSError
-        If it cannot be written to; nothing is left behind.
+        If it cannot be written; the temporary file is removed.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -21,7 +21,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder, not a file.")
     beside = path.with_name(f".{path.name}.{token_hex(8)}")
-    # Made with the rights of any new file: the system applies the umask.
+    # Created with the permissions of any new file: the system applies the umask.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(beside, flags, 0o666), "wb") as file:

@@ -1,6 +1,6 @@
-"""A network as one safetensors file: its numbers as tensors, its architecture as JSON in the header.
+"""A network as one safetensors file: its parameters as tensors, its architecture as JSON in the header.
 
-What only a file needs is imported when one is asked for, so that `import retroprop` stays light.
+json and safetensors are imported when a file is written or read, so that `import retroprop` stays light.
 """
 
 import os
@@ -22,27 +22,27 @@ _OWN = "retroprop"  # the header's key for the architecture
 
 
 class ModelFileError(ValueError):
-    """A model file that cannot be used; the message says which and why."""
+    """A model file that cannot be used; the message has its path and the reason."""
 
 
 def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Write `net` to a safetensors file, whole or not at all.
+    """Write `net` to a safetensors file, atomically.
 
     Parameters
     ----------
     net : Network
-        On whatever backend.
+        On any backend.
     path : path
-        The file; an existing one is replaced.
+        The file; an existing file is replaced.
     metadata : mapping of str to str, optional
-        Kept in the header; `read_metadata` gives it back.
+        Stored in the header; `read_metadata` returns it.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     TypeError
-        If `net` is no Network, or the metadata are not strings.
+        If `net` is not a Network, or the metadata are not strings.
     """
     import json
 
@@ -72,28 +72,28 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
 
 
 def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[str, Any] | None = None) -> Network:
-    """Read a network, onto any backend.
+    """Return a saved network, on any backend.
 
     Parameters
     ----------
     path : path
-        A file `save` wrote.
+        A file that `save` wrote.
     backend : str, Backend or None
-        Where it is to live; see `get_backend`.
+        The backend of the network; see `get_backend`.
     objects : mapping of str to object, optional
         The custom activations and losses of the network, by their names.
 
     Returns
     -------
     Network
-        With the dtype it was saved with.
+        With the dtype of the saved one.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        If it is no model, truncated, altered, from a newer version, or needs `objects`.
+        If it is not a model, truncated, altered, from a newer version, or needs `objects`.
     """
     architecture, _, tensors = _read(path)
     backend = get_backend(backend)
@@ -109,12 +109,12 @@ def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the metadata `save` was given, without making a network; the errors are those of `load`."""
+    """Return the metadata that were saved, without building a network; the errors are those of `load`."""
     return _read(path)[1]
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
-    """Return architecture, metadata and tensors of a file that is whole and as it was saved."""
+    """Return architecture, metadata and tensors of a file, after its checksum."""
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
@@ -123,7 +123,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str],
     try:
         with safe_open(name, framework="numpy") as file:
             extra = dict(file.metadata() or {})
-            # Whose file it is comes first: a foreign one may hold dtypes that NumPy has not.
+            # The header is checked before the tensors: a foreign file may hold dtypes that NumPy lacks.
             description = _description(name, extra.pop(_OWN, None))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except ModelFileError:
@@ -137,7 +137,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str],
 
 
 def _description(name: str, own: str | None) -> dict[str, Any]:
-    """Return our part of the header, if it is of a version this one reads."""
+    """Return the entry of retroprop in the header, if this version can read its format."""
     if own is None:
         raise ModelFileError(f"{name} is a safetensors file, but no network that retroprop saved.")
     import json
@@ -156,7 +156,7 @@ def _description(name: str, own: str | None) -> dict[str, Any]:
 
 
 def _digest(tensors: Mapping[str, Any], architecture: Any, extra: Mapping[str, str]) -> str:
-    """Return a hash of all a file says: one altered after it was saved is found out."""
+    """Return a hash of the content of a file, which detects any later change."""
     import json
     from hashlib import sha256
 
@@ -185,7 +185,7 @@ def _to_plain(architecture: Architecture) -> dict[str, Any]:
 
 
 def _from_plain(plain: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a `Network`."""
+    """Return the arguments of a `Network` from plain data."""
 
     def function(kind: str, given: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
         if "custom" not in given:

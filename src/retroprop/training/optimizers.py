@@ -1,7 +1,7 @@
-"""Optimizers: pure update rules, each a pointwise formula (θ, ∂J/∂θ, state) → (θ, state), and L-BFGS, which is none.
+"""Optimizers: pure update rules, each an elementwise formula (θ, ∂J/∂θ, state) → (θ, state), and L-BFGS.
 
-What changes from update to update (the learning rate, Adam's bias corrections) is worked out on the host by
-`hyper` and goes into the formula as numbers; what does not change stands in the object.
+Numbers that change from update to update (the learning rate, Adam's bias corrections) are computed on the host by
+`hyper` and are arguments of the formula; constants are attributes of the object.
 """
 
 from abc import ABC, abstractmethod
@@ -27,14 +27,14 @@ def _check(owner: str, *, below_one: dict[str, float] | None = None, **at_least_
 
 
 class Optimizer(ABC):
-    """What `fit` takes: a way from the gradients of the cost to better parameters.
+    """A rule that turns the gradients of the cost into better parameters.
 
     Attributes
     ----------
     name : str
-        The name it is asked for by.
+        The name by which a user selects it.
     learning_rate : float or Schedule
-        η; 1 for one that finds the length of its steps itself.
+        η; 1 for an optimizer that determines the length of its steps itself.
     full_batch : bool
         Whether each step must see all rows.
     """
@@ -44,7 +44,7 @@ class Optimizer(ABC):
     learning_rate: Any = 1.0
 
     def hyper(self, t: int, learning_rate: float) -> tuple[float, ...]:
-        """Return the numbers of update t = 1, 2, ... that its step takes as data."""
+        """Return the hyper-parameters of update t = 1, 2, ..., which are data of its step."""
         return (learning_rate,)
 
     @abstractmethod
@@ -52,49 +52,49 @@ class Optimizer(ABC):
         """Return the state before the first update."""
 
     def end(self, state: tuple[Any, ...]) -> str:
-        """Return why nothing is left to do, as `History.stop_reason` has it; empty while there is."""
+        """Return the reason to stop, as in `History.stop_reason`; an empty text to go on."""
         return ""
 
     def remedy(self, learning_rate: float) -> str:
-        """Return what a user may do about a training that diverged at this learning rate."""
+        """Return the advice for a training that diverged at this learning rate."""
         return f"Lower learning_rate (it was {learning_rate:g}), pass clip_norm=1.0, or standardise the data."
 
 
 class UpdateRule(Optimizer):
-    """An optimizer that is a pointwise formula.
+    """An optimizer that is an elementwise formula.
 
     Attributes
     ----------
     slots : int
-        How many numbers of state a parameter has.
+        The number of state arrays of each parameter array.
     """
 
     @property
     @abstractmethod
     def slots(self) -> int:
-        """How many numbers of state a parameter has."""
+        """The number of state arrays of each parameter array."""
 
     @abstractmethod
     def formula(self, xp: Namespace, theta: Array, grad: Array, *rest: Any) -> tuple[Array, ...]:
         """Return θ and its state after the update; `rest` is the state, then `hyper`."""
 
     def start(self, parameters: Parameters, zeros_like: Callable[[Array], Array]) -> tuple[Parameters, ...]:
-        """Return the state before the first update: zeros, `slots` times the form of the parameters."""
+        """Return the state before the first update: `slots` trees of zeros in the form of the parameters."""
         return tuple(parameters.like(map(zeros_like, parameters.leaves)) for _ in range(self.slots))
 
 
 @dataclass(frozen=True)
 class SGD(UpdateRule):
-    """Gradient descent, with momentum where asked: v ← μ v − η g, θ ← θ + v.
+    """Gradient descent with optional momentum: v ← μ v − η g, θ ← θ + v.
 
     Parameters
     ----------
     learning_rate : float or Schedule
         η.
     momentum : float
-        μ in [0, 1]; 0 is θ ← θ − η g, 1 forgets nothing.
+        μ in [0, 1]; 0 is θ ← θ − η g, 1 never decays.
     nesterov : bool
-        Nesterov's look ahead: θ ← θ + μ v_new − η g (Sutskever et al. 2013).
+        Nesterov's look-ahead: θ ← θ + μ v_new − η g (Sutskever et al. 2013).
     """
 
     name: ClassVar[str] = "sgd"
@@ -174,7 +174,7 @@ class Adam(UpdateRule):
     learning_rate : float or Schedule
         η.
     beta1, beta2 : float
-        How slowly the moments forget, in [0, 1).
+        The decay rates of the moments, in [0, 1).
     epsilon : float
         ε.
     """
@@ -209,7 +209,7 @@ class Adam(UpdateRule):
 class AdamW(Adam):
     """Adam with decoupled weight decay: θ ← (1 − η λ) θ first (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
-    As in PyTorch and optax every parameter decays, biases too; `l2` of a network is the penalty that spares them.
+    As in PyTorch and optax every parameter decays, biases too; `l2` of a network penalises Θ only.
 
     Parameters
     ----------
@@ -277,31 +277,31 @@ class Lion(UpdateRule):
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a line search for the strong Wolfe conditions (Liu & Nocedal 1989).
 
-    θ ← θ − t H g: H stands for the inverse of the Hessian matrix of J, from the last steps and what they changed the
-    gradient by; t is found by the line search, so there is no learning rate. An epoch is one iteration over all rows;
-    it evaluates J and its gradient once or, where the first step it tries is not taken, a few times. The numbers stay
-    where the network lives. What is read of them, as Python floats, is the slope along H g, once an iteration, and
-    the cost, the slope and the largest |g|, together, at each evaluation.
+    θ ← θ − t H g: H approximates the inverse of the Hessian matrix of J, from the last steps and their changes of the
+    gradient; t is the result of the line search, so there is no learning rate. An epoch is one iteration over all rows;
+    it evaluates J and its gradient once or, if the first trial step is rejected, a few times. All arrays stay on the
+    device of the network. Read back, as Python floats, are the slope along H g, once an iteration, and the cost, the
+    slope and the largest |g|, together, at each evaluation.
 
-    A training ends with `stop_reason` "converged" where the gradient is small or the cost has stopped falling, and
-    with "stalled" where even along −g no lower cost is found: with rounding, as in float32, that is the minimum too.
+    A training ends with `stop_reason` "converged" if the gradient is small or the cost has stopped falling, and with
+    "stalled" if even along −g no lower cost is found: within rounding, as in float32, that is the minimum too.
 
     It needs the full batch, and a cost that is a smooth function of the parameters alone: `batch_size`, dropout,
-    clipping and `l1`, whose kinks lie where its minimum does, are refused. (Relu's kinks are rarely met, and borne.)
+    clipping and `l1`, whose kinks coincide with its minimum, are refused. (Relu's kinks are rarely hit, and tolerated.)
 
     Parameters
     ----------
     history : int
-        How many of the last steps H is made of; each takes the memory of two gradients.
+        The number of last steps from which H is built; each takes the memory of two gradients.
     gradient_tol : float
-        Ends where no |g| of a parameter is larger; `gtol` of SciPy's L-BFGS-B.
+        Stops if no |g| of a parameter is larger; `gtol` of SciPy's L-BFGS-B.
     cost_tol : float
-        Ends where an iteration lowers J by no more than this times max(|J|, 1); SciPy's `ftol`. Nor does it go on
-        where that is no more than the dtype's rounding of J.
+        Stops if an iteration lowers J by no more than this times max(|J|, 1); SciPy's `ftol`. It also stops if the
+        decrease is within the dtype's rounding of J.
     max_evaluations : int
-        The most that one line search may use.
+        The most evaluations of one line search.
     c1, c2 : float
-        0 < c1 < c2 < 1. A step t along d is taken if J falls by c1 t |gᵀd| or more, and the slope to c2 |gᵀd| or less.
+        0 < c1 < c2 < 1. A step t along d is accepted if J falls by c1 t |gᵀd| or more, the slope to c2 |gᵀd| or less.
     """
 
     name: ClassVar[str] = "lbfgs"
@@ -324,7 +324,7 @@ class LBFGS(Optimizer):
             raise ValueError(f"c1 and c2 of LBFGS must be 0 < c1 < c2 < 1, not {self.c1!r} and {self.c2!r}.")
 
     def start(self, parameters: Parameters, zeros_like: Callable[[Array], Array]) -> tuple[Any, ...]:
-        """Return the state before the first iteration: nothing is known."""
+        """Return the state before the first iteration: empty."""
         return ()
 
     def end(self, state: Any) -> str:
@@ -337,15 +337,20 @@ class LBFGS(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in (SGD, RMSprop, Adam, AdamW, Lion, LBFGS)}
 
 
+def minibatch_names() -> list[str]:
+    """Return the names of the optimizers that work on minibatches: all but those that need the full batch."""
+    return [name for name, rule in OPTIMIZERS.items() if not rule.full_batch]
+
+
 def get(optimizer: Any) -> UpdateRule | LBFGS:
     """Return the optimizer of that name with its defaults, or the object itself.
 
     Raises
     ------
     ValueError
-        If no optimizer has that name.
+        If no optimizer has that name; the message suggests one.
     TypeError
-        If it is neither.
+        If it is neither a name nor an optimizer.
     """
     if isinstance(optimizer, (UpdateRule, LBFGS)):
         return optimizer

@@ -163,7 +163,10 @@ def take_weights(
         if not holds(backend, weight >= 0.0):
             raise ValueError(f"{name} must be 0 or above; the least is {_least(backend, weight)}.")
         if holds(backend, weight == 0.0):
-            raise ValueError(f"{name} is 0 for every row: no row would count.")
+            raise ValueError(
+                f"{name} is 0 for every row, so none has a part in the cost: give at least one row a weight above 0, "
+                f"or leave {name} out."
+            )
         if not holds(backend, backend.xp.isfinite(backend.xp.sum(weight))):
             raise ValueError(f"{name} must have a sum that {dtype} can hold; make all weights smaller alike.")
     return weight
