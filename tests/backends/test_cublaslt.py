@@ -112,9 +112,9 @@ def test_products(kinds, shape):
 
 def test_what_lies_in_no_way_it_can_read_is_refused():
     x = RNG.normal(size=(4, 6))
-    with pytest.raises(ValueError, match="neither by rows nor by columns"):
+    with pytest.raises(ValueError, match="neither row-major nor column-major"):
         matrix_of(*lies(x[:, ::2]))
-    with pytest.raises(ValueError, match="must lie row by row"):
+    with pytest.raises(ValueError, match="must be row-major"):
         product_of(lies(x), lies(x.T), lies(np.empty((4, 4)).T))
     with pytest.raises(ValueError, match="no product of shapes"):
         product_of(lies(x), lies(x), lies(np.empty((4, 6))))

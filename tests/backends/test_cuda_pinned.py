@@ -134,7 +134,7 @@ def test_without_pinned_memory_it_is_said_and_done_without(over, caplog, monkeyp
     with caplog.at_level(logging.WARNING, "retroprop"):
         assert over(Device(()), refuses).pinned((5, 3), np.dtype("uint8")) is None
     assert caplog.messages == [
-        "rows are copied from ordinary memory, not pinned: MemoryError: cudaErrorMemoryAllocation"
+        "rows are copied from pageable memory, not pinned: MemoryError: cudaErrorMemoryAllocation"
     ]
     caplog.clear()
     monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "pinned")

@@ -105,7 +105,7 @@ def test_a_graph_that_does_something_else_is_not_trusted(caplog):
     with caplog.at_level(logging.WARNING, "retroprop"):
         compared(Twice())
     (record,) = caplog.records
-    assert "a graph did not do what its launches do" in record.getMessage()
+    assert "a graph did not leave the results of its launches" in record.getMessage()
 
 
 def test_without_memory_to_try_a_graph_steps_are_launched(caplog, monkeypatch):

@@ -100,7 +100,7 @@ class CupyBackend(Backend):
         with self.device:
             free, total = cupy.cuda.runtime.memGetInfo()
             pool = cupy.get_default_memory_pool()
-            # The pool gives nothing back by itself: what it holds is the most that was needed.
+            # The pool returns no memory by itself, so that its size is the peak of the process.
             return DeviceMemory(int(free + pool.free_bytes()), int(total), int(pool.total_bytes()))
 
     def staging(self, shape: tuple[int, int], dtype: Any) -> Staging:
@@ -116,7 +116,7 @@ class CupyBackend(Backend):
         free, total, peak = memory.free / 2**30, memory.total / 2**30, memory.peak / 2**20
         return {
             "device": self.model(),
-            "memory": f"{free:.1f} of {total:.1f} GiB free; the most this process had is {peak:.0f} MiB",
+            "memory": f"{free:.1f} of {total:.1f} GiB free; the peak of this process is {peak:.0f} MiB",
             "products": products,
             "switched off": ", ".join(off) or "nothing",
         }

@@ -1,8 +1,8 @@
-"""A recorded step on an NVIDIA GPU: our own products, generated kernels, and CUDA graphs of both.
+"""Recorded steps on an NVIDIA GPU: generated kernels, products by cublasLt, and CUDA graphs of both.
 
-`source` writes a loop of the plan as a CUDA kernel; `cublaslt` and `layout` call the matrix products, whose library
-`libraries` finds and whose algorithms `tuning` remembers; `calls` are products that do more, found by `relu`,
-`gelu`, `sums` and `descent`; `masks` draws dropout. `program` lays a plan out as launches over fixed memory, `captured`
-runs them, as one graph where that works, and `trial` finds out what works, and which way is the fastest. `runtime` is
-all they know of CuPy, so that the rest is tested where no GPU is. `switches` turns parts off.
+`kernels/` writes the loops of a plan, gathers and dropout masks as CUDA C++. `products/` calls cublasLt, which
+`rewrites/` gives more to do in one call: biases, activations, sums and updates. `launch_program` lays a plan out as
+launches over fixed memory, `cuda_step` runs them, as one graph where that works, and `trial` compares and times the
+ways to do so. `runtime` is the interface to CuPy, so that all the rest is tested where there is no GPU. `switches`
+turns parts off.
 """

@@ -1,4 +1,4 @@
-"""A step on the GPU: recorded, laid out as launches, and replayed as a graph once that was seen to do the same."""
+"""A step on the GPU: recorded, laid out as launches, and replayed as a graph that passed a trial."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-UNROLLED = 8  # steps in one graph, where a run has twice as many
+UNROLLED = 8  # steps in one graph, where a run has at least twice as many
 
 
 class CudaStep(RecordedStep["Replay"]):
@@ -41,7 +41,7 @@ class CudaStep(RecordedStep["Replay"]):
     Attributes
     ----------
     draws : bool
-        Whether `Masks` may be given in place of arrays: the device draws them.
+        Whether `Masks` may be given instead of arrays: the device draws them.
     """
 
     draws: ClassVar[bool] = True
@@ -134,12 +134,12 @@ class Replay:
         self._wanted = {i: node for i, node in given_nodes(plan).items() if i not in masked}
         self._recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
         self._numbers = {i: nodes for i, nodes in enumerate(self._recorded) if any(map(_is_number, nodes))}
-        self._reading = [  # the arguments with arrays that are read where they are
+        self._reading = [  # the arguments with arrays that are read in place
             i
             for i, nodes in enumerate(self._recorded)
             if any(isinstance(node, Node) and node.index in self._wanted for node in nodes)
         ]
-        self._copied: dict[int, Array] = {}  # by index of the node: where an argument that changes is copied to
+        self._copied: dict[int, Array] = {}  # by index of the node: the copy of an argument that moves
         self._given: dict[int, Array] = {}
         self._graphs: dict[int, Launch] = {}
         self._captures, self._forked = runtime.graphs, False
@@ -147,7 +147,7 @@ class Replay:
         self._bind(arguments)
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
-        """Return whether arguments have the form of this replay; it looks closely only at what is not known."""
+        """Return whether arguments have the form of this replay; those of the last call need no check."""
         if len(arguments) != len(self._form):
             return False
         return all(
@@ -158,13 +158,13 @@ class Replay:
     # Arguments ----------------------------------------------------------------------------------------------------
 
     def _bind(self, arguments: tuple[Any, ...]) -> None:
-        """Make the program, reading the arrays of the arguments where they are."""
+        """Make the program, reading the arrays of the arguments in place."""
         for index, array in self._arrays(arguments, self._reading):
             known = self._given.get(index)
-            if index not in self._copied and known is None and _lies_in_one_piece(array):
+            if index not in self._copied and known is None and _is_contiguous(array):
                 self._given[index] = array
             elif index not in self._copied and (known is None or self._moved(known, array)):
-                # Another place at each call: from now on it is copied to one that stays.
+                # It is elsewhere at each call: from now on it is copied to a fixed place.
                 node = self._wanted[index]
                 self._copied[index] = self._memory.own(f"argument {index}", node.shape, node.dtype)
                 self._given[index] = self._copied[index]
@@ -172,7 +172,7 @@ class Replay:
         self._graphs = {}
 
     def take(self, arguments: tuple[Any, ...]) -> None:
-        """Copy in what the last step did not leave, and see that the rest is where it was."""
+        """Copy in what the last step did not leave, and bind anew where other arrays have moved."""
         for i, kept in self.program.kept.items():
             if arguments[i] is not kept:
                 for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
@@ -191,7 +191,7 @@ class Replay:
         self._seen = list(arguments)
 
     def _arrays(self, arguments: tuple[Any, ...], numbers: Sequence[int]) -> list[tuple[int, Array]]:
-        """Return the arrays of some arguments that are read where they are, each with the index of its node."""
+        """Return the arrays of some arguments that are read in place, each with the index of its node."""
         return [
             (node.index, array)
             for i in numbers
@@ -204,7 +204,7 @@ class Replay:
         return not same
 
     def numbers_of(self, arguments: tuple[Any, ...]) -> list[float]:
-        """Return the numbers of a step as a row of the program's table."""
+        """Return the Python numbers of a step as a row of the program's table."""
         values: dict[int, float] = {}
         for i, nodes in self._numbers.items():
             for node, value in zip(nodes, tree.leaves(arguments[i]), strict=True):
@@ -213,7 +213,7 @@ class Replay:
         return self.program.row_of(values)
 
     def rows_of(self, arguments: tuple[Any, ...]) -> Array | None:
-        """Return the rows that are gathered, as a matrix of one row; None where all are taken."""
+        """Return the numbers of the gathered rows, as a matrix of one row; None where all rows are taken."""
         rows = self.program.rows
         for recorded, argument in zip(self._plan.recording.arguments, arguments, strict=True):
             if rows is not None and recorded is rows:
@@ -223,7 +223,7 @@ class Replay:
     # Steps --------------------------------------------------------------------------------------------------------
 
     def begin(self, numbers: list[list[float]], rows: Array | None, masks: Masks | None) -> None:
-        """Write down what the next steps differ in."""
+        """Write the differences of the next steps to the device: numbers, rows, the stream of masks."""
         self._begun = rows, masks
         program, copy, constant = self.program, self._runtime.copy, self._runtime.constant
         if program.numbers:
@@ -238,7 +238,7 @@ class Replay:
         copy(program.tick, self._memory.zero())()
 
     def steps(self, many: int) -> None:
-        """Do so many steps."""
+        """Do that many steps."""
         if self._captures and 1 not in self._graphs:
             self._try()
             many -= 1
@@ -266,7 +266,7 @@ class Replay:
         self._captures, self._graphs = False, {}
 
     def _try(self) -> None:
-        """Do one step, and find the fastest way to do so that does what the launches of the plan do, as a graph."""
+        """Do one step, and find the fastest way to do it as a graph that leaves the results of the plan's launches."""
         trial = Trial(self.program, self._runtime, self._exact)
         try:
             (self.program, self._forked), self._graphs[1] = trial.found()
@@ -275,7 +275,7 @@ class Replay:
             self._refuse(f"{short}{error}")
             trial.settle()
         except BaseException:
-            trial.undo()  # whoever ends a training here gets the parameters of a step, and not of what was tried
+            trial.undo()  # an interrupted training has the parameters of its last step, not those of a candidate
             raise
 
     def _exact(self) -> LaunchProgram:
@@ -299,8 +299,8 @@ def _is_number(leaf: Any) -> bool:
     return isinstance(leaf, Node) and leaf.op == "number"
 
 
-def _lies_in_one_piece(array: Array) -> bool:
-    """Return whether an array lies row by row without gaps."""
+def _is_contiguous(array: Array) -> bool:
+    """Return whether an array is row-major without gaps."""
     step = int(array.dtype.itemsize)
     for n, stride in zip(reversed(array.shape), reversed(array.strides), strict=True):
         if n > 1 and stride != step:

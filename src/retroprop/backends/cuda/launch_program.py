@@ -1,4 +1,4 @@
-"""A plan as launches over fixed memory: what is called one by one, and captured as a graph."""
+"""A plan as launches over fixed memory, which are called one by one or captured as a graph."""
 
 import logging
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ from retroprop.backends.replay.program import Program
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-STEPS = 256  # as many are prepared at once: their numbers and their rows lie on the device
-MANY_ROWS = 2**16  # of a batch, so that fewer are: what is measured takes some 40
+STEPS = 256  # prepared at once: their numbers and their rows are on the device
+MANY_ROWS = 2**16  # of a batch, for which fewer are: a timing takes some 40 of them
 RULES = Rules(can=can_loop, fits=fits_loop)
 
 
@@ -65,11 +65,11 @@ class LaunchProgram(Program):
     memory : StepMemory
         The memory of the training.
     given : dict
-        The arrays that are read where they are, by index of the node.
+        The arrays that are read in place, by index of the node.
     instructions : sequence of Instruction, optional
-        What is done in place of the plan's own, in the same places of memory.
+        Replace the plan's own, in the same places of memory.
     numbers : sequence of Node
-        What a row of the table holds already.
+        The numbers that a row of the table holds already.
     drawn : Drawn, optional
         The masks that the first launch draws.
 
@@ -80,22 +80,23 @@ class LaunchProgram(Program):
     beside : dict
         The instructions that may run beside others, and the one that each must come before.
     block : Array
-        The memory of all that no step leaves to the next.
+        The memory of everything that a step does not leave to the next.
     kept : dict
-        For an argument that stays, by number: the arrays, in the form of the argument.
+        For an argument that is kept from step to step, by number: the arrays, in the form of the argument.
     table, tick, order, costs : Array
-        What the steps of a run differ in: a row of numbers each, how many are done, the rows of the data, their costs.
+        The differences between the steps of a run: a row of numbers each, the count of steps done, the rows of the
+        data, the costs.
     stream : Array
-        What the masks of all of them are drawn from.
+        The Philox key and counter from which the masks of all of them are drawn.
     steps : int
-        How many may be prepared at once.
+        The number of steps that may be prepared at once.
     numbers : list of Node
         The Python numbers that a row of the table holds.
 
     Raises
     ------
     NotTraceableError
-        If the plan has something that is no kernel, product or copy.
+        If the plan has an instruction that is no kernel, product or copy.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class LaunchProgram(Program):
         self.runtime, self._own, self._given, self._drawn = runtime, memory, given, drawn
         arguments = plan.recording.arguments
         if any(i not in plan.leaves.kept and _nodes(arguments[i]) for i in plan.recording.donated):
-            raise NotTraceableError("what is given away does not come back in its place.")
+            raise NotTraceableError("a donated argument is not replaced by a result in its place.")
         self.numbers = list(numbers)
         self._slots = {node.index: slot for slot, node in enumerate(self.numbers)}
         self.table = memory.own("table", (STEPS, STRIDE), "float64")
@@ -125,7 +126,7 @@ class LaunchProgram(Program):
         self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, 64)
         self.order = memory.own("order", (self.steps, n_rows), "int64")
         if instructions is None:
-            runtime.clear(self.order)  # what is measured runs before there is an order: its rows must be there
+            runtime.clear(self.order)  # timings run before there is an order, whose rows must be valid all the same
         self.launches: list[tuple[int, Launch]] = []
         self.stream = memory.own("stream", (3,), "uint64")
         if drawn is not None:
@@ -134,7 +135,7 @@ class LaunchProgram(Program):
         self.costs = None if self.cost is None else memory.own("costs", (STEPS,), self.cost.dtype)
         self._ticked = False
         self._factors: Array | None = None
-        self._masks: set[int] = set()  # the activations, by index, whose masks are there for the way back
+        self._masks: set[int] = set()  # the activations, by index, whose masks the backward pass can read
         self.beside = products_beside(self.instructions, plan.places, self._address) if runtime.forks else {}
         waiting = list(self.instructions)
         while waiting:
@@ -150,7 +151,7 @@ class LaunchProgram(Program):
     def _address(self, node: Node) -> int:
         return self.runtime.address(self.array(node))
 
-    # What steps differ in -------------------------------------------------------------------------------------------
+    # Differences of steps -------------------------------------------------------------------------------------------
 
     def _cost(self) -> Node | None:
         """Return the one result without axes, None if there is none or more than one."""
@@ -158,7 +159,7 @@ class LaunchProgram(Program):
         return single[0] if len(single) == 1 and single[0].op not in ("input", "constant") else None
 
     def _rows(self) -> Node | None:
-        """Return the argument that says which rows are gathered, None if nothing is."""
+        """Return the argument with the numbers of the gathered rows, None if nothing is gathered."""
         found = {node.inputs[1].index: node.inputs[1] for node in self.plan.wanted if node.op == "gather"}
         if len(found) > 1 or any(node.op != "input" or node.ndim != 1 for node in found.values()):
             raise NotTraceableError("rows are gathered in more ways than one.")
@@ -215,7 +216,7 @@ class LaunchProgram(Program):
         return self.runtime.product(first, second, self.array(node), beside=beside)
 
     def _called(self, one: ProductCall, *, beside: bool) -> list[Launch]:
-        """Return a product with what it does besides, or apart if that may be and is faster; it may be an update."""
+        """Return the launches of a call: one, or a product and a kernel where that is allowed and faster."""
         if not one.apart:
             return [self._call(one, beside=beside)]
         assert one.mask_of is not None
@@ -241,7 +242,7 @@ class LaunchProgram(Program):
         return self.runtime.product(first, second, self.array(one.result), epilogue, factors=factors, beside=beside)
 
     def _epilogue(self, one: ProductCall) -> Epilogue:
-        """Return what a product does besides, with the places of what it reads and leaves."""
+        """Return the epilogue of a product, with the addresses of what it reads and writes."""
         found = Epilogue(one.kind, bias=0 if one.vector is None else self._address(one.vector))
         if one.mask_of is not None:
             rows, columns = one.mask_of.shape
@@ -250,9 +251,9 @@ class LaunchProgram(Program):
         return found if one.aux is None else found._replace(aux=self._address(one.aux), aux_leading=one.aux.shape[1])
 
     def _factors_of(self, eta: Node, theta: Node) -> Array:
-        """Return the factors of the products that are updates, which the first launch of a step makes."""
+        """Return the factors of the products that are updates, which the first launch of a step computes."""
         if self._factors is None:
-            # What is measured before there is a step must not be spared the work, as by a factor of 0.
+            # A timing before there is a step must do all the work: with a factor of 0 cublasLt would skip it.
             self._factors = self.runtime.constant([-1e-3, 1.0], theta.dtype)
             text = factors_source(TYPES[theta.dtype.name], f"*tick * {STRIDE} + {self._slot(eta)}")
             arguments = [self._factors, self.table, self.tick]
@@ -272,7 +273,7 @@ class LaunchProgram(Program):
         arguments = [self.array(node) for node in kernel.arrays]
         arguments += [self.table, self.tick] if kernel.numbers else []
         if kernel.counters:
-            # In the order of the stream one kernel follows another, so all may leave their parts in one place.
+            # Kernels of one stream run one after another, so that all share the memory of partial sums.
             arguments += [self._own.parts(kernel.parts), self._own.counters(kernel.counters)]
         if kernel.closes and self.costs is not None:
             arguments += [self.costs, self.tick]
@@ -285,7 +286,7 @@ class LaunchProgram(Program):
         return OperandLayout(address, tuple(s // node.dtype.itemsize for s in array.strides), address)
 
     def _gather(self, gathers: Sequence[Node], made: Sequence[Node], rounded: Node | None) -> Launch:
-        """Return the launch that gathers rows and makes what is to be of them, and rounds parameters along."""
+        """Return the launch that gathers rows, casts them where asked, and rounds the parameters as well."""
         assert self.rows is not None
         parts, arrays = [], [self.order, self.tick]
         for node, result in zip(gathers, made, strict=True):
@@ -315,7 +316,7 @@ class LaunchProgram(Program):
         return launches
 
     def run(self, *, forked: bool = False) -> None:
-        """Launch one step; `forked`, within a graph, with products beside one another where they may be."""
+        """Launch one step; `forked`, within a graph, with concurrent products where they may be."""
         waited: list[tuple[int, Launch]] = []
         for at, launch in self.launches:
             for until, join in waited:
@@ -330,14 +331,14 @@ class LaunchProgram(Program):
             join()
 
     def rewritten(self, instructions: Sequence[Instruction]) -> "LaunchProgram":
-        """Return the program that does others in place of these instructions, in the same memory."""
+        """Return the program of other instructions in the same memory."""
         return LaunchProgram(
             self.plan, self.runtime, self._own, self._given,
             instructions=instructions, numbers=self.numbers, drawn=self._drawn,
         )  # fmt: skip
 
     def results(self) -> Any:
-        """Return the results of the last step, in their form; those that stay are the arguments that come back."""
+        """Return the results of the last step, in their form; kept arguments come back as they are."""
         own = {number: self.kept[argument] for argument, number in self.plan.leaves.kept.items()}
         results = self.plan.recording.results
 
@@ -352,7 +353,7 @@ class LaunchProgram(Program):
 
 
 def given_nodes(plan: Plan) -> dict[int, Node]:
-    """Return the arguments, by index, that are arrays to be read where they are: all but rows and what stays."""
+    """Return the arrays among the arguments, by index, that are read in place: all but row numbers and kept ones."""
     kept = {leaf.index for i in plan.leaves.kept for leaf in _nodes(plan.recording.arguments[i])}
     rows = {node.inputs[1].index for node in plan.wanted if node.op == "gather"}
     read = {base_of(o).index for node in plan.wanted for o in node.operands} | {base_of(o).index for o in plan.outputs}

@@ -1,4 +1,4 @@
-"""Rows on their way to the GPU: pinned memory of the host, copied beside the steps on a stream of its own."""
+"""Double-buffered upload of rows to the GPU: from pinned host memory, on a copy stream concurrent to the steps."""
 
 import logging
 from typing import Any
@@ -14,24 +14,25 @@ log = logging.getLogger("retroprop")
 
 
 class PinnedStaging(Staging):
-    """Two pinned buffers, and two on the device that is current; see `Staging`.
+    """Two pinned buffers, and two on the current device; see `Staging`.
 
-    The processor launches steps ahead of the device, so a copy is asked for while the steps of the turn before still
-    run. It waits for those of two turns before, whose place it takes, and the steps of its own turn wait for it.
+    The processor launches steps ahead of the device, so that a copy is enqueued while the steps of the previous turn
+    still run. It waits for those of the turn before that, whose buffer it overwrites; the steps of its own turn wait
+    for it.
     """
 
     def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
         self._rooms: list[Array] = [cupyx.empty_pinned(shape, dtype) for _ in range(2)]
         self._there = [cupy.empty(shape, dtype) for _ in range(2)]
         self._stream = cupy.cuda.Stream(non_blocking=True)
-        # A thread that waits for a copy sleeps: the processor has other work.
+        # A thread that waits for a copy blocks, and does not spin: the processor has other work.
         self._came = [cupy.cuda.Event(block=True, disable_timing=True) for _ in range(2)]
         self._used = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
-        # The device may still work with what lay in this memory before.
+        # The device may still use what was in this memory before.
         self._stream.wait_event(cupy.cuda.get_current_stream().record())
 
     def room(self, turn: int, rows: int) -> Array:
-        self._came[turn % 2].synchronize()  # at once, where nothing was ever copied out of it
+        self._came[turn % 2].synchronize()  # returns at once where nothing was ever copied out of it
         return super().room(turn, rows)
 
     def moved(self, turn: int, rows: int) -> Array:
@@ -46,12 +47,12 @@ class PinnedStaging(Staging):
 
 
 def pinned(shape: tuple[int, int], dtype: Any) -> Staging | None:
-    """Return pinned buffers, None where they are switched off or not to be had."""
+    """Return pinned buffers, None where they are switched off or not available."""
     if not switches.enabled("pinned"):
         return None
     try:
         return PinnedStaging(shape, dtype)
     except Exception as error:
-        # A host may allow little pinned memory, or none; the other way is slower and right.
-        log.warning("rows are copied from ordinary memory, not pinned: %s: %s", type(error).__name__, error)
+        # A host may allow little pinned memory, or none; pageable memory is slower and as good.
+        log.warning("rows are copied from pageable memory, not pinned: %s: %s", type(error).__name__, error)
         return None

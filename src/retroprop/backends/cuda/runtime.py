@@ -1,4 +1,4 @@
-"""What a program asks of the GPU: memory, kernels, products, copies and graphs, each prepared once and then called."""
+"""The interface to a GPU: memory, kernels, products, copies and graphs, each prepared once and then called."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -11,27 +11,27 @@ Launch = Callable[[], None]
 
 
 class Runtime(Memory):
-    """A device and a library of arrays on it.
+    """A device and an array library on it.
 
-    A launch, as `kernel`, `product` and `copy` return it, puts its work on the stream that is current when it is
-    called, and waits for nothing.
+    A launch, as `kernel`, `product` and `copy` return it, enqueues its work on the stream that is current when it is
+    called, and does not wait for it.
 
     Attributes
     ----------
     precision : str
         "highest", "tf32" or "bf16", of products of float32.
     graphs : bool
-        Whether launches can be captured: all of them, the products too.
+        Whether all launches, the products too, can be captured.
     forks : bool
-        Whether launches of a graph may run beside one another.
+        Whether a graph may have concurrent branches.
     epilogues : bool
-        Whether a product can do what an `Epilogue` says besides.
+        Whether products take an `Epilogue`.
     measures : bool
-        Whether `fastest` finds out by time; else it is the first of the ways, and nothing more is put into products.
+        Whether `fastest` measures; else it returns the first of the ways, and no rewrite is tried.
     descends : bool
-        Whether a product may be an update: its factors are on the device, so that a graph does not have them fixed.
+        Whether a product may be an update: its factors are on the device, where each replay of a graph reads them.
     rounds : bool
-        Whether products of float32 are to take operands in bfloat16, as `uint16`, the result float32.
+        Whether products of float32 should take operands in bfloat16, as `uint16`, with a result in float32.
     """
 
     precision: str = "highest"
@@ -48,7 +48,7 @@ class Runtime(Memory):
 
     @abstractmethod
     def clear(self, array: Array) -> None:
-        """Set all numbers of an array to 0."""
+        """Set all elements of an array to 0."""
 
     @abstractmethod
     def kernel(self, text: str, blocks: tuple[int, int, int], threads: int, arguments: Sequence[Array]) -> Launch:
@@ -65,14 +65,14 @@ class Runtime(Memory):
         factors: Array | None = None,
         beside: bool = False,
     ) -> Launch:
-        """Return the launch of result = first @ second; `beside` others it needs memory of its own to work in.
+        """Return the launch of result = first @ second; one that runs `beside` others has a workspace of its own.
 
-        With `factors`, two numbers on the device, it is factors[0] (first @ second) + factors[1] result.
+        With `factors`, two elements on the device, it is factors[0] (first @ second) + factors[1] result.
         """
 
     @abstractmethod
     def beside(self, launch: Launch) -> Launch:
-        """Launch what may run beside what is launched next, within a graph; return what waits for it."""
+        """Launch on a concurrent branch of a graph; return the launch that joins it."""
 
     @abstractmethod
     def copy(self, target: Array, source: Array) -> Launch:
@@ -80,19 +80,19 @@ class Runtime(Memory):
 
     @abstractmethod
     def copied(self, array: Array) -> Array:
-        """Return a copy, made on the stream that is current."""
+        """Return a copy, made on the current stream."""
 
     @abstractmethod
     def distance(self, first: Array, second: Array | None = None) -> float:
-        """Return Σ|first − second|, of whole numbers how many differ; NaN in one place are the same.
+        """Return Σ|first − second|, for integers the number that differ; NaN equals NaN.
 
         Without a second array it is Σ|first|.
         """
 
     @abstractmethod
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
-        """Return which of several ways to the same result takes the least time; each is run on whatever is there."""
+        """Return the number of the fastest of several ways to the same result; each is run on the memory as it is."""
 
     @abstractmethod
     def captured(self, launches: Launch) -> Launch:
-        """Return what `launches` launches as one graph; it is called once, and nothing runs meanwhile."""
+        """Return everything `launches` launches as one graph; it is called once, and nothing runs meanwhile."""

@@ -1,4 +1,4 @@
-"""The memory of one training on the device: parameters and state, a block for a step, and what its kernels need."""
+"""The memory of one training on the device: parameters and state, a block for a step, scratch of its kernels."""
 
 from math import prod
 from typing import Any
@@ -26,11 +26,11 @@ class StepMemory(Workspace):
         return self._runtime.array(memory, 0, shape, dtype)
 
     def parts(self, size: int) -> Array:
-        """Return room for what the blocks of a kernel leave; one kernel follows another, so they share it."""
+        """Return memory for partial sums; kernels run one after another, so that they share it."""
         return self.own("parts", (_rounded(size),), "float64")
 
     def counters(self, size: int) -> Array:
-        """Return counters that are 0 whenever a kernel begins: its last block sets them back."""
+        """Return counters that are 0 whenever a kernel begins: its last block resets them."""
         size = _rounded(size)
         if size not in self._counters:
             self._counters[size] = self.own("counters", (size,), "uint32")
@@ -38,12 +38,12 @@ class StepMemory(Workspace):
         return self._counters[size]
 
     def zero(self) -> Array:
-        """Return the number 0, to be copied from."""
+        """Return an array of 0 without axes, as a source of copies."""
         if self._zero is None:
             self._zero = self._runtime.constant(0, numpy.dtype("int64"))
         return self._zero
 
 
 def _rounded(size: int) -> int:
-    """Return the next power of two, so that kernels of about one size share."""
+    """Return the next power of two, so that kernels of similar size share."""
     return int(1 << max(size - 1, 0).bit_length())

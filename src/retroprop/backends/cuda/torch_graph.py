@@ -1,7 +1,7 @@
-"""A recorded step of PyTorch on an NVIDIA GPU as one CUDA graph, once that was seen to do the same.
+"""A recorded step of PyTorch on an NVIDIA GPU as one CUDA graph, which is compared with the step before it is used.
 
-The memory of the step is there already. What changes from step to step, rows and numbers, is copied to where the graph
-reads it: numbers are arrays without axes on the device, for the step that is launched by itself, too.
+The memory of the step is allocated already. Arguments that change from step to step, rows and numbers, are copied to
+where the graph reads them; numbers become arrays without axes on the device, for steps outside a graph too.
 """
 
 import logging
@@ -17,18 +17,18 @@ from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-EAGER = 2  # steps of a form, before it is known which arguments stay where they are
+EAGER = 2  # steps of a form, after which it is known which arguments are the same at each
 
 
 def captured(work: Callable[[], Any], device: Any) -> tuple[Callable[[], None], Any]:
-    """Return what replays the work as a CUDA graph, and the results, whose memory each replay writes to."""
+    """Return a function that replays the work as a CUDA graph, and the results, which each replay overwrites."""
     graph = torch.cuda.CUDAGraph()
     here = torch.cuda.current_stream(device)
     try:
         with torch.cuda.device(device), torch.cuda.graph(graph):
             results = work()
     except BaseException:
-        # Where the end of a capture is what fails, PyTorch leaves the thread on the stream of the capture.
+        # If the end of a capture fails, PyTorch leaves the thread on the stream of the capture.
         torch.cuda.set_stream(here)
         raise
 
@@ -49,7 +49,7 @@ class GraphedStep(CapturedStep):
     step, operations, donate
         As for `CapturedStep`; the donated arguments come back in the place of the results.
     device : torch.device
-        Where numbers go.
+        The device of the numbers.
     capture : callable
         As `captured`.
     """
@@ -88,7 +88,7 @@ class GraphedStep(CapturedStep):
         return self._handed(results, inputs)
 
     def _form_of(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the form of the arguments; what was seen at the last call is not looked at again."""
+        """Return the form of the arguments; those of the last call are not examined again."""
         known = self._seen if len(self._seen) == len(arguments) else (self,) * len(arguments)
         self._form = tuple(
             self._form[i] if argument is known[i] else form_of((argument,))[0] for i, argument in enumerate(arguments)
@@ -97,7 +97,7 @@ class GraphedStep(CapturedStep):
         return self._form
 
     def _try(self, form: Any, inputs: "Inputs") -> Any:
-        """Do one step, capture it, do it again from the same state, and see that all is the same."""
+        """Do one step, capture it, replay it from the same state, and compare the results."""
         state = [leaf for i in self._donate for leaf in tree.leaves(inputs.given[i])]
         try:
             before = [leaf.clone() for leaf in state]
@@ -118,7 +118,7 @@ class GraphedStep(CapturedStep):
         else:
             self._replays[form] = replay, results
             if not same:
-                self._refuse("a graph did not do what its launches do")
+                self._refuse("a graph did not leave the results of its launches")
         if not same:
             if not after:
                 return done  # there was no memory for copies, and nothing ran since
@@ -131,7 +131,7 @@ class GraphedStep(CapturedStep):
         self._captures, self._replays = False, {}
 
     def _handed(self, results: Any, inputs: "Inputs") -> Any:
-        """Return results: what stays as it is, single numbers copied, as the next replay writes to their memory."""
+        """Return results: kept arguments as they are, scalars copied, as the next replay overwrites them."""
         stay = [inputs.given[i] for i in self._donate]
         parts = [
             part if any(part is one for one in stay) else tree.mapped(part, lambda x: x if x.ndim else x.clone())
@@ -146,21 +146,21 @@ class Inputs:
     Attributes
     ----------
     given : tuple
-        The arguments of the last call, with arrays that stay in place of what changes.
+        The arguments of the last call, with fixed copies of those that change.
     moved : bool
-        Whether the last call had other arrays in the place of those that stayed, so that a graph reads the old ones.
+        Whether the last call had other arrays where the same were expected, so that a graph would read the old ones.
     """
 
     def __init__(self, donate: tuple[int, ...], device: Any) -> None:
         self._donate, self._device = donate, device
         self._last: tuple[Any, ...] = ()
-        self._copies: dict[int, Any] = {}  # of what changes, by number of the argument
-        self._fixed: dict[int, Any] | None = None  # what does not, once that is known
+        self._copies: dict[int, Any] = {}  # of arguments that change, by number
+        self._fixed: dict[int, Any] | None = None  # the others, once they are known
         self._calls, self.moved = 0, False
         self.given: tuple[Any, ...] = ()
 
     def take(self, arguments: tuple[Any, ...]) -> bool:
-        """Copy in what changes; return whether all else is known, and where it was."""
+        """Copy in the arguments that change; return whether the others are known and the same."""
         if not self._calls:
             floats = [leaf.dtype for leaf in tree.leaves(arguments) if _is_array(leaf) and leaf.is_floating_point()]
             for i, argument in enumerate(arguments):
@@ -169,7 +169,7 @@ class Inputs:
         self._calls += 1
         fixed = self._fixed or {}
         self.moved = any(arguments[i] is not argument for i, argument in fixed.items() if i not in self._donate)
-        if self.moved:  # as by the rows of a file that are read next: from the following call on these may stay
+        if self.moved:  # as by the next rows of a file: from the following call on these may be the same
             self._fixed, self._calls = None, EAGER
         stay = self._calls > EAGER and all(arguments[i] is self._last[i] for i in self._donate)
         if self._fixed is None and stay:
@@ -212,7 +212,7 @@ def _restore(state: list[Array], values: list[Array]) -> None:
 
 
 def _alike(array: Array, other: Array) -> bool:
-    """Return whether two arrays are the same to the tolerance of their dtype."""
+    """Return whether two arrays are equal to the tolerance of their dtype."""
     finite = other[torch.isfinite(other)].abs()
     scale = float(finite.max()) if finite.numel() else 0.0
     tolerance = 4.0 * torch.finfo(other.dtype).eps ** 0.5

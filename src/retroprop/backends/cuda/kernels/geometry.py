@@ -1,28 +1,28 @@
-"""How many threads take what: the shape of a kernel's grid."""
+"""The grid of a kernel: how rows and columns are divided among blocks and threads."""
 
 from typing import NamedTuple
 
 THREADS = 256
 LOAD_BYTES = 16  # the widest load of a thread
-BLOCKS = 528  # four for each of the 132 multiprocessors of Hopper: enough to be busy, few enough to add up
+BLOCKS = 528  # four for each of the 132 multiprocessors of Hopper: they keep it busy, and their sums are few to add
 MOST_BLOCKS = 8192
 
 
 class Geometry(NamedTuple):
-    """The grid of a kernel; for a row of numbers only `width` and `grid` say something.
+    """The grid of a kernel; over a 1-D domain only `width` and `grid` are used.
 
     Attributes
     ----------
     width : int
-        Numbers a thread reads with one load.
+        Elements a thread reads with one load.
     lanes : int
         Threads that share a row, a power of two up to 32.
     columns : int
         Loads of a thread from one row.
     rows : int
-        Rows that a block works on at a time.
+        Rows that a block processes at a time.
     strips, tall : int
-        Blocks side by side, each with columns of its own, and blocks below one another.
+        Blocks in the x direction, each with columns of its own, and in the y direction, among which rows are divided.
     """
 
     width: int
@@ -44,13 +44,13 @@ def geometry_of(domain: tuple[int, ...], itemsize: int, *, whole_rows: bool, sum
     Parameters
     ----------
     domain : tuple of int
-        (rows, columns), (numbers,) or ().
+        (rows, columns), (elements,) or ().
     itemsize : int
-        The bytes of its largest number.
+        The bytes of its largest element.
     whole_rows : bool
-        Whether a row must stay within one group of threads.
+        Whether one group of threads must take a whole row.
     sums : bool
-        Whether blocks add something up between them; then there are few.
+        Whether blocks leave partial sums; then there are few of them.
     """
     widest = max(LOAD_BYTES // max(itemsize, 1), 1)
     if len(domain) != 2:

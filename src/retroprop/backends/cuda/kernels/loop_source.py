@@ -1,10 +1,10 @@
-"""A loop of the plan as one CUDA kernel: read once, computed in registers, written once, and summed up on the way.
+"""A loop of the plan as one fused CUDA kernel: read once, computed in registers, written once, reduced on the way.
 
-A row of numbers is walked by all threads, several numbers a thread with one load. Of a matrix a group of 1 to 32
-threads takes a row, so that what a row needs of itself (the maximum and the sum of softmax) is exchanged within a
-warp. Where a later walk needs what an earlier one computed, it is computed again: it costs less than a place in memory.
-Everything is written in the last walk, so that an output may lie where an operand does. Sums over rows and over
-everything go through memory: each block leaves its part, and the last one to come adds them, always in one order.
+Over a 1-D domain each thread takes several adjacent elements with one load. In a matrix a group of 1 to 32 threads
+takes a row, so that reductions of a row (the maximum and the sum of softmax) are exchanged within a warp. A later walk
+over a row computes anew what an earlier one computed, which costs less than storing it. Everything is written in the
+last walk, so that an output may overwrite an operand. Reductions over rows and over all elements go through memory:
+each block leaves its partial sums, and the last block to arrive adds them, always in one order.
 """
 
 from collections.abc import Callable
@@ -26,15 +26,15 @@ class Kernel(NamedTuple):
     text : str
         The definition of `retroprop_kernel`, in CUDA C++.
     arrays : tuple of Node
-        Its first arguments; then, if it has any, the numbers (double *), and the tick (long long *) that says which
-        row of them; then, if it sums, memory for the blocks' parts (double *) and counters (unsigned *, all 0); then,
-        if it closes, the costs of the run and the tick again (long long *).
+        Its first arguments; then, if it has any, the table of numbers (double *) and the tick (long long *), the row of
+        the table; then, if it reduces, memory for partial sums (double *) and counters (unsigned *, all 0); then, if it
+        closes, the costs of the run and the tick again (long long *).
     numbers : tuple of Node
         The Python numbers it takes, in the order of a row.
     parts, counters : int
-        How many.
+        The number of partial sums and of counters.
     closes : bool
-        Whether it writes the step's cost down and goes on to the next tick.
+        Whether it stores the step's cost and advances the tick.
     geometry : Geometry
         The grid.
     """
@@ -61,21 +61,21 @@ def kernel_of(
     Parameters
     ----------
     one : Instruction
-        The loop, and what it stores.
+        The loop, and the nodes it stores.
     see : callable
-        How the array of a node lies.
+        Returns the layout of a node's array.
     slot : callable
-        The place of a Python number in a row of them.
+        Returns the column of a Python number in the table.
     cost : Node, optional
-        The cost of the step: the kernel that ends with it writes it down for the run, and goes on to the next tick.
+        The cost of the step: the kernel that ends with it stores it for the run, and advances the tick.
     ticked : bool
-        Whether that was done by a kernel before this one.
+        Whether an earlier kernel of the step did so.
     """
     return Source(one, see, slot, cost, ticked=ticked).kernel()
 
 
 class Source(Operands):
-    """The text of a kernel in the making."""
+    """The source of a kernel under construction."""
 
     def __init__(
         self,
@@ -113,10 +113,10 @@ class Source(Operands):
         numbers, closes = tuple(self.numbers.values()), self.cost is not None
         return Kernel(text, arrays, numbers, self._parts(), counters, closes, self.geometry)
 
-    # Single numbers -----------------------------------------------------------------------------------------------
+    # Scalars ------------------------------------------------------------------------------------------------------
 
     def _before(self) -> list[str]:
-        """Return what is known before the first number: single numbers read, and computed."""
+        """Return the lines that read and compute scalars before the first element."""
         lines = [
             f"const {TYPES[value.dtype.name]} {self.name('q', value)} = {self.array(value)}[0];"
             for value, _ in self.outside(self.loop.nodes, ("before",)).values()
@@ -134,7 +134,7 @@ class Source(Operands):
         lines += [f"begin({self.name('t', n)}, {_start(n)});" for n in self.columns]
         return lines + [f"double {self.name('t', n)} = {_start(n)};" for n in self.afters]
 
-    # A row of numbers ---------------------------------------------------------------------------------------------
+    # A 1-D domain -------------------------------------------------------------------------------------------------
 
     def _flat(self) -> list[str]:
         size = self.domain[0] if self.domain else 1
@@ -206,11 +206,11 @@ class Source(Operands):
         return self.kinds[node.index] == "row"
 
     def _summed_at(self, node: Node) -> int:
-        """Return in which walk a sum over a row is taken."""
+        """Return the walk in which a row is reduced."""
         return self.stages.get(base_of(node.inputs[0]).index, 0)
 
     def _row_numbers(self, stage: int) -> list[str]:
-        """Return the single numbers of a row that are known before walk `stage`."""
+        """Return the lines that compute a row's scalars that are known before walk `stage`."""
         lines = []
         for node in self.loop.nodes:
             if self.kinds[node.index] == "row" and node.op not in SUMS and self.stages[node.index] == stage:
@@ -225,7 +225,7 @@ class Source(Operands):
     # A walk -------------------------------------------------------------------------------------------------------
 
     def _walk(self, stage: int, *, sums: list[Node] | None = None, last: bool = False) -> list[str]:
-        """Return what is done at the numbers of a thread: all that is needed is computed, from the start."""
+        """Return the lines for the elements of a thread: all that the walk needs is computed from the start."""
         wanted: set[int] = set()
         taken = sums if sums is not None else []
         if last:
@@ -253,13 +253,13 @@ class Source(Operands):
         return self.kinds.get(base.index, "full") == "full"
 
     def _fold(self, node: Node, x: str) -> str:
-        """Return the line that takes a number into a sum."""
+        """Return the line that adds an element to a partial sum."""
         kind = self.kinds[node.index]
         total = f"{self.name('t', node)}[k][v]" if kind == "column" else self.name("t", node)
-        # Of everything the sum is taken in double, so that float keeps its digits.
+        # A sum over all elements has so many terms that float would lose digits.
         return f"{total} = {_combine(node)}({total}, {f'double({x})' if kind == 'after' else x});"
 
-    # Sums over rows, and over everything ------------------------------------------------------------------------
+    # Reductions over rows and over all elements ---------------------------------------------------------------------
 
     def _parts(self) -> int:
         g, at = self.geometry, 0
@@ -296,7 +296,7 @@ class Source(Operands):
         return lines
 
     def _after(self) -> list[str]:
-        """Return what the last block does: the sums over everything, and what is made of them."""
+        """Return the lines of the last block: the reductions over all elements, and scalars computed from them."""
         g = self.geometry
         lines = []
         for node in self.afters:

@@ -14,7 +14,7 @@ from retroprop.backends.record import tree
 from retroprop.backends.record.recorder import Form, form_of
 from retroprop.functions.types import Array
 
-# Ten rounds of two products of 64 bits, with the constants of Salmon et al. (2011), which NumPy has too.
+# Ten rounds of two 64-bit products, with the constants of Salmon et al. (2011), as in NumPy's Philox.
 PHILOX = r"""
 typedef unsigned long long Word;
 
@@ -32,7 +32,7 @@ __device__ void philox(Word (&c)[4], Word k0, Word k1) {
   }
 }
 
-// The numbers mask/(1-p) of a layer in a step; a thread draws @PER_BLOCK@ of them at a time.
+// The elements mask/(1-p) of a layer in a step; a thread draws @PER_BLOCK@ of them at a time.
 template <bool WIDE, class T>
 __device__ void draw(T *mask, long long size, Word layer, Word step, Word k0, Word k1, unsigned threshold, T scale) {
   constexpr int V = @LOAD_BYTES@ / sizeof(T);
@@ -56,12 +56,12 @@ __device__ void draw(T *mask, long long size, Word layer, Word step, Word k0, Wo
 
 
 class Drawn(NamedTuple):
-    """The masks of a step that its program draws.
+    """The masks of a step that its program draws on the device.
 
     Attributes
     ----------
     form : MaskForm
-        What they look like.
+        Their layers, rows and dtype.
     layers : dict
         The layer of a mask, by the index of its node.
     """
@@ -71,7 +71,7 @@ class Drawn(NamedTuple):
 
 
 def form_with_masks(argument: Any) -> Any:
-    """Return what a replay depends on of an argument, which may be `Masks`."""
+    """Return the form of an argument, which may be `Masks`."""
     return argument.form if isinstance(argument, Masks) else form_of((argument,))[0]
 
 
@@ -85,7 +85,7 @@ def _arrays_of(form: MaskForm) -> tuple[Form | None, ...]:
 
 
 def drawn_of(forms: tuple[Any, ...], recorded: tuple[Any, ...]) -> Drawn | None:
-    """Return which nodes of the recorded arguments are the masks of which layer, None if the forms have no masks."""
+    """Return the layers of the masks among the recorded arguments, None if the forms have no masks."""
     for form, nodes in zip(forms, recorded, strict=True):
         if isinstance(form, MaskForm):
             pairs = zip(tree.leaves(nodes), form.layers, strict=True)
@@ -94,7 +94,7 @@ def drawn_of(forms: tuple[Any, ...], recorded: tuple[Any, ...]) -> Drawn | None:
 
 
 def mask_source(form: MaskForm, layers: Sequence[MaskedLayer], *, wide: bool) -> str:
-    """Return a kernel that draws the masks of several layers, the block's y says of which.
+    """Return a kernel that draws the masks of several layers; the block's y is the number of the layer.
 
     Its arguments are key and first step (three words of 64 bits), the tick (long long *), then a mask for each layer.
     In step `tick` of a run it draws those of the first step + tick.
@@ -106,7 +106,7 @@ def mask_source(form: MaskForm, layers: Sequence[MaskedLayer], *, wide: bool) ->
     layers : sequence of MaskedLayer
         The layers, in the order of the masks.
     wide : bool
-        Whether every mask begins where a load of 16 bytes may.
+        Whether every mask is aligned to 16 bytes, so that it is written with wide stores.
     """
     ctype = TYPES[form.dtype]
     masks = ", ".join(f"{ctype} *d{number}" for number in range(len(layers)))
@@ -125,7 +125,7 @@ def mask_source(form: MaskForm, layers: Sequence[MaskedLayer], *, wide: bool) ->
 def mask_launch(
     runtime: Runtime, form: MaskForm, masks: Sequence[tuple[MaskedLayer, Array]], stream: Array, tick: Array
 ) -> Launch:
-    """Return the launch that draws masks where they are read; `stream` is as `stream_of` makes it."""
+    """Return the launch that draws masks into their arrays; `stream` is as `stream_of` returns it."""
     layers, arrays = [one for one, _ in masks], [array for _, array in masks]
     wide = all(runtime.address(array) % LOAD_BYTES == 0 for array in arrays)
     most = max(-(-form.m * one.n // PER_BLOCK) for one in layers)
@@ -135,5 +135,5 @@ def mask_launch(
 
 
 def stream_of(key: tuple[int, int], step: int) -> Array:
-    """Return on the host what a run draws its masks from: the key, and the updates made before it."""
+    """Return a run's Philox stream on the host: the key, and the number of updates made before it."""
     return numpy.asarray([*key, step], "uint64")

@@ -1,4 +1,4 @@
-"""What every generated kernel begins with: bfloat16, loads, sums within a warp, within a block and between blocks."""
+"""The prelude of every generated kernel: bfloat16, wide loads, reductions within a warp, a block and between blocks."""
 
 from retroprop.backends.cuda.kernels.geometry import THREADS
 
@@ -11,12 +11,12 @@ constexpr int THREADS = @THREADS@;
 #define NAN __int_as_float(0x7fffffff)
 #endif
 
-// Sums in the plain sense, and maxima and minima that are NaN where a number is.
+// Sums, and maxima and minima that propagate NaN.
 struct Plus { template <class T> __device__ T operator()(T a, T b) const { return a + b; } };
 struct Larger { template <class T> __device__ T operator()(T a, T b) const { return (b > a || b != b) ? b : a; } };
 struct Smaller { template <class T> __device__ T operator()(T a, T b) const { return (b < a || b != b) ? b : a; } };
 
-// bfloat16 as its 16 bits, those of a float's upper half: rounded to the nearest, of two equally near ones to the even.
+// bfloat16 as its 16 bits, the upper half of a float's: rounded to the nearest, ties to even.
 __device__ unsigned short bfloat16(float x) {
   union { float number; unsigned bits; } of = {x};
   if ((of.bits & 0x7fffffffu) > 0x7f800000u) return (unsigned short)(of.bits >> 16 | 0x40u);  // NaN stays NaN
@@ -61,14 +61,14 @@ template <int K, int V, class T> __device__ void begin(T (&t)[K][V], double valu
     for (int v = 0; v < V; ++v) t[k][v] = T(value);
 }
 
-// The sum over the LANES threads of a row, known to each of them.
+// The sum over the LANES threads of a row, in each of them.
 template <int LANES, class T, class Op> __device__ T across(T t, Op op) {
 #pragma unroll
   for (int apart = LANES / 2; apart > 0; apart /= 2) t = op(t, __shfl_xor_sync(0xffffffffu, t, apart));
   return t;
 }
 
-// The sum over the threads of a block that share a lane, in shared memory at its first LANES places.
+// The sum over the threads of a block that share a lane, in the first LANES elements of shared memory.
 template <int LANES, class T, class Op> __device__ void down(T *block, T t, Op op) {
   __syncthreads();
   block[threadIdx.x] = t;
@@ -79,7 +79,7 @@ template <int LANES, class T, class Op> __device__ void down(T *block, T t, Op o
   }
 }
 
-// Leaves a block's sums over its rows.
+// Stores a block's sums over its rows.
 template <int LANES, int K, int V, class T, class Op>
 __device__ void leave(const T (&t)[K][V], double *parts, long long n, Op op) {
   __shared__ T block[THREADS];
@@ -99,7 +99,7 @@ template <class Op> __device__ void leave_one(double t, double *part, Op op) {
   if (threadIdx.x == 0) *part = block[0];
 }
 
-// Whether this block is the last of `many` to come here: then all have left their parts.
+// Whether this block is the last of `many` to arrive: then all have stored their partial sums.
 __device__ bool arrived(unsigned *counter, unsigned many) {
   __shared__ bool last;
   __threadfence();
@@ -113,7 +113,7 @@ __device__ bool arrived(unsigned *counter, unsigned many) {
   return last;
 }
 
-// Adds what the blocks left, always in one order.
+// Adds the partial sums of all blocks, always in one order.
 template <int LANES, int K, int V, class T, class Op>
 __device__ void gather_columns(T *out, const double *parts, int tall, long long n, Op op, double start) {
   __shared__ double block[THREADS];

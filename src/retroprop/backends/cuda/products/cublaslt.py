@@ -1,8 +1,8 @@
-"""Matrix products by cublasLt, called through ctypes: within a CUDA graph too, where CuPy's own are refused.
+"""Matrix products by cublasLt, called through ctypes: a CUDA graph may hold them, where CuPy's own are refused.
 
-Numbers and sizes are those of cublasLt.h (CUDA 12 and 13, which do not differ here). `alpha` and `beta` are on the
-host, so that a graph has them fixed, or on the device, and read at each replay. The workspace is given, so that nothing
-is allocated in a graph.
+Constants and sizes are those of cublasLt.h (CUDA 12 and 13, which do not differ here). `alpha` and `beta` are on the
+host, where a graph fixes their values, or on the device, where each replay reads them. The caller gives the workspace,
+so that nothing is allocated in a graph.
 """
 
 import ctypes
@@ -30,8 +30,8 @@ POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 2, 3
 ON_DEVICE = 1  # cublasLtPointerMode_t: alpha and beta are read on the device, when the product is computed
 # cublasLtMatmulPreferenceAttributes_t
 MAX_WORKSPACE, REDUCTION_SCHEMES, ALIGNMENT_A, ALIGNMENT_B, ALIGNMENT_C, ALIGNMENT_D = 1, 3, 5, 6, 7, 8
-# cublasLtReductionScheme_t: how the parts of a split sum come together; IN_PLACE adds one after another to the result,
-# by counters, and cublasLt.h does not say that it is always in one order
+# cublasLtReductionScheme_t: how the parts of a split sum are added; IN_PLACE adds one after another to the result, and
+# cublasLt.h does not promise the same order at each call
 ALL_SCHEMES, IN_PLACE = 0x7, 0x1
 # cublasLtEpilogue_t
 EPILOGUES = {
@@ -51,7 +51,7 @@ class Algorithm(ctypes.Structure):
 
     @property
     def name(self) -> str:
-        """What tells it from others of the same version of the library."""
+        """Its identity among the algorithms of one version of the library."""
         return bytes(self).hex()
 
 
@@ -88,7 +88,7 @@ class CublasLtError(RuntimeError):
 
 
 class Epilogue(NamedTuple):
-    """What a product does besides.
+    """The operations of a product on its result and its operands, besides the product.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Epilogue(NamedTuple):
     aux : int
         The address of relu's mask or of gelu's argument; 0 for none.
     aux_leading : int
-        From column to column there, in bits of a mask, in numbers of an argument.
+        The leading dimension of `aux`: in bits for a mask, in elements for an argument.
     """
 
     kind: str = "none"
@@ -109,12 +109,12 @@ class Epilogue(NamedTuple):
 
 
 class CublasLt:
-    """The library, with a handle of its own for the device that is current.
+    """The library, with a handle of its own for the current device.
 
     Parameters
     ----------
     library : ctypes.CDLL
-        As `libraries.open_library` finds it.
+        As `find_cublaslt.open_library` returns it.
 
     Raises
     ------
@@ -129,7 +129,7 @@ class CublasLt:
         self.handle = handle
 
     def call(self, name: str, *arguments: Any) -> None:
-        """PreparedProduct a function that answers with a status."""
+        """Call a function that returns a status, and raise unless that is success."""
         check(name, getattr(self._library, name)(*arguments))
 
     @property
@@ -140,7 +140,7 @@ class CublasLt:
 
     @property
     def matmul(self) -> Any:
-        """The function itself, for a caller that looks at the status."""
+        """The function itself, for a caller that checks the status."""
         return self._library.cublasLtMatmul
 
 
@@ -163,7 +163,7 @@ def check(name: str, status: int) -> None:
 
 
 def alignment(address: int) -> int:
-    """Return the largest power of two, 256 at most, that an address is a multiple of."""
+    """Return the largest power of two, 256 at most, that divides an address."""
     return min(address & -address, 256) if address else 256
 
 
@@ -175,23 +175,23 @@ class PreparedProduct:
     lt : CublasLt
         The library.
     product : Product
-        The shapes, and how the matrices lie.
+        The shapes and layouts of the matrices.
     addresses : tuple of int
         Of a, b and d, as `Product` names them.
     dtype, precision : str
         Of the operands, "float32", "float64" or "bfloat16"; "highest", "tf32" or "bf16".
     workspace : tuple of int
-        Address and size of memory that no other product uses at the same time.
+        Address and size of scratch memory that no concurrent product uses.
     alpha, beta : float
         The factors.
     factors : int
-        The address of alpha and beta on the device, in the dtype of the sums, in place of those; 0 for none.
+        The address of alpha and beta on the device, in the dtype of the sums, which replace those; 0 for none.
     result : str
-        The dtype of D and of what goes with it, by default that of the sums: float32 for operands in bfloat16.
+        The dtype of D and of its bias, by default that of the sums: float32 for operands in bfloat16.
     epilogue : Epilogue
-        What else is done.
+        Further operations.
     deterministic : bool
-        Whether only algorithms are taken that add in the same order at each call.
+        Whether to take only algorithms that sum in the same order at each call.
 
     Raises
     ------
@@ -256,7 +256,7 @@ class PreparedProduct:
             self._set(AUX_LD, c_int64(epilogue.aux_leading))
 
     def _heuristic(self) -> list[Heuristic]:
-        """Return the algorithms the library thinks best, best first."""
+        """Return the algorithms that the library ranks first, in its order."""
         a, b, d = self.addresses
         preference = self._create("MatmulPreference")
         schemes = ALL_SCHEMES & ~IN_PLACE if self._deterministic else ALL_SCHEMES
@@ -281,7 +281,7 @@ class PreparedProduct:
         return usable
 
     def _choose(self, heuristic: Heuristic) -> None:
-        """Take an algorithm, and put the arguments of the call together."""
+        """Take an algorithm, and build the arguments of the call."""
         self._algorithm = heuristic.algorithm
         a, b, d = self.addresses
         layout_a, layout_b, layout_d = self._layouts
@@ -296,7 +296,7 @@ class PreparedProduct:
         self._choose(self.algorithms[number])
 
     def __call__(self, stream: int) -> None:
-        """Compute it on the stream of that address."""
+        """Launch it on the stream of that address."""
         check("cublasLtMatmul", self._lt.matmul(*self._arguments, c_void_p(stream)))
 
     def __del__(self) -> None:

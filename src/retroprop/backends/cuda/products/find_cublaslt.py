@@ -1,4 +1,4 @@
-"""Finding libcublasLt: the one CuPy has loaded, a wheel's, or the system's, of CuPy's own CUDA version first."""
+"""The search for libcublasLt: the one CuPy has loaded, a wheel's, or the system's."""
 
 import ctypes
 import os
@@ -11,20 +11,20 @@ MAJORS = (13, 12)
 
 
 class LibraryMissingError(OSError):
-    """No cublasLt was found; the message lists where it was looked for."""
+    """No cublasLt was found; the message lists the places tried."""
 
 
 def candidates(major: int | None = None) -> Iterator[str]:
-    """Yield what to try to open: names that the loader knows, then files of wheels and of the system.
+    """Yield candidates to open: names for the loader, then files of wheels and of the system.
 
     Parameters
     ----------
     major : int, optional
-        The CUDA version to look for; None looks for those of `MAJORS`.
+        The CUDA version; None stands for those of `MAJORS`.
     """
     for number in (major,) if major is not None else MAJORS:
         name = f"cublasLt64_{number}.dll" if sys.platform == "win32" else f"libcublasLt.so.{number}"
-        yield name  # CuPy or PyTorch may have loaded it; then the loader gives that one
+        yield name  # if CuPy or PyTorch has loaded it, the loader returns that one
         for folder in _folders(number):
             if (folder / name).is_file():
                 yield str(folder / name)
@@ -41,7 +41,7 @@ def _folders(major: int) -> Iterator[Path]:
 
 
 def open_library(major: int | None = None) -> tuple[ctypes.CDLL, str]:
-    """Return the library and the name it was found by.
+    """Return the library and the name under which it was found.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""A matrix product of arrays that lie row by row, as cublasLt sees it: column by column.
+"""A matrix product of row-major arrays in cublasLt's terms, which are column-major.
 
-Rows of a matrix, read as columns, are the transposed matrix. So C = A B, row by row, is Cᵀ = Bᵀ Aᵀ, column by column,
-over the same memory and with nothing copied: our second operand is cublasLt's A, our first its B.
+A row-major matrix, read as column-major, is its transpose. So C = A B in row-major memory is Cᵀ = Bᵀ Aᵀ in column-major
+terms, over the same memory and with nothing copied: our second operand is cublasLt's A, our first its B.
 """
 
 from typing import NamedTuple
@@ -10,14 +10,14 @@ Shape = tuple[int, ...]
 
 
 class Matrix(NamedTuple):
-    """A matrix as it lies in memory, column by column.
+    """A matrix in memory, in column-major terms.
 
     Attributes
     ----------
     rows, columns : int
-        Of what lies there, before it is transposed.
+        Its shape in memory, before it is transposed.
     leading : int
-        Numbers from one column to the next.
+        Elements from one column to the next.
     transposed : bool
         Whether the product takes its transpose.
     """
@@ -29,12 +29,12 @@ class Matrix(NamedTuple):
 
 
 class Product(NamedTuple):
-    """D (m, n) = op(A) (m, k) op(B) (k, n), column by column; D is our result, transposed.
+    """D (m, n) = op(A) (m, k) op(B) (k, n), column-major; D is our result, transposed.
 
     Attributes
     ----------
     m, n, k : int
-        m is our result's number of columns, n that of its rows.
+        m is the number of columns of our result, n that of its rows.
     a, b, d : Matrix
         a is our second operand, b our first.
     """
@@ -48,15 +48,15 @@ class Product(NamedTuple):
 
 
 def matrix_of(shape: Shape, strides: Shape) -> Matrix:
-    """Return an array of two axes, `strides` in numbers and not in bytes, as it lies column by column.
+    """Return an array of two axes, its strides in elements, in column-major terms.
 
-    The transpose of a row-by-row matrix is what lies column by column, so an array as it is made is not `transposed`
-    here, and a transposed view of one is.
+    As these describe the transpose of a row-major array, a new array is not `transposed` here, and a transposed view of
+    one is.
 
     Raises
     ------
     ValueError
-        If neither its rows nor its columns lie in one piece.
+        If neither its rows nor its columns are contiguous.
     """
     rows, columns = shape
     down, along = strides
@@ -64,31 +64,31 @@ def matrix_of(shape: Shape, strides: Shape) -> Matrix:
         return Matrix(columns, rows, max(down if rows > 1 else columns, 1))
     if (down == 1 or rows == 1) and (along >= rows or columns == 1):
         return Matrix(rows, columns, max(along if columns > 1 else rows, 1), transposed=True)
-    raise ValueError(f"a matrix of shape {shape} with strides {strides} lies neither by rows nor by columns.")
+    raise ValueError(f"a matrix of shape {shape} with strides {strides} is neither row-major nor column-major.")
 
 
 def product_of(first: tuple[Shape, Shape], second: tuple[Shape, Shape], result: tuple[Shape, Shape]) -> Product:
-    """Return our product `result = first @ second`, each given as (shape, strides in numbers).
+    """Return our product `result = first @ second`, each given as (shape, strides in elements).
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, or one does not lie in a way that cublasLt can read.
+        If the shapes do not fit, or cublasLt cannot read the layout of one.
     """
     (n, k), (k_too, m) = first[0], second[0]
     if k != k_too or result[0] != (n, m):
         raise ValueError(f"no product of shapes {first[0]} and {second[0]} has the shape {result[0]}.")
     d = matrix_of(*result)
     if d.transposed:
-        raise ValueError("the result of a product must lie row by row.")
+        raise ValueError("the result of a product must be row-major.")
     return Product(m, n, k, matrix_of(*second), matrix_of(*first), d)
 
 
 def mask_leading(rows: int) -> int:
-    """Return the leading dimension, in bits, of the mask that relu leaves: a multiple of 128."""
+    """Return the leading dimension, in bits, of the mask that relu stores: a multiple of 128."""
     return -(-rows // 128) * 128
 
 
 def mask_bytes(rows: int, columns: int) -> int:
-    """Return the bytes of relu's mask of a column-by-column matrix."""
+    """Return the bytes of relu's mask of a column-major matrix."""
     return mask_leading(rows) // 8 * columns

@@ -1,7 +1,7 @@
-"""Products that may run beside what follows them: a gradient, while δ goes on down the layers.
+"""Products that may run concurrently with those after them: a gradient, while δ goes on down the layers.
 
-Two instructions must follow one another where one writes memory that the other reads or writes. From that alone it is
-found until when a product need not be done; that the plan gives memory away early is in it.
+Two instructions must keep their order where one writes memory that the other reads or writes. That alone decides how
+long a product may be delayed; it covers memory that the plan reuses early.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -15,20 +15,20 @@ Span = tuple[int, int]
 def products_beside(
     instructions: Sequence[Instruction], places: Container[int], address: Callable[[Node], int]
 ) -> dict[int, int]:
-    """Return products that may run beside others: the place of each, and that of the instruction it must come before.
+    """Return the products that may run beside others, by place: the place of the instruction each must precede.
 
     Parameters
     ----------
     instructions : sequence of Instruction
         In order.
     places : container of int
-        The nodes, by index, that lie in memory of the plan.
+        The nodes, by index, that are in memory of the plan.
     address : callable
-        Where the array of a node begins.
+        Returns the address of a node's array.
     """
 
     def spans(nodes: Sequence[Node]) -> list[Span]:
-        # What is given and stays where it is nobody writes.
+        # Arguments that are read in place are never written.
         bases = [base_of(node) for node in nodes if not node.weak and base_of(node).index in places]
         return [(address(base), address(base) + base.nbytes) for base in bases]
 

@@ -1,8 +1,8 @@
 """Operands of products rounded to bfloat16, once each: a pass over a recording, before it is planned.
 
-bfloat16 is no dtype of the core. Its numbers lie in memory as the 16 bits they are, `uint16`, and only here, in the
-kernels that round and in products is it known what they mean. The nodes that round are like any other, so that the
-loop that makes a or δ makes its rounded form as well, and what nobody reads in float32 is not stored in it.
+bfloat16 is no dtype of the core. It is stored as its 16 bits, in arrays of `uint16`; only this pass, the kernels that
+round and the products know what they mean. The nodes that round are fused like any other, so that the loop that
+computes a or δ computes its rounded form too, and a float32 form that nothing reads is not stored.
 """
 
 from typing import Any
@@ -13,13 +13,13 @@ from retroprop.backends.record.graph import Graph, Node, base_of, reached
 from retroprop.backends.record.recorder import Recording
 from retroprop.functions.types import Array
 
-BITS = "uint16"  # what a number of bfloat16 is in memory
-ROUND, WIDEN = "bfloat16", "widened"  # the nodes that convert are called as the functions of the kernels are
+BITS = "uint16"  # the dtype of arrays that hold bfloat16
+ROUND, WIDEN = "bfloat16", "widened"  # operations named as the functions of the kernels
 CONVERSIONS = (ROUND, WIDEN)
 
 
 def upper_half(numbers: Array) -> Array:
-    """Return NumPy's float32 cut off to bfloat16, as its bits: exact where a number has no more digits than that."""
+    """Return NumPy's float32 truncated to bfloat16, as its bits: exact where the dropped bits are 0."""
     return (numbers.view("uint32") >> 16).astype(BITS)
 
 
@@ -32,7 +32,7 @@ def rounded(recording: Recording) -> Recording:
 
 
 def part_rounded(plan: Plan, node: Node) -> Node | None:
-    """Return a parameter as a part of all parameters rounded at once, None where the plan does not have those."""
+    """Return a parameter as a part of all parameters rounded at once, None where the plan has no such array."""
     leaf = base_of(node)
     for flat in plan.wanted:
         if flat.op == ROUND and flat.inputs[0].op == "join" and (part := _part(flat, flat.inputs[0], leaf)) is not None:
@@ -47,14 +47,14 @@ def _part(flat: Node, join: Node, leaf: Node) -> Node | None:
 
 
 class _Rounding:
-    """A second record in the making: of every node its own form, and where a product wants it that in bfloat16."""
+    """A second recording under construction: every node anew, and operands of products in bfloat16 besides."""
 
     def __init__(self, recording: Recording) -> None:
         self._old, self._graph = recording, Graph(recording.graph.namespace)
         self._made: dict[int, Node] = {}
         self._wanted = reached(tree.leaves(recording.results))
         self._operands = {_source(x).index for node in self._wanted if _is_product(node) for x in node.operands}
-        # Parameters that are joined for their update are rounded in one loop, each a part of what that makes.
+        # Parameters that are joined for their update are rounded in one loop, and each is a part of its result.
         joins = [node for node in self._wanted if node.op == "join" and all(x.op == "input" for x in node.operands)]
         self._joins = {leaf.index: join for join in joins for leaf in join.operands}
 
@@ -74,7 +74,7 @@ class _Rounding:
         return Recording(self._graph, arguments, results, self._old.donated, operations)
 
     def _anew(self, node: Any) -> Any:
-        """Return a node's own form; anything else is what it is."""
+        """Return the node in the new recording; anything else as it is."""
         if not isinstance(node, Node):
             return node
         if node.index not in self._made:
@@ -94,7 +94,7 @@ class _Rounding:
         return self._graph.apply(op, *inputs, **attributes)
 
     def _rounded(self, node: Node) -> Node:
-        """Return a node in bfloat16: a view of it as the same view of what it is of."""
+        """Return a node in bfloat16: of a view, the same view of its rounded base, so that the base is rounded once."""
         if node.op in _SEEN_THROUGH:
             return self._like(node, (self._rounded(node.inputs[0]),))
         if node.index not in self._joins:
@@ -107,8 +107,8 @@ class _Rounding:
     def _is_sign(self, node: Node) -> bool:
         """Return whether it is [a > 0] of an a that is rounded anyway.
 
-        It is told from the rounded a then, so that a itself need not be kept for the way back. Rounding keeps the
-        sign, but of numbers below 2^-134, which it makes 0.
+        It is computed from the rounded a, so that a itself need not be kept for the backward pass. Rounding keeps the
+        sign, except of numbers below 2^-134, which become 0.
         """
         if node.op != "greater" or not isinstance(node.inputs[0], Node) or isinstance(node.inputs[1], Node):
             return False
@@ -124,7 +124,7 @@ _SEEN_THROUGH = ("transpose", "reshape")
 
 
 def _source(node: Node) -> Node:
-    """Return what is rounded where a product reads a node."""
+    """Return the node that is rounded where a product reads one: the base of its views."""
     while node.op in _SEEN_THROUGH:
         node = node.inputs[0]
     return node

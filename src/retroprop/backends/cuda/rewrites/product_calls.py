@@ -1,8 +1,8 @@
-"""Products that are more than a product, as instructions: what else one call of cublasLt does, and to what.
+"""Instructions for cublasLt calls that do more than a product, and the checks that rewrites share.
 
-A rewrite is a pass over the instructions of a plan that puts such calls in the place of a product and the loop beside
-it. The places in memory stay the plan's, so a rewrite looks whether they allow another order. Which rewrites are used
-is found out with whole steps: see `trial`.
+A rewrite is a pass over the instructions of a plan that replaces a product and the loop beside it by such a call.
+Places in memory stay as planned, so that a rewrite checks whether they allow the new order. `trial` decides with whole
+steps which rewrites are used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,30 +14,30 @@ from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record.graph import Node, base_of
 
-# The instructions in place of those given, None where there is nothing to be done, or memory does not allow it.
+# Returns the new instructions, None where there is nothing to rewrite, or memory does not allow it.
 Rewrite = Callable[[Plan, Sequence[Instruction]], list[Instruction] | None]
 
 
 @dataclass(eq=False)
 class ProductCall(Instruction):
-    """A product with what it does besides.
+    """A product with an epilogue or an update.
 
     Attributes
     ----------
     result : Node
-        What it writes in place of the product.
+        The node it writes instead of the product.
     kind : str
         A name of `cublaslt.EPILOGUES`.
     vector : Node or None
-        The bias, or where its gradient goes.
+        The bias, or the node of its gradient.
     aux : Node or None
-        The argument of gelu, written on the way forward and read on the way back.
+        The argument of gelu, written in the forward pass and read in the backward pass.
     mask_of : Node or None
         The activation whose mask is relu's aux, likewise.
     eta : Node or None
         The learning rate η, where the result is θ ← θ − η (product); None where it is the product.
     apart : tuple of Instruction
-        A product and a loop that do the same, and are done if they are the faster; none where there is no choice.
+        A product and a loop that do the same, and are taken if they are faster; empty where there is no choice.
     """
 
     result: Node | None = None
@@ -57,12 +57,12 @@ class ProductCall(Instruction):
 
 @dataclass(eq=False)
 class DescentInstruction(Instruction):
-    """θ ← θ − η g of a row of numbers, some leaves of the join that `node` replaces.
+    """θ ← θ − η g over adjacent leaves of the join that `node` replaces.
 
     Attributes
     ----------
     grads : list of Node
-        The gradients of `stores`, one behind the other as those are.
+        The gradients of `stores`, adjacent in the same order.
     eta : Node
         The learning rate η.
     """
@@ -76,7 +76,7 @@ class DescentInstruction(Instruction):
 
 
 def harmless(plan: Plan, writes: Iterable[Node], reads: Iterable[Node]) -> bool:
-    """Return whether none of the numbers that are written lie where one that is read does."""
+    """Return whether no node that is written overlaps in memory with one that is read."""
     read = [_span(plan, node) for node in reads if base_of(node).index in plan.places]
     for node in writes:
         cell, begin, end = _span(plan, node)
@@ -86,7 +86,7 @@ def harmless(plan: Plan, writes: Iterable[Node], reads: Iterable[Node]) -> bool:
 
 
 def _span(plan: Plan, node: Node) -> tuple[Any, int, int]:
-    """Return the memory of a node: the block, None, or a cell that is kept, and where in it."""
+    """Return the memory of a node: its cell if that is kept, None for the block, and the first and last byte in it."""
     base = base_of(node)
     cell, offset, _ = plan.places[base.index]
     begin = cell.offset + offset * int(base.dtype.itemsize)
@@ -94,7 +94,7 @@ def _span(plan: Plan, node: Node) -> tuple[Any, int, int]:
 
 
 def readers(instructions: Sequence[Instruction], nodes: Iterable[Node]) -> list[int]:
-    """Return the places of the instructions that read one of the nodes, alone or joined to others."""
+    """Return the places of the instructions that read one of the nodes, by itself or as a leaf of a join."""
     wanted = {node.index for node in nodes}
 
     def reads(node: Node) -> bool:
@@ -105,7 +105,7 @@ def readers(instructions: Sequence[Instruction], nodes: Iterable[Node]) -> list[
 
 
 def among(node: Node, nodes: Iterable[Any]) -> bool:
-    """Return whether a node is one of several; to ask `in` would record a comparison."""
+    """Return whether a node is one of several; the operator `in` would record a comparison."""
     return any(other is node for other in nodes)
 
 
