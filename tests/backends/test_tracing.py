@@ -160,7 +160,7 @@ def test_a_part_that_is_no_leaf_replaces_nothing():
     xp = Symbols()
     leaves = tuple(xp.graph.given("input", shape, "float32", number=k) for k, shape in enumerate([(2, 3), (4,)]))
     old = xp.graph.join(leaves)
-    new = xp.graph.overwrite(old * 2.0, old)
+    new = xp.graph.apply("overwrite", old * 2.0, old)
     first, second = xp.graph.parts(new, [(2, 3), (4,)])
     assert [_replaces(first, leaves[0]), _replaces(second, leaves[1])] == [True, True]
     assert [_replaces(second, leaves[0]), _replaces(first, leaves[1])] == [False, False]

@@ -152,7 +152,7 @@ class NumpyCalls(SourceTarget):
         key = (row, k % n)[-node.ndim :]
         name = program.name(node)
         if program.is_given(node):
-            return program.name(node.graph.index(node, key))
+            return program.name(node[key])
         return program.bind(f"{name}_{k % n}_of_{shape[0]}", program.array(node)[(*key, ...)])
 
     def _after_copy(self, node: Node, out: str, names: list[str], program: SourceProgram) -> list[str]:
@@ -178,7 +178,7 @@ class NumpyCalls(SourceTarget):
         """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
         a, b = node.operands
         if program.plan.places[node.index].columns_first:  # (A B)ᵀ = Bᵀ Aᵀ
-            a, b = node.graph.transpose(b), node.graph.transpose(a)
+            a, b = b.mT, a.mT
             out = program.bind(f"t{node.index}", program.array(node).T)
         return f"{'dot' if node.ndim == 2 else 'matmul'}({program.name(a)}, {program.name(b)}, {out})"
 

@@ -42,27 +42,25 @@ def _refuse(asked: str) -> Callable[..., Any]:
 
 def _infix(name: str, *, swapped: bool = False) -> Callable[..., "Node"]:
     def operator(self: "Node", other: Any) -> "Node":
-        operands = (other, self) if swapped else (self, other)
         if not isinstance(other, (Node, bool, int, float)):
             return NotImplemented  # type: ignore[no-any-return]
+        operands = (other, self) if swapped else (self, other)
         return self.graph.pointwise(name, *operands)
 
     return operator
 
 
+def _prefix(name: str) -> Callable[["Node"], "Node"]:
+    return lambda self: self.graph.pointwise(name, self)
+
+
 class Node:
-    """A symbol in place of an array, with its shape and dtype.
+    """A symbol in place of an array, with its shape and NumPy dtype.
 
     Attributes
     ----------
-    op : str
-        A name of `table.OPERATIONS`.
-    inputs : tuple of Node or Python number
-        The operands.
-    attributes : dict
-        Further arguments of `op`.
-    shape, dtype
-        As of the array; the dtype is NumPy's.
+    op, inputs, attributes
+        A name of `table.OPERATIONS`, its operands (nodes or Python numbers), and its further arguments.
     weak : bool
         Whether it stands for a Python number, which takes the dtype of the array it meets.
     role : Role or None
@@ -103,8 +101,8 @@ class Node:
 
     @property
     def mT(self) -> "Node":  # noqa: N802
-        """The transposed matrix."""
-        return self.graph.transpose(self)
+        """The transposed matrix: a view."""
+        return self.inputs[0] if self.op == "transpose" else self.graph.apply("transpose", self)
 
     T = mT
 
@@ -112,7 +110,16 @@ class Node:
         return self.graph.namespace
 
     def __getitem__(self, key: Any) -> "Node":
-        return self.graph.index(self, key)
+        """Return a view by slices, integers, None and an ellipsis."""
+        key = tuple(_integral(k) for k in (key if isinstance(key, tuple) else (key,)))
+        if not all(
+            k is None or k is Ellipsis or (isinstance(k, (int, slice)) and not isinstance(k, bool)) for k in key
+        ):
+            raise NotTraceableError("only slices, whole numbers, None and ... index an array while it is recorded.")
+        shown = numpy.broadcast_to(numpy.empty((), self.dtype), self.shape)[key]
+        if shown.size == self.size and all(k is None or k is Ellipsis or k == slice(None) for k in key):
+            return self.graph.reshape(self, shown.shape)
+        return self.graph.apply("index", self, key=table.keyed(key))
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.dtype}{list(self.shape)}>"
@@ -125,30 +132,17 @@ class Node:
     __lt__, __le__ = _infix("less"), _infix("less_equal")
     __gt__, __ge__ = _infix("greater"), _infix("greater_equal")
     __and__, __or__ = _infix("logical_and"), _infix("logical_or")
+    __eq__, __ne__ = _infix("equal"), _infix("not_equal")  # type: ignore[assignment]
+    __neg__, __abs__, __invert__ = _prefix("negative"), _prefix("abs"), _prefix("logical_not")
 
-    def __eq__(self, other: object) -> Any:
-        return _infix("equal")(self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return _infix("not_equal")(self, other)
-
-    def __hash__(self) -> int:
-        return id(self)
+    def __pos__(self) -> "Node":
+        return self
 
     def __matmul__(self, other: "Node") -> "Node":
         return self.graph.matmul(self, other)
 
-    def __neg__(self) -> "Node":
-        return self.graph.pointwise("negative", self)
-
-    def __abs__(self) -> "Node":
-        return self.graph.pointwise("abs", self)
-
-    def __invert__(self) -> "Node":
-        return self.graph.pointwise("logical_not", self)
-
-    def __pos__(self) -> "Node":
-        return self
+    def __hash__(self) -> int:
+        return id(self)
 
     __bool__ = _refuse("the truth")
     __float__ = __int__ = __index__ = __complex__ = _refuse("the value")
@@ -225,40 +219,14 @@ class Graph:
         if weak and op not in HOST_ARITHMETIC:
             raise NotTraceableError(f"{op} of Python numbers that change is not recorded.")
         result = self.apply(op, *inputs)
-        if weak and not result.weak:
-            result.weak, result.dtype = True, numpy.dtype(float)
+        result.weak = weak
         return result
-
-    def reduce(self, op: str, x: Node, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Node:
-        """Return a sum, maximum, ... over axes."""
-        axes = table.axes_of(axis, x.ndim)
-        if not axes:
-            return x
-        name = None if dtype is None else str(numpy.dtype(dtype))
-        return self.apply(op, x, axes=axes, keepdims=bool(keepdims), dtype=name)
-
-    def mean(self, x: Node, axis: Any = None, *, keepdims: bool = False) -> Node:
-        """Return a mean over axes: a node of its own over everything, else a sum and a quotient."""
-        axes = table.axes_of(axis, x.ndim)
-        if axes and len(axes) == x.ndim and x.dtype.kind == "f":
-            return self.reduce("mean", x, axis, keepdims=keepdims)
-        total = self.reduce("sum", x, axis, keepdims=keepdims)
-        return self.pointwise("divide", total, float(x.size // max(total.size, 1)))
-
-    def astype(self, x: Node, dtype: Any) -> Node:
-        """Return `x` in another dtype."""
-        dtype = numpy.dtype(dtype)
-        return x if x.dtype == dtype and not x.weak else self.apply("astype", x, dtype=str(dtype))
 
     def matmul(self, a: Node, b: Node) -> Node:
         """Return the matrix product."""
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or a.dtype != b.dtype:
             raise NotTraceableError(f"matmul of shapes {a.shape} and {b.shape} is not recorded.")
         return self.apply("matmul", a, b)
-
-    def transpose(self, x: Node) -> Node:
-        """Return the transposed matrix: a view."""
-        return x.inputs[0] if x.op == "transpose" else self.apply("transpose", x)
 
     def reshape(self, x: Node, shape: tuple[int, ...]) -> Node:
         """Return the same numbers in another shape, in C order: a view."""
@@ -267,22 +235,6 @@ class Graph:
         if shape == x.shape:
             return x
         return self.reshape(x.inputs[0], shape) if x.op == "reshape" else self.apply("reshape", x, shape=shape)
-
-    def index(self, x: Node, key: Any) -> Node:
-        """Return a view of `x` by slices, integers, None and an ellipsis."""
-        key = tuple(_integral(k) for k in (key if isinstance(key, tuple) else (key,)))
-        if not all(
-            k is None or k is Ellipsis or (isinstance(k, (int, slice)) and not isinstance(k, bool)) for k in key
-        ):
-            raise NotTraceableError("only slices, whole numbers, None and ... index an array while it is recorded.")
-        looked = numpy.broadcast_to(numpy.empty((), x.dtype), x.shape)[key]
-        if looked.size == x.size and all(k is None or k is Ellipsis or k == slice(None) for k in key):
-            return self.reshape(x, looked.shape)
-        return self.apply("index", x, key=table.keyed(key))
-
-    def take(self, x: Node, indices: Node, axis: int) -> Node:
-        """Return the entries of `x` at `indices` along an axis."""
-        return self.apply("take", x, indices, axis=axis % x.ndim)
 
     def join(self, leaves: tuple[Node, ...]) -> Node:
         """Return the numbers of all leaves as one 1-D array; the plan puts them there in the first place."""
@@ -297,10 +249,6 @@ class Graph:
             found.append(self.apply("part", flat, offset=offset, shape=tuple(shape)))
             offset += prod(shape)
         return found
-
-    def overwrite(self, new: Node, old: Node) -> Node:
-        """Return `new` in the place of `old`, which is not read after that."""
-        return self.apply("overwrite", new, old)
 
 
 def reached(outputs: Iterable[Node]) -> list[Node]:

@@ -187,7 +187,7 @@ class Recorder:
             # So is one that returns an argument, or sees the shape of a parameter (`if theta.ndim > 1`).
             return apart(rule, parameters, gradients, state, hyper)
         shapes = [leaf.shape for leaf in parameters.leaves]
-        placed = [graph.overwrite(n, o) for n, o in zip(new, old, strict=True)]
+        placed = [graph.apply("overwrite", n, o) for n, o in zip(new, old, strict=True)]
         updated, *slots = (parameters.like(graph.parts(flat, shapes)) for flat in placed)
         return updated, tuple(slots)
 

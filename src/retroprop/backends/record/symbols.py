@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from retroprop.backends.record.graph import Graph, Node, NotTraceableError
-from retroprop.backends.record.table import REDUCTIONS, UFUNCS
+from retroprop.backends.record.table import REDUCTIONS, UFUNCS, axes_of
 
 # Questions of a formula about dtypes and numbers are answered by NumPy.
 _ANSWERED = ("finfo", "iinfo", "isdtype", "pi", "e", "inf", "nan", "newaxis", "bool", "int8", "int16", "int32", "int64",
@@ -22,43 +22,52 @@ class Symbols:
         self.graph = Graph(self)
 
     def __getattr__(self, name: str) -> Any:
-        graph = self.graph
         if name in _ANSWERED:
             return getattr(numpy, name)
         if name in UFUNCS:
-            return partial(graph.pointwise, name)
+            return partial(self.graph.pointwise, name)
         if name in REDUCTIONS:
-            return partial(graph.reduce, name)
+            return partial(self._reduce, name)
         if name in _CREATED:
-            return lambda *args, device=None, **options: graph.constant(getattr(numpy, name)(*args, **options))
+            return lambda *args, device=None, **options: self.graph.constant(getattr(numpy, name)(*args, **options))
         if name.startswith("__"):
             raise AttributeError(name)
         raise NotTraceableError(f"{name} is not recorded.")
+
+    def _reduce(self, op: str, x: Node, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Node:
+        axes, name = axes_of(axis, x.ndim), None if dtype is None else str(numpy.dtype(dtype))
+        return self.graph.apply(op, x, axes=axes, keepdims=bool(keepdims), dtype=name) if axes else x
+
+    def mean(self, x: Node, *, axis: Any = None, keepdims: bool = False) -> Node:
+        axes = axes_of(axis, x.ndim)
+        if axes and len(axes) == x.ndim and x.dtype.kind == "f":  # a node of its own only over everything
+            return self._reduce("mean", x, axis=axis, keepdims=keepdims)
+        total = self._reduce("sum", x, axis=axis, keepdims=keepdims)
+        return total / float(x.size // max(total.size, 1))
 
     def where(self, condition: Any, x: Any, y: Any, /) -> Node:
         return self.graph.pointwise("where", condition, x, y)
 
     def astype(self, x: Node, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Node:
-        return self.graph.astype(x, dtype)
+        dtype = numpy.dtype(dtype)
+        return x if x.dtype == dtype and not x.weak else self.graph.apply("astype", x, dtype=str(dtype))
 
     def asarray(self, x: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Node:
         node = x if isinstance(x, Node) else self.graph.constant(numpy.asarray(x, dtype=dtype))
-        return node if dtype is None else self.graph.astype(node, dtype)
-
-    def mean(self, x: Node, *, axis: Any = None, keepdims: bool = False) -> Node:
-        return self.graph.mean(x, axis, keepdims=keepdims)
+        return node if dtype is None else self.astype(node, dtype)
 
     def matmul(self, a: Node, b: Node, /) -> Node:
         return self.graph.matmul(a, b)
 
     def matrix_transpose(self, x: Node, /) -> Node:
-        return self.graph.transpose(x)
+        return x.mT
 
     def reshape(self, x: Node, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Node:
         return self.graph.reshape(x, tuple(shape))
 
     def take(self, x: Node, indices: Any, /, *, axis: int = 0) -> Node:
-        return self.graph.take(x, indices if isinstance(indices, Node) else self.graph.constant(indices), axis)
+        indices = indices if isinstance(indices, Node) else self.graph.constant(indices)
+        return self.graph.apply("take", x, indices, axis=axis % x.ndim)
 
     def concat(self, arrays: Sequence[Node], /, *, axis: int | None = 0) -> Node:
         alike = {(a.ndim, a.shape[:1], a.dtype) for a in arrays}
