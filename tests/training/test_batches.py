@@ -7,14 +7,14 @@ from harness import assert_close
 import retroprop as rp
 from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import build
-from retroprop.training.batches import Epoch, Minibatches, dropout_masks, in_order, mask_stream
+from retroprop.training.batches import Minibatches, dropout_masks, in_order, mask_stream
 
 SIZES = [(10, 3), (12, 4), (7, 1), (5, 5), (5, 4), (1, 1)]
 
 
-def order_of(epoch, m):
-    order = np.arange(m) if epoch.order is None else np.asarray(epoch.order)
-    return [order[window].tolist() for window in epoch.windows]
+def order_of(minibatches, drawn):
+    order = np.arange(minibatches.m) if drawn is None else np.asarray(drawn)
+    return [order[window].tolist() for window in minibatches.windows]
 
 
 @pytest.mark.parametrize(("m", "size"), SIZES)
@@ -22,14 +22,14 @@ def order_of(epoch, m):
 def test_every_row_once_an_epoch_and_the_last_batch_smaller(m, size, shuffle):
     minibatches, rng = Minibatches(m, size, shuffle=shuffle), np.random.default_rng(0)
     for _ in range(3):
-        batches = order_of(minibatches.epoch(rng), m)
+        batches = order_of(minibatches, minibatches.draw(rng))
         assert sorted(row for batch in batches for row in batch) == list(range(m))
         assert [len(batch) for batch in batches] == [size] * (m // size) + ([m % size] if m % size else [])
 
 
 def test_shuffling_draws_one_permutation_an_epoch_from_the_generator_given():
     minibatches, rng, twin = Minibatches(10, 3, shuffle=True), np.random.default_rng(4), np.random.default_rng(4)
-    first, second = (minibatches.epoch(rng).order for _ in range(2))
+    first, second = (minibatches.draw(rng) for _ in range(2))
     np.testing.assert_array_equal(first, twin.permutation(10))
     np.testing.assert_array_equal(second, twin.permutation(10))
     assert first.tolist() != second.tolist()
@@ -40,11 +40,11 @@ def test_shuffling_draws_one_permutation_an_epoch_from_the_generator_given():
 def test_nothing_is_drawn_where_the_order_says_nothing(size, shuffle):
     rng = np.random.default_rng(4)
     before = rng.bit_generator.state
-    epoch = Minibatches(10, size, shuffle=shuffle).epoch(rng)
-    assert epoch.order is None
+    minibatches = Minibatches(10, size, shuffle=shuffle)
+    assert minibatches.draw(rng) is None
     assert rng.bit_generator.state == before
-    assert sorted(row for batch in order_of(epoch, 10) for row in batch) == list(range(10))
-    assert len(epoch.windows) == (4 if size == 3 else 1)
+    assert sorted(row for batch in order_of(minibatches, None) for row in batch) == list(range(10))
+    assert len(minibatches.windows) == (4 if size == 3 else 1)
 
 
 def numbered(backend, dtype, m, *, indices=False):
@@ -138,8 +138,10 @@ def test_an_order_from_outside_is_followed():
     class Backwards:
         """The last rows first, and some of them twice."""
 
-        def epoch(self, rng):
-            return Epoch(np.asarray([3, 2, 1, 0, 3, 3]), [slice(0, 2), slice(2, 6)])
+        windows = (slice(0, 2), slice(2, 6))
+
+        def draw(self, rng, last):
+            return np.asarray([3, 2, 1, 0, 3, 3])
 
     x, y = np.asarray([[1.0], [2.0], [3.0], [4.0]]), np.asarray([1.0, -1.0, 2.0, 0.5])
     net = rp.Network.from_parameters([[[0.25]]], dtype="float64", backend="numpy")

@@ -7,7 +7,7 @@ import retroprop as rp
 from retroprop.backends import Backend
 from retroprop.backends.device_memory import DeviceMemory, OutOfDeviceMemoryError, in_parts
 from retroprop.backends.numpy_backend import NumpyBackend
-from retroprop.training.device_memory import rows_that_fit
+from retroprop.training.memory_advice import rows_that_fit
 
 
 class Small(NumpyBackend):

@@ -10,6 +10,7 @@ many observations the batch stands for), `reduced` (the sum of the gradients) an
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from retroprop.core.parameters import Parameters
 from retroprop.functions import special
@@ -73,8 +74,8 @@ class Operations:
         share = weight / total
         return xp.sum(share * losses, axis=-1), error * share[..., None]
 
-    def total(self, weight: Array | None, m: int) -> Array | int:
-        """Return the number of observations that a batch stands for: m, or Σw of shape (..., 1).
+    def total(self, weight: Array | None, m: int) -> Any:
+        """Return the number of observations that a batch stands for: m, or Σw, an array (..., 1).
 
         It normalises J and δ^(L), and nothing else does. Where Σw = 0 it is 1, so that J is 0, not 0/0.
         """

@@ -38,7 +38,7 @@ class Parameters(NamedTuple):
     @property
     def shapes(self) -> "Parameters":
         """The shapes of the leaves, in this structure."""
-        return self.like(tuple(leaf.shape) for leaf in self.leaves)
+        return self.like([tuple(leaf.shape) for leaf in self.leaves])
 
 
 def joined(parameters: Parameters, xp: Namespace) -> Array:

@@ -11,8 +11,8 @@ from retroprop.training.history import History
 _REFRESH = 0.1  # seconds; telling the bar of every step would cost more than a small step
 
 
-class Course(Protocol):
-    """What is shown of a training: which of how many epochs is done, and the figures so far."""
+class Displayed(Protocol):
+    """The part of a training that is displayed: the number of finished epochs of all, and the figures so far."""
 
     epoch: int
     epochs: int
@@ -28,14 +28,14 @@ class Silence:
     def advance(self, rows: int) -> None:
         """Take note that `rows` more samples are done."""
 
-    def epoch(self, state: Course) -> None:
+    def epoch(self, state: Displayed) -> None:
         """Show what an epoch has come to."""
 
     def stop(self) -> None:
         """End the display."""
 
 
-def _summary(state: Course) -> str:
+def _summary(state: Displayed) -> str:
     """Return the last cost (after a stroke that of the validation data) and the metrics, short enough for a line."""
     history = state.history
     cost = "/".join(f"{costs[-1]:.3g}" for costs in (history.cost, history.validation_cost) if costs)
@@ -80,7 +80,7 @@ class Bar(Silence):
         if perf_counter() - self.shown > _REFRESH:
             self._show()
 
-    def epoch(self, state: Course) -> None:
+    def epoch(self, state: Displayed) -> None:
         self.fields |= {"epoch": state.epoch, "summary": _summary(state)}
 
     def stop(self) -> None:
@@ -99,12 +99,12 @@ class Bar(Silence):
 class Line(Silence):
     """One line, written over after every epoch."""
 
-    last: Course | None = None
+    last: Displayed | None = None
 
     def start(self, epochs: int, rows: int) -> None:
         self.rows, self.began, self.shown = rows, perf_counter(), 0.0
 
-    def epoch(self, state: Course) -> None:
+    def epoch(self, state: Displayed) -> None:
         self.last = state
         if perf_counter() - self.shown > _REFRESH:
             self._show(state)
@@ -114,7 +114,7 @@ class Line(Silence):
             self._show(self.last)
             sys.stderr.write("\n")
 
-    def _show(self, state: Course) -> None:
+    def _show(self, state: Displayed) -> None:
         now = perf_counter()
         left = (state.epochs - state.epoch) * (now - self.began) / state.epoch
         speed = _speed(state.epoch * self.rows, now - self.began)

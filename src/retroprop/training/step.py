@@ -38,7 +38,7 @@ class Measured(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """What a step gives back.
+    """The results of a step.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Stepped(NamedTuple):
     a: Array
 
 
-class Step(Protocol):
+class BoundStep(Protocol):
     """A step bound to a network's architecture, an optimizer and a backend."""
 
     def __call__(
@@ -68,11 +68,24 @@ class Step(Protocol):
         rows: Array | None,
         masks: tuple[Array | None, ...] | Masks | None,
     ) -> Stepped:
-        """Propagate the `rows` of `data` (None: all of them), send the error back, update.
+        """Propagate the `rows` of `data` (None: all of them), propagate the error back, update.
 
-        `parameters` and `state` may be overwritten: they are the last step's, or copies. `masks` are mask/(1−p) of the
-        hidden layers, or `Masks` if the step `draws`.
+        `parameters` and `state` may be overwritten: they are results of the last step, or copies. `masks` are
+        mask/(1−p) of the hidden layers, or `Masks` if the step draws them itself.
         """
+
+
+def run_of(step: Any) -> Callable[..., Any] | None:
+    """Return the method that does consecutive steps in one call, None for a step that has none.
+
+    `Backend.capture` returns objects with `run` and `draws`, or plain functions: this and `draws_masks` know both.
+    """
+    return getattr(step, "run", None) if getattr(step, "runs", True) else None
+
+
+def draws_masks(step: Any) -> bool:
+    """Return whether a step takes `Masks`, which it draws itself, in place of arrays."""
+    return bool(getattr(step, "draws", False))
 
 
 def bind(
@@ -84,39 +97,39 @@ def bind(
     clip_value: float | None = None,
     penalties_of_sum: bool = False,
     demands: Demands = PLAIN,
-) -> Step:
-    """Return the step of one training: no name is looked up and nothing is chosen while it runs.
+) -> BoundStep:
+    """Return the step of one training, in which every choice is made before it runs.
 
-    It may keep buffers, so two trainings at once take a step each.
+    It may keep buffers, so two trainings at once need a step each.
 
     Parameters
     ----------
     backend : Backend
         Whose operations and captured steps are used.
     architecture : Architecture
-        What is trained.
+        The network to train.
     optimizer : UpdateRule
-        How the parameters follow the gradients.
+        The update of the parameters.
     clip_norm, clip_value : float, optional
-        What the gradients are held to.
+        Limits of the gradients, as `Operations.clip` takes them.
     penalties_of_sum : bool
-        Whether J has λ/Σw of each batch, not λ; see `backward`.
+        Whether the penalties of a batch are λ/Σw, not λ; see `backward`.
     demands : Demands
         As `Backend.capture` takes them.
 
     Returns
     -------
-    Step
-        It may have a method `run`, for many steps as one, and `draws`; `Backend.capture` says what they are.
+    BoundStep
+        It may have a method `run`, for many steps in one call, and `draws`; see `Backend.capture`.
     """
-    # The learning rate is data of the step, not a part of it.
+    # The learning rate is an argument of the step: one recording serves every rate.
     rule = copy(optimizer)
     object.__setattr__(rule, "learning_rate", 1.0)
     custom = _has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
-    # A function from outside may have changed since it was last seen: its step is made anew.
+    # A user's function may have changed since the last call: its step is not taken from the cache.
     make = _step.__wrapped__ if custom else _step
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
-    bound: Step = backend.capture(step, donate=(0, 1), demands=demands)
+    bound: BoundStep = backend.capture(step, donate=(0, 1), demands=demands)
     return bound
 
 
@@ -129,7 +142,7 @@ def bind_measure(
 ) -> Callable[[Parameters, Batch], Measured]:
     """Return the cost and the gradient, without an update, as a function of the parameters and the data.
 
-    But for the cost, what it returns holds until the next call. The arguments are those of `bind`.
+    Its results, except the cost, are valid until the next call. The arguments are those of `bind`.
     """
     make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
     measure = make(architecture, penalties_of_sum)
@@ -188,7 +201,7 @@ def _measured(
     architecture: Architecture,
     penalties_of_sum: bool,
 ) -> Measured:
-    # Whole numbers of the data are cast here, where no more than a batch of them is real numbers.
+    # Integer data are cast here, so that only one batch of them exists as floats.
     x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
     trace = forward(operations, architecture, parameters, x, masks)
     found = backward(
