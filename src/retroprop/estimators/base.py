@@ -1,6 +1,7 @@
 """What the classifier and the regressor share: one fit, by any solver, and propagation of data through the result."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from copy import copy, deepcopy
 from math import prod
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 from retroprop.network import Network
 from retroprop.training.batches import BatchOrder
-from retroprop.training.course import are_finite, copied
+from retroprop.training.course import are_finite
 from retroprop.training.step import BoundStep, bind
 
 NOT_FINITE = (
@@ -215,7 +216,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         descent = Descent(self, architecture, step, solver, self._parameters(), source, order, rng, validation)
         try:
             descent.run(epochs, watching, once=once)
-            found = self._best if self.early_stopping or self.restore_best else descent.last
+            found = self._best if self.early_stopping or self.restore_best else descent.last()
             self._settle(found, source.backend, source.dtype, good=descent.good)
         finally:
             watching.end()
@@ -264,12 +265,13 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             self._bound = wanted, self._step(source.backend, architecture, solver, work=0.0)
         return self._bound[1]
 
-    def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Parameters | None = None) -> None:
+    def _settle(
+        self, found: Parameters, backend: Backend, dtype: str, *, good: Callable[[], Parameters] | None = None
+    ) -> None:
         """Keep what a solver has found, if it is finite."""
         is_finite = are_finite(found, backend)
-        kept = found if is_finite else good
-        if kept is not None:  # else those it started with
-            kept = copied(kept, backend.xp)  # arrays of its own, not views of the joined copy
+        kept = found if is_finite else good and good()
+        if kept:  # else the initial parameters
             self.coefs_ = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
             self.intercepts_ = [backend.asarray(bias, dtype) for bias in kept.biases]
         if not is_finite:

@@ -12,6 +12,7 @@ from retroprop.estimators.samples import Samples, Stream
 from retroprop.estimators.stopping import Bests, Solver, decides
 from retroprop.estimators.validation import Validation
 from retroprop.estimators.watching import Watching, warn
+from retroprop.functions.types import Array
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.course import Course, copied
 from retroprop.training.epoch import Epochs, Figures
@@ -80,15 +81,16 @@ class Descent:
             weighs=False,  # as in scikit-learn, a batch counts by its rows
         )
 
-    @property
     def last(self) -> Parameters:
-        """The parameters at the end of the last epoch."""
-        return self.epochs.separated(self.epochs.course.last)
+        """Return the parameters at the end of the last epoch, in arrays of their own."""
+        return self._own(self.epochs.course.last)
 
-    @property
     def good(self) -> Parameters:
-        """The last parameters that a finite loss was measured at."""
-        return self.epochs.separated(self.epochs.course.good)
+        """Return the last parameters that a finite loss was measured at, in arrays of their own."""
+        return self._own(self.epochs.course.good)
+
+    def _own(self, flat: Array) -> Parameters:
+        return copied(self.epochs.separated(flat), self.epochs.backend.xp)
 
     def run(self, epochs: int, watching: Watching, *, once: bool = False) -> None:
         """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch."""
@@ -104,7 +106,7 @@ class Descent:
                     break
                 self._compare(before, figures)
                 self.solver.epoch_ends(e.t_, e.loss_)
-                stopped = watching.epoch_ends(lambda: self.last) or self._patience_is_out()
+                stopped = watching.epoch_ends(self.last) or self._patience_is_out()
                 machine.course = machine.course._replace(schedule=self.solver.schedule.run_state)
                 if stopped or watching.incremental:
                     break
@@ -139,7 +141,7 @@ class Descent:
         is_best = False
         if self.validation is not None:
             measured = course.last
-            loss, score = self.validation.measure(self.architecture, self.last)
+            loss, score = self.validation.measure(self.architecture, self.epochs.separated(course.last))
             e.validation_loss_curve_.append(loss)
             e.validation_scores_.append(score)
             if e.verbose:
@@ -162,8 +164,7 @@ class Descent:
         course = self.epochs.course
         self.solver.state, self.solver.n_updates = course.state, course.n_updates
         if course.stopping.parameters is not None:
-            best = self.epochs.separated(course.stopping.parameters)
-            self.estimator._best = copied(best, self.epochs.backend.xp)
+            self.estimator._best = self._own(course.stopping.parameters)
             self.estimator._best_by = decides(validates=self.validation is not None)
 
     def _patience_is_out(self) -> bool:

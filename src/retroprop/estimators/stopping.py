@@ -131,7 +131,7 @@ class Bests(NamedTuple):
     def of(cls, estimator: Any) -> "Bests":
         """Return the state that an estimator's attributes hold."""
         e = estimator
-        return cls(e.best_loss_, e.best_validation_score_, e._no_improvement_count)
+        return cls(e.best_loss_, getattr(e, "best_validation_score_", None), e._no_improvement_count)
 
     def write_to(self, estimator: Any) -> None:
         """Write the figures into an estimator's attributes."""
