@@ -103,3 +103,32 @@ def _call_faults(module, folder, call):
         ):
             found.append(f"creates an array without device=: {ast.unparse(call)}")
     return found
+
+
+def imported_modules(module, source, known):
+    """Return the modules of the package, among `known`, that a module imports: anywhere in it, for types only too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "retroprop":
+            whole = node.module.removeprefix("retroprop").removeprefix(".")
+            for alias in node.names:
+                part = f"{whole}.{alias.name}".removeprefix(".")
+                found.add(part if part in known else whole)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.removeprefix("retroprop.") for alias in node.names}
+    return (found & set(known)) - {module}
+
+
+def reached(graph, start):
+    """Return all that is imported from `start` on, directly or not."""
+    found, waiting = set(), [start]
+    while waiting:
+        for module in graph[waiting.pop()] - found:
+            found.add(module)
+            waiting.append(module)
+    return found
+
+
+def classes(source):
+    """Return the names of the classes that a module defines at its top."""
+    return [node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]

@@ -40,7 +40,7 @@ def run_steps(strict, net, batch, optimizer, **clips):
     bound = step.bind(backend, net.architecture, optimizer, **clips)
     parameters, state = net.parameters, optimizer.start(net.parameters, backend.xp.zeros_like)
     stream = mask_stream(backend, net.architecture, net.dtype, np.random.default_rng(0))
-    masks = dropout_masks(stream, bound, 0, batch.x.shape[0])
+    masks = dropout_masks(stream, 0, batch.x.shape[0], draws=bound.draws)
     forbid()
     try:
         with backend.active():

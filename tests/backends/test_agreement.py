@@ -6,6 +6,7 @@ from harness import assert_close, tolerance
 from oracles import minibatch_rules
 
 import retroprop as rp
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.training.batches import dropout_masks, mask_stream
 
 RNG = np.random.default_rng(7)
@@ -26,7 +27,7 @@ def test_same_seed_same_initial_weights(backend, dtype, initializer):
 def test_same_seed_same_masks(backend, dtype):
     net = rp.Network([6, 5, 4, 3], dropout=[0.5, 0.2], dtype=dtype, backend=backend)
     here, there = (
-        dropout_masks(mask_stream(one, net.architecture, dtype, np.random.default_rng(1)), None, 3, 9)
+        dropout_masks(mask_stream(one, net.architecture, dtype, np.random.default_rng(1)), 3, 9)
         for one in (backend, rp.get_backend("numpy"))
     )
     for one, other in zip(here, there, strict=True):
@@ -41,11 +42,11 @@ def test_same_seed_same_batches(backend, monkeypatch):
         order = []
 
         def capture(plain, *, order=order, net=net, **options):
-            def watched(parameters, state, hyper, data, rows, masks):
+            def watched(operations, parameters, state, hyper, data, rows, masks):
                 order.append(net.backend.to_numpy(net.backend.xp.take(data.x, rows, axis=0)).tolist())
-                return plain(net.backend.operations(), parameters, state, hyper, data, rows, masks)
+                return plain(operations, parameters, state, hyper, data, rows, masks)
 
-            return watched
+            return CapturedStep(watched, net.backend.operations())
 
         monkeypatch.setattr(net.backend, "capture", capture)
         rp.fit(net, X, LABELS, batch_size=16, epochs=2, seed=5)

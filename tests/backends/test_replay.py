@@ -4,7 +4,6 @@ import gc
 import logging
 import tracemalloc
 import weakref
-from functools import partial
 from importlib.util import find_spec
 from threading import Barrier, Thread
 
@@ -18,6 +17,7 @@ import retroprop as rp
 from retroprop.backends.backend import Demands
 from retroprop.backends.cpu import numba_kernels, source_program
 from retroprop.backends.cpu.source_program import ReplayedStep
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.operations import Operations
 from retroprop.functions import outputs
 from retroprop.functions.activations import elementwise_names
@@ -114,14 +114,14 @@ def both(net, optimizer, data, batches, *, masked=False, learning_rate=0.01, **c
         clips.get("penalties_of_sum", False),
     )
     recorded = backend.capture(step, donate=(0, 1))
-    for run in (recorded, partial(step, Operations(backend.xp, backend.device))):
+    for run in (recorded, CapturedStep(step, Operations(backend.xp, backend.device))):
         stream = mask_stream(backend, net.architecture, net.dtype, np.random.default_rng(3)) if masked else None
         with backend.active():
             parameters = net.to(backend).parameters
             state, costs = optimizer.start(parameters, backend.xp.zeros_like), []
             for t, rows in enumerate(batches, start=1):
                 m = data.x.shape[0] if rows is None else len(rows)
-                masks = dropout_masks(stream, run, t, m)
+                masks = dropout_masks(stream, t, m, draws=run.draws)
                 some = None if rows is None else backend.asarray(rows)
                 hyper = optimizer.hyper(t, learning_rate)
                 parameters, state, cost, a = run(parameters, state, hyper, data, some, masks)

@@ -7,7 +7,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss
 
 from retroprop.estimators import MLPClassifier
-from retroprop.estimators.drawing import split
+from retroprop.estimators.randomness import split
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

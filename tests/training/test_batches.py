@@ -7,14 +7,14 @@ from harness import assert_close
 import retroprop as rp
 from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import build
-from retroprop.training.batches import Epoch, Minibatches, dropout_masks, in_order, mask_stream
+from retroprop.training.batches import Minibatches, dropout_masks, in_order, mask_stream
 
 SIZES = [(10, 3), (12, 4), (7, 1), (5, 5), (5, 4), (1, 1)]
 
 
-def order_of(epoch, m):
-    order = np.arange(m) if epoch.order is None else np.asarray(epoch.order)
-    return [order[window].tolist() for window in epoch.windows]
+def order_of(minibatches, drawn):
+    order = np.arange(minibatches.m) if drawn is None else np.asarray(drawn)
+    return [order[window].tolist() for window in minibatches.windows]
 
 
 @pytest.mark.parametrize(("m", "size"), SIZES)
@@ -22,14 +22,14 @@ def order_of(epoch, m):
 def test_every_row_once_an_epoch_and_the_last_batch_smaller(m, size, shuffle):
     minibatches, rng = Minibatches(m, size, shuffle=shuffle), np.random.default_rng(0)
     for _ in range(3):
-        batches = order_of(minibatches.epoch(rng), m)
+        batches = order_of(minibatches, minibatches.draw(rng))
         assert sorted(row for batch in batches for row in batch) == list(range(m))
         assert [len(batch) for batch in batches] == [size] * (m // size) + ([m % size] if m % size else [])
 
 
 def test_shuffling_draws_one_permutation_an_epoch_from_the_generator_given():
     minibatches, rng, twin = Minibatches(10, 3, shuffle=True), np.random.default_rng(4), np.random.default_rng(4)
-    first, second = (minibatches.epoch(rng).order for _ in range(2))
+    first, second = (minibatches.draw(rng) for _ in range(2))
     np.testing.assert_array_equal(first, twin.permutation(10))
     np.testing.assert_array_equal(second, twin.permutation(10))
     assert first.tolist() != second.tolist()
@@ -40,11 +40,11 @@ def test_shuffling_draws_one_permutation_an_epoch_from_the_generator_given():
 def test_nothing_is_drawn_where_the_order_says_nothing(size, shuffle):
     rng = np.random.default_rng(4)
     before = rng.bit_generator.state
-    epoch = Minibatches(10, size, shuffle=shuffle).epoch(rng)
-    assert epoch.order is None
+    minibatches = Minibatches(10, size, shuffle=shuffle)
+    assert minibatches.draw(rng) is None
     assert rng.bit_generator.state == before
-    assert sorted(row for batch in order_of(epoch, 10) for row in batch) == list(range(10))
-    assert len(epoch.windows) == (4 if size == 3 else 1)
+    assert sorted(row for batch in order_of(minibatches, None) for row in batch) == list(range(10))
+    assert len(minibatches.windows) == (4 if size == 3 else 1)
 
 
 def numbered(backend, dtype, m, *, indices=False):
@@ -138,8 +138,10 @@ def test_an_order_from_outside_is_followed():
     class Backwards:
         """The last rows first, and some of them twice."""
 
-        def epoch(self, rng):
-            return Epoch(np.asarray([3, 2, 1, 0, 3, 3]), [slice(0, 2), slice(2, 6)])
+        windows = (slice(0, 2), slice(2, 6))
+
+        def draw(self, rng, last):
+            return np.asarray([3, 2, 1, 0, 3, 3])
 
     x, y = np.asarray([[1.0], [2.0], [3.0], [4.0]]), np.asarray([1.0, -1.0, 2.0, 0.5])
     net = rp.Network.from_parameters([[[0.25]]], dtype="float64", backend="numpy")
@@ -181,7 +183,7 @@ def test_the_key_of_the_masks_is_drawn_once_and_nothing_after_it(backend):
     rng, twin = np.random.default_rng(3), np.random.default_rng(3)
     stream = mask_stream(backend, architecture([0.0, 0.5]), "float32", rng)
     assert b"".join(word.to_bytes(8, "little") for word in stream.key) == twin.bytes(16)
-    first, second = dropout_masks(stream, None, 0, 6)
+    first, second = dropout_masks(stream, 0, 6)
     assert first is None
     assert_close(second, backend.to_numpy(second), backend=backend, dtype="float32")
     assert second.shape == (6, 5)
@@ -192,16 +194,13 @@ def test_no_dropout_no_masks_and_no_draws(backend):
     rng = np.random.default_rng(3)
     before = rng.bit_generator.state
     assert mask_stream(backend, architecture(0.0), "float32", rng) is None
-    assert dropout_masks(None, None, 0, 6) is None
+    assert dropout_masks(None, 0, 6) is None
     assert rng.bit_generator.state == before
 
 
-def test_a_step_that_draws_is_told_what_to_draw():
-    class Draws:
-        draws = True
-
+def test_a_step_that_draws_gets_a_description_of_its_masks():
     stream = mask_stream(rp.get_backend("numpy"), architecture(0.5), "float32", np.random.default_rng(0))
-    told = dropout_masks(stream, Draws(), 7, 6)
-    assert (told.stream, told.step, told.m) == (stream, 7, 6)
-    for one, other in zip(told.drawn(), dropout_masks(stream, None, 7, 6), strict=True):
+    given = dropout_masks(stream, 7, 6, draws=True)
+    assert (given.stream, given.step, given.m) == (stream, 7, 6)
+    for one, other in zip(given.drawn(), dropout_masks(stream, 7, 6), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import retroprop as rp
-from retroprop.backends import Backend
-from retroprop.backends.device_memory import DeviceMemory, OutOfDeviceMemoryError, in_parts
+from retroprop.backends.backend import DeviceMemory
+from retroprop.backends.device_memory import OutOfDeviceMemoryError, in_parts
 from retroprop.backends.numpy_backend import NumpyBackend
-from retroprop.training.device_memory import rows_that_fit
+from retroprop.backends.replay.captured_step import CapturedStep
+from retroprop.training.memory_advice import rows_that_fit
 
 
 class Small(NumpyBackend):
@@ -21,14 +22,12 @@ class Small(NumpyBackend):
         return DeviceMemory(self.free, 2 * self.free, 7)
 
     def capture(self, step, **options):
-        captured = Backend.capture(self, step)
-
-        def run(*arguments):
+        def hungry(operations, *arguments):
             if any(getattr(a, "x", X[:0]).shape[0] * 1000 > self.free for a in arguments):
                 raise MemoryError("asked for 123 bytes")
-            return captured(*arguments)
+            return step(operations, *arguments)
 
-        return run
+        return CapturedStep(hungry, self.operations())
 
 
 def network(backend):

@@ -500,7 +500,7 @@ class Loud:
         ({"optimizer": "adamm"}, ValueError, "Did you mean"),
         ({"optimizer": 3}, TypeError, "optimizer"),
         ({"metrics": ["acuracy"]}, ValueError, "Did you mean"),
-        ({"metrics": ["r2", "r2"]}, ValueError, "names of their own"),
+        ({"metrics": ["r2", "r2"]}, ValueError, r"metrics has 2 metrics named 'r2', .* pass each once"),
         ({"metrics": [3]}, TypeError, "metric"),
         ({"callbacks": [object()]}, TypeError, "callback"),
         ({"seed": "a"}, TypeError, "seed"),

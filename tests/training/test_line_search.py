@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retroprop.training.line_search import Trial, strong_wolfe
+from retroprop.training.line_search import LineTrial, strong_wolfe
 
 
 class Recorded:
@@ -18,10 +18,10 @@ class Recorded:
 
     def __call__(self, step):
         self.steps.append(step)
-        return Trial(step, self.value(step), self.slope(step), f"point {len(self.steps)}")
+        return LineTrial(step, self.value(step), self.slope(step), f"point {len(self.steps)}")
 
     def start(self):
-        return Trial(0.0, self.value(0.0), self.slope(0.0), "start")
+        return LineTrial(0.0, self.value(0.0), self.slope(0.0), "start")
 
 
 def parabola():

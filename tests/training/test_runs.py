@@ -5,8 +5,10 @@ import pytest
 from harness import open_backend, tolerance
 
 import retroprop as rp
+from retroprop.backends.replay.captured_step import CapturedStep
+from retroprop.core.operations import Operations
 from retroprop.training import runs
-from retroprop.training.batches import Epoch
+from retroprop.training.course import Course
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 4)), RNG.integers(0, 3, 50)
@@ -85,32 +87,37 @@ def test_on_a_cpu_large_steps_of_jax_are_called_one_by_one(monkeypatch):
         ([slice(0, 4), slice(4, 7), slice(7, 10)], 0),
         ([slice(0, 10)], 0),
         ([slice(0, 4), slice(2, 6), slice(6, 10)], 0),
+        ([slice(2, 5), slice(5, 8), slice(8, 10)], 2),
+        ([], 0),
     ],
 )
 def test_batches_of_one_size_that_follow_one_another_are_a_run(windows, many):
     class Step:
+        runs = True
+
         def run(self, parameters, state, hypers, data, rows, masks):
-            assert rows.shape == (many, 4)
+            assert rows.tolist() == [list(range(window.start, window.stop)) for window in windows[:many]]
             return parameters, state, np.zeros(len(hypers))
 
     net = rp.Network([4, 6, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
     batch = net.batch(X[:10], Y[:10])
-    epoch = Epoch(None, windows)
-    found = list(runs.runs(net.backend, Step(), batch, epoch.order, epoch.windows, lambda: (1, 2, 0), lambda t: (0.1,)))
+    course = Course(net.parameters)
+    found = list(runs.runs(net.backend, Step(), batch, None, windows, course, lambda t: (0.1,)))
     assert [run.steps for run in found] == ([many] if many else [])
 
 
 def test_a_step_without_runs_makes_none():
     net = rp.Network([4, 6, 3], output="softmax", loss="cross_entropy", seed=0, backend="numpy")
-    windows = [slice(0, 5), slice(5, 10)]
-    assert list(runs.runs(net.backend, object(), net.batch(X, Y), None, windows, tuple, lambda t: (0.1,))) == []
+    windows, step = [slice(0, 5), slice(5, 10)], CapturedStep(len, Operations(np))
+    course, hyper = Course(net.parameters), pytest.fail  # no hyper-parameters are computed in vain
+    assert list(runs.runs(net.backend, step, net.batch(X, Y), None, windows, course, hyper)) == []
 
 
 @pytest.mark.parametrize(
     ("options", "match"),
     [
         ({"precision": "half"}, "must be one of 'highest', 'tf32', 'bf16', not 'half'"),
-        ({"precision": "tf32"}, "'tf32' is not to be had on numpy"),
+        ({"precision": "tf32"}, "'tf32' is not available on numpy"),
     ],
 )
 def test_a_precision_that_is_not_to_be_had_is_an_error(options, match):

@@ -135,6 +135,8 @@ MASK_BYTES = 2**25
 class CompiledStep(CapturedStep):
     """A step compiled by XLA; it holds no buffers, so trainings share it and compile once."""
 
+    runs: ClassVar[bool] = True
+
     def __init__(
         self,
         step: Callable[..., Any],

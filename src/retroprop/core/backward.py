@@ -11,7 +11,7 @@ from retroprop.functions.types import Array
 
 
 class Gradient(NamedTuple):
-    """The cost and everything it was differentiated by; index 0 is the paper's layer 1.
+    """The cost and its partial derivatives; index 0 is layer 1 of the source text.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Gradient(NamedTuple):
     biases : list of array, length L − 1, or empty without bias
         ∂J/∂b^(l).
     x : array (..., m, n_1) or None
-        ∂J/∂x where it was asked for.
+        ∂J/∂x, if requested.
     """
 
     cost: Array
@@ -35,7 +35,7 @@ class Gradient(NamedTuple):
 
     @property
     def parameters(self) -> Parameters:
-        """The gradients in the form of the parameters."""
+        """The gradients with the structure of the parameters."""
         return Parameters(tuple(self.thetas), tuple(self.biases))
 
 
@@ -47,7 +47,7 @@ def evaluate(
     y: Array,
     weight: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Return J, shape (...), and a^(L), without differentiating; the arguments are those of `backward`."""
+    """Return J, shape (...), and a^(L), without a gradient; the arguments are those of `backward`."""
     trace = forward(operations, architecture, parameters, x)
     layer = len(parameters.thetas)
     value, _ = operations.output(layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
@@ -65,12 +65,12 @@ def backward(
     wrt_input: bool = False,
     penalties_of_sum: bool = False,
 ) -> Gradient:
-    """Send the error back, layer by layer, from a forward propagation.
+    """Propagate the error back through the layers of a forward propagation.
 
     Parameters
     ----------
     operations : Operations
-        How the steps are carried out.
+        The steps, as a backend computes them.
     architecture, parameters
         The network.
     trace : Trace
@@ -80,9 +80,9 @@ def backward(
     weight : array (..., m) or None
         The weights of the observations.
     wrt_input : bool
-        Whether ∂J/∂x is wanted too.
+        Whether ∂J/∂x is computed too.
     penalties_of_sum : bool
-        Whether the λ go with the sum over the observations, not with their mean: J then has λ/m, or λ/Σw.
+        Whether the penalties are added to the sum of the losses, not to their mean: J then has λ/m, or λ/Σw.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def backward(
     output_layer = len(parameters.thetas)
     activations = (Identity(), *architecture.activations)  # the input is its own activation
     penalties = architecture.penalties
-    share = operations.share(weight, trace.a[0].shape[-2]) if penalties_of_sum else 1.0
+    share = operations.share(weight, trace.a[0].shape[-2]) if penalties_of_sum else operations.penalty_share
     deltas: list[Array | None] = [None] * (output_layer + 1)
     thetas: list[Array] = []
     biases: list[Array] = []
@@ -113,10 +113,11 @@ def backward(
             )
     penalty = operations.penalty(parameters.thetas, penalties)
     part = share if isinstance(share, float) else share[..., 0, 0]
+    cost, gradients = operations.reduced(value + part * penalty, Parameters(tuple(thetas), tuple(biases)))
     return Gradient(
-        cost=value + part * penalty,
+        cost=cost,
         deltas=deltas,
-        thetas=thetas,
-        biases=biases,
+        thetas=list(gradients.thetas),
+        biases=list(gradients.biases),
         x=delta if wrt_input else None,
     )

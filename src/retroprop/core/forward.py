@@ -10,7 +10,7 @@ from retroprop.functions.types import Array
 
 
 class Trace(NamedTuple):
-    """What forward propagation leaves behind; index 0 is the paper's layer 1.
+    """The arrays of a forward propagation; index 0 is layer 1 of the source text.
 
     Attributes
     ----------
@@ -19,9 +19,9 @@ class Trace(NamedTuple):
     z : list of array or None, length L
         Pre-activations; None for the input, and where f′ is computed from a.
     masks : list of array or None, length L
-        Dropout masks mask/(1−p), None where nothing was dropped.
+        Dropout masks mask/(1−p), None without dropout.
     sent : list of array, length L
-        What each layer sends on: a ∘ mask/(1−p), which is `a` itself where nothing was dropped.
+        The input of the next layer: a ∘ mask/(1−p), which is `a` itself without dropout.
     """
 
     a: list[Array]
@@ -42,13 +42,13 @@ def forward(
     Parameters
     ----------
     operations : Operations
-        How the steps are carried out.
+        The steps, as a backend computes them.
     architecture, parameters
         The network.
     x : array (..., m, n_1)
         One observation a row.
     masks : sequence of array (..., m, n_l) or None, length L − 2
-        mask/(1−p) of the hidden layers; None drops nothing.
+        mask/(1−p) of the hidden layers; None is no dropout.
 
     Returns
     -------

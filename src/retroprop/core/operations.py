@@ -1,12 +1,16 @@
-"""The handful of steps backpropagation is made of, each with the formula it is.
+"""The handful of steps that backpropagation consists of, each with its formula.
 
 This is the seam between the algorithm and the array libraries: `forward`, `backward` and the update are written
-over these operations, and a backend that knows a faster way overrides one of them with the same signature. What
-it does not override, it inherits. `layer` is the list index of the layer a result belongs to (0 is the paper's
-layer 1): a backend that keeps buffers keys them by it, the formulas do not read it.
+over these operations, and a backend that has a faster way overrides one of them with the same signature. What
+it does not override, it inherits. `layer` is the list index of the layer a result belongs to (0 is layer 1 of the
+source text): a backend that keeps buffers keys them by it, the formulas do not read it.
+
+Three of them are trivial on one process and are the whole of a step whose batch is spread over several: `total` (how
+many observations the batch stands for), `reduced` (the sum of the gradients) and `penalty_share`.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from retroprop.core.parameters import Parameters
 from retroprop.functions import special
@@ -16,20 +20,29 @@ from retroprop.functions.types import Array, Device, Namespace
 
 
 class Operations:
-    """The steps in Array API terms, over the library `xp`; new arrays are made on `device`."""
+    """The steps in Array API terms, over the library `xp`; new arrays are made on `device`.
+
+    Attributes
+    ----------
+    penalty_share : float
+        The fraction of the penalties that this process adds to J and to its gradient. It is 1 unless `reduced` sums
+        over processes; their fractions then sum to 1.
+    """
+
+    penalty_share: float = 1.0
 
     def __init__(self, xp: Namespace, device: Device = None) -> None:
         self.xp = xp
         self.device = device
 
     def gather(self, part: Array | None, rows: Array) -> Array | None:
-        """Return the `rows` of a part of the data, in their order; they are known to be there."""
+        """Return the `rows` of x, y or the weights, in their order; the indices are known to be valid."""
         return None if part is None else self.xp.take(part, rows, axis=0)
 
     def affine(
         self, layer: int, a: Array, theta: Array, bias: Array | None, activation: Activation, *, keep_z: bool
     ) -> tuple[Array | None, Array]:
-        """Return z and f(z) of the next layer; z only if it is to be kept."""
+        """Return z and f(z) of the next layer; z is None unless `keep_z`."""
         xp = self.xp
         # z^(l+1) = a^(l) Θ^(l)ᵀ + b^(l)
         z = xp.matmul(a, xp.matrix_transpose(theta))
@@ -39,7 +52,7 @@ class Operations:
         return (z if keep_z else None), activation.value(z, xp)
 
     def drop(self, layer: int, a: Array, mask: Array) -> Array:
-        """Return a ∘ mask/(1−p), the activation the next layer gets; `mask` is scaled already."""
+        """Return a ∘ mask/(1−p), the input of the next layer; `mask` is already divided by 1−p."""
         return a * mask
 
     def output(
@@ -50,16 +63,30 @@ class Operations:
         if xp.isdtype(y.dtype, "integral"):
             y = self.one_hot(y, z)
         losses, error = output.value(z, a, y, xp), output.error(z, a, y, xp)
+        m = z.shape[-2]
+        total = self.total(weight, m)
         if weight is None:
             # J = 1/m Σ J_i,  δ^(L) = 1/m ∂J_i/∂z
-            return xp.mean(losses, axis=-1), error * (1.0 / z.shape[-2])
-        # J = Σ w_i J_i / Σ w_i,  δ^(L) = w_i / Σ w ∂J_i/∂z;  0, not 0/0, where Σ w = 0
-        total = xp.sum(weight, axis=-1, keepdims=True)
-        share = weight / (total + xp.astype(total == 0.0, total.dtype))
+            value = xp.mean(losses, axis=-1)
+            # The sum over other processes completes J: this one divides by the rows of all of them.
+            return (value if total == m else value * (m / total)), error * (1.0 / total)
+        # J = Σ w_i J_i / Σ w_i,  δ^(L) = w_i / Σ w ∂J_i/∂z
+        share = weight / total
         return xp.sum(share * losses, axis=-1), error * share[..., None]
 
+    def total(self, weight: Array | None, m: int) -> Any:
+        """Return the number of observations that a batch stands for: m, or Σw, an array (..., 1).
+
+        It normalises J and δ^(L), and nothing else does. Where Σw = 0 it is 1, so that J is 0, not 0/0.
+        """
+        if weight is None:
+            return m
+        xp = self.xp
+        total = xp.sum(weight, axis=-1, keepdims=True)
+        return total + xp.astype(total == 0.0, total.dtype)
+
     def one_hot(self, y: Array, like: Array) -> Array:
-        """Return class indices (..., m) as rows (..., m, n_L) of the dtype of `like`."""
+        """Return class indices (..., m) as one-hot rows (..., m, n_L) of the dtype of `like`."""
         xp = self.xp
         classes = xp.arange(like.shape[-1], dtype=y.dtype, device=self.device)
         return xp.astype(y[..., None] == classes, like.dtype)
@@ -90,12 +117,16 @@ class Operations:
         return grad_theta, xp.sum(delta_next, axis=-2) if has_bias else None
 
     def share(self, weight: Array | None, m: int) -> Array | float:
-        """Return 1/m, or 1/Σw, shape (..., 1, 1): what an observation's part in J is."""
-        if weight is None:
-            return 1.0 / m
-        xp = self.xp
-        total = xp.sum(weight, axis=-1, keepdims=True)[..., None]
-        return 1.0 / (total + xp.astype(total == 0.0, total.dtype))
+        """Return 1/m, or 1/Σw of shape (..., 1, 1): the factor of penalties that go with a sum over observations."""
+        total = self.total(weight, m)
+        return self.penalty_share / (total if weight is None else total[..., None])
+
+    def reduced(self, cost: Array, gradients: Parameters) -> tuple[Array, Parameters]:
+        """Return J, shape (...), and its gradient over all processes that share the batch: here, those given.
+
+        Every gradient passes here once, before clipping and the update.
+        """
+        return cost, gradients
 
     def penalty(self, thetas: tuple[Array, ...], penalties: Sequence[tuple[float, float]]) -> Array | float:
         """Return Σ_l λ₂/2 ‖Θ^(l)‖² + λ₁ ‖Θ^(l)‖₁, shape (...), where (λ₂, λ₁) are the layer's."""
@@ -111,7 +142,7 @@ class Operations:
     def penalty_gradient(
         self, layer: int, grad_theta: Array, theta: Array, penalties: tuple[float, float], share: Array | float
     ) -> Array:
-        """Return ∂J/∂Θ with the penalties' part, λ₂ Θ + λ₁ sign Θ, times `share`."""
+        """Return ∂J/∂Θ plus the gradient of the penalties, λ₂ Θ + λ₁ sign Θ, times `share`."""
         l2, l1 = penalties
         if l2:
             grad_theta = grad_theta + (l2 * share) * theta
@@ -120,17 +151,17 @@ class Operations:
         return grad_theta
 
     def clip(self, gradients: Parameters, clip_norm: float | None, clip_value: float | None) -> Parameters:
-        """Return the gradients held to [−clip_value, clip_value], then to a Euclidean norm of `clip_norm`.
+        """Return the gradients clipped to [−clip_value, clip_value], then scaled to a norm of `clip_norm` at most.
 
-        The norm is that of all the gradients together (Pascanu et al. 2013, arXiv:1211.5063).
+        The norm is the Euclidean norm of all gradients together (Pascanu et al. 2013, arXiv:1211.5063).
         """
         xp = self.xp
         leaves = gradients.leaves
         if clip_value is not None:
             leaves = tuple(xp.maximum(xp.minimum(g, clip_value), -clip_value) for g in leaves)
         if clip_norm is not None:
-            # The largest number is taken out first: the squares of float32 gradients of 1e20 would overflow. Its own
-            # inverse must be a normal number, as some compilers divide by multiplying.
+            # Scaled by the largest element first: the squares of float32 gradients of 1e20 would overflow. Its
+            # reciprocal must be a normal number, as some compilers divide by multiplying with it.
             unit = special.positive(xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves])), xp)
             unit = xp.minimum(unit, 0.25 / float(xp.finfo(unit.dtype).smallest_normal))
             norm = xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in leaves))  # ‖g‖ / unit
@@ -148,7 +179,7 @@ class Operations:
         hyper: tuple[float, ...],
     ) -> tuple[Parameters, tuple[Parameters, ...]]:
         """Return parameters and optimizer state after one update of the pointwise formula `rule`."""
-        # θ, state ← rule(θ, ∂J/∂θ, state, hyper), number by number
+        # θ, state ← rule(θ, ∂J/∂θ, state, hyper), elementwise
         columns = zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True)
         new = [rule(self.xp, theta, grad, *slots, *hyper) for theta, grad, *slots in columns]
         updated, *slots_updated = (parameters.like(column) for column in zip(*new, strict=True))

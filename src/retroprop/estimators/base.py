@@ -1,6 +1,7 @@
 """What the classifier and the regressor share: one fit, by any solver, and propagation of data through the result."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from copy import copy, deepcopy
 from math import prod
 from typing import Any, ClassVar
@@ -12,15 +13,16 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from retroprop.backends import Backend, backend_of, get_backend, host_backend
 from retroprop.backends.backend import Demands
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
-from retroprop.estimators import arrays, drawing, lbfgs, moving, parameters, stopping
+from retroprop.estimators import arrays, lbfgs, moving, parameters, randomness, stopping
 from retroprop.estimators.conversion import Conversion
-from retroprop.estimators.descent import Descent, finite
+from retroprop.estimators.descent import Descent
 from retroprop.estimators.inspection import Inspection
 from retroprop.estimators.meeting import Meeting, met
-from retroprop.estimators.samples import Batches, OrderedBatches, Samples, chunk_rows, windows
+from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
@@ -29,7 +31,9 @@ from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 from retroprop.network import Network
-from retroprop.training.step import Step, bind
+from retroprop.training.batches import BatchOrder
+from retroprop.training.course import are_finite
+from retroprop.training.step import bind
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -96,7 +100,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             if validation[0] is not None:
                 held_out = self._given_validation(validation, backend, dtype)
             elif self.early_stopping:
-                rows, looked_at = drawing.split(rng, samples.n, self.validation_fraction, targets.stratify)
+                rows, looked_at = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
                 # Measured as data given to `fit` are: classes have no weights there.
                 bare = self._sample_weights(sample_weight, samples.n)
                 scored = score_of(self, targets, bare, looked_at, given)
@@ -104,9 +108,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             n = samples.n if rows is None else len(rows)
             if self.batch_size != "auto" and self.batch_size > n:
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
-            order = drawing.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-            batches = OrderedBatches(samples, order)
-            self._run(batches, architecture, rng, held_out, n=n, given=given, incremental=incremental)
+            order = randomness.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
+            self._run(samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental)
         return self
 
     def _prepared(
@@ -161,7 +164,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(sizes)
         initializer = None if self.initializer is None else initializers.get(self.initializer)
-        drawn = drawing.initial_weights(rng, sizes, initializer, logistic=parameters.is_logistic(self.activation))
+        drawn = randomness.initial_weights(rng, sizes, initializer, logistic=parameters.is_logistic(self.activation))
         self.coefs_, self.intercepts_ = ([backend.asarray(part, dtype) for part in parts] for parts in drawn)
         self._best, self._best_by = self._parameters(), None
         self.__dict__.pop("_optimizer", None)
@@ -187,7 +190,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     def _run(
         self,
-        batches: Batches,
+        source: Samples | Stream,
+        order: BatchOrder,
         architecture: Architecture,
         rng: Any,
         validation: Validation | None,
@@ -197,7 +201,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         incremental: bool = False,
         once: bool = False,
     ) -> None:
-        """Run a stochastic solver over batches, of n rows in all where that is known; once where there is one epoch."""
+        """Run a stochastic solver over batches of n rows in all, 0 if unknown; `once` where the data are one epoch."""
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
             solver = self._optimizer = Solver.of(self)
@@ -206,15 +210,15 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         n_batches = n / self._batch_rows(n) if n else 0.0
         numbers = n * sum(architecture.layer_sizes) + n_batches * sum(map(prod, architecture.shapes))
         if incremental:
-            step = self._kept_step(batches, architecture, solver)
+            step = self._kept_step(source, architecture, solver)
         else:
-            step = self._step(batches.backend, architecture, solver, work=epochs * numbers)
+            step = self._step(source.backend, architecture, solver, work=epochs * numbers)
         watching = Watching(self, epochs, n, given, incremental=incremental)
-        descent = Descent(self, architecture, step, solver, self._parameters(), batches, rng, validation)
+        descent = Descent(self, architecture, step, solver, self._parameters(), source, order, rng, validation)
         try:
             descent.run(epochs, watching, once=once)
-            found = self._best if self.early_stopping or self.restore_best else descent.last
-            self._settle(found, batches.backend, batches.dtype, good=descent.good)
+            found = self._best if self.early_stopping or self.restore_best else descent.last()
+            self._settle(found, source.backend, source.dtype, good=descent.good)
         finally:
             watching.end()
 
@@ -245,7 +249,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _batch_rows(self, n: int) -> int:
         return int(min(200 if self.batch_size == "auto" else self.batch_size, n))
 
-    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, *, work: float) -> Step:
+    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, *, work: float) -> CapturedStep:
         return bind(
             backend,
             architecture,
@@ -255,18 +259,20 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             demands=Demands(work=work),
         )
 
-    def _kept_step(self, batches: Batches, architecture: Architecture, solver: Solver) -> Step:
+    def _kept_step(self, source: Samples | Stream, architecture: Architecture, solver: Solver) -> CapturedStep:
         """Return the step of the last `partial_fit` where nothing has changed: it is bound and recorded once."""
-        wanted = (batches.backend, batches.dtype, architecture, solver.rule, self.clip_norm)
+        wanted = (source.backend, source.dtype, architecture, solver.rule, self.clip_norm)
         if getattr(self, "_bound", (None, None))[0] != wanted:
-            self._bound = wanted, self._step(batches.backend, architecture, solver, work=0.0)
+            self._bound = wanted, self._step(source.backend, architecture, solver, work=0.0)
         return self._bound[1]
 
-    def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Parameters | None = None) -> None:
+    def _settle(
+        self, found: Parameters, backend: Backend, dtype: str, *, good: Callable[[], Parameters] | None = None
+    ) -> None:
         """Keep what a solver has found, if it is finite."""
-        is_finite = finite(found, backend)
-        kept = found if is_finite else good
-        if kept is not None:  # else those it started with
+        is_finite = are_finite(found, backend)
+        kept = found if is_finite else good and good()
+        if kept:  # else the initial parameters
             self.coefs_ = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
             self.intercepts_ = [backend.asarray(bias, dtype) for bias in kept.biases]
         if not is_finite:

@@ -1,87 +1,113 @@
-"""Epochs of minibatch updates: retroprop's own step, and scikit-learn's rules of what an epoch is and when to stop."""
+"""The stochastic solvers: epochs of retroprop's own, with scikit-learn's rules for their loss and for stopping."""
 
-from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
 
 import numpy
 from sklearn.exceptions import ConvergenceWarning
 
-from retroprop.backends.intake.arrays import holds, read
-from retroprop.backends.intake.batch import Batch
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
-from retroprop.core.parameters import Parameters
-from retroprop.estimators import stopping
-from retroprop.estimators.samples import Batches
-from retroprop.estimators.stopping import Solver
+from retroprop.core.parameters import Parameters, joined
+from retroprop.estimators.samples import Samples, Stream
+from retroprop.estimators.stopping import Bests, Solver, decides
 from retroprop.estimators.validation import Validation
 from retroprop.estimators.watching import Watching, warn
 from retroprop.functions.types import Array
-from retroprop.training.batches import dropout_masks, mask_stream
-from retroprop.training.runs import Run, runs
-from retroprop.training.step import Step
+from retroprop.training.batches import BatchOrder, mask_stream
+from retroprop.training.course import Course, copied
+from retroprop.training.epoch import Epochs, Figures
 
 
 class Descent:
-    """One run of a stochastic solver over an estimator's own attributes.
+    """One run of a stochastic solver, which updates the attributes of an estimator.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Whose loss curve, counts and best figures are written.
+        Its loss curve, counts and best figures are updated.
     architecture : Architecture
-        What is trained.
-    step : Step
+        The network to train.
+    step : CapturedStep
         Bound to it.
     solver : Solver
         Update rule and learning rate.
     parameters : Parameters
-        Where it starts.
-    batches : Batches
-        The data of each epoch.
+        The initial parameters; they are copied.
+    source : Samples or Stream
+        The data.
+    order : BatchOrder
+        Which rows make a batch.
     rng : RandomState
-        What their order is drawn from and, before it, with dropout only, the key of the masks. These are a function of
-        the key and of the updates the solver has made, which `partial_fit` goes on counting.
+        Draws the orders and, before them, the key of the masks if there is dropout. The masks are a function of the key
+        and of the number of updates the solver has made, which goes on from one `partial_fit` to the next.
     validation : Validation or None
-        What is looked at after each epoch.
+        Is measured after each epoch.
     """
 
     def __init__(
         self,
         estimator: Any,
         architecture: Architecture,
-        step: Step,
+        step: CapturedStep,
         solver: Solver,
         parameters: Parameters,
-        batches: Batches,
+        source: Samples | Stream,
+        order: BatchOrder,
         rng: Any,
         validation: Validation | None,
     ) -> None:
-        self.estimator, self.architecture, self.step, self.solver = estimator, architecture, step, solver
-        self.batches, self.rng, self.validation = batches, rng, validation
-        self.backend = batches.backend
-        self.masks = mask_stream(batches.backend, architecture, batches.dtype, rng)
-        # The parameters of the end of the last epoch, the last that a finite loss was seen of, and those the loss of
-        # the last epoch belongs to.
-        self.last = self.good = self.measured = parameters
-        # A step may overwrite what it is given: the estimator keeps its own.
-        self.parameters = copied(parameters, self.backend)
-        if not solver.state:
-            solver.state = solver.rule.start(parameters, self.backend.xp.zeros_like)
+        self.estimator, self.architecture, self.solver, self.validation = estimator, architecture, solver, validation
+        backend = source.backend
+        xp = backend.xp
+        begin = joined(parameters, xp)
+        self.epochs = Epochs(
+            backend,
+            step,
+            solver.rule,
+            source=source,
+            order=order,
+            schedule=solver.schedule,
+            rng=rng,
+            masks=mask_stream(backend, architecture, source.dtype, rng),
+            course=Course(
+                copied(parameters, xp),
+                solver.state or solver.rule.start(parameters, xp.zeros_like),
+                solver.n_updates,
+                stopping=Bests.of(estimator),
+                last=begin,
+                good=begin,
+            ),
+            weighs=False,  # as in scikit-learn, a batch counts by its rows
+        )
+
+    def last(self) -> Parameters:
+        """Return the parameters at the end of the last epoch, in arrays of their own."""
+        return self._own(self.epochs.course.last)
+
+    def good(self) -> Parameters:
+        """Return the last parameters that a finite loss was measured at, in arrays of their own."""
+        return self._own(self.epochs.course.good)
+
+    def _own(self, flat: Array) -> Parameters:
+        return copied(self.epochs.separated(flat), self.epochs.backend.xp)
 
     def run(self, epochs: int, watching: Watching, *, once: bool = False) -> None:
-        """Train for so many epochs, or until something ends it; once where the data give one epoch."""
-        e = self.estimator
+        """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch."""
+        e, machine = self.estimator, self.epochs
         e.n_iter_ = 0
         try:
             while e.n_iter_ < epochs:
                 watching.epoch_begins()
-                self._epoch()
-                if not isfinite(e.loss_) and not e.early_stopping and not finite(self.parameters, self.backend):
+                before = machine.course
+                figures = machine.run()
+                self._count(figures)
+                if not isfinite(e.loss_) and not e.early_stopping and not figures.finite:
                     break
-                self._look()
+                self._compare(before, figures)
                 self.solver.epoch_ends(e.t_, e.loss_)
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
+                machine.course = machine.course._replace(schedule=self.solver.schedule.run_state)
                 if stopped or watching.incremental:
                     break
                 if e.n_iter_ == epochs and not once:
@@ -92,83 +118,63 @@ class Descent:
                     )
         except KeyboardInterrupt:
             warn("Training interrupted by user.")
-            self.last = copied(self.parameters, self.backend)
+            machine.course = machine.course._replace(last=machine.joined(machine.course.parameters))
+        finally:
+            self._keep()
 
-    def _epoch(self) -> None:
-        """Run one epoch, and note its loss: Σ loss of the batch · its rows / all rows, each before its update."""
-        e, step, solver = self.estimator, self.step, self.solver
-        costs, sizes = [], []
-        given = self.batches.epoch(self.rng)
-        # The batches of one size as one, where the step can.
-        for run in () if given.data is None else self._runs(given.data, given.order, given.windows):
-            self.parameters, solver.state = run.parameters, run.state
-            solver.n_updates += run.steps
-            costs.append(run.costs)
-            sizes += [run.rows // run.steps] * run.steps
-        for m, batch, rows in given.batches(len(sizes)):
-            masks = dropout_masks(self.masks, step, solver.n_updates, m)
-            hyper = solver.hyper(solver.n_updates)
-            self.parameters, solver.state, cost, _ = step(self.parameters, solver.state, hyper, batch, rows, masks)
-            solver.n_updates += 1
-            costs.append(cost)
-            sizes.append(m)
-        n, values = sum(sizes), read(self.backend, costs)  # here an epoch waits for the device
-        e.loss_ = numpy.float64(sum(cost * size for cost, size in zip(values, sizes, strict=True)) / n)
-        if isfinite(e.loss_):
-            self.good = self.last
-        before, self.last = self.last, copied(self.parameters, self.backend)
-        # A loss is measured before its update: with one batch an epoch at its start; with many the end is as near.
-        self.measured = before if len(sizes) == 1 else self.last
+    def _count(self, figures: Figures) -> None:
+        """Write an epoch into the attributes of the estimator."""
+        e = self.estimator
+        e.loss_ = numpy.float64(figures.cost)
         e.n_iter_ += 1
-        e.t_ += n
+        e.t_ += figures.rows
         e.loss_curve_.append(e.loss_)
         if e.verbose:
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
 
-    def _runs(self, data: Batch, order: Array | None, windows: Sequence[slice]) -> Iterator[Run]:
-        solver = self.solver
-
-        def carried() -> tuple[Any, Any, int]:
-            return self.parameters, solver.state, solver.n_updates
-
-        return runs(self.backend, self.step, data, order, windows, carried, solver.hyper, self.masks)
-
-    def _look(self) -> None:
-        """Measure the epoch, and keep its parameters where they are the best."""
-        e = self.estimator
+    def _compare(self, before: Course, figures: Figures) -> None:
+        """Compare the loss and the score of an epoch with the best, and keep its parameters where they are the best."""
+        e, course = self.estimator, self.epochs.course
+        bests: Bests = course.stopping
+        # A loss is measured before its update: with one batch an epoch at its start; with many the end is as near.
+        measured = before.last if len(figures.costs) == 1 else course.last
+        is_best = False
         if self.validation is not None:
-            loss, score = self.validation.measure(self.architecture, self.last)
+            measured = course.last
+            loss, score = self.validation.measure(self.architecture, self.epochs.separated(course.last))
             e.validation_loss_curve_.append(loss)
             e.validation_scores_.append(score)
             if e.verbose:
                 print(f"Validation score: {score:f}")
-            best = stopping.note_score(e, score)
+            bests, is_best = bests.with_score(score, e.tol, counts=e.early_stopping)
         if not e.early_stopping:
-            best_loss = stopping.note_loss(e, e.loss_)
-            best = best_loss if self.validation is None else best
-        if best:  # kept also where nobody asks: a further fit may, which goes on from these figures
-            e._best = self.measured if self.validation is None else self.last
-            e._best_by = stopping.decides(validates=self.validation is not None)
+            bests, is_least = bests.with_loss(e.loss_, e.tol)
+            is_best = is_least if self.validation is None else is_best
+        if is_best:  # kept even if nothing is restored: a further fit, which goes on from these figures, may restore it
+            bests = bests._replace(parameters=measured)
+        self._note(bests)
+
+    def _note(self, bests: Bests) -> None:
+        """Write the best figures into the course and the attributes of the estimator."""
+        self.epochs.course = self.epochs.course._replace(stopping=bests)
+        bests.write_to(self.estimator)
+
+    def _keep(self) -> None:
+        """Leave with the estimator and the solver what a further fit goes on from."""
+        course = self.epochs.course
+        self.solver.state, self.solver.n_updates = course.state, course.n_updates
+        if course.stopping.parameters is not None:
+            self.estimator._best = self._own(course.stopping.parameters)
+            self.estimator._best_by = decides(validates=self.validation is not None)
 
     def _patience_is_out(self) -> bool:
         e = self.estimator
-        if not e._no_improvement_count > e.n_iter_no_change:
+        bests: Bests = self.epochs.course.stopping
+        if not bests.waited > e.n_iter_no_change:
             return False
-        what = "Validation score" if e.early_stopping else "Training loss"
-        message = f"{what} did not improve more than tol={e.tol:f} for {e.n_iter_no_change} consecutive epochs."
+        figure = "Validation score" if e.early_stopping else "Training loss"
+        message = f"{figure} did not improve more than tol={e.tol:f} for {e.n_iter_no_change} consecutive epochs."
         if self.solver.patience_is_out(message, verbose=bool(e.verbose)):
             return True
-        e._no_improvement_count = 0
+        self._note(bests._replace(waited=0))
         return False
-
-
-def copied(parameters: Parameters, backend: Any) -> Parameters:
-    """Return a copy the next steps cannot overwrite."""
-    astype = backend.xp.astype
-    return parameters.like(astype(leaf, leaf.dtype, copy=True) for leaf in parameters.leaves)
-
-
-def finite(parameters: Parameters, backend: Any) -> bool:
-    """Return whether every parameter is finite."""
-    xp = backend.xp
-    return holds(backend, xp.stack([xp.all(xp.isfinite(leaf)) for leaf in parameters.leaves]))

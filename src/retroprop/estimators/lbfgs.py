@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from retroprop.backends.backend import Demands
 from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import Architecture
-from retroprop.core.parameters import Parameters
+from retroprop.core.parameters import Parameters, joined, separated
 from retroprop.estimators.samples import Samples, chunk_rows, windows
 from retroprop.estimators.watching import Watching, warn
 from retroprop.functions.types import Array
@@ -43,16 +43,16 @@ def fit_on_host(
     watching : Watching
         What follows the iterations, and may stop them.
     """
-    e, objective = estimator, Objective(architecture, samples)
-    start = numpy.concatenate([leaf.astype("float64").ravel() for leaf in parameters.leaves])
+    e, objective = estimator, ChunkedLoss(architecture, samples)
+    start = joined(parameters, numpy).astype("float64")
 
     def value_and_gradient(flat: Array) -> tuple[float, Array]:
-        cost, gradient = objective(unflattened(flat, parameters))
-        return float(cost), numpy.concatenate([leaf.ravel() for leaf in gradient.leaves])
+        cost, gradient = objective(separated(flat, parameters.shapes, numpy))
+        return float(cost), joined(gradient, numpy)
 
     def iterated(intermediate_result: Any) -> None:
-        at = unflattened(intermediate_result.x, parameters)
-        if _is_told(e, watching, e.n_iter_ + 1, float(intermediate_result.fun), at):
+        at = separated(intermediate_result.x, parameters.shapes, numpy)
+        if _reported(e, watching, e.n_iter_ + 1, float(intermediate_result.fun), at):
             raise StopIteration
 
     e.n_iter_ = 0
@@ -68,17 +68,17 @@ def fit_on_host(
     e.n_iter_, e.loss_ = min(int(result.nit), e.max_iter), numpy.float64(result.fun)
     if result.status not in (0, STOPPED):
         _warn(e, f"(status={result.status}):\n{result.message}")
-    return unflattened(result.x, parameters)
+    return separated(result.x, parameters.shapes, numpy)
 
 
 def fit_on_device(
     estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples, watching: Watching
 ) -> Parameters:
     """Minimise the loss of all the data where they live; the arguments are those of `fit_on_host`."""
-    e, objective = estimator, Objective(architecture, samples)
+    e, objective = estimator, ChunkedLoss(architecture, samples)
 
     def iterated(so_far: Minimum) -> bool:
-        return _is_told(e, watching, so_far.n_iterations, so_far.cost, so_far.parameters)
+        return _reported(e, watching, so_far.n_iterations, so_far.cost, so_far.parameters)
 
     e.n_iter_ = 0
     watching.epoch_begins()
@@ -97,10 +97,10 @@ def fit_on_device(
     return found.parameters
 
 
-def _is_told(estimator: Any, watching: Watching, n_iterations: int, cost: float, parameters: Parameters) -> bool:
-    """Tell what follows the fit of an iteration; return whether a callback asks to stop."""
+def _reported(estimator: Any, watching: Watching, n_iterations: int, cost: float, parameters: Parameters) -> bool:
+    """Report an iteration to the observers of the fit; return whether a callback requests to stop."""
     estimator.n_iter_, estimator.loss_ = n_iterations, cost
-    stops = watching.epoch_ends(parameters)
+    stops = watching.epoch_ends(lambda: parameters)
     if not stops and n_iterations < estimator.max_iter:
         watching.epoch_begins()
     return stops
@@ -115,7 +115,7 @@ def _warn(estimator: Any, how: str) -> None:
     warn(message + _ADVICE, ConvergenceWarning)
 
 
-class Objective:
+class ChunkedLoss:
     """J of all the data and its gradient; sparse rows are made dense a chunk at a time.
 
     J is Σ_chunks W_c J_c / Σ W_c, and so is its gradient; the penalties, λ/Σw in J, go with the first chunk: λ/W_1.
@@ -154,12 +154,3 @@ class Objective:
 def _scaled(measured: Measured, share: Any) -> list[Array]:
     """Return J and its gradient times the share of a batch."""
     return [part * share for part in (measured.cost, *measured.gradients.leaves)]
-
-
-def unflattened(flat: Array, like: Parameters) -> Parameters:
-    """Return a row of numbers as parameters of that form: views."""
-    parts, at = [], 0
-    for leaf in like.leaves:
-        parts.append(flat[at : at + leaf.size].reshape(leaf.shape))
-        at += leaf.size
-    return like.like(parts)

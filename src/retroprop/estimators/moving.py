@@ -1,4 +1,4 @@
-"""A fitted estimator somewhere else: copied, on another device, or pickled, with all its arrays on the host."""
+"""Copies of a fitted estimator, on the same or another device, and pickles, with all its arrays on the host."""
 
 from collections.abc import Callable
 from copy import copy
@@ -13,11 +13,11 @@ from retroprop.estimators.stopping import Solver
 from retroprop.functions.types import Array
 
 ATTRIBUTES = ("coefs_", "intercepts_", "_best", "_optimizer")
-"""What holds arrays of the device; classes and labels stay on the host."""
+"""The attributes that hold arrays of the device; classes and labels stay on the host."""
 
 
 def with_arrays(value: Any, change: Callable[[Array], Array]) -> Any:
-    """Return a fitted attribute with every array changed."""
+    """Return a fitted attribute with a function applied to every array."""
     if isinstance(value, Solver):
         state = tuple(with_arrays(part, change) for part in value.state)
         return replace(value, state=state, schedule=copy(value.schedule))
@@ -27,25 +27,25 @@ def with_arrays(value: Any, change: Callable[[Array], Array]) -> Any:
 
 
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
-"""What a further fit appends to."""
+"""The lists that a further fit appends to."""
 
 
 def of_its_own(estimator: Any) -> None:
-    """Give an estimator, a copy, everything of its own that a further fit changes in place."""
+    """Replace in a copied estimator all that a further fit changes in place by copies."""
     own = vars(estimator)
     if "coefs_" in own:
-        change = partial(copied, backend_of(own["coefs_"][0]))
+        change = partial(array_copy, backend_of(own["coefs_"][0]))
         own |= {name: with_arrays(own[name], change) for name in ATTRIBUTES if name in own}
     own |= {name: list(own[name]) for name in CURVES if own.get(name) is not None}
 
 
-def copied(backend: Backend, array: Array) -> Array:
-    """Return a copy of an array, where it lives."""
+def array_copy(backend: Backend, array: Array) -> Array:
+    """Return a copy of an array on its own device."""
     return backend.asarray(array, copy=True)
 
 
 def on_host(state: dict[str, Any]) -> dict[str, Any]:
-    """Return an estimator's attributes with the arrays of a device on the host, so that they load without it."""
+    """Return an estimator's attributes with all arrays on the host, so that they load without the device."""
     backend = backend_holding(state["coefs_"][0]) if "coefs_" in state else None
     if backend is None:
         return state

@@ -1,9 +1,8 @@
-"""The data of a fit, given to the step batch by batch."""
+"""The data of a fit, read batch by batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from scipy import sparse
 
@@ -11,17 +10,18 @@ from retroprop.backends import Backend, host
 from retroprop.backends.intake.batch import Batch
 from retroprop.estimators.arrays import rows_of
 from retroprop.functions.types import Array
-from retroprop.training.batches import BatchOrder, in_order
+from retroprop.training.batches import in_order
+from retroprop.training.rows import Stretch, Stretches
 
 Given = tuple[Batch, Array | None]
-"""What a step takes: data, and which rows of them (None: all)."""
+"""The data of a step, and which rows of them it takes (None: all)."""
 
 CHUNK = 2**23
-"""How many numbers the activations of a chunk hold where all rows are propagated at once: 64 MiB of float64."""
+"""The number of elements of a chunk's activations where all rows are propagated at once: 64 MiB of float64."""
 
 
 class Samples:
-    """Rows, targets and weights; dense ones lie on the backend, sparse rows stay on the host.
+    """Rows, targets and weights: dense rows on the backend, sparse rows on the host.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Samples:
     dtype : str
         Its dtype.
     x : array or sparse matrix (n, n_1)
-        One observation a row. A sparse matrix is made dense batch by batch.
+        One observation per row. A sparse matrix is made dense batch by batch.
     y : array (n, n_L) or integer array (n,)
         Targets, on the host.
     weight : array (n,) or None
@@ -44,7 +44,7 @@ class Samples:
         if self.sparse:
             self.data = Batch(x.tocsr(), y, weight)
         else:
-            # Rows are gathered of all of them at each step.
+            # Each step gathers its rows from these arrays, which is fast in C order only.
             self.data = Batch(backend.asarray(in_rows(x), dtype), *self._moved(in_rows(y), weight))
 
     def _moved(self, y: Array, weight: Array | None) -> tuple[Array, Array | None]:
@@ -59,7 +59,7 @@ class Samples:
         return found
 
     def ordered(self, order: Array | None) -> Callable[[slice], Given]:
-        """Return the function that gives a batch, a window over an order of the rows (None: as they are)."""
+        """Return a function from a window over an order of the rows (None: as stored) to its batch."""
         data = self.data
         if not self.sparse:
             if order is None:
@@ -74,63 +74,22 @@ class Samples:
 
         return batch
 
+    def stretches(self, order: Array | None, windows: Sequence[slice]) -> Stretches:
+        """Return the batches of an epoch: dense ones together, sparse ones as they are made dense."""
+        if not self.sparse:
+            yield Stretch(self.data, None if order is None else self.backend.asarray(order), windows)
+            return
+        batch_of = self.ordered(order)
+        for window in windows:
+            yield Stretch(batch_of(window)[0], None, [slice(0, window.stop - window.start)])
+
     def whole(self) -> Batch:
         """Return all rows as one batch."""
         return self.ordered(None)(slice(0, self.n))[0]
 
 
-class Epoch(NamedTuple):
-    """The batches of an epoch.
-
-    Attributes
-    ----------
-    batches : callable
-        Yields, after so many left out, how many rows a batch has, data, and which rows of them it is (None: all).
-    data : Batch or None
-        The data all batches are rows of, where they lie on the backend.
-    order, windows
-        Which rows of them, as `training.batches` has it.
-    """
-
-    batches: Callable[[int], Iterator[tuple[int, Batch, Array | None]]]
-    data: Batch | None = None
-    order: Array | None = None
-    windows: Sequence[slice] = ()
-
-
-class Batches(Protocol):
-    """What gives the batches of each epoch."""
-
-    backend: Backend
-    dtype: str
-
-    def epoch(self, rng: Any) -> Epoch:
-        """Return the batches of the next epoch."""
-
-
-class OrderedBatches:
-    """Batches of samples, in the order that `Shuffled` draws."""
-
-    def __init__(self, samples: Samples, order: BatchOrder) -> None:
-        self.samples, self.order = samples, order
-        self.backend, self.dtype = samples.backend, samples.dtype
-
-    def epoch(self, rng: Any) -> Epoch:
-        """Return the batches of the next epoch."""
-        samples, (order, parts) = self.samples, self.order.epoch(rng)
-        if order is not None and not samples.sparse:
-            order = self.backend.asarray(order)
-        batch_of = samples.ordered(order)
-
-        def batches(skip: int) -> Iterator[tuple[int, Batch, Array | None]]:
-            for window in parts[skip:]:
-                yield window.stop - window.start, *batch_of(window)
-
-        return Epoch(batches) if samples.sparse else Epoch(batches, samples.data, order, parts)
-
-
 class Stream:
-    """Batches that come one after the other from outside.
+    """Batches that arrive one after the other from an iterator of the user, in its order.
 
     Parameters
     ----------
@@ -140,21 +99,22 @@ class Stream:
         Returns the samples of an epoch, batch by batch.
     """
 
+    windows: Sequence[slice] = ()  # the batches are known only when they arrive
+
     def __init__(self, backend: Backend, dtype: str, passes: Callable[[], Iterator[Samples]]) -> None:
         self.backend, self.dtype, self.passes = backend, dtype, passes
 
-    def epoch(self, rng: Any) -> Epoch:
+    def draw(self, rng: Any, last: Array | None) -> None:
+        """Draw nothing: the order is that of the batches."""
+
+    def stretches(self, order: Array | None, windows: Sequence[slice]) -> Stretches:
         """Return the batches of the next epoch."""
-
-        def batches(skip: int) -> Iterator[tuple[int, Batch, Array | None]]:
-            for samples in islice(self.passes(), skip, None):
-                yield samples.n, samples.whole(), None
-
-        return Epoch(batches)
+        for samples in self.passes():
+            yield Stretch(samples.whole(), None, [slice(0, samples.n)])
 
 
 def in_rows(array: Array) -> Array:
-    """Return an array of the host lying row by row, one of a device as it is."""
+    """Return an array of the host in C order, one of a device unchanged."""
     return host.in_rows(array) if host.is_host(array) else array
 
 
@@ -164,5 +124,5 @@ def windows(n: int, size: int) -> Iterator[slice]:
 
 
 def chunk_rows(layer_sizes: tuple[int, ...]) -> int:
-    """Return how many rows are propagated at once within the memory of a `CHUNK`."""
+    """Return the number of rows whose activations fit into a `CHUNK`."""
     return max(1, CHUNK // sum(layer_sizes))

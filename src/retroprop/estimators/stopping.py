@@ -1,105 +1,165 @@
 """The learning rate and the patience, by scikit-learn's rules."""
 
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from retroprop.core.parameters import Parameters
 from retroprop.estimators.parameters import optimizer_of, schedule_of
 from retroprop.functions.schedules import Schedule
+from retroprop.functions.types import Array
 from retroprop.training.optimizers import UpdateRule
 
-SMALLEST = 1e-6  # "adaptive" lowers the learning rate no more below this
+SMALLEST = 1e-6  # "adaptive" does not lower a learning rate at or below this
+
+
+class NamedRate(Schedule):
+    """The learning rate that scikit-learn calls "constant", "invscaling" or "adaptive".
+
+    Parameters
+    ----------
+    kind : str
+        One of these.
+    initial : float
+        η at the beginning.
+    power_t : float
+        The exponent of "invscaling".
+    """
+
+    def __init__(self, kind: str, initial: float, power_t: float) -> None:
+        self.kind, self.initial, self.power_t = kind, initial, power_t
+        self.learning_rate = initial
+
+    def __call__(self, t: int) -> float:
+        """Return the learning rate, the same in all updates of an epoch."""
+        return self.learning_rate
+
+    @property
+    def run_state(self) -> tuple[float, ...]:
+        """The current learning rate."""
+        return (self.learning_rate,)
+
+    def start(self, state: tuple[float, ...] = ()) -> "NamedRate":
+        """Return the rate of one run, at the beginning or in a given state."""
+        run = copy(self)
+        (run.learning_rate,) = state or (self.initial,)
+        return run
+
+    def epoch_ends(self, samples_seen: int) -> None:
+        """Scale the learning rate after an epoch."""
+        if self.kind == "invscaling":
+            # η = η_0 / (t + 1)^power, t counting samples
+            self.learning_rate = self.initial / (samples_seen + 1) ** self.power_t
 
 
 @dataclass
 class Solver:
-    """An update rule at work: what goes on from one `partial_fit` to the next.
+    """An update rule and its state, which goes on from one `partial_fit` to the next.
 
     Attributes
     ----------
     rule : UpdateRule
         The update rule.
-    kind : str
-        "constant", "invscaling" or "adaptive".
-    schedule : Schedule or None
-        What gives the learning rate of each update instead.
-    initial, learning_rate, power_t : float
-        η at the beginning, η now, and the exponent of invscaling.
+    schedule : Schedule
+        The learning rate: a `NamedRate`, or one of retroprop's own.
     state : tuple of Parameters
-        The moments.
+        The state of the rule, such as moments; empty before the first update.
     n_updates : int
-        How many updates are done.
+        How many updates were made.
     """
 
     rule: UpdateRule
-    kind: str
-    schedule: Schedule | None
-    initial: float
-    learning_rate: float
-    power_t: float
+    schedule: Schedule
     state: tuple[Parameters, ...] = field(repr=False, default=())
     n_updates: int = 0
 
     @classmethod
     def of(cls, estimator: Any) -> "Solver":
-        """Return the solver an estimator asks for, before its first update."""
-        e, eta = estimator, float(estimator.learning_rate_init)
-        # As in scikit-learn, whose Adam takes no notice of the three names; a schedule serves every solver.
+        """Return the solver of an estimator, before its first update."""
+        e = estimator
+        # As in scikit-learn, whose Adam ignores the three names; a schedule serves every solver.
         named = isinstance(e.learning_rate, str) and e.solver != "adam"
-        return cls(optimizer_of(e), e.learning_rate if named else "constant", schedule_of(e), eta, eta, e.power_t)
+        rate = NamedRate(e.learning_rate if named else "constant", float(e.learning_rate_init), e.power_t)
+        return cls(optimizer_of(e), schedule_of(e) or rate)
 
-    def hyper(self, n_updates: int) -> tuple[float, ...]:
-        """Return the numbers of the update after so many."""
-        if self.schedule is not None:
-            self.learning_rate = float(self.schedule(n_updates))
-        return self.rule.hyper(n_updates + 1, self.learning_rate)
+    @property
+    def learning_rate(self) -> float:
+        """η of the next update of a `NamedRate`, else of the last update."""
+        return float(self.schedule(max(self.n_updates - 1, 0)))
 
     def epoch_ends(self, samples_seen: int, cost: float) -> None:
-        """Take note of the end of an epoch."""
-        if self.schedule is not None:
+        """Update the learning rate after an epoch."""
+        if isinstance(self.schedule, NamedRate):
+            self.schedule.epoch_ends(samples_seen)
+        else:
             self.schedule.observe(cost)
-        elif self.kind == "invscaling":
-            # η = η_0 / (t + 1)^power, t counting samples
-            self.learning_rate = self.initial / (samples_seen + 1) ** self.power_t
 
     def patience_is_out(self, message: str, *, verbose: bool) -> bool:
         """Return whether to stop; "adaptive" lowers the learning rate instead, while it is not too small."""
-        if self.kind != "adaptive" or self.schedule is not None:
-            said, stops = "Stopping.", True
-        elif self.learning_rate <= SMALLEST:
-            said, stops = "Learning rate too small. Stopping.", True
+        rate = self.schedule
+        if not isinstance(rate, NamedRate) or rate.kind != "adaptive":
+            reaction, stops = "Stopping.", True
+        elif rate.learning_rate <= SMALLEST:
+            reaction, stops = "Learning rate too small. Stopping.", True
         else:
-            self.learning_rate /= 5.0
-            said, stops = f"Setting learning rate to {self.learning_rate:f}", False
+            rate.learning_rate /= 5.0
+            reaction, stops = f"Setting learning rate to {rate.learning_rate:f}", False
         if verbose:
-            print(message, said)
+            print(message, reaction)
         return stops
 
 
-def decides(*, validates: bool) -> str:
-    """Return what says which epoch is the best."""
-    return "score" if validates else "loss"
+class Bests(NamedTuple):
+    """The state of the patience, by scikit-learn's rules: of a fit, and of those that it goes on from.
 
-
-def note_loss(estimator: Any, loss: float) -> bool:
-    """Count the epochs whose loss is not better than the best by more than tol; return whether it is the best."""
-    e = estimator
-    e._no_improvement_count = e._no_improvement_count + 1 if loss > e.best_loss_ - e.tol else 0
-    best: bool = loss < e.best_loss_
-    if best:
-        e.best_loss_ = loss
-    return best
-
-
-def note_score(estimator: Any, score: float) -> bool:
-    """Return whether a validation score is the best; where it decides, count the epochs not better by tol.
-
-    NaN compares as neither, and so resets the count, as in scikit-learn.
+    Attributes
+    ----------
+    loss, score : float or None
+        `best_loss_` and `best_validation_score_`.
+    waited : int
+        The number of epochs in a row without improvement.
+    parameters : array (n,) or None
+        The parameters of the best epoch of this fit, joined; None if none was better than those before.
     """
-    e = estimator
-    if e.early_stopping:
-        e._no_improvement_count = e._no_improvement_count + 1 if score < e.best_validation_score_ + e.tol else 0
-    best: bool = score > e.best_validation_score_
-    if best:
-        e.best_validation_score_ = score
-    return best
+
+    loss: float | None
+    score: float | None
+    waited: int
+    parameters: Array | None = None
+
+    @classmethod
+    def of(cls, estimator: Any) -> "Bests":
+        """Return the state that an estimator's attributes hold."""
+        e = estimator
+        return cls(e.best_loss_, getattr(e, "best_validation_score_", None), e._no_improvement_count)
+
+    def write_to(self, estimator: Any) -> None:
+        """Write the figures into an estimator's attributes."""
+        e = estimator
+        e.best_loss_, e.best_validation_score_, e._no_improvement_count = self[:3]
+
+    def with_loss(self, loss: float, tol: float) -> tuple["Bests", bool]:
+        """Return the state after an epoch of that loss, and whether it is the least so far.
+
+        An epoch that is not better than the best by more than tol counts as one without improvement.
+        """
+        assert self.loss is not None
+        waited, is_best = self.waited + 1 if loss > self.loss - tol else 0, loss < self.loss
+        return self._replace(loss=loss if is_best else self.loss, waited=waited), bool(is_best)
+
+    def with_score(self, score: float, tol: float, *, counts: bool) -> tuple["Bests", bool]:
+        """Return the state after an epoch of that validation score, and whether it is the best so far.
+
+        Where the score `counts`, an epoch that is not better by tol is one without improvement. A NaN compares as
+        neither, and so ends the waiting, as in scikit-learn.
+        """
+        assert self.score is not None
+        waited, is_best = self.waited, score > self.score
+        if counts:
+            waited = self.waited + 1 if score < self.score + tol else 0
+        return self._replace(score=score if is_best else self.score, waited=waited), bool(is_best)
+
+
+def decides(*, validates: bool) -> str:
+    """Return the name of the figure by which an epoch is the best."""
+    return "score" if validates else "loss"

@@ -71,7 +71,7 @@ def fit_stream(
     with backend.active():
         held_out = None if validation[0] is None else e._given_validation(validation, backend, dtype)
         stream = Stream(backend, dtype, batches)
-        e._run(stream, architecture, rng, held_out, once=once)
+        e._run(stream, stream, architecture, rng, held_out, once=once)
     return e
 
 

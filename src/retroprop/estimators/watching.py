@@ -1,4 +1,4 @@
-"""What follows a fit: scikit-learn's callbacks (1.9 and newer), a progress bar, and warnings."""
+"""Observers of a fit: scikit-learn's callbacks (1.9 and newer), a progress bar, and warnings."""
 
 import sys
 import warnings
@@ -21,7 +21,7 @@ class _NoCallbacks:
 
 
 def _as_it_is(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a fit method as it is: there are no callbacks to put away after it."""
+    """Return a fit method unchanged: there are no callbacks to clean up after it."""
     return method
 
 
@@ -30,7 +30,7 @@ watched: Any = getattr(callback, "with_callbacks", _as_it_is)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, and show the line that called the fit: wrappers are ours and scikit-learn's, as many as its version has."""
+    """Warn with the line that called the fit, beyond our wrappers and those of whatever version of scikit-learn."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("retroprop.", "sklearn.")):
         frame, level = frame.f_back, level + 1
@@ -38,8 +38,8 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 @dataclass
-class Seen:
-    """What a progress bar is shown."""
+class FitProgress:
+    """The state of a fit as a progress bar displays it."""
 
     epochs: int
     epoch: int = 0
@@ -47,20 +47,20 @@ class Seen:
 
 
 class Watching:
-    """Tells whatever follows an estimator's fit of its epochs.
+    """Reports the epochs of an estimator's fit to its observers.
 
     Parameters
     ----------
     estimator : BaseMLP
-        What is fitted.
+        The estimator that is fitted.
     epochs : int
-        How many are planned.
+        The number of planned epochs.
     rows : int
-        Samples an epoch.
+        Samples per epoch.
     given : tuple
-        X, y and the weights, as `fit` was given them.
+        X, y and the weights, as passed to `fit`.
     incremental : bool
-        Whether it is a `partial_fit`: one epoch, nothing shown.
+        Whether it is a `partial_fit`: one epoch, nothing displayed.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Watching:
             self.context = estimator._init_callback_context(max_subtasks=epochs)
             self.context.call_on_fit_task_begin(estimator=estimator, **self._data())
         self.bar = display(bool(estimator.progress) and not incremental)
-        self.course = Seen(epochs)
+        self.progress = FitProgress(epochs)
         self.bar.start(epochs, rows)
 
     @property
     def follows(self) -> bool:
-        """Whether anything follows the fit."""
+        """Whether the fit has observers."""
         return self.context is not None or type(self.bar) is not Silence
 
     def _data(self) -> dict[str, Any]:
@@ -86,28 +86,28 @@ class Watching:
         return {"X": X, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
 
     def epoch_begins(self) -> None:
-        """Tell that an epoch begins."""
+        """Report that an epoch begins."""
         if self.context is not None:
             name = f"epoch {self.estimator.n_iter_}"
             self.task = self.context.subcontext(task_name=name, max_subtasks=0)
             self.task.call_on_fit_task_begin(estimator=self.estimator, **self._data())
 
-    def epoch_ends(self, parameters: Parameters) -> bool:
-        """Tell that an epoch has ended with these parameters; return whether a callback asks to stop."""
+    def epoch_ends(self, parameters: Callable[[], Parameters]) -> bool:
+        """Report the end of an epoch, which has these parameters; return whether a callback requests to stop."""
         e = self.estimator
-        self.course.epoch = e.n_iter_
-        self.course.history.cost.append(e.loss_)
+        self.progress.epoch = e.n_iter_
+        self.progress.history.cost.append(e.loss_)
         self.bar.advance(self.rows)
-        self.bar.epoch(self.course)
+        self.bar.epoch(self.progress)
         if self.task is None:
             return False
-        attributes = e._fitted_with(parameters)
+        attributes = e._fitted_with(parameters())
         return bool(
             self.task.call_on_fit_task_end(estimator=e, reconstruction_attributes=lambda: attributes, **self._data())
         )
 
     def end(self) -> None:
-        """End what is shown, and tell that the fit has ended."""
+        """End the display, and report the end of the fit."""
         self.bar.stop()
         if self.context is not None:
             attributes = {name: value for name, value in vars(self.estimator).items() if name.endswith("_")}

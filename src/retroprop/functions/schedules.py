@@ -21,12 +21,17 @@ def _positive(owner: str, **values: float) -> None:
 class Schedule(ABC):
     """The learning rate of each update. `start` returns the schedule of one run, `observe` ends an epoch of the run."""
 
+    @property
+    def run_state(self) -> tuple[float, ...]:
+        """The state of a run as a value, from which `start` goes on; empty unless the schedule has a state."""
+        return ()
+
     @abstractmethod
     def __call__(self, t: int) -> float:
         """Return the learning rate of update t (0 for the first)."""
 
-    def start(self) -> "Schedule":
-        """Return the schedule for one run: itself, unless it has a state."""
+    def start(self, state: tuple[float, ...] = ()) -> "Schedule":
+        """Return the schedule for one run, with the `run_state` of another: itself, unless it has a state."""
         return self
 
     def observe(self, cost: float) -> None:
@@ -147,8 +152,13 @@ class Warmup(Schedule):
             return then(0) * (t + 1) / (self.n_updates + 1)
         return then(t - self.n_updates)
 
-    def start(self) -> Schedule:
-        return Warmup(self.n_updates, get(self.then).start())
+    @property
+    def run_state(self) -> tuple[float, ...]:
+        return get(self.then).run_state
+
+    def start(self, state: tuple[float, ...] = ()) -> Schedule:
+        # A schedule without a state need not know that one could be given.
+        return Warmup(self.n_updates, get(self.then).start(*[state] if state else ()))
 
     def observe(self, cost: float) -> None:
         get(self.then).observe(cost)
@@ -223,7 +233,7 @@ class ReduceOnPlateau(Schedule):
     minimum: float = 0.0
     _scale: float = field(default=1.0, init=False, repr=False)
     _best: float = field(default=inf, init=False, repr=False)
-    _waited: int = field(default=0, init=False, repr=False)
+    _waited: float = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -239,10 +249,17 @@ class ReduceOnPlateau(Schedule):
     def __call__(self, t: int) -> float:
         return max(self.learning_rate * self._scale, self.minimum)
 
-    def start(self) -> Schedule:
-        return ReduceOnPlateau(
+    @property
+    def run_state(self) -> tuple[float, ...]:
+        """η as a multiple of `learning_rate`, the best cost, and the epochs since."""
+        return self._scale, self._best, self._waited
+
+    def start(self, state: tuple[float, ...] = ()) -> Schedule:
+        run = ReduceOnPlateau(
             self.learning_rate, factor=self.factor, patience=self.patience, tol=self.tol, minimum=self.minimum
         )
+        run._scale, run._best, run._waited = state or (1.0, inf, 0)
+        return run
 
     def observe(self, cost: float) -> None:
         if cost < self._best - self.tol:

@@ -1,7 +1,10 @@
-"""What `fit` is given beside the data of the training, looked at before any work."""
+"""The arguments of `fit` other than the training data, checked before any work."""
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from math import inf
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from retroprop.backends.intake.arrays import holds
 from retroprop.backends.intake.batch import Batch
@@ -10,6 +13,92 @@ from retroprop.functions.metrics import Metric
 from retroprop.functions.names import number
 from retroprop.functions.types import Array
 from retroprop.network import Network
+from retroprop.training.callbacks import EarlyStopping
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_RATE = "the learning rate belongs to the optimizer, as in optimizer=rp.optimizers.Adam(0.001)"
+_EPOCHS = "the number of passes over the data is epochs"
+_SEED = "the order of the batches and the dropout masks are drawn from seed"
+POINTERS = {
+    "validation_split": "split the data and pass the second part as validation_data=(x, y)",
+    "validation_fraction": "split the data and pass the second part as validation_data=(x, y)",
+    "class_weight": "pass sample_weight=, the weight of each row's class, or train an MLPClassifier(class_weight=...)",
+    "learning_rate": _RATE,
+    "lr": _RATE,
+    "learning_rate_init": _RATE,
+    "momentum": "it belongs to the optimizer, as in optimizer=rp.optimizers.SGD(0.1, momentum=0.9)",
+    "weight_decay": "it belongs to the optimizer, as in optimizer=rp.optimizers.AdamW(0.001, weight_decay=0.01)",
+    "l2": "the penalties belong to the network, as in rp.Network(..., l2=1e-4)",
+    "alpha": "the penalties belong to the network, as in rp.Network(..., l2=1e-4)",
+    "dropout": "it belongs to the network, as in rp.Network(..., dropout=0.5)",
+    "loss": "it belongs to the network, as in rp.Network(..., loss='cross_entropy')",
+    "verbose": "a bar is shown by progress=True; anything else is a callback, as in callbacks=[...]",
+    "n_epochs": _EPOCHS,
+    "num_epochs": _EPOCHS,
+    "nb_epoch": _EPOCHS,
+    "max_iter": _EPOCHS,
+    "random_state": _SEED,
+    "patience": "pass early_stopping=rp.EarlyStopping(patience=...)",
+    "device": "the network lives on its backend; net.to(...) is a copy on another",
+    "backend": "the network lives on its backend; net.to(...) is a copy on another",
+}
+"""Arguments that other libraries have and `fit` does not, and where to find them here."""
+
+
+def with_pointers(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that refuses keyword arguments it does not have with a pointer to the right ones.
+
+    Raises
+    ------
+    TypeError
+        For such an argument, before any work.
+    """
+    accepted = signature(function).parameters
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, value in kwargs.items():
+            if name not in accepted:
+                advice = POINTERS.get(name, f"it takes {', '.join(accepted)}")
+                raise TypeError(f"{function.__name__} has no argument {name}={shortened(value)}: {advice}.")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def shortened(value: Any) -> str:
+    """Return a value as an error message can show it."""
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:36]} ..."
+
+
+def early_stopping(given: Any) -> EarlyStopping | None:
+    """Return the rule of early stopping, None for none.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    if given is None or isinstance(given, EarlyStopping):
+        return given
+    raise TypeError(
+        f"early_stopping must be an EarlyStopping or None, not {given!r}: pass early_stopping=rp.EarlyStopping() with "
+        "validation_data=(x, y), or rp.EarlyStopping(monitor='cost') without."
+    )
+
+
+def check_single(net: Network) -> None:
+    """Raise ValueError for a network of several models."""
+    shape = tuple(net.parameters.thetas[0].shape)
+    if len(shape) != 2:
+        raise ValueError(
+            f"fit trains one network, and this one holds several: its first theta has the shape {shape}, where "
+            f"{shape[-2:]} is a single model and {shape[:-2]} are the model axes. Make a network of each model, as in "
+            "rp.Network.from_parameters([theta[0] for theta in net.thetas], ...), and fit them one by one."
+        )
 
 
 def check_counts(**counts: Any) -> None:
@@ -31,7 +120,7 @@ def check_counts(**counts: Any) -> None:
 
 
 def clip(name: str, value: Any) -> float | None:
-    """Return the limit of a gradient, None for none.
+    """Return a limit of the gradients, None for none.
 
     Raises
     ------
@@ -47,17 +136,20 @@ def clip(name: str, value: Any) -> float | None:
 
 
 def validation(net: Network, validation_data: Any) -> Batch | None:
-    """Return the validation data as the network takes them, None for none.
+    """Return the validation data, checked and on the network's backend, None for none.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no data of this network.
+        If they do not fit the network.
     """
     if validation_data is None:
         return None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-        raise TypeError("validation_data must be (x, y) or (x, y, sample_weight).")
+        raise TypeError(
+            f"validation_data must be (x, y) or (x, y, sample_weight), not {type(validation_data).__name__}"
+            + (f" of {len(validation_data)}." if isinstance(validation_data, (tuple, list)) else ".")
+        )
     try:
         return net.batch(*validation_data, check=True)
     except (TypeError, ValueError) as error:
@@ -65,25 +157,33 @@ def validation(net: Network, validation_data: Any) -> Batch | None:
 
 
 def metrics(net: Network, given: Any, *, y: Array) -> list[Metric]:
-    """Return the metrics asked for, each fit for the targets `y`.
+    """Return the metrics, each of them defined for the targets `y`.
 
     Raises
     ------
     TypeError, ValueError
-        If one is unknown, has no meaning for `y`, or shares its name with another.
+        If one is unknown, is not defined for `y`, or has a name that is taken.
     """
     wanted = [given] if isinstance(given, str) else list(given)
     found = [metric_table.get(metric, net.architecture.output.loss) for metric in wanted]
     for metric in found:
-        # A metric from outside looks after itself.
+        # A user's metric checks its targets itself.
         if y.ndim == 1 and not getattr(metric, "takes_indices", True):
             raise ValueError(f"the metric {metric.name!r} compares numbers, and y holds class indices: try 'accuracy'.")
         counts = isinstance(metric, metric_table.Accuracy) and not metric.threshold
         if counts and y.ndim == 2 and y.shape[1] == 1 and not _are_two_classes(net, y):
             raise ValueError(f"the metric {metric.name!r} counts classes, and y holds other numbers: try 'r2'.")
     names = [metric.name for metric in found]
-    if len(set(names)) < len(names) or {"cost", "validation_cost"} & set(names):
-        raise ValueError(f"metrics must have names of their own, none of them 'cost': {', '.join(names)}.")
+    for name in names:
+        if name in ("cost", "validation_cost"):
+            raise ValueError(
+                f"a metric is named {name!r}, and history.{name} is the training's own: give the metric another name."
+            )
+        if names.count(name) > 1:
+            raise ValueError(
+                f"metrics has {names.count(name)} metrics named {name!r}, and history.metrics has one list for each "
+                "name: pass each once, or give them different names."
+            )
     return found
 
 

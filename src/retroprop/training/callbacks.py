@@ -1,13 +1,12 @@
-"""What may watch and stop a training: callbacks, and early stopping."""
+"""Callbacks, and early stopping: they observe a training and may end it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retroprop.core.parameters import Parameters
 from retroprop.functions.metrics import Metric
 from retroprop.functions.names import number
+from retroprop.functions.types import Array
 from retroprop.training.history import History
 
 if TYPE_CHECKING:
@@ -18,18 +17,18 @@ HOOKS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
 
 @dataclass
 class TrainingState:
-    """What a callback is given.
+    """The argument of a callback.
 
     Attributes
     ----------
     network : Network
-        With the parameters as they stand.
+        With its current parameters.
     history : History
         The epochs so far.
     epoch, epochs : int
-        How many are done, and how many were asked for.
+        How many are finished, and how many were requested.
     n_updates : int
-        How many updates are done.
+        How many updates were made.
     """
 
     network: "Network"
@@ -49,27 +48,27 @@ def check(callbacks: Any) -> list[Any]:
 
 
 def call(callbacks: list[Any], hook: str, state: TrainingState) -> bool:
-    """Call a hook of every callback that has it; return whether one of them said True."""
+    """Call a hook of every callback that has it; return whether one of them returned True."""
     answers = [getattr(callback, hook)(state) for callback in callbacks if hasattr(callback, hook)]
-    # NumPy's True is one too; 1 and "yes" are none.
+    # NumPy's True counts; 1 and "yes" do not.
     return any(type(answer).__name__ in ("bool", "bool_") and bool(answer) for answer in answers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """Stop when what is monitored no longer improves.
+    """Stop when the monitored figure no longer improves.
 
     Parameters
     ----------
     monitor : str
-        "validation_cost", the name of one of the metrics asked for, or "cost": descend until it converges.
+        "validation_cost", the name of one of the metrics of the training, or "cost": descend until it converges.
     patience : int
-        How many epochs in a row without improvement end the training.
+        The number of consecutive epochs without improvement that ends the training.
     tol : float
-        An epoch improves on the best so far by more than this, or it does not count as improving.
+        The least improvement on the best figure so far that counts as one.
     restore_best : bool
-        Whether the network ends with the parameters of the best epoch: those of its end, or where it is one step
-        and the figure comes from that step, those the figure was measured at.
+        Whether the network ends with the parameters of the best epoch: those of its end or, where the epoch is one
+        step and the figure comes from that step, those that the figure was measured at.
     """
 
     monitor: str = "validation_cost"
@@ -84,7 +83,7 @@ class EarlyStopping:
             raise ValueError(f"tol of EarlyStopping must be 0 or above and finite, not {self.tol!r}.")
 
     def start(self, *, validates: bool, metrics: list[Metric]) -> "Watch":
-        """Return the watch over one training; raise ValueError if there is nothing of that name to monitor."""
+        """Return the rule for one training; raise ValueError if it has no figure of the name to monitor."""
         better_up = {metric.name: metric.greater_is_better for metric in metrics} | {"cost": False}
         if validates:
             better_up["validation_cost"] = False
@@ -97,26 +96,59 @@ class EarlyStopping:
         return Watch(self, sign, of_own_steps=self.monitor == "cost" or not validates)
 
 
-@dataclass
+class Stopping(NamedTuple):
+    """The state of early stopping.
+
+    Attributes
+    ----------
+    best : float
+        The best figure so far, with the sign that makes smaller better.
+    best_epoch : int or None
+        Its epoch, counted from 1.
+    waited : int
+        The number of epochs since the last that improved by more than the tolerance.
+    parameters : array (n,) or None
+        The parameters of the best epoch, joined; None if they are not to be restored.
+    """
+
+    best: float = inf
+    best_epoch: int | None = None
+    waited: int = 0
+    parameters: Array | None = None
+
+
+@dataclass(frozen=True)
 class Watch:
-    """Early stopping over one training."""
+    """The rule of early stopping in one training; its state is a `Stopping`.
+
+    Attributes
+    ----------
+    rule : EarlyStopping
+        The rule.
+    sign : float
+        −1 where a greater figure is better.
+    of_own_steps : bool
+        Whether the figure is measured by the steps of the epoch, before their updates.
+    """
 
     rule: EarlyStopping
     sign: float
     of_own_steps: bool
-    best: float = inf
-    best_epoch: int | None = None
-    waited: int = 0
-    parameters: Parameters | None = field(default=None, repr=False)
 
-    def wants_stop(self, state: TrainingState, measured: Callable[[], Parameters]) -> bool:
-        """Take note of the epoch just done, whose figures belong to `measured()`; return whether patience is out."""
+    def begin(self) -> Stopping:
+        """Return the state before the first epoch."""
+        return Stopping()
+
+    def after(self, stopping: Stopping, state: TrainingState, measured: Array) -> Stopping:
+        """Return the state after the epoch just finished, whose figure belongs to the parameters `measured`."""
         history = state.history
         series = {"cost": history.cost, "validation_cost": history.validation_cost} | history.metrics
         value = self.sign * series[self.rule.monitor][-1]
-        self.waited = 0 if value < self.best - self.rule.tol else self.waited + 1
-        if value < self.best:
-            self.best, self.best_epoch = value, state.epoch
-            if self.rule.restore_best:
-                self.parameters = measured()
-        return self.waited >= self.rule.patience
+        waited = 0 if value < stopping.best - self.rule.tol else stopping.waited + 1
+        if not value < stopping.best:
+            return stopping._replace(waited=waited)
+        return Stopping(value, state.epoch, waited, measured if self.rule.restore_best else None)
+
+    def is_out(self, stopping: Stopping) -> bool:
+        """Return whether the patience is used up."""
+        return stopping.waited >= self.rule.patience

@@ -6,18 +6,20 @@ number an iteration, and three, read together, at each evaluation of the cost.
 """
 
 from collections.abc import Callable
-from math import inf, isfinite, prod
+from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from retroprop.backends.backend import PLAIN, Backend, Demands
 from retroprop.backends.intake.arrays import holds, read
 from retroprop.backends.intake.batch import Batch
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
-from retroprop.core.parameters import Parameters
+from retroprop.core.operations import Operations
+from retroprop.core.parameters import Parameters, joined, separated
 from retroprop.functions.types import Array, Namespace
-from retroprop.training.line_search import Phi, Trial, strong_wolfe
+from retroprop.training.line_search import LineTrial, Phi, strong_wolfe
 from retroprop.training.optimizers import LBFGS
-from retroprop.training.step import Measured, Step, Stepped, bind_measure
+from retroprop.training.step import Measured, Stepped, bind_measure
 
 
 class Pair(NamedTuple):
@@ -145,15 +147,15 @@ class Objective:
     """
 
     def __init__(self, backend: Backend, measure: Callable[[Parameters], Measured], like: Parameters) -> None:
-        self.backend, self.xp, self.measure, self.like = backend, backend.xp, measure, like
+        self.backend, self.xp, self.measure, self.shapes = backend, backend.xp, measure, like.shapes
         self.n_evaluations = 0
 
     def at(self, x: Array, *lines: Array) -> tuple[Point, list[float]]:
         """Return the point x, and the slopes along directions."""
-        xp, parameters = self.xp, self._shaped(x)
+        xp, parameters = self.xp, separated(x, self.shapes, self.xp)
         cost, gradients, a = self.measure(parameters)
         self.n_evaluations += 1
-        gradient = _row(gradients, xp)
+        gradient = joined(gradients, xp)
         largest = xp.max(xp.abs(gradient))
         # φ′(t) = gᵀd
         slopes = [xp.matmul(gradient, d) for d in lines]
@@ -164,23 +166,16 @@ class Objective:
     def along(self, x: Array, d: Array) -> Phi:
         """Return φ(t) = J(x + t d)."""
 
-        def phi(step: float) -> Trial:
+        def phi(step: float) -> LineTrial:
             point, (slope,) = self.at(x + step * d, d)
-            return Trial(step, point.value, slope, point)
+            return LineTrial(step, point.value, slope, point)
 
         return phi
-
-    def _shaped(self, x: Array) -> Parameters:
-        leaves, end = [], 0
-        for leaf in self.like.leaves:
-            begin, end = end, end + prod(leaf.shape)
-            leaves.append(self.xp.reshape(x[begin:end], leaf.shape))
-        return self.like.like(leaves)
 
 
 def begin(objective: Objective, start: Parameters, rule: LBFGS) -> State:
     """Return the state at the first parameters, which are copied."""
-    point, _ = objective.at(_row(start, objective.xp))
+    point, _ = objective.at(joined(start, objective.xp))
     if not isfinite(point.value):
         return State(point, reason="diverged")
     return State(point, reason="converged" if point.largest <= rule.gradient_tol else "")
@@ -192,7 +187,7 @@ def iterate(objective: Objective, state: State, rule: LBFGS) -> State:
     eps = float(xp.finfo(old.x.dtype).eps)
     d = direction(old.gradient, state.pairs, xp)
     (slope,) = read(objective.backend, [xp.matmul(old.gradient, d)])
-    found = start = Trial(0.0, old.value, slope, old)
+    found = start = LineTrial(0.0, old.value, slope, old)
     if -inf < slope < 0.0:
         found = strong_wolfe(
             objective.along(old.x, d), start, c1=rule.c1, c2=rule.c2, max_evaluations=rule.max_evaluations, eps=eps
@@ -281,7 +276,7 @@ def bind(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     demands: Demands = PLAIN,
-) -> Step:
+) -> CapturedStep:
     """Return the step of one training, an iteration over all rows; the arguments are those of `step.bind`.
 
     Raises
@@ -300,6 +295,7 @@ def bind(
     measure = bind_measure(backend, architecture, demands=demands)
 
     def step(
+        operations: Operations,
         parameters: Parameters,
         state: tuple[Any, ...],
         hyper: tuple[float, ...],
@@ -315,14 +311,10 @@ def bind(
             state = iterate(objective, state, rule)
         return Stepped(state.point.parameters, state, measured.cost, measured.a)
 
-    return step
+    # The measure within it is captured; the iteration reads numbers, so it runs as it is written.
+    return CapturedStep(step, backend.operations())
 
 
 def _is_at(backend: Backend, point: Point, parameters: Parameters) -> bool:
     """Return whether the parameters are those of the point: a callback may have given the network others."""
-    return point.parameters is parameters or holds(backend, _row(parameters, backend.xp) == point.x)
-
-
-def _row(parameters: Parameters, xp: Namespace) -> Array:
-    """Return all numbers in one row, a copy."""
-    return xp.concat([xp.reshape(leaf, (-1,)) for leaf in parameters.leaves])
+    return point.parameters is parameters or holds(backend, joined(parameters, backend.xp) == point.x)

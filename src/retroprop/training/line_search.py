@@ -17,7 +17,7 @@ _MARGIN = 0.1  # the part of an interval, at both ends, in which a minimum of th
 _SHRINK = 0.66  # an interval that keeps more of its width than this is halved next
 
 
-class Trial(NamedTuple):
+class LineTrial(NamedTuple):
     """A step that was looked at.
 
     Attributes
@@ -34,26 +34,26 @@ class Trial(NamedTuple):
     point: Any = None
 
 
-Phi = Callable[[float], Trial]
+Phi = Callable[[float], LineTrial]
 
 
 def strong_wolfe(
     phi: Phi,
-    start: Trial,
+    start: LineTrial,
     *,
     first_step: float = 1.0,
     c1: float = 1e-4,
     c2: float = 0.9,
     max_evaluations: int = 20,
     eps: float = 2.0**-52,
-) -> Trial:
+) -> LineTrial:
     """Return a step that meets the strong Wolfe conditions.
 
     Parameters
     ----------
     phi : callable
         Gives the trial of a step; a value or slope that is NaN or infinite is a step too far.
-    start : Trial
+    start : LineTrial
         Of step 0, with a slope below 0.
     first_step : float
         The step that is tried first.
@@ -66,7 +66,7 @@ def strong_wolfe(
 
     Returns
     -------
-    Trial
+    LineTrial
         If none is found, because the evaluations are used up or the decrease that is left is below the rounding of φ,
         the lowest that was seen and has fallen enough; `start` itself if there is none.
     """
@@ -77,22 +77,22 @@ def strong_wolfe(
 class _Search:
     """One search: what it is given, and how many evaluations are left."""
 
-    def __init__(self, phi: Phi, start: Trial, c1: float, c2: float, max_evaluations: int, eps: float) -> None:
+    def __init__(self, phi: Phi, start: LineTrial, c1: float, c2: float, max_evaluations: int, eps: float) -> None:
         self.phi, self.start, self.c1, self.c2 = phi, start, c1, c2
         self.left, self.eps = max_evaluations, eps
 
-    def at(self, step: float) -> Trial:
+    def at(self, step: float) -> LineTrial:
         self.left -= 1
         trial = self.phi(step)
         return trial if isfinite(trial.value) and isfinite(trial.slope) else trial._replace(value=inf)
 
-    def falls(self, trial: Trial) -> bool:
+    def falls(self, trial: LineTrial) -> bool:
         return trial.value <= self.start.value + self.c1 * trial.step * self.start.slope
 
-    def is_flat(self, trial: Trial) -> bool:
+    def is_flat(self, trial: LineTrial) -> bool:
         return abs(trial.slope) <= -self.c2 * self.start.slope
 
-    def bracket(self, step: float) -> Trial:
+    def bracket(self, step: float) -> LineTrial:
         """Step out until there is an interval that has such a step, and look into it (Algorithm 3.5)."""
         last = self.start
         while True:
@@ -108,7 +108,7 @@ class _Search:
             step = most if wanted is None or wanted <= trial.step else min(max(wanted, least), most)
             last = trial
 
-    def zoom(self, low: Trial, high: Trial) -> Trial:
+    def zoom(self, low: LineTrial, high: LineTrial) -> LineTrial:
         """Narrow the interval down (Algorithm 3.6): `low`, the lowest step that falls enough, slopes down to `high`."""
         halve = False
         while self.left > 0:
@@ -133,7 +133,7 @@ class _Search:
         return low
 
 
-def _lowest(one: Trial, other: Trial) -> float | None:
+def _lowest(one: LineTrial, other: LineTrial) -> float | None:
     """Return where the cubic through two trials has its minimum, None where it has none (their equation 3.59)."""
     width = other.step - one.step
     # d1 = φ′(a) + φ′(b) − 3 (φ(b) − φ(a)) / (b − a),  d2 = ±√(d1² − φ′(a) φ′(b))

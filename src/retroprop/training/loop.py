@@ -1,34 +1,33 @@
-"""The epoch loop."""
+"""`fit`: the arguments of a training, and its loop over epochs."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from math import isfinite
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NoReturn
 
 from retroprop.backends import host
 from retroprop.backends.backend import Demands
-from retroprop.backends.intake.arrays import holds, read
 from retroprop.backends.intake.batch import Batch
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.backward import evaluate
-from retroprop.core.parameters import Parameters
 from retroprop.functions import schedules
 from retroprop.functions.metrics import Metric
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import arguments, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
-from retroprop.training.batches import BatchOrder, Minibatches, dropout_masks, in_order, mask_stream
+from retroprop.training.batches import BatchOrder, Minibatches, mask_stream
 from retroprop.training.callbacks import EarlyStopping, TrainingState
-from retroprop.training.device_memory import explained
+from retroprop.training.course import Course, are_finite, copied
+from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.history import DivergenceError, History, kept
+from retroprop.training.memory_advice import explained
 from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
-from retroprop.training.rows import Stretch, source_of, taken
-from retroprop.training.runs import Run, runs
-from retroprop.training.step import Step, bind
+from retroprop.training.rows import source_of, taken
+from retroprop.training.step import bind
 
 
+@arguments.with_pointers
 def fit(
     net: Network,
     x: Any,
@@ -55,27 +54,27 @@ def fit(
     Parameters
     ----------
     net : Network
-        What is trained.
+        The network to train.
     x : array (m, n_1)
         One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
-        `numpy.memmap` is read so: neither is ever there as real numbers in full.
+        `numpy.memmap` is read likewise: neither ever exists as floats in full.
     y : array (m, n_L), or (m,)
         Target rows; class indices for cross_entropy.
     optimizer : str or object
         "sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs", or one of `retroprop.optimizers` with its own options.
     epochs : int
-        How often all rows are seen. With the full batch an epoch is one update, so it takes hundreds.
+        The number of passes over all rows. With the full batch an epoch is one update, so it takes hundreds.
     batch_size : int, optional
-        Rows a step; None is the full batch, as in the source text.
+        Rows per step; None is the full batch, as in the source text.
     sample_weight : array (m,), optional
         Weights of the observations, 0 or above.
     shuffle : bool
         Whether each epoch has its own order of the rows.
     seed : int, Generator or None
-        Draws the orders and, before them, the key of the dropout masks: they are a function of it and of the number of
-        updates made. The same seed gives the same ones on every backend.
+        Draws the orders and, before them, the key of the dropout masks, which are a function of the key and of the
+        number of updates made. The same seed gives the same orders and masks on every backend.
     validation_data : tuple, optional
-        (x, y) or (x, y, sample_weight), looked at after every epoch.
+        (x, y) or (x, y, sample_weight), evaluated after every epoch.
     metrics : sequence of str or object
         "accuracy", "error", "r2", "mean_absolute_error", "root_mean_squared_error", or callables
         (a, y, weight, xp) with a `name` and `greater_is_better`.
@@ -83,22 +82,22 @@ def fit(
         With any of `on_fit_begin(state)`, `on_epoch_end(state)`, `on_fit_end(state)`; True from `on_epoch_end`
         ends the training.
     early_stopping : EarlyStopping, optional
-        Ends it when what it monitors no longer improves.
+        Ends the training when the figure it monitors no longer improves.
     clip_norm, clip_value : float, optional
-        The largest Euclidean norm of all gradients together, the largest size of each number of them.
+        The largest Euclidean norm of all gradients together, the largest absolute value of each element.
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
     precision : str
-        How exact the products of float32 are while it trains: "highest", or on a GPU "tf32" or "bf16", which round
-        their operands to 10 or 7 binary digits first. Sums and parameters stay in float32.
+        The precision of matrix products of float32 during training: "highest", or on a GPU "tf32" or "bf16", which
+        round their operands to 10 or 7 bits of mantissa first. Sums and parameters stay in float32.
     deterministic : bool
         Whether the same training must give the same bits at each run on the same device.
 
     Returns
     -------
     History
-        Ctrl-C ends the training with what it has come to, `stop_reason` "interrupted". If it comes in the middle of
-        an update, some of the parameters may have had it and others not.
+        Ctrl-C ends the training with the current parameters, `stop_reason` "interrupted". If it arrives in the middle
+        of an update, some of the parameters may be updated and others not.
 
     Raises
     ------
@@ -109,19 +108,17 @@ def fit(
     OutOfDeviceMemoryError
         If the device has no memory for it; the message says which batch size would fit.
     Exception
-        What a callback or a function from outside raises, with the epochs before as its attribute `history`.
+        An error of a callback or another function of the user, with the finished epochs as its attribute `history`.
     """
     arguments.check_counts(epochs=epochs, batch_size=batch_size)
     clips: dict[str, Any] = {
         name: arguments.clip(name, value) for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value))
     }
-    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
-        raise TypeError(f"early_stopping must be an EarlyStopping or None, not {early_stopping!r}.")
-    if net.parameters.thetas[0].ndim != 2:
-        raise ValueError("fit trains one network; this one has model axes. Make a Network of each model.")
+    early_stopping = arguments.early_stopping(early_stopping)
+    arguments.check_single(net)
     demands = Demands(precision=precision, deterministic=deterministic)
     net.backend.check_demands(demands, net.dtype)
-    # A full batch is real numbers at each step: it is cast once.
+    # A full batch is cast once, not at each step.
     data = taken(net, x, y, sample_weight, as_stored=batch_size is not None)
     if data.x.ndim != 2:
         raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
@@ -153,23 +150,15 @@ def fit(
         return training.run(epochs)
 
 
-class Done(NamedTuple):
-    """What the steps of an epoch leave: costs, sums of weights, and outputs with what they should have been."""
-
-    costs: list[Array]
-    weights: list[Array]
-    seen: list[Batch]
-
-
 class Training:
-    """One training: what is fixed over the epochs, and what they change."""
+    """One call of `fit`: its epochs, and everything around them."""
 
     def __init__(
         self,
         net: Network,
         data: Batch,
         optimizer: Optimizer,
-        step: Step,
+        step: CapturedStep,
         *,
         order: BatchOrder,
         rng: RandomGenerator,
@@ -179,188 +168,176 @@ class Training:
         early_stopping: EarlyStopping | None,
         progress: Silence,
     ) -> None:
-        self.net, self.data, self.optimizer, self.step = net, data, optimizer, step
-        self.order, self.rng, self.validation, self.metrics = order, rng, validation, metrics
-        self.callbacks, self.progress = callbacks, progress
-        self.backend, self.operations = net.backend, net.backend.operations()
-        self.masks = mask_stream(net.backend, net.architecture, net.dtype, rng)
-        self.rows = source_of(net.backend, data)
-        self.schedule = schedules.get(optimizer.learning_rate).start()
+        self.net, self.data, self.optimizer, self.backend = net, data, optimizer, net.backend
+        self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
         self.history = History(metrics={metric.name: [] for metric in metrics})
         self.watch = (
             None if early_stopping is None else early_stopping.start(validates=validation is not None, metrics=metrics)
         )
+        self.epochs = Epochs(
+            net.backend,
+            step,
+            optimizer,
+            source=source_of(net.backend, data),
+            order=order,
+            schedule=schedules.get(optimizer.learning_rate).start(),
+            rng=rng,
+            masks=mask_stream(net.backend, net.architecture, net.dtype, rng),
+            course=Course(net.parameters, stopping=None if self.watch is None else self.watch.begin()),
+            collects=bool(metrics) and validation is None,
+            advance=progress.advance,
+        )
 
     def run(self, epochs: int) -> History:
-        """Train for so many epochs, or until something ends it."""
-        net, history, watch = self.net, self.history, self.watch
+        """Train for a number of epochs, or until early stopping, a callback or the optimizer ends it."""
+        net, history, machine = self.net, self.history, self.epochs
         report = TrainingState(net, history, epochs)
         with self.backend.active():
-            # The network has copies, so that no step overwrites what it holds.
-            self.good = self.before = net.parameters
-            self.parameters = self._copy(net.parameters)
+            self.shown = machine.joined(net.parameters)
+            machine.course = machine.course._replace(last=self.shown, good=self.shown)
             try:
                 hooks.call(self.callbacks, "on_fit_begin", report)
-                self.parameters = self._copy(net.parameters)
-                self.state = self.optimizer.start(self.parameters, self.backend.xp.zeros_like)
+                self._take_parameters()
+                state = self.optimizer.start(machine.course.parameters, self.backend.xp.zeros_like)
+                machine.course = machine.course._replace(state=state)
                 self.progress.start(epochs, self.data.x.shape[0])
-                for epoch in range(1, epochs + 1):
-                    self._epoch(epoch, report)
-                    report.epoch = epoch
-                    self.progress.epoch(report)
-                    patience_is_out = watch is not None and watch.wants_stop(report, self._measured)
-                    callback_stops = hooks.call(self.callbacks, "on_epoch_end", report)
-                    if self.callbacks:  # they may have given the network other parameters
-                        self.parameters = self._copy(net.parameters)
-                    if callback_stops:
-                        history.stop_reason = "callback"
-                        break
-                    if ended := self.optimizer.end(self.state):
-                        history.stop_reason = ended
-                        break
-                    if patience_is_out:
-                        history.stop_reason = "early_stopping"
-                        break
+                while machine.course.epoch < epochs and not self._ends(report):
+                    pass
             except KeyboardInterrupt:
                 history.stop_reason = "interrupted"
-                net.parameters = self._copy(self.parameters) if self._finite(self.parameters) else self.before
+                parameters = machine.course.parameters
+                if are_finite(parameters, self.backend):
+                    machine.course = machine.course._replace(last=machine.joined(parameters))
+                self._show(machine.course.last)
             finally:
                 self.progress.stop()
-            if watch is not None and watch.parameters is not None:
-                net.parameters, history.best_epoch = watch.parameters, watch.best_epoch
+                report.n_updates = machine.course.n_updates
+                if not self.callbacks:
+                    self._show(machine.course.last)
+            self._restore_best()
+            # The network ends with arrays of its own, not with views of the joined copy.
+            net.parameters = copied(net.parameters, self.backend.xp)
             memory = self.backend.memory()
             history.peak_memory = None if memory is None else memory.peak
             hooks.call(self.callbacks, "on_fit_end", report)
         return history
 
-    def _epoch(self, epoch: int, report: TrainingState) -> None:
-        """Run one epoch and write it into the history, the whole of it or nothing."""
+    def _ends(self, report: TrainingState) -> bool:
+        """Run one epoch; return whether the training ends with it."""
+        before = self.epochs.course
+        self._epoch(before, report)
+        report.epoch = self.epochs.course.epoch
+        self.progress.epoch(report)
+        patience_is_out = self.watch is not None and self._patience_is_out(before, report)
+        callback_stops = hooks.call(self.callbacks, "on_epoch_end", report)
+        if self.callbacks:
+            self._take_parameters()
+        ended = "early_stopping" if patience_is_out else ""
+        ended = self.optimizer.end(self.epochs.course.state) or ended
+        if reason := "callback" if callback_stops else ended:
+            self.history.stop_reason = reason
+        return bool(reason)
+
+    def _epoch(self, before: Course, report: TrainingState) -> None:
+        """Run one epoch and write it into the history, all of it or nothing."""
         began = perf_counter()
-        # Parameters whose cost was seen to be finite, and those this epoch starts with, whose cost it will see.
-        self.good, self.before = self.before, self.net.parameters
-        order, windows = self.order.epoch(self.rng)
-        self.n_batches = len(windows)
-        done = Done([], [], [])
-        with closing(self.rows.stretches(order, windows)) as stretches:
-            for stretch in stretches:
-                self._steps(stretch, report, done)
-        costs, weights, seen = done
-        learning_rate = float(self.schedule(report.n_updates - 1))
-        shares = [float(w.stop - w.start) for w in windows] if not weights else read(self.backend, weights)
-        values = read(self.backend, costs)  # here an epoch waits for the device
-        self._refuse_divergence(epoch, values, report)
-        self.net.parameters = self._copy(self.parameters)
-        validation_cost, metrics = self._evaluate(seen)
+        machine = self.epochs
+        figures = machine.run()
+        report.n_updates = machine.course.n_updates
+        learning_rate = float(machine.schedule(report.n_updates - 1))
+        self._refuse_divergence(figures, before)
+        if self.callbacks or self.metrics:  # the only functions of a user that can look at the network now
+            self._show(machine.course.last)
+        validation_cost, metrics = self._evaluate(figures.seen)
         if validation_cost is not None and not isfinite(validation_cost):
-            self._diverged(epoch, self.n_batches, f"the validation cost is {validation_cost}", report, self.before)
-        cost_of_epoch = sum(w * j for w, j in zip(shares, values, strict=True)) / sum(shares)
-        self.schedule.observe(cost_of_epoch if validation_cost is None else validation_cost)
+            n = len(figures.costs)
+            place = f"batch {n} of {n}, the validation cost is {validation_cost}"
+            self._diverged(place, before, n, before.epoch, before.last)
+        machine.schedule.observe(figures.cost if validation_cost is None else validation_cost)
+        machine.course = machine.course._replace(schedule=machine.schedule.run_state)
         self.history.append(
-            cost=cost_of_epoch,
+            cost=figures.cost,
             validation_cost=validation_cost,
             metrics=metrics,
             learning_rate=learning_rate,
             seconds=perf_counter() - began,
         )
 
-    def _steps(self, stretch: Stretch, report: TrainingState, done: Done) -> None:
-        """Do the steps of a stretch."""
-        data, order, windows = stretch
-        xp, gather = self.backend.xp, self.operations.gather
-        collects = bool(self.metrics) and self.validation is None
-        ahead = 0
-        for ran in () if collects else self._runs(stretch, report):
-            self.parameters, self.state = ran.parameters, ran.state
-            done.costs.append(ran.costs)
-            done.weights.extend([] if ran.weights is None else [ran.weights])
-            ahead += ran.steps
-            report.n_updates += ran.steps
-            self.progress.advance(ran.rows)
-        for window in windows[ahead:]:
-            batch, some = (in_order(data, window), None) if order is None else (data, order[window])
-            masks = dropout_masks(self.masks, self.step, report.n_updates, window.stop - window.start)
-            hyper = self.optimizer.hyper(report.n_updates + 1, float(self.schedule(report.n_updates)))
-            report.n_updates += 1
-            self.parameters, self.state, cost, a = self.step(self.parameters, self.state, hyper, batch, some, masks)
-            done.costs.append(cost)
-            if batch.weight is not None or collects:
-                y, weight = batch[1:] if some is None else (gather(part, some) for part in batch[1:])
-                if weight is not None:
-                    done.weights.append(xp.sum(weight))
-                if collects:
-                    done.seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
-            self.progress.advance(window.stop - window.start)
+    def _patience_is_out(self, before: Course, report: TrainingState) -> bool:
+        """Let early stopping take the epoch into account; return whether it ends the training."""
+        assert self.watch is not None
+        course = self.epochs.course
+        # Figures of the validation data belong to the end of the epoch. Those of its own steps were measured before
+        # each update: with one batch an epoch that is its start, with many the end is as near as the start, and later.
+        one_batch = course.n_updates - before.n_updates == 1
+        measured = before.last if one_batch and self.watch.of_own_steps else course.last
+        stopping = self.watch.after(course.stopping, report, measured)
+        self.epochs.course = course._replace(stopping=stopping)
+        return self.watch.is_out(stopping)
 
-    def _runs(self, stretch: Stretch, report: TrainingState) -> Iterator[Run]:
-        """Return the runs of steps at the front of a stretch, each of the parameters the one before ended with."""
-
-        def hyper(t: int) -> tuple[float, ...]:
-            return self.optimizer.hyper(t + 1, float(self.schedule(t)))
-
-        def carried() -> tuple[Parameters, tuple[Parameters, ...], int]:
-            return self.parameters, self.state, report.n_updates
-
-        return runs(self.backend, self.step, *stretch, carried, hyper, self.masks)
-
-    def _refuse_divergence(self, epoch: int, costs: list[float], report: TrainingState) -> None:
-        """Raise if a cost of the epoch, or what its last update made of the parameters, is not finite."""
-        for batch, value in enumerate(costs, start=1):
+    def _refuse_divergence(self, figures: Figures, before: Course) -> None:
+        """Raise if a cost of the epoch, or a parameter after its last update, is not finite."""
+        n = len(figures.costs)
+        for batch, value in enumerate(figures.costs, start=1):
             if not isfinite(value):
-                # At the first batch it is the parameters the epoch started with that are no good.
-                kept = self.good if batch == 1 else self.before
-                self._diverged(epoch, batch, f"the cost is {value}", report, kept)
-        if not self._finite(self.parameters):
-            what = "a parameter is not finite after the update"
-            self._diverged(epoch, self.n_batches, what, report, self.before)
+                # At the first batch the parameters at fault are those that the epoch started with.
+                finished, good = (before.epoch - 1, before.good) if batch == 1 else (before.epoch, before.last)
+                self._diverged(f"batch {batch} of {n}, the cost is {value}", before, batch, finished, good)
+        if not figures.finite:
+            place = f"batch {n} of {n}, a parameter is not finite after the update"
+            self._diverged(place, before, n, before.epoch, before.last)
 
-    def _diverged(self, epoch: int, batch: int, what: str, report: TrainingState, kept: Parameters) -> None:
-        """Raise, with the network at the parameters `kept`, or at the best that early stopping has."""
-        finished = epoch - 1 if kept is self.before else epoch - 2
-        name = f"of the end of epoch {finished}" if finished > 0 else "it started with"
-        if self.watch is not None and self.watch.parameters is not None:
-            kept, self.history.best_epoch = self.watch.parameters, self.watch.best_epoch
-            name = f"of the best epoch, {self.history.best_epoch}"
-        self.net.parameters = kept
+    def _diverged(self, place: str, before: Course, batch: int, finished: int, good: Array) -> NoReturn:
+        """Raise, with the network at `good`, the end of epoch `finished`, or at the best that early stopping has."""
+        name, machine = f"of the end of epoch {finished}" if finished > 0 else "it started with", self.epochs
+        stopping = machine.course.stopping
+        if stopping is not None and stopping.parameters is not None:
+            good, self.history.best_epoch = stopping.parameters, stopping.best_epoch
+            name = f"of the best epoch, {stopping.best_epoch}"
+        machine.course = machine.course._replace(last=good)
+        self._show(good)
         self.history.stop_reason = "diverged"
+        epoch = before.epoch + 1
         raise DivergenceError(
-            f"the training diverged: at epoch {epoch}, batch {batch} of {self.n_batches}, {what}. "
-            f"{self.optimizer.remedy(self.schedule(report.n_updates - 1))} The network has the parameters {name}.",
+            f"the training diverged: at epoch {epoch}, {place}. "
+            f"{self.optimizer.remedy(machine.schedule(machine.course.n_updates - 1))} The network has the parameters "
+            f"{name}.",
             epoch=epoch,
             batch=batch,
             history=self.history,
         )
 
-    def _evaluate(self, seen: list[Batch]) -> tuple[float | None, dict[str, float]]:
-        """Return the validation cost and the metrics: of the validation data, else of what the epoch has seen."""
+    def _evaluate(self, seen: tuple[Batch, ...]) -> tuple[float | None, dict[str, float]]:
+        """Return the validation cost and the metrics: of the validation data, else of the outputs of the epoch."""
         xp, to_numpy, cost = self.backend.xp, self.backend.to_numpy, None
         if self.validation is not None:
-            cost_array, a = evaluate(self.operations, self.net.architecture, self.net.parameters, *self.validation)
+            parameters = self.epochs.separated(self.epochs.course.last)
+            operations = self.backend.operations()
+            cost_array, a = evaluate(operations, self.net.architecture, parameters, *self.validation)
             cost = float(to_numpy(cost_array))
             outputs = Batch(a, self.validation.y, self.validation.weight)
         elif self.metrics:
-            outputs = Batch(
-                *(
-                    None if column[0] is None else xp.concat(column, axis=0)
-                    for column in map(list, zip(*seen, strict=True))
-                )
-            )
+            columns = map(list, zip(*seen, strict=True))
+            outputs = Batch(*(None if column[0] is None else xp.concat(column, axis=0) for column in columns))
         metrics = {metric.name: float(to_numpy(metric(*outputs, xp))) for metric in self.metrics}
         return cost, metrics
 
-    def _measured(self) -> Parameters:
-        """Return a copy of the parameters an epoch's figures belong to.
+    def _take_parameters(self) -> None:
+        """Go on from the parameters of the network, which a callback may have changed."""
+        parameters = self.net.parameters
+        last = self.epochs.joined(parameters) if self.callbacks else self.epochs.course.last
+        self.shown = last
+        own = copied(parameters, self.backend.xp)
+        self.epochs.course = self.epochs.course._replace(parameters=own, last=last)
 
-        Those of the validation data belong to its end. Those of its own steps were measured before each update: with
-        one batch an epoch that is its start, with many the end is as near as the start, and further on.
-        """
-        own = self.n_batches == 1 and self.watch is not None and self.watch.of_own_steps
-        return self._copy(self.before if own else self.net.parameters)
+    def _show(self, flat: Array) -> None:
+        """Give the network these parameters, unless it has them."""
+        if flat is not self.shown:
+            self.net.parameters, self.shown = self.epochs.separated(flat), flat
 
-    def _copy(self, parameters: Parameters) -> Parameters:
-        """Return a copy the next steps cannot overwrite (a step may donate its arguments)."""
-        astype = self.backend.xp.astype
-        return parameters.like(astype(leaf, leaf.dtype, copy=True) for leaf in parameters.leaves)
-
-    def _finite(self, parameters: Parameters) -> bool:
-        xp = self.backend.xp
-        return holds(self.backend, xp.stack([xp.all(xp.isfinite(leaf)) for leaf in parameters.leaves]))
+    def _restore_best(self) -> None:
+        """Give the network the parameters of the best epoch, if early stopping kept them."""
+        stopping = self.epochs.course.stopping
+        if stopping is not None and stopping.parameters is not None:
+            self._show(stopping.parameters)
+            self.history.best_epoch = stopping.best_epoch

@@ -11,8 +11,8 @@ from retroprop.training.history import History
 _REFRESH = 0.1  # seconds; drawing after every step would cost more than a small step
 
 
-class Course(Protocol):
-    """What is shown of a training: which of how many epochs is done, and the figures so far."""
+class Displayed(Protocol):
+    """The part of a training that is displayed: the number of finished epochs of all, and the figures so far."""
 
     epoch: int
     epochs: int
@@ -98,7 +98,7 @@ class Silence:
     def advance(self, rows: int) -> None:
         """Count `rows` more samples as done."""
 
-    def epoch(self, state: Course) -> None:
+    def epoch(self, state: Displayed) -> None:
         """Show the figures of an epoch that has ended."""
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class TrainingProgress(Silence):
         if self.drawn is not None and self.drawn.due:
             self._show(self.drawn)
 
-    def epoch(self, state: Course) -> None:
+    def epoch(self, state: Displayed) -> None:
         self.at, self.summary = state.epoch, _summary(state)
         self.advance(0)
 
@@ -135,7 +135,7 @@ class TrainingProgress(Silence):
         drawn.show(self.done / self.total, f"epoch {self.at}/{self.epochs}", self.summary, samples)
 
 
-def _summary(state: Course) -> str:
+def _summary(state: Displayed) -> str:
     """Return the last cost (after a stroke that of the validation data) and the metrics, short enough for a line."""
     history = state.history
     cost = "/".join(f"{costs[-1]:.3g}" for costs in (history.cost, history.validation_cost) if costs)

@@ -1,20 +1,21 @@
-"""Steps that follow one another without a word in between: many as one, where the step can."""
+"""Consecutive steps in one call, where the captured step can do them so."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from retroprop.backends import Backend
 from retroprop.backends.intake.batch import Batch
 from retroprop.backends.masks import Masks, MaskStream
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.parameters import Parameters
 from retroprop.functions.types import Array
-from retroprop.training.step import Step
+from retroprop.training.course import Course
 
 LONGEST = 256  # steps, so that Ctrl-C and the progress bar do not wait for a whole epoch
 
 
 class Run(NamedTuple):
-    """What a run of steps gives back.
+    """The results of consecutive steps.
 
     Attributes
     ----------
@@ -25,7 +26,7 @@ class Run(NamedTuple):
     weights : array (steps,) or None
         The sum of the weights of each batch.
     steps, rows : int
-        How many batches, and observations in all of them.
+        The number of batches, and of observations in all of them.
     """
 
     parameters: Parameters
@@ -38,51 +39,58 @@ class Run(NamedTuple):
 
 def runs(
     backend: Backend,
-    step: Step,
+    step: CapturedStep,
     data: Batch,
     order: Array | None,
     windows: Sequence[slice],
-    carried: Callable[[], tuple[Any, Any, int]],
+    course: Course,
     hyper: Callable[[int], tuple[float, ...]],
     stream: MaskStream | None = None,
 ) -> Iterator[Run]:
-    """Do the batches at the front of an epoch that are of one size, as far as the step has a `run` and takes it.
+    """Do the batches at the front of some windows that are of one size, as long as the step takes them in runs.
 
     Parameters
     ----------
     backend, step, data
         Of the training.
     order : integer array or None
-        The rows in the order of the epoch, None for the one they are in.
+        The rows in the order of the epoch, None for the order they are stored in.
     windows : sequence of slice
         The batches.
-    carried : callable
-        Returns parameters, state, and how many updates were made.
+    course : Course
+        Where the training stands before them.
     hyper : callable
-        Returns the numbers of the update after so many.
+        Returns the hyper-parameters of the update after t updates.
     stream : MaskStream, optional
         The dropout masks.
     """
-    run = getattr(step, "run", None)
-    size = windows[0].stop - windows[0].start
-    many = 0
-    while many < len(windows) and windows[many] == slice(many * size, (many + 1) * size):
-        many += 1
-    if run is None or many < 2:
+    many = _of_one_size(windows) if step.runs else 0
+    if many < 2:
         return
     xp = backend.xp
-    if order is None:
-        order = xp.arange(many * size, device=backend.device)
+    start, size = windows[0].start, windows[0].stop - windows[0].start
+    parameters, state, done = course.parameters, course.state, course.n_updates
     for at in range(0, many, LONGEST):
         steps = min(LONGEST, many - at)
-        parameters, state, done = carried()
-        rows = order[at * size : (at + steps) * size]
+        begin, end = start + at * size, start + (at + steps) * size
+        rows = xp.arange(begin, end, device=backend.device) if order is None else order[begin:end]
         hypers = [hyper(done + t) for t in range(steps)]
         masks = None if stream is None else Masks(stream, done, size)
-        found = run(parameters, state, hypers, data, xp.reshape(rows, (steps, size)), masks)
+        found = step.run(parameters, state, hypers, data, xp.reshape(rows, (steps, size)), masks)
         if found is None:
             return
         (parameters, state, costs), weights = found, None
+        done += steps
         if data.weight is not None:
             weights = xp.sum(xp.reshape(xp.take(data.weight, rows, axis=0), (steps, size)), axis=-1)
         yield Run(parameters, state, costs, weights, steps, steps * size)
+
+
+def _of_one_size(windows: Sequence[slice]) -> int:
+    """Return how many windows at the front have the size of the first and follow one another without gaps."""
+    many = 0
+    if windows:
+        start, size = windows[0].start, windows[0].stop - windows[0].start
+        while many < len(windows) and windows[many] == slice(start + many * size, start + (many + 1) * size):
+            many += 1
+    return many

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from retroprop.backends.backend import PLAIN, Backend, Demands
 from retroprop.backends.intake.batch import Batch
-from retroprop.backends.masks import Masks
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.backward import backward
 from retroprop.core.forward import forward
@@ -38,7 +38,7 @@ class Measured(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """What a step gives back.
+    """The results of a step.
 
     Attributes
     ----------
@@ -56,25 +56,6 @@ class Stepped(NamedTuple):
     a: Array
 
 
-class Step(Protocol):
-    """A step bound to a network's architecture, an optimizer and a backend."""
-
-    def __call__(
-        self,
-        parameters: Parameters,
-        state: tuple[Any, ...],
-        hyper: tuple[float, ...],
-        data: Batch,
-        rows: Array | None,
-        masks: tuple[Array | None, ...] | Masks | None,
-    ) -> Stepped:
-        """Propagate the `rows` of `data` (None: all of them), send the error back, update.
-
-        `parameters` and `state` may be overwritten: they are the last step's, or copies. `masks` are mask/(1−p) of the
-        hidden layers, or `Masks` if the step `draws`.
-        """
-
-
 def bind(
     backend: Backend,
     architecture: Architecture,
@@ -84,40 +65,42 @@ def bind(
     clip_value: float | None = None,
     penalties_of_sum: bool = False,
     demands: Demands = PLAIN,
-) -> Step:
-    """Return the step of one training: no name is looked up and nothing is chosen while it runs.
+) -> CapturedStep:
+    """Return the step of one training, in which every choice is made before it runs.
 
-    It may keep buffers, so two trainings at once take a step each.
+    It may keep buffers, so two trainings at once need a step each.
 
     Parameters
     ----------
     backend : Backend
         Whose operations and captured steps are used.
     architecture : Architecture
-        What is trained.
+        The network to train.
     optimizer : UpdateRule
-        How the parameters follow the gradients.
+        The update of the parameters.
     clip_norm, clip_value : float, optional
-        What the gradients are held to.
+        Limits of the gradients, as `Operations.clip` takes them.
     penalties_of_sum : bool
-        Whether J has λ/Σw of each batch, not λ; see `backward`.
+        Whether the penalties of a batch are λ/Σw, not λ; see `backward`.
     demands : Demands
         As `Backend.capture` takes them.
 
     Returns
     -------
-    Step
-        It may have a method `run`, for many steps as one, and `draws`; `Backend.capture` says what they are.
+    CapturedStep
+        A function of (parameters, state, hyper, data, rows, masks) that returns a `Stepped`: it propagates the `rows`
+        of `data` (None: all of them), propagates the error back, and updates. `parameters` and `state` may be
+        overwritten: they are results of the last step, or copies. `masks` are mask/(1−p) of the hidden layers, or
+        `Masks` if the step `draws` them itself.
     """
-    # The learning rate is data of the step, not a part of it.
+    # The learning rate is an argument of the step: one recording serves every rate.
     rule = copy(optimizer)
     object.__setattr__(rule, "learning_rate", 1.0)
     custom = _has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
-    # A function from outside may have changed since it was last seen: its step is made anew.
+    # A user's function may have changed since the last call: its step is not taken from the cache.
     make = _step.__wrapped__ if custom else _step
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
-    bound: Step = backend.capture(step, donate=(0, 1), demands=demands)
-    return bound
+    return backend.capture(step, donate=(0, 1), demands=demands)
 
 
 def bind_measure(
@@ -129,7 +112,7 @@ def bind_measure(
 ) -> Callable[[Parameters, Batch], Measured]:
     """Return the cost and the gradient, without an update, as a function of the parameters and the data.
 
-    But for the cost, what it returns holds until the next call. The arguments are those of `bind`.
+    Its results, except the cost, are valid until the next call. The arguments are those of `bind`.
     """
     make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
     measure = make(architecture, penalties_of_sum)
@@ -188,7 +171,7 @@ def _measured(
     architecture: Architecture,
     penalties_of_sum: bool,
 ) -> Measured:
-    # Whole numbers of the data are cast here, where no more than a batch of them is real numbers.
+    # Integer data are cast here, so that only one batch of them exists as floats.
     x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
     trace = forward(operations, architecture, parameters, x, masks)
     found = backward(

@@ -44,6 +44,7 @@ class CudaStep(RecordedStep["Replay"]):
         Whether `Masks` may be given instead of arrays: the device draws them.
     """
 
+    runs: ClassVar[bool] = True
     draws: ClassVar[bool] = True
 
     def __init__(

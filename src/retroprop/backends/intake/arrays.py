@@ -80,9 +80,7 @@ def holds(backend: Backend, condition: Array) -> bool:
 
 def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
     """Return the elements of arrays of one dtype, in order, as Python floats; this waits for the device, once."""
-    xp = backend.xp
-    row = xp.concat([xp.reshape(some, (-1,)) for some in numbers])
-    return backend.to_numpy(row).tolist()  # type: ignore[no-any-return]
+    return backend.to_numpy(backend.xp.concat(numbers, axis=None)).tolist()  # type: ignore[no-any-return]
 
 
 def _elsewhere(backend: Backend, x: Any, name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from inspect import signature
+from inspect import isfunction, signature
 from typing import Any, NamedTuple
 
 from retroprop.backends.record import tree
@@ -139,7 +139,7 @@ class Recorder:
 
     def __getattr__(self, name: str) -> Any:
         method = self._forms.get(name) or getattr(self._own, name)
-        if not hasattr(Operations, name):
+        if not isfunction(getattr(Operations, name, None)):
             return method  # an attribute, or a method that only this backend has
 
         def call(*args: Any, **options: Any) -> Any:

@@ -29,10 +29,13 @@ class CapturedStep:
 
     Attributes
     ----------
+    runs : bool
+        Whether it does consecutive steps in one call, by `run`.
     draws : bool
         Whether `Masks` may be given in place of arrays of masks: the step draws them.
     """
 
+    runs: ClassVar[bool] = False
     draws: ClassVar[bool] = False
 
     def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...] = ()) -> None:

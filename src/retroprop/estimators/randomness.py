@@ -1,6 +1,6 @@
-"""What is drawn, in scikit-learn's order: the weights, the rows for validation, the order of each epoch.
+"""Random draws in scikit-learn's order: the weights, the rows for validation, the order of each epoch.
 
-One `random_state` gives what it gives there: everything comes from one `numpy.random.RandomState`, on the host.
+One `random_state` gives the results that it gives there: one `numpy.random.RandomState` draws all, on the host.
 """
 
 from itertools import pairwise
@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from retroprop.backends import host
 from retroprop.functions.initializers import Initializer
 from retroprop.functions.types import Array
-from retroprop.training.batches import Epoch, Minibatches
+from retroprop.training.batches import Minibatches
 
 
 def initial_weights(
@@ -24,13 +24,13 @@ def initial_weights(
     Parameters
     ----------
     rng : RandomState
-        Drawn from layer by layer, first the weights, then the biases.
+        Draws layer by layer, first the weights, then the biases.
     layer_sizes : tuple of int
-        The inputs first.
+        From the inputs to the outputs.
     initializer : Initializer or None
         None is scikit-learn's rule: weights and biases uniform in ±√(6 / (n_in + n_out)).
     logistic : bool
-        Whether the hidden activation is logistic: the 6 is a 2 then, in every layer.
+        Whether the hidden activation is logistic: every layer then has a 2 in place of the 6.
     """
     coefs, intercepts = [], []
     for n_in, n_out in pairwise(layer_sizes):
@@ -45,12 +45,12 @@ def initial_weights(
 
 
 def split(rng: Any, n_samples: int, fraction: float, stratify: Array | None) -> tuple[Array, Array]:
-    """Return the rows to train on and those to validate on.
+    """Return the rows of the training data and those of the validation data.
 
     Raises
     ------
     ValueError
-        If fewer than 2 are left to validate on.
+        If the validation data have fewer than 2 rows.
     """
     train, validation = train_test_split(
         numpy.arange(n_samples), random_state=rng, test_size=fraction, stratify=stratify
@@ -61,29 +61,29 @@ def split(rng: Any, n_samples: int, fraction: float, stratify: Array | None) -> 
 
 
 class Shuffled(Minibatches):
-    """Minibatches over given rows, whose order of one epoch is a permutation of the order of the last.
+    """Minibatches over given rows; the order of an epoch is a permutation of the order of the last.
 
     Parameters
     ----------
     rows : integer array or None
-        Which rows of the data; None is all of them.
+        The rows of the data that are used; None is all.
     m : int
-        How many they are.
+        Their number.
     batch_size : int
-        Rows a batch.
+        Rows per batch.
     shuffle : bool
-        Whether each epoch has an order of its own, also with one batch.
+        Whether each epoch has a new order, even with one batch.
     """
 
     def __init__(self, rows: Array | None, m: int, batch_size: int, *, shuffle: bool) -> None:
         super().__init__(m, batch_size, shuffle=shuffle)
-        self.draws = shuffle
-        self.order: Any = numpy.arange(m) if rows is None and shuffle else rows
+        self.shuffle = shuffle
+        self.rows: Any = numpy.arange(m) if rows is None and shuffle else rows
 
-    def epoch(self, rng: Any) -> Epoch:
-        """Return the batches of the next epoch, drawn from a `RandomState`."""
-        if self.draws:
-            drawn = numpy.arange(self.m)
-            rng.shuffle(drawn)
-            self.order = self.order[drawn]
-        return Epoch(self.order, self.windows)
+    def draw(self, rng: Any, last: Array | None = None) -> Array | None:
+        """Return the order of the next epoch, drawn from a `RandomState`."""
+        if not self.shuffle:
+            return self.rows
+        drawn = numpy.arange(self.m)
+        rng.shuffle(drawn)
+        return (self.rows if last is None else last)[drawn]

@@ -1,0 +1,213 @@
+"""One epoch: its steps, and its figures. `fit` and the stochastic solvers of the estimators run this one."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from math import isfinite
+from operator import mul
+from typing import NamedTuple, Protocol
+
+from retroprop.backends import Backend
+from retroprop.backends.intake.arrays import read
+from retroprop.backends.intake.batch import Batch
+from retroprop.backends.masks import MaskStream
+from retroprop.backends.replay.captured_step import CapturedStep
+from retroprop.core.parameters import Parameters, joined, separated
+from retroprop.functions.schedules import Schedule
+from retroprop.functions.types import Array, RandomGenerator
+from retroprop.training.batches import BatchOrder, dropout_masks, in_order
+from retroprop.training.course import Course, state_of
+from retroprop.training.optimizers import Optimizer
+from retroprop.training.rows import Stretches
+from retroprop.training.runs import runs
+
+
+class BatchSource(Protocol):
+    """The data of a training, read batch by batch."""
+
+    def stretches(self, order: Array | None, windows: Sequence[slice]) -> Stretches:
+        """Return the batches of an epoch in groups; `order`, the rows in order, is on the host."""
+
+
+class Figures(NamedTuple):
+    """The figures of an epoch, on the host.
+
+    Attributes
+    ----------
+    costs : list of float
+        J of each batch before its update.
+    cost : float
+        Their mean Σ W_b J_b / Σ W_b, where W_b are the rows of a batch, or the sum of their weights.
+    finite : bool
+        Whether all parameters are finite after the last update.
+    rows : int
+        The number of rows of all batches.
+    seen : tuple of Batch
+        Outputs, targets and weights of the batches, if they were collected.
+    """
+
+    costs: list[float]
+    cost: float
+    finite: bool
+    rows: int
+    seen: tuple[Batch, ...]
+
+
+class Epochs:
+    """The epochs of one training: everything that is fixed, and the course.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it runs.
+    step : CapturedStep
+        Bound to the network, the optimizer and the backend.
+    optimizer : Optimizer
+        Gives the hyper-parameters of each update.
+    source : BatchSource
+        The data.
+    order : BatchOrder
+        Which rows make a batch.
+    schedule : Schedule
+        The learning rate of this run.
+    rng : Generator or RandomState
+        Draws the order of each epoch.
+    masks : MaskStream or None
+        The dropout masks.
+    course : Course
+        Where the training stands: its `parameters` and `state` may be overwritten.
+    weighs : bool
+        Whether a batch counts by the weights of its rows, where they have weights, not by their number.
+    collects : bool
+        Whether the outputs of the steps are collected.
+    advance : callable
+        Is called with the number of rows after each step.
+
+    Attributes
+    ----------
+    course : Course
+        The course after the last complete step.
+    shapes : Parameters
+        The shapes of the parameters.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        step: CapturedStep,
+        optimizer: Optimizer,
+        *,
+        source: BatchSource,
+        order: BatchOrder,
+        schedule: Schedule,
+        rng: RandomGenerator,
+        masks: MaskStream | None,
+        course: Course,
+        weighs: bool = True,
+        collects: bool = False,
+        advance: Callable[[int], object] = lambda rows: None,
+    ) -> None:
+        self.backend, self.step, self.optimizer = backend, step, optimizer
+        self.source, self.order, self.schedule, self.rng, self.masks = source, order, schedule, rng, masks
+        self.weighs, self.collects, self.advance = weighs, collects, advance
+        self.gather = backend.operations().gather
+        self.shapes = course.parameters.shapes
+        self.course = course._replace(
+            schedule=schedule.run_state, generator=state_of(rng), mask_key=None if masks is None else masks.key
+        )
+
+    def run(self) -> Figures:
+        """Run the current epoch to its end, and return its figures; here it waits for the device, once.
+
+        An error or Ctrl-C leaves the course after the last complete step.
+        """
+        course = self.course
+        if course.n_batches == 0:
+            order = self.order.draw(self.rng, course.order)
+            if order is not course.order:
+                self.course = course._replace(order=order, generator=state_of(self.rng))
+        windows = self.order.windows[course.n_batches :]
+        with closing(self.source.stretches(self.course.order, windows)) as stretches:
+            for stretch in stretches:
+                self._steps(*stretch)
+        return self._end()
+
+    def hyper(self, t: int) -> tuple[float, ...]:
+        """Return the hyper-parameters of the update after t updates."""
+        return self.optimizer.hyper(t + 1, float(self.schedule(t)))
+
+    def separated(self, flat: Array) -> Parameters:
+        """Return joined parameters in their shapes."""
+        return separated(flat, self.shapes, self.backend.xp)
+
+    def joined(self, parameters: Parameters) -> Array:
+        """Return a copy of parameters as one 1-D array."""
+        return joined(parameters, self.backend.xp)
+
+    def _steps(self, data: Batch, order: Array | None, windows: Sequence[slice]) -> None:
+        """Do the steps of a stretch."""
+        course, xp, step, hyper, advance = self.course, self.backend.xp, self.step, self.hyper, self.advance
+        parameters, state, t = course.parameters, course.state, course.n_updates
+        costs, weights, rows, seen = list(course.costs), list(course.weights), list(course.rows), list(course.seen)
+        weighs = self.weighs and data.weight is not None
+        n_batches = 0
+        try:
+            # Consecutive batches of one size as one call, where the step can; its outputs are then never there.
+            if not self.collects:
+                for ran in runs(self.backend, step, data, order, windows, course, hyper, self.masks):
+                    parameters, state, t = ran.parameters, ran.state, t + ran.steps
+                    n_batches += ran.steps
+                    costs.append(ran.costs)
+                    rows.extend([ran.rows // ran.steps] * ran.steps)
+                    if weighs:
+                        weights.append(ran.weights)
+                    advance(ran.rows)
+            for window in windows[n_batches:]:
+                batch, some = (in_order(data, window), None) if order is None else (data, order[window])
+                m = window.stop - window.start
+                masks = None if self.masks is None else dropout_masks(self.masks, t, m, draws=step.draws)
+                parameters, state, cost, a = step(parameters, state, hyper(t), batch, some, masks)
+                t += 1
+                n_batches += 1
+                costs.append(cost)
+                rows.append(m)
+                if weighs or self.collects:
+                    y, weight = batch[1:] if some is None else (self.gather(part, some) for part in batch[1:])
+                    if weighs:
+                        weights.append(xp.sum(weight))
+                    if self.collects:  # a copy, as the next step may overwrite the output
+                        seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
+                advance(m)
+        finally:
+            self.course = course._replace(
+                parameters=parameters,
+                state=state,
+                n_updates=t,
+                n_batches=course.n_batches + n_batches,
+                costs=tuple(costs),
+                weights=tuple(weights),
+                rows=tuple(rows),
+                seen=tuple(seen),
+            )
+
+    def _end(self) -> Figures:
+        """Close the epoch in the course, and return its figures."""
+        course, xp = self.course, self.backend.xp
+        # One copy and one check of all parameters, whose answer is read with the costs: the number of calls does not
+        # depend on the number of layers.
+        last = self.joined(course.parameters)
+        finite = xp.astype(xp.all(xp.isfinite(last)), last.dtype)
+        *values, is_finite = read(self.backend, [*course.costs, *course.weights, finite])
+        n = len(course.rows)
+        costs, shares = values[:n], values[n:] or course.rows
+        cost = sum(map(mul, shares, costs)) / sum(shares)
+        self.course = course._replace(
+            epoch=course.epoch + 1,
+            last=last,
+            good=course.last if isfinite(cost) else course.good,
+            n_batches=0,
+            costs=(),
+            weights=(),
+            rows=(),
+            seen=(),
+        )
+        return Figures(costs, cost, is_finite == 1.0, sum(course.rows), course.seen)
