@@ -18,6 +18,7 @@ from retroprop.estimators.watching import watched
 from retroprop.functions import losses
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
+from retroprop.training.arguments import shortened
 
 
 class MLPClassifier(ClassifierMixin, Classes):
@@ -248,7 +249,10 @@ class MLPClassifier(ClassifierMixin, Classes):
             validation = X_val, y_val, sample_weight_val
             return fit_stream(self, X, sample_weight, classes=classes, validation=validation)
         if classes is not None:
-            raise ValueError("classes go with batches from outside; where y is given, it says which classes there are.")
+            raise ValueError(
+                f"fit(X, y, classes={shortened(classes)}): classes are for X that is an iterator of batches, or a "
+                "function that returns one. With y they are those in y: leave classes out."
+            )
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._check_solver())

@@ -93,8 +93,9 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
         raise ValueError("partial_fit does not support restore_best=True")
     if isinstance(e.solver, UpdateRule) and not (isinstance(e.learning_rate, str) and e.learning_rate == "constant"):
         raise ValueError(
-            f"learning_rate={e.learning_rate!r} goes with a solver by name; {type(e.solver).__name__} has a learning "
-            "rate of its own, which may be one of retroprop.schedules."
+            f"learning_rate={e.learning_rate!r} was given together with solver={e.solver!r}, which has a learning rate "
+            f"of its own. Pass it there, as in {type(e.solver).__name__}(learning_rate) with a number or one of "
+            "retroprop.schedules, or give the solver by name, as in solver='sgd'."
         )
     if e.solver != "lbfgs":
         return
