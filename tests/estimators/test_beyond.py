@@ -351,11 +351,11 @@ def test_bad_batches():
         (lambda used=[(X, Y)]: iter([used.pop()] if used else []), {}, "X gives no batch"),
         (iter([X]), {}, r"a batch must be \(X, y\) or \(X, y, sample_weight\), not ndarray"),
         (batches, {"solver": "lbfgs"}, "needs all the data at once"),
-        (batches, {"early_stopping": True}, "cannot split off a part of batches from outside"),
+        (batches, {"early_stopping": True}, "cannot split an iterator of batches for validation"),
     ):
         with pytest.raises(ValueError, match=message):
             classifier(**options).fit(given, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match="classes must be passed where X gives batches"):
+    with pytest.raises(ValueError, match="fit needs classes= where X is an iterator of batches"):
         classifier().fit(batches)
     with pytest.raises(ValueError, match="expecting 4 features"):
         classifier().fit(iter([(X, Y), (X[:, :2], Y)]), classes=[0, 1, 2])

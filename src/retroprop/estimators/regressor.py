@@ -69,7 +69,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     beta_1, beta_2, epsilon : float
         Of "adam" and "adamw"; "lion" takes the betas, "rmsprop" the epsilon.
     n_iter_no_change : int or inf
-        How many epochs in a row without improvement are borne.
+        The number of consecutive epochs without improvement that is tolerated.
     max_fun : int
         Evaluations of "lbfgs" at most.
     quantile : float
@@ -89,8 +89,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether the weights of the best epoch are kept without early stopping, too: by the validation score where there
         is one, else by the training loss.
     exact_loss : bool
-        Whether the loss is told as it is differentiated; scikit-learn tells the squared error of
-        several outputs as their mean, and differentiates the sum.
+        Whether the loss is reported as it is differentiated; scikit-learn reports the squared error of several outputs
+        as their mean, and differentiates the sum.
     predict_batch_size : int or "auto"
         Rows propagated at once outside `fit`; "auto" keeps the activations within 64 MiB.
     device : str or None
@@ -216,14 +216,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array
             Values, (n_samples,) or (n_samples, n_outputs).
         sample_weight : array (n_samples,), optional
-            What each row counts, 0 or above.
+            The weight of each row, 0 or above.
         X_val, y_val, sample_weight_val : array, optional
-            Data that are looked at after each epoch; with early stopping nothing is split off then.
+            Data that are evaluated after each epoch; with early stopping nothing is split off then.
 
         Returns
         -------
         MLPRegressor
-            Itself. Ctrl-C ends the fit with what it has come to.
+            Itself. Ctrl-C ends the fit with the current weights.
 
         Raises
         ------

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from retroprop.functions.names import flag
 from retroprop.training.history import History
 
-_REFRESH = 0.1  # seconds; telling the bar of every step would cost more than a small step
+_REFRESH = 0.1  # seconds; updating the bar at every step would cost more than a small step
 
 
 class Displayed(Protocol):
@@ -26,30 +26,30 @@ class Silence:
         """Begin a training of `epochs` times `rows` samples."""
 
     def advance(self, rows: int) -> None:
-        """Take note that `rows` more samples are done."""
+        """Count `rows` more samples as done."""
 
     def epoch(self, state: Displayed) -> None:
-        """Show what an epoch has come to."""
+        """Show the figures of an epoch."""
 
     def stop(self) -> None:
         """End the display."""
 
 
 def _summary(state: Displayed) -> str:
-    """Return the last cost (after a stroke that of the validation data) and the metrics, short enough for a line."""
+    """Return the last cost (after a slash the validation cost) and the metrics, short enough for a line."""
     history = state.history
     cost = "/".join(f"{costs[-1]:.3g}" for costs in (history.cost, history.validation_cost) if costs)
     return "  ".join([f"cost {cost}", *(f"{k.replace('_', ' ')} {v[-1]:.3f}" for k, v in history.metrics.items())])
 
 
 def _speed(samples: int, seconds: float) -> str:
-    """Return the samples per second in words of a fixed, small width."""
+    """Return the samples per second as text of a small, fixed width."""
     speed = samples / max(seconds, 1e-9)
     return f"{speed / 1e3:,.0f}k samples/s" if speed >= 1e4 else f"{speed:,.0f} samples/s"
 
 
 class Bar(Silence):
-    """A bar with epoch, cost, metric, samples per second and the time left, on one line."""
+    """A bar with epoch, cost, metric, samples per second and the remaining time, on one line."""
 
     progress: Any = None  # a training may end before it starts
 
@@ -97,7 +97,7 @@ class Bar(Silence):
 
 
 class Line(Silence):
-    """One line, written over after every epoch."""
+    """One line, overwritten after every epoch."""
 
     last: Displayed | None = None
 
@@ -125,7 +125,7 @@ class Line(Silence):
 
 
 def display(progress: bool) -> Silence:
-    """Return what shows the progress: nothing unless it is wanted and standard error is a terminal."""
+    """Return the display: a silent one unless `progress` is True and standard error is a terminal."""
     if not flag("progress", progress) or not sys.stderr.isatty():
         return Silence()
     return Bar() if find_spec("rich") else Line()

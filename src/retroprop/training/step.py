@@ -85,7 +85,8 @@ def run_of(step: Any) -> Callable[..., Any] | None:
 
 def draws_masks(step: Any) -> bool:
     """Return whether a step takes `Masks`, which it draws itself, in place of arrays."""
-    return bool(getattr(step, "draws", False))
+    draws: bool = getattr(step, "draws", False)
+    return draws
 
 
 def bind(
