@@ -216,7 +216,7 @@ def test_another_library_or_device_names_the_remedy(backend):
         ({"optimizer": 0.1}, TypeError, "optimizer must be a name or one of retroprop's own objects, not 0.1"),
         ({"metrics": ["acuracy"]}, ValueError, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
         ({"metrics": [3]}, TypeError, "a metric must be a name or a callable"),
-        ({"metrics": ["r2", "r2"]}, ValueError, "metrics must have names of their own"),
+        ({"metrics": ["r2", "r2"]}, ValueError, "metrics has 2 metrics named 'r2'"),
         ({"callbacks": object()}, TypeError, "a callback has at least one of on_fit_begin"),
         ({"callbacks": [object()]}, TypeError, "a callback has at least one of on_fit_begin"),
         ({"clip_norm": 0.0}, ValueError, "clip_norm must be above 0 and finite, or None, not 0.0"),

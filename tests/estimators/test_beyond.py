@@ -304,7 +304,7 @@ def test_several_columns_of_classes_part_by_part():
         found.partial_fit(X[:3], np.full((3, 2), "z"))
     with pytest.raises(ValueError, match="y has 3 columns, and there are classes for 2"):
         found.partial_fit(X, COLUMNS[:, [0, 1, 1]])
-    with pytest.raises(ValueError, match="is for an X that is an iterator of batches"):
+    with pytest.raises(ValueError, match=r"classes are for X that is an iterator of batches.*leave classes out"):
         classifier().fit(X, COLUMNS, classes=classes)
 
 
@@ -351,11 +351,11 @@ def test_bad_batches():
         (lambda used=[(X, Y)]: iter([used.pop()] if used else []), {}, "X gives no batch"),
         (iter([X]), {}, r"a batch must be \(X, y\) or \(X, y, sample_weight\), not ndarray"),
         (batches, {"solver": "lbfgs"}, "needs all the data at once"),
-        (batches, {"early_stopping": True}, "cannot split off a part of batches from outside"),
+        (batches, {"early_stopping": True}, "cannot split an iterator of batches for validation"),
     ):
         with pytest.raises(ValueError, match=message):
             classifier(**options).fit(given, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match="classes must be passed where X gives batches"):
+    with pytest.raises(ValueError, match="fit needs classes= where X is an iterator of batches"):
         classifier().fit(batches)
     with pytest.raises(ValueError, match="expecting 4 features"):
         classifier().fit(iter([(X, Y), (X[:, :2], Y)]), classes=[0, 1, 2])
@@ -539,7 +539,11 @@ def test_ctrl_c_leaves_the_model_so_far(monkeypatch):
         (classifier, (X, Y, -np.ones(150)), "Negative values in data passed to `sample_weight`"),
         (classifier, (X, Y, np.zeros(150)), "Sample weights must contain at least one non-zero number"),
         (lambda: classifier(activation="relux"), (X, Y), "The 'activation' parameter of MLPClassifier must be"),
-        (lambda: classifier(solver=rp.optimizers.SGD(0.1), learning_rate="adaptive"), (X, Y), "for a solver given by"),
+        (
+            lambda: classifier(solver=rp.optimizers.SGD(0.1), learning_rate="adaptive"),
+            (X, Y),
+            "the solver by name, as in solver='sgd'",
+        ),
         (lambda: classifier(l1=-1.0), (X, Y), "The 'l1' parameter of MLPClassifier must be"),
         (lambda: classifier(dropout=[1.5]), (X, Y), r"dropout must be in \[0, 1\)"),
         (lambda: classifier(alpha=[1.0, 2.0, 3.0]), (X, Y), "alpha must be one number, or one for each of 2 matrices"),

@@ -78,7 +78,7 @@ def test_custom_functions_are_checked(estimator, solver):
         ({"hidden_layer_sizes": (True,)}, r"hidden_layer_sizes must hold whole numbers, got \[True\]"),
         (
             {"solver": rp.optimizers.SGD(0.1), "learning_rate": rp.schedules.Constant(0.01)},
-            r"is for a solver given by its name, as solver='sgd'\. .* pass the rate, .* to SGD\(\.\.\.\)",
+            r"solver=SGD.*, which has a learning rate of its own. Pass it there, as in SGD\(learning_rate\)",
         ),
     ],
 )

@@ -33,7 +33,7 @@ def test_one_pass_over_an_iterator_is_no_failure_to_converge():
 
 
 def test_what_batches_cannot_have():
-    with pytest.raises(ValueError, match="class_weight='balanced' is not supported for batches from outside"):
+    with pytest.raises(ValueError, match="class_weight='balanced' is not supported for an iterator of batches"):
         MLPClassifier(class_weight="balanced", **OPTIONS).fit(batches, classes=[0, 1, 2])
     for mlp in (MLPClassifier(**OPTIONS), MLPRegressor(**OPTIONS)):
         with pytest.raises(ValueError, match="sample_weight goes with X and y"):

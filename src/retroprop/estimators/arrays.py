@@ -1,4 +1,4 @@
-"""Where data live: what is taken in, and moving results and parameters there."""
+"""The device of a user's arrays: checking inputs there, and moving data between it and the host."""
 
 from typing import Any
 
@@ -22,29 +22,29 @@ def backend_holding(x: Any) -> Backend | None:
 
 
 def to_host(x: Any) -> Any:
-    """Return an array of a device as a NumPy array, and host data as they are."""
+    """Return an array of a device as a NumPy array, and host data unchanged."""
     backend = backend_holding(x)
     return x if backend is None else backend.to_numpy(x)
 
 
 def taken_inputs(estimator: Any, X: Any, *, reset: bool, floats: bool = True) -> tuple[Any, Backend]:
-    """Return X, checked, and the backend it lives on.
+    """Return X, checked, and its backend.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Whose number and names of features are set, or compared with.
+        Its number and names of features are set, or compared with those of X.
     X : array, sparse matrix or frame (n_samples, n_features)
         Float32 and float64 keep their dtype.
     reset : bool
-        Whether the features are set anew.
+        Whether the features are set, not compared.
     floats : bool
         Whether other dtypes become float64 (the widest the library has).
 
     Raises
     ------
     ValueError
-        For NaN, inf, a wrong shape, or other features than those of `fit`.
+        For NaN, inf, a wrong shape, or features that differ from those of `fit`.
     """
     backend = backend_holding(X)
     if backend is None:
@@ -56,7 +56,7 @@ def taken_inputs(estimator: Any, X: Any, *, reset: bool, floats: bool = True) ->
 
 
 def _taken_there(estimator: Any, backend: Backend, X: Array, *, reset: bool) -> Array:
-    """Return an array of a device, checked as scikit-learn checks one of NumPy's, in its words."""
+    """Return an array of a device after the checks, and with the messages, that scikit-learn has for NumPy's."""
     xp = backend.xp
     name = type(estimator).__name__
     if X.ndim != 2:
@@ -88,7 +88,7 @@ def widest_float(backend: Backend) -> str:
 
 
 def working_backend(device: Any, backend: Backend) -> Backend:
-    """Return where host data are worked on: on the `device` asked for, and arrays of a device where they are."""
+    """Return the backend of the computation: `device` for host data, their own for arrays of a device."""
     if device is None or backend != host_backend():
         return backend
     if device.partition(":")[0] == "cuda":

@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: one fit, by any solver, and propagation of data through the result."""
+"""The base class of the classifier and the regressor: the fit, by any solver, and forward propagation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -42,17 +42,17 @@ NOT_FINITE = (
 
 
 class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
-    """The fit and the propagation both estimators have; use `MLPClassifier` or `MLPRegressor`."""
+    """The fit and the forward propagation of both estimators; use `MLPClassifier` or `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
     _best_by: str | None = None
-    _form: Architecture  # what was fitted, whatever the parameters are now
+    _form: Architecture  # of the last fit, whatever the estimator's parameters are set to now
     best_loss_: float | None
     best_validation_score_: float | None
     validation_scores_: list[float] | None
     validation_loss_curve_: list[float] | None
 
-    # What the two differ in ---------------------------------------------------------------------------------
+    # The differences between the two ---------------------------------------------------------------------------------
 
     @abstractmethod
     def _encoded(self, y: Any, *, role: str) -> Targets:
@@ -60,7 +60,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     @abstractmethod
     def _loss(self) -> Loss:
-        """Return the loss of the fitted (or begun) output layer."""
+        """Return the loss of the output layer, of the current or the last fit."""
 
     @abstractmethod
     def _output_activation(self) -> Any:
@@ -68,7 +68,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     @abstractmethod
     def _validation_score(self, outputs: Array, scored: Array, weight: Array | None) -> float:
-        """Return the accuracy or R² of outputs, all on the host; NaN where a prediction is not finite."""
+        """Return the accuracy or R² of outputs, all on the host; NaN if a prediction is not finite."""
 
     # The fit ------------------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         dtype = str(x.dtype).rpartition(".")[2]
         rng = check_random_state(self.random_state)
         architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
-        # SciPy works in float64 whatever it is given.
+        # SciPy computes in float64, whatever the dtype of its input.
         works_in = "float64" if self.solver == "lbfgs" and backend == host_backend() else dtype
         samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
@@ -101,7 +101,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 held_out = self._given_validation(validation, backend, dtype)
             elif self.early_stopping:
                 rows, looked_at = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
-                # Measured as data given to `fit` are: classes have no weights there.
+                # Evaluated like validation data passed to `fit`, in which classes have no weights.
                 bare = self._sample_weights(sample_weight, samples.n)
                 scored = score_of(self, targets, bare, looked_at, given)
                 held_out = Validation(samples.weighted(bare), looked_at, scored)
@@ -115,7 +115,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _prepared(
         self, x: Any, targets: Targets, backend: Backend, dtype: str, rng: Any, *, first_pass: bool
     ) -> Architecture:
-        """Draw the weights, or take those there are where the data live; return the network as it is trained."""
+        """Draw the weights, or move the present ones to the data; return the architecture for the training."""
         hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
         sizes = (x.shape[1], *hidden, targets.n_outputs)
         self.n_outputs_ = targets.n_outputs
@@ -137,7 +137,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _taken(
         self, X: Any, y: Any, sample_weight: Any, *, role: str, reset: bool
     ) -> tuple[Any, Backend, Targets, Array | None]:
-        """Return X, where it lives, the targets and the weights, all checked."""
+        """Return X, its backend, the targets and the weights, all checked."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         x, backend = arrays.taken_inputs(self, X, reset=reset)
@@ -147,7 +147,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         return x, backend, targets, weight
 
     def _weights(self, weight: Array | None, y: Any) -> Array | None:
-        """Return what the observations count in training: their weights."""
+        """Return the weights of the observations in training."""
         return weight
 
     def _sample_weights(self, sample_weight: Any, n: int) -> Array | None:
@@ -155,12 +155,12 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         if sample_weight is None:
             return None
         weight = _check_sample_weight(arrays.to_host(sample_weight), numpy.empty((n, 1)), ensure_non_negative=True)
-        if not weight.any():  # which scikit-learn sees from 1.9 on
+        if not weight.any():  # scikit-learn checks this from 1.9 on
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weight
 
     def _begin(self, rng: Any, sizes: tuple[int, ...], backend: Backend, dtype: str) -> None:
-        """Draw the weights, and start counting."""
+        """Draw the weights, and reset the counts."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(sizes)
         initializer = None if self.initializer is None else initializers.get(self.initializer)
@@ -175,8 +175,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         self.best_loss_ = self.best_validation_score_ = self.validation_scores_ = self.validation_loss_curve_ = None
 
     def _begin_course(self, *, validates: bool) -> None:
-        """Begin the figures that this fit has and those before it had not."""
-        # A best figure whose weights were not kept is no figure to compare with.
+        """Initialise the figures that this fit has and the fits before it did not have."""
+        # A best figure is comparable only if its weights were kept.
         restores = self.early_stopping or self.restore_best
         anew = restores and self._best_by != stopping.decides(validates=validates)
         if not self.early_stopping and (self.best_loss_ is None or (anew and not validates)):
@@ -233,7 +233,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             watching.end()
 
     def _given_validation(self, given: tuple[Any, Any, Any], backend: Backend, dtype: str) -> Validation:
-        """Return validation data given to `fit`."""
+        """Return the validation data passed to `fit`."""
         X, y, sample_weight = given
         x, lives_on = arrays.taken_inputs(self, X, reset=False)
         if lives_on not in (backend, host_backend()):
@@ -260,7 +260,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         )
 
     def _kept_step(self, source: Samples | Stream, architecture: Architecture, solver: Solver) -> CapturedStep:
-        """Return the step of the last `partial_fit` where nothing has changed: it is bound and recorded once."""
+        """Return the step of the last `partial_fit` if nothing has changed: it is bound and recorded once."""
         wanted = (source.backend, source.dtype, architecture, solver.rule, self.clip_norm)
         if getattr(self, "_bound", (None, None))[0] != wanted:
             self._bound = wanted, self._step(source.backend, architecture, solver, work=0.0)
@@ -269,7 +269,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _settle(
         self, found: Parameters, backend: Backend, dtype: str, *, good: Callable[[], Parameters] | None = None
     ) -> None:
-        """Keep what a solver has found, if it is finite."""
+        """Keep the parameters that a solver has found, if they are finite, else the last good ones."""
         is_finite = are_finite(found, backend)
         kept = found if is_finite else good and good()
         if kept:  # else the initial parameters
@@ -294,7 +294,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         return backend_of(self.coefs_[0])
 
     def _move_to(self, backend: Backend, dtype: str) -> None:
-        """Take the parameters where the data of a further fit live."""
+        """Move the parameters to the data of a further fit."""
         old = self._backend()
 
         def moved(array: Array) -> Array:
@@ -315,7 +315,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     @property
     def network_(self) -> Network:
-        """The fitted network, as retroprop's own: copies of its parameters, no penalties, no dropout."""
+        """The fitted network, as one of retroprop's own: copies of its parameters, no penalties, no dropout."""
         check_is_fitted(self)
         a, found = self._form, self._parameters()
         return Network.from_parameters(
@@ -323,12 +323,12 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         )
 
     def _met(self, X: Any, method: str) -> Meeting:
-        """Return where X and the fitted network meet."""
+        """Return X and the fitted network on one device."""
         x, given = arrays.taken_inputs(self, X, reset=False, floats=False)
         return met(self, x, given, self._parameters(), self._form, method)
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
-        """Return a^(L) of X, with one row an observation, where X lives, and which backend that is."""
+        """Return a^(L) of X, one observation per row, on the device of X, and its backend."""
         here = self._met(X, method)
         size = self.predict_batch_size
         size = chunk_rows(here.architecture.layer_sizes) if size == "auto" else size
@@ -340,7 +340,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             a = outputs[0] if len(outputs) == 1 else here.backend.xp.concat(outputs, axis=0)
         return here.given_back(a), here.given
 
-    # scikit-learn's own questions -----------------------------------------------------------------------------
+    # The protocols of scikit-learn and Python ------------------------------------------------------------------------
 
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":
@@ -350,9 +350,9 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         return True
 
     def __copy__(self) -> Any:
-        """Return an estimator with the same attributes, where they are."""
+        """Return an estimator with the same attributes, on the same device."""
         found = type(self).__new__(type(self))
-        # A bound step writes to memory of its own, which is not shared.
+        # A bound step has buffers, which two estimators must not share.
         found.__dict__.update({name: value for name, value in vars(self).items() if name != "_bound"})
         return found
 
@@ -365,13 +365,13 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: all arrays on the host, so that it loads where no device is."""
+        """Return the state to pickle, with all arrays on the host, so that it loads without the device."""
         state: dict[str, Any] = {**super().__getstate__()}
         state.pop("_bound", None)
         return moving.on_host(state)
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn may ask of this estimator."""
+        """Return scikit-learn's tags of this estimator."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.target_tags.multi_output = True

@@ -1,4 +1,4 @@
-"""Which classes there are, from one fit to the next, and what each counts."""
+"""The classes of a classifier from one fit to the next, and their weights."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from retroprop.functions.types import Array
 
 
 class Classes(BaseMLP):
-    """What a classifier knows of its classes: those of the first fit, which every later one must have."""
+    """The state of a classifier's classes: those of the first fit, which every later fit must have."""
 
     class_weight: Any
     stratify: Any
@@ -48,10 +48,12 @@ class Classes(BaseMLP):
         return targets if keeps else targets._replace(stratify=None)
 
     def _know(self, classes: Any, *, reset: bool) -> None:
-        """Take in all the classes of batches that are still to come."""
-        self._refuse_balanced("batches from outside")
+        """Set all the classes of the batches to come."""
+        self._refuse_balanced("an iterator of batches")
         if reset and classes is None:
-            raise ValueError("classes must be passed where X gives batches: all of them, as to partial_fit.")
+            raise ValueError(
+                "fit needs classes= where X is an iterator of batches: all the classes, as the first partial_fit does."
+            )
         if classes is None:
             return
         coding = LabelColumns(classes) if are_columns(classes) else Labels(arrays.to_host(classes))
@@ -65,7 +67,7 @@ class Classes(BaseMLP):
     def _refuse_balanced(self, where: str) -> None:
         if isinstance(self.class_weight, str):
             raise ValueError(
-                f"class_weight='balanced' is not supported for {where}, which sees a part of y only: pass the "
+                f"class_weight='balanced' is not supported for {where}, which sees y batch by batch: pass the "
                 "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
             )
 

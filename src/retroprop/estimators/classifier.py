@@ -19,6 +19,7 @@ from retroprop.estimators.watching import watched
 from retroprop.functions import losses
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
+from retroprop.training.arguments import shortened
 
 
 class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
@@ -98,8 +99,8 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         Whether the weights of the best epoch are kept without early stopping too: by the validation score if there is
         one, else by the training loss.
     exact_loss : bool
-        Whether the loss is reported as it is differentiated; scikit-learn reports log-losses of probabilities that are
-        clipped to [ε, 1 − ε].
+        Whether the loss is reported as it is differentiated; scikit-learn reports log-losses of probabilities clipped
+        to [ε, 1 − ε].
     predict_batch_size : int or "auto"
         Rows propagated at once outside `fit`; "auto" keeps the activations within 64 MiB.
     device : str or None
@@ -240,7 +241,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         Returns
         -------
         MLPClassifier
-            Itself. Ctrl-C ends the fit and keeps the weights reached so far.
+            Itself. Ctrl-C ends the fit with the current weights.
 
         Raises
         ------
@@ -252,8 +253,8 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
             return fit_stream(self, X, sample_weight, classes=classes, validation=validation)
         if classes is not None:
             raise ValueError(
-                "classes=... is for an X that is an iterator of batches, whose labels are not known beforehand. With y "
-                "given, leave classes out: they are read from y."
+                f"fit(X, y, classes={shortened(classes)}): classes are for X that is an iterator of batches, or a "
+                "function that returns one. With y they are those in y: leave classes out."
             )
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 

@@ -1,4 +1,4 @@
-"""From and to scikit-learn's own MLP: the same parameters, the same fitted attributes, both ways."""
+"""Conversion from and to scikit-learn's own MLP, with all parameters and fitted attributes."""
 
 from copy import deepcopy
 from typing import Any
@@ -23,7 +23,7 @@ THEIRS = {
 
 
 class Conversion:
-    """The methods of both estimators that turn one into scikit-learn's and back."""
+    """The conversion methods of both estimators."""
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator that predicts the same, and goes on training from here.

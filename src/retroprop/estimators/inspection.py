@@ -1,4 +1,4 @@
-"""Looking into a fitted network: what every layer answers, and how outputs and losses follow the inputs."""
+"""Inspection of a fitted network: the activations of its layers, and gradients with respect to the inputs."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from retroprop.functions.types import Array
 
 
 class Inspection:
-    """The methods of both estimators that look inside; all return arrays where X lives."""
+    """The inspection methods of both estimators; all return arrays on the device of X."""
 
     def activations(self, X: Any) -> list[Array]:
         """Return the activations of all layers, the input's first: a list of arrays (n_samples, n_neurons).
@@ -22,7 +22,7 @@ class Inspection:
         Parameters
         ----------
         X : array (n_samples, n_features)
-            One observation a row.
+            One observation per row.
         """
         check_is_fitted(self)
         met = self._met(X, "activations")  # type: ignore[attr-defined]
@@ -36,17 +36,17 @@ class Inspection:
         Parameters
         ----------
         X : array (n_samples, n_features)
-            One observation a row.
+            One observation per row.
         y : array, optional
-            Given, each row is the gradient of the loss of its observation, without penalties.
+            If given, each row is the gradient of the loss of its observation, without penalties.
         output : int, optional
-            Else each is that of this column of the outputs (of the probabilities, for a classifier: the one of
-            `classes_[1]` where there are two classes); may be left out where there is one.
+            Otherwise, the column of the outputs that is differentiated (of the probabilities, for a classifier: that of
+            `classes_[1]` if there are two classes); may be omitted if there is one.
 
         Raises
         ------
         ValueError, TypeError
-            If both or neither say what is to be differentiated; if y is of other rows.
+            If both or neither of them are given; if y has another number of rows.
         """
         check_is_fitted(self)
         n_outputs: int = self.n_outputs_  # type: ignore[attr-defined]
@@ -71,6 +71,6 @@ class Inspection:
             data = Samples(met.backend, met.dtype, x, numpy.asarray(targets), None).data
             trace = forward(operations, architecture, met.parameters, x)
             found = backward(operations, architecture, met.parameters, trace, data.y, wrt_input=True)
-            # J is a mean: each observation has 1/n of it
+            # J is a mean, in which each observation has the factor 1/n.
             gradient: Array = found.x
             return met.given_back(gradient * float(met.n))

@@ -1,4 +1,4 @@
-"""solver="lbfgs": SciPy's L-BFGS-B on the host, as in scikit-learn; elsewhere retroprop's own, on the device."""
+"""solver="lbfgs": SciPy's L-BFGS-B on the host, as in scikit-learn; elsewhere retroprop's own L-BFGS, on the device."""
 
 from functools import partial
 from typing import Any
@@ -18,8 +18,8 @@ from retroprop.training.lbfgs import Minimum, minimize
 from retroprop.training.optimizers import LBFGS
 from retroprop.training.step import Measured, bind_measure
 
-STOPPED = 99  # SciPy's status where a callback has ended it
-EVALUATIONS = 200  # of a run that converges, roughly, for a backend that asks whether to compile
+STOPPED = 99  # SciPy's status after a callback has ended it
+EVALUATIONS = 200  # of a typical run, by which a backend decides whether to compile
 
 _ADVICE = (
     "\nYou might also want to scale the data as shown in:\n"
@@ -30,18 +30,18 @@ _ADVICE = (
 def fit_on_host(
     estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples, watching: Watching
 ) -> Parameters:
-    """Minimise the loss of all the data with SciPy; return the parameters of the minimum, float64 as it works in.
+    """Minimise the loss of all the data with SciPy; return the parameters of the minimum, float64 as SciPy works in.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Whose `n_iter_` and `loss_` are written.
+        Its `n_iter_` and `loss_` are updated.
     architecture, parameters
-        The network, and where it starts.
+        The network, and its initial parameters.
     samples : Samples
         The data, on the host, float64.
     watching : Watching
-        What follows the iterations, and may stop them.
+        The observers of the iterations, which may stop them.
     """
     e, objective = estimator, ChunkedLoss(architecture, samples)
     start = joined(parameters, numpy).astype("float64")
@@ -74,7 +74,7 @@ def fit_on_host(
 def fit_on_device(
     estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples, watching: Watching
 ) -> Parameters:
-    """Minimise the loss of all the data where they live; the arguments are those of `fit_on_host`."""
+    """Minimise the loss of all the data on their device; the arguments are those of `fit_on_host`."""
     e, objective = estimator, ChunkedLoss(architecture, samples)
 
     def iterated(so_far: Minimum) -> bool:
@@ -116,7 +116,7 @@ def _warn(estimator: Any, how: str) -> None:
 
 
 class ChunkedLoss:
-    """J of all the data and its gradient; sparse rows are made dense a chunk at a time.
+    """J of all the data and its gradient; sparse rows are converted to dense chunk by chunk.
 
     J is Σ_chunks W_c J_c / Σ W_c, and so is its gradient; the penalties, λ/Σw in J, go with the first chunk: λ/W_1.
     """
@@ -131,7 +131,7 @@ class ChunkedLoss:
         self.batch_of = samples.ordered(None)
 
     def __call__(self, parameters: Parameters) -> tuple[Array, Parameters]:
-        """Return J and ∂J/∂ parameters, which hold until the next call."""
+        """Return J and its gradient, which are valid until the next call."""
         with self.samples.backend.active():
             if len(self.windows) == 1:
                 return self.first(parameters, self.batch_of(self.windows[0])[0])[:2]

@@ -1,4 +1,4 @@
-"""Where a fitted network and new data meet: host data go to the model, a model of the host goes to the data."""
+"""One device for a fitted network and new data: host data move to the model, a model on the host to the data."""
 
 from typing import Any, NamedTuple
 
@@ -13,18 +13,18 @@ from retroprop.functions.types import Array
 
 
 class Meeting(NamedTuple):
-    """X and a fitted network, in one place.
+    """X and a fitted network on one device.
 
     Attributes
     ----------
     x : array or sparse matrix
-        As it was given.
+        As given.
     given, backend : Backend
-        Where that is, and where they meet.
+        The backend of X, and the one they are moved to.
     dtype : str
-        In which they meet.
+        The dtype they are cast to.
     parameters, architecture
-        The network, there.
+        The network on `backend`.
     """
 
     x: Any
@@ -36,22 +36,22 @@ class Meeting(NamedTuple):
 
     @property
     def n(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return int(self.x.shape[0])
 
     def rows(self, window: slice | None) -> Array:
-        """Return some rows of X, or all, where they meet."""
+        """Return some rows of X, or all, on `backend`."""
         return rows_of(self.x, window, self.backend, self.dtype)
 
     def given_back(self, a: Array) -> Array:
-        """Return a result where X lives."""
+        """Return a result on the device of X."""
         return a if self.backend == self.given else self.given.asarray(self.backend.to_numpy(a))
 
 
 def met(
     estimator: Any, x: Any, given: Backend, parameters: Parameters, architecture: Architecture, method: str
 ) -> Meeting:
-    """Return where inputs that live on `given` meet the parameters, in the wider of their dtypes."""
+    """Return inputs of the backend `given` and the parameters on one device, in the wider of their dtypes."""
     fitted = estimator._backend()
     backend = meeting_place(estimator, fitted, given, method)
     own = fitted.dtype_name(parameters.leaves[0])
@@ -60,20 +60,20 @@ def met(
         moved = (leaf if backend == fitted else fitted.to_numpy(leaf) for leaf in parameters.leaves)
         parameters = parameters.like([backend.asarray(leaf, dtype) for leaf in moved])
     if sparse.issparse(x):
-        x = x.tocsr()  # to find rows of a CSC matrix all of it is looked through
+        x = x.tocsr()  # a CSC matrix is searched as a whole for its rows
     return Meeting(x, given, backend, dtype, parameters, architecture)
 
 
 def meeting_place(estimator: Any, fitted: Backend, given: Backend, method: str) -> Backend:
-    """Return where a model that lives on `fitted` meets data that live on `given`.
+    """Return the backend for a model on `fitted` and data on `given`.
 
     Host data are moved to the model; the parameters of a model on the host, to the data.
 
     Raises
     ------
     ValueError
-        For two devices, or two libraries other than NumPy; and always where they differ while scikit-learn's
-        `array_api_dispatch` is on, as that is its rule.
+        For two devices, or two libraries other than NumPy; and for any two backends if scikit-learn's
+        `array_api_dispatch` is on, as in scikit-learn.
     """
     if fitted == given:
         return fitted

@@ -173,9 +173,9 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
         raise ValueError("partial_fit does not support restore_best=True")
     if isinstance(e.solver, UpdateRule) and not (isinstance(e.learning_rate, str) and e.learning_rate == "constant"):
         raise ValueError(
-            f"learning_rate={e.learning_rate!r} is for a solver given by its name, as solver='sgd'. Here solver is an "
-            "object with a learning rate of its own: leave learning_rate at 'constant', and pass the rate, or one of "
-            f"retroprop.schedules, to {type(e.solver).__name__}(...)."
+            f"learning_rate={e.learning_rate!r} was given together with solver={e.solver!r}, which has a learning rate "
+            f"of its own. Pass it there, as in {type(e.solver).__name__}(learning_rate) with a number or one of "
+            "retroprop.schedules, or give the solver by name, as in solver='sgd'."
         )
     if e.solver != "lbfgs":
         return

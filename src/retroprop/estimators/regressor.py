@@ -227,7 +227,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         Returns
         -------
         MLPRegressor
-            Itself. Ctrl-C ends the fit and keeps the weights reached so far.
+            Itself. Ctrl-C ends the fit with the current weights.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""`fit` from batches that come from outside: data larger than memory, or made as they are needed."""
+"""`fit` from an iterator of batches: data larger than memory, or generated on demand."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,7 +11,7 @@ from retroprop.estimators.samples import Samples, Stream
 
 
 def is_stream(X: Any, y: Any) -> bool:
-    """Return whether X is an iterator of batches, or a function that returns one, and no array of data."""
+    """Return whether X is an iterator of batches, or a function that returns one, not an array of data."""
     return y is None and (callable(X) or hasattr(X, "__next__"))
 
 
@@ -28,20 +28,20 @@ def fit_stream(
     Parameters
     ----------
     estimator : BaseMLP
-        What is fitted.
+        The estimator to fit.
     source : iterator or callable
-        Batches (X, y) or (X, y, sample_weight); an iterator is one epoch, a function is called for each.
+        Batches (X, y) or (X, y, sample_weight); an iterator is one epoch, a function is called for each epoch.
     sample_weight : None
-        Weights are parts of the batches.
+        The weights are part of each batch.
     classes : array or None
-        All the classes, for a classifier.
+        All classes, for a classifier.
     validation : tuple
         X_val, y_val, sample_weight_val.
 
     Raises
     ------
     ValueError
-        For what needs all the data at once: solver="lbfgs", a validation split, balanced classes, weights.
+        For options that need all data at once: solver="lbfgs", a validation split, balanced classes, weights.
     """
     e = estimator
     if sample_weight is not None:
@@ -50,7 +50,9 @@ def fit_stream(
     if e.solver == "lbfgs":
         raise ValueError("solver='lbfgs' needs all the data at once: pass X and y, or use another solver.")
     if e.early_stopping and validation[0] is None:
-        raise ValueError("early_stopping=True cannot split off a part of batches from outside: pass X_val and y_val.")
+        raise ValueError(
+            "early_stopping=True cannot split an iterator of batches for validation: pass X_val and y_val."
+        )
     once = hasattr(source, "__next__")
     opened = source if once else iter(source())
     first = _first(opened)
@@ -76,7 +78,7 @@ def fit_stream(
 
 
 def _begun(opened: Any) -> Iterator[Any]:
-    """Return all batches of an epoch, of which there is one at least."""
+    """Return all batches of an epoch; raise ValueError if there is none."""
     opened = iter(opened)
     return chain([_first(opened)], opened)
 

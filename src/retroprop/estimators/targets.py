@@ -1,4 +1,4 @@
-"""y as a network learns it: values as they are, labels as rows or indices, and outputs turned into labels again."""
+"""Coding of y for the network: values unchanged, labels as rows or indices, and decoding of outputs into labels."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from retroprop.functions.types import Array
 
 
 class Targets(NamedTuple):
-    """y as the fit takes it.
+    """y in the form that the fit uses.
 
     Attributes
     ----------
@@ -22,11 +22,11 @@ class Targets(NamedTuple):
     n_outputs : int
         The size of the output layer.
     out_activation : str
-        Its activation, by scikit-learn's name.
+        Its activation, under scikit-learn's name.
     scored : array
-        y as the validation score compares it.
+        y in the form that the validation score compares.
     stratify : array or None
-        Classes a validation split may keep the parts of: what scikit-learn's split is given.
+        The classes whose proportions a validation split preserves, as scikit-learn's split takes them.
     """
 
     y: Array
@@ -42,7 +42,7 @@ class Labels:
     Parameters
     ----------
     y : array (n,) or indicator (n, n_labels)
-        All the labels there are.
+        All labels.
     """
 
     def __init__(self, y: Any) -> None:
@@ -60,13 +60,13 @@ class Labels:
         self.out_activation = "softmax" if binarizer.y_type_ == "multiclass" else "logistic"
 
     def unknown(self, y: Any) -> tuple[Any, bool, bool]:
-        """Return the labels of y, whether one is new, and whether they are other than those known."""
+        """Return the labels of y, whether one of them is unknown, and whether they differ from the known set."""
         found = unique_labels(y)
         return found, len(numpy.setdiff1d(found, self.classes, assume_unique=True)) > 0, {*found} != {*self.classes}
 
     def targets(self, y: Any) -> Targets:
-        """Return labels as the fit takes them."""
-        # Boolean, as scikit-learn's split is given it, and its error names what it stratifies by.
+        """Return labels in the form that the fit uses."""
+        # Boolean, as scikit-learn passes it to its split, whose error message names the dtype.
         columns = self.binarizer.transform(y).astype(bool)
         softmax = self.out_activation == "softmax"
         indices = columns.argmax(axis=1) if softmax else columns
@@ -82,13 +82,13 @@ class Labels:
         return CrossEntropy() if self.out_activation == "softmax" else BinaryCrossEntropy()
 
     def right(self, outputs: Array, scored: Array) -> Array:
-        """Return which rows of outputs, on the host, stand for the right labels, all of them."""
+        """Return for each row of outputs, on the host, whether all its labels are right."""
         if self.out_activation == "softmax":
             return outputs.argmax(axis=1) == scored
         return ((outputs > 0.5) == scored).all(axis=1)
 
     def labels(self, a: Array, backend: Backend) -> Array:
-        """Return the labels that outputs stand for, where they live if that library can hold them."""
+        """Return the labels of outputs, on their device if its library can hold them."""
         if backend == host_backend():
             return self.binarizer.inverse_transform(a.ravel() if a.shape[1] == 1 else a)
         if self.out_activation == "softmax":
@@ -102,23 +102,23 @@ class Labels:
 
 
 class LabelColumns:
-    """Several columns of labels, each with classes and a softmax of its own.
+    """Several columns of labels, each with its own classes and softmax.
 
     Parameters
     ----------
     columns : sequence of array
-        For each all the labels there are.
+        All labels of each column.
     """
 
     out_activation = "softmax"
 
     def __init__(self, columns: Any) -> None:
         self.classes = [numpy.unique(column) for column in columns]
-        # A column of one class has a second neuron, which it never learns to choose.
+        # A column of one class has a second neuron, which never becomes the larger output.
         self.sizes = tuple(max(2, len(classes)) for classes in self.classes)
 
     def unknown(self, y: Any) -> tuple[Any, bool, bool]:
-        """Return the labels of y, whether one is new, and whether they are other than those known."""
+        """Return the labels of y, whether one of them is unknown, and whether they differ from the known set."""
         columns = numpy.asarray(y).T
         if len(columns) != len(self.classes):
             raise ValueError(f"y has {len(columns)} columns, and there are classes for {len(self.classes)}.")
@@ -127,7 +127,7 @@ class LabelColumns:
         return found, any(len(numpy.setdiff1d(*pair)) for pair in pairs), any({*f} != {*c} for f, c in pairs)
 
     def targets(self, y: Any) -> Targets:
-        """Return labels as the fit takes them: the columns' one-hot rows side by side."""
+        """Return labels in the form that the fit uses: the one-hot rows of the columns side by side."""
         columns = numpy.asarray(y).T
         indices = [numpy.searchsorted(classes, column) for classes, column in zip(self.classes, columns, strict=True)]
         rows = [numpy.eye(size)[index] for size, index in zip(self.sizes, indices, strict=True)]
@@ -135,7 +135,7 @@ class LabelColumns:
         return Targets(numpy.concatenate(rows, axis=1), sum(self.sizes), "softmax", together, together)
 
     def output_activation(self) -> GroupedSoftmax:
-        """Return the activation that gives probabilities: a softmax a column."""
+        """Return the activation that gives probabilities: a softmax per column."""
         return GroupedSoftmax(self.sizes)
 
     def loss(self) -> Loss:
@@ -143,12 +143,12 @@ class LabelColumns:
         return GroupedCrossEntropy(self.sizes)
 
     def right(self, outputs: Array, scored: Array) -> Array:
-        """Return which rows of outputs, on the host, stand for the right labels in all columns."""
+        """Return for each row of outputs, on the host, whether its labels are right in all columns."""
         chosen = [part.argmax(axis=1) for part in self._parts(outputs)]
         return (numpy.stack(chosen, axis=1) == scored).all(axis=1)
 
     def labels(self, a: Array, backend: Backend) -> Array:
-        """Return the labels (n, n_columns) that outputs stand for."""
+        """Return the labels (n, n_columns) of outputs."""
         xp = backend.xp
         columns = [
             taken(classes, xp.argmax(part[:, : len(classes)], axis=1), backend)
@@ -171,7 +171,7 @@ def are_columns(classes: Any) -> bool:
 
 
 def taken(classes: Array, which: Array, backend: Backend) -> Array:
-    """Return the classes of those indices: on the backend, if they are numbers, else (text) on the host."""
+    """Return the classes at these indices: on the backend if they are numbers, else (text) on the host."""
     if classes.dtype.kind in "OUS":
         return classes[backend.to_numpy(which)]
     return backend.xp.take(backend.asarray(classes), which, axis=0)

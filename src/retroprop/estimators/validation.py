@@ -1,4 +1,4 @@
-"""Looking at validation data after each epoch."""
+"""Evaluation of validation data after each epoch."""
 
 from collections.abc import Callable
 from copy import copy
@@ -18,20 +18,20 @@ from retroprop.estimators.targets import Targets
 from retroprop.functions.types import Array
 
 Score = Callable[[float, Array, Parameters], float]
-"""Of the loss, the outputs on the host and the parameters; greater is better."""
+"""A function of the loss, the outputs on the host and the parameters; greater is better."""
 
 
 class Validation:
-    """Rows a model is measured on.
+    """The rows that a model is evaluated on.
 
     Parameters
     ----------
     samples : Samples
-        The data they are among.
+        The data that contain them.
     rows : integer array or None
-        Which; None is all of them.
+        Their indices; None is all rows.
     score : callable
-        How well the model does on them.
+        The score of the model on them.
     """
 
     def __init__(self, samples: Samples, rows: Array | None, score: Score) -> None:
@@ -60,18 +60,18 @@ class Validation:
 def score_of(
     estimator: Any, targets: Targets, weight: Array | None, rows: Array | None, given: tuple[Any, Any, Any]
 ) -> Score:
-    """Return how an estimator scores: as its `scoring` says, None being accuracy or R².
+    """Return the score of an estimator, as its parameter `scoring` defines it: None is accuracy or R².
 
     Parameters
     ----------
     estimator : BaseMLP
-        What is fitted.
+        The estimator that is fitted.
     targets, weight
-        Of all the data.
+        Of all rows.
     rows : integer array or None
-        Which of them are looked at.
+        The rows that are scored; None is all.
     given : tuple
-        X, y and the weights as a scorer takes them.
+        X, y and the weights, in the form that a scorer takes.
     """
     scoring = estimator.scoring
     if scoring == "loss":
@@ -81,13 +81,13 @@ def score_of(
         return lambda loss, outputs, parameters: estimator._validation_score(outputs, y, w)
     scorer = check_scoring(estimator, scoring)
     if sparse.issparse(given[0]):
-        given = (given[0].tocsr(), *given[1:])  # not every format has rows
+        given = (given[0].tocsr(), *given[1:])  # not every sparse format can be indexed by rows
     X, y, w = (part if part is None or rows is None else _safe_indexing(part, rows) for part in map(to_host, given))
     weights = {} if w is None else {"sample_weight": w}
     fitted = copy(estimator)
 
     def score(loss: float, outputs: Array, parameters: Parameters) -> float:
-        # On the host, as other scorers than ours may look at nothing else.
+        # On the host, as scikit-learn's scorers accept nothing else.
         for name, arrays in estimator._fitted_with(parameters).items():
             setattr(fitted, name, [to_host(array) for array in arrays])
         return float(scorer(fitted, X, y, **weights))

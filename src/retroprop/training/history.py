@@ -1,4 +1,4 @@
-"""What a training leaves to read: lists of Python floats, one an epoch."""
+"""The history of a training: lists of Python floats, one per epoch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(repr=False)
 class History:
-    """The course of a training.
+    """The figures of a training, epoch by epoch.
 
     Attributes
     ----------
@@ -20,14 +20,14 @@ class History:
     learning_rate : list of float
         η of the last update of the epoch; 1 for L-BFGS, which has none.
     seconds : list of float
-        How long the epoch took.
+        The duration of the epoch.
     best_epoch : int or None
-        Whose parameters early stopping restored, counted from 1.
+        The epoch whose parameters early stopping restored, counted from 1.
     stop_reason : str
         "epochs", "early_stopping", "callback" or "interrupted"; of L-BFGS also "converged" and "stalled"; "diverged"
         in the history a `DivergenceError` holds, "error" in that of any other error.
     peak_memory : int or None
-        The most bytes of a device's memory that the process had by the end; None where it is the host's.
+        The peak of the device memory of this process in bytes; None where the device uses the host's memory.
     """
 
     cost: list[float] = field(default_factory=list)
@@ -59,11 +59,11 @@ class History:
 
     def __repr__(self) -> str:
         ends = {"cost": self.cost, "validation_cost": self.validation_cost} | self.metrics
-        course = "".join(f", {k} {v[0]:.4g} -> {v[-1]:.4g}" for k, v in ends.items() if v)
-        return f"<History of {len(self)} epochs{course}; ended by {self.stop_reason!r}>"
+        figures = "".join(f", {k} {v[0]:.4g} -> {v[-1]:.4g}" for k, v in ends.items() if v)
+        return f"<History of {len(self)} epochs{figures}; ended by {self.stop_reason!r}>"
 
     def __len__(self) -> int:
-        """Return how many epochs were finished."""
+        """Return the number of finished epochs."""
         return len(self.cost)
 
 
@@ -73,9 +73,9 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     epoch, batch : int
-        Where, counted from 1.
+        The place of the first such cost, counted from 1.
     history : History
-        The epochs before.
+        The finished epochs.
     """
 
     def __init__(self, message: str, *, epoch: int, batch: int, history: History) -> None:
@@ -87,16 +87,16 @@ class DivergenceError(ArithmeticError):
 
 @contextmanager
 def kept(history: History) -> Iterator[None]:
-    """Let an error that ends a training, a callback's for one, take the history along as its attribute `history`."""
+    """Attach the history to an error that ends a training, such as that of a callback, as its attribute `history`."""
     try:
         yield
     except DivergenceError:
-        raise  # which has it
+        raise  # it has the history already
     except Exception as error:
         history.stop_reason = "error"
         error.history = history  # type: ignore[attr-defined]
         error.add_note(
-            f"The network has the parameters of the last epoch that was run through, and the history of {len(history)} "
-            "epochs is this error's attribute `history`."
+            "The network has the parameters of the last epoch whose steps were completed, and the history of "
+            f"{len(history)} epochs is this error's attribute `history`."
         )
         raise

@@ -1,8 +1,8 @@
 """Limited-memory BFGS, on the arrays of any backend.
 
 Nocedal & Wright, Numerical Optimization, 2nd ed. (2006): `direction` is their Algorithm 7.4, `iterate` a turn of
-Algorithm 7.5. The parameters are one row of numbers x here, and the gradient another. What leaves the device: one
-number an iteration, and three, read together, at each evaluation of the cost.
+Algorithm 7.5. The parameters are one 1-D array x here, and the gradient another. Per iteration one number is read
+from the device, and per evaluation of the cost three, together.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from retroprop.training.step import Measured, Stepped, bind_measure
 
 
 class Pair(NamedTuple):
-    """A step, and what it changed the gradient by.
+    """A step, and the change of the gradient along it.
 
     Attributes
     ----------
@@ -39,22 +39,22 @@ class Pair(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Parameters, and what is known of the cost there.
+    """Parameters, with the cost and the gradient there.
 
     Attributes
     ----------
     x : array (n,)
-        The parameters in one row.
+        The parameters, joined.
     parameters : Parameters
-        The same, in their shapes; they may share memory.
+        The same in their shapes; they may share memory with x.
     gradient : array (n,)
         g = ∂J/∂x.
     cost : array, 0-d
         J.
     a : array (m, n_L) or None
-        The output of the network, where it is one.
+        The output, if the function is that of a network.
     value, largest : float
-        J and the largest |g|, as read.
+        J and the largest |g|, read from the device.
     """
 
     x: Array
@@ -67,17 +67,17 @@ class Point(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a minimisation stands.
+    """The state of a minimisation.
 
     Attributes
     ----------
     point : Point
-        The lowest so far.
+        The point of the lowest cost so far.
     pairs : tuple of Pair
         The last steps, the newest last.
     reason : str
-        Why there is nothing left to do: "converged", "stalled", or "diverged" if the cost was not finite at the
-        start; empty while there is.
+        Why it has ended: "converged", "stalled", or "diverged" if the cost was not finite at the start; empty while
+        it has not.
     """
 
     point: Point
@@ -86,20 +86,20 @@ class State(NamedTuple):
 
 
 class Minimum(NamedTuple):
-    """What a minimisation has come to.
+    """The result of a minimisation.
 
     Attributes
     ----------
     parameters : Parameters
-        Where it is.
+        The point of the minimum.
     cost : float
         J there.
     n_iterations, n_evaluations : int
-        How many there were.
+        Their numbers.
     reason : str
-        "converged" (the gradient is small, or the cost no longer falls), "stalled" (not even along −g is a lower cost
-        found), "diverged" (the cost is not finite at the start), "max_iterations", "max_evaluations" or "callback";
-        empty for what a callback is given.
+        "converged" (the gradient is small, or the cost no longer falls), "stalled" (no lower cost was found even along
+        −g), "diverged" (the cost is not finite at the start), "max_iterations", "max_evaluations" or "callback";
+        empty in the argument of a callback.
     """
 
     parameters: Parameters
@@ -110,12 +110,12 @@ class Minimum(NamedTuple):
 
 
 def direction(gradient: Array, pairs: tuple[Pair, ...], xp: Namespace) -> Array:
-    """Return −H g, H being the inverse Hessian matrix that the pairs make of γ I (Algorithm 7.4).
+    """Return −H g, where the pairs turn γ I into the approximate inverse Hessian matrix H (Algorithm 7.4).
 
-    γ = sᵀy / yᵀy of the newest pair; without one it is 1/‖g‖, so that the first step to be tried has the length 1.
+    γ = sᵀy / yᵀy of the newest pair; without one it is 1/‖g‖, so that the first trial step has the length 1.
     """
     if not pairs:
-        # The largest number is taken out first: the squares of float32 gradients of 1e20 would overflow.
+        # Scaled by the largest element first: the squares of float32 gradients of 1e20 would overflow.
         scaled = gradient / xp.max(xp.abs(gradient))
         return -scaled / xp.sqrt(xp.matmul(scaled, scaled))
     q, alphas = gradient, []
@@ -134,16 +134,16 @@ def direction(gradient: Array, pairs: tuple[Pair, ...], xp: Namespace) -> Array:
 
 
 class Objective:
-    """The cost as a function of one row of numbers, counting how often it is evaluated.
+    """The cost as a function of a 1-D array; it counts its evaluations.
 
     Parameters
     ----------
     backend : Backend
-        Where it is evaluated.
+        The backend of the arrays.
     measure : callable
-        Gives the cost and the gradient of parameters; they may hold until its next call only.
+        Returns the cost and the gradient of parameters, which need be valid only until its next call.
     like : Parameters
-        Of the shapes it takes.
+        Parameters of the shapes that it takes.
     """
 
     def __init__(self, backend: Backend, measure: Callable[[Parameters], Measured], like: Parameters) -> None:
@@ -193,11 +193,11 @@ def iterate(objective: Objective, state: State, rule: LBFGS) -> State:
             objective.along(old.x, d), start, c1=rule.c1, c2=rule.c2, max_evaluations=rule.max_evaluations, eps=eps
         )
     if found is start:
-        # The pairs mislead: forget them, and if it was not them, nothing lower is to be found.
+        # The direction of the pairs is bad: try −g without them. If there were none, no lower cost can be found.
         return iterate(objective, State(old), rule) if state.pairs else State(old, reason="stalled")
     new, pairs = found.point, state.pairs
-    # yᵀs = t (φ′(t) − φ′(0)), above 0 by the second Wolfe condition; where rounding or a search cut short says
-    # otherwise, H would not stay positive definite.
+    # yᵀs = t (φ′(t) − φ′(0)), which is above 0 by the second Wolfe condition. After rounding, or a search that ran
+    # out of evaluations, it may not be: H would not stay positive definite.
     if found.slope - slope > eps * -slope:
         s, y = found.step * d, new.gradient - old.gradient
         pairs = (*pairs, Pair(s, y, 1.0 / xp.matmul(y, s)))[-rule.history :]
@@ -222,19 +222,19 @@ def minimize(
     Parameters
     ----------
     value_and_gradient : callable
-        Gives J, a 0-d array, and its gradient, in the form of the parameters, all of one dtype. It may use the memory
-        of the gradient again at its next call, and must not write to the parameters.
+        Returns J, a 0-d array, and its gradient, with the structure of the parameters, all of one dtype. It may reuse
+        the memory of the gradient at its next call, and must not write to the parameters.
     start : Parameters
-        Where to begin, arrays of `backend` of float32 or float64; they are not written to.
+        The initial parameters, arrays of `backend` of float32 or float64; they are not written to.
     backend : Backend
-        Where the arrays live.
+        The backend of the arrays.
     rule : LBFGS, optional
         `gradient_tol` is SciPy's `gtol`, `cost_tol` its `ftol`, `history` its `maxcor`, and its own `max_evaluations`,
         those of a line search, `maxls`; None is the defaults, which are SciPy's.
     max_iterations, max_evaluations : int
-        No iteration is begun after so many; SciPy's `maxiter` and `maxfun`.
+        Limits, checked after each iteration; SciPy's `maxiter` and `maxfun`.
     callback : callable, optional
-        Is given the `Minimum` so far after every iteration; True ends it.
+        Is called with the `Minimum` so far after every iteration; True ends the minimisation.
 
     Returns
     -------
@@ -282,7 +282,7 @@ def bind(
     Raises
     ------
     ValueError
-        For what makes the cost no smooth function of the parameters alone.
+        For options that make the cost anything else than a smooth function of the parameters.
     """
     for name, given, why in (
         ("dropout", any(architecture.dropout), "its masks make the cost another function at each evaluation"),

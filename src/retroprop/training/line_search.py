@@ -4,28 +4,28 @@
     |φ′(t)| ≤ c2 |φ′(0)|            the slope has flattened enough
 
 Nocedal & Wright, Numerical Optimization, 2nd ed. (2006), section 3.5: `_bracket` is Algorithm 3.5, `_zoom` Algorithm
-3.6. How far the search reaches out, and when it halves, is that of Moré & Thuente, ACM TOMS 20 (1994), which SciPy
-uses. Everything here is a Python float; where φ is evaluated is its own affair.
+3.6. The growth of the interval and the rule for halving are those of Moré & Thuente, ACM TOMS 20 (1994), which SciPy
+uses. Everything here is a Python float; φ may be evaluated on any device.
 """
 
 from collections.abc import Callable
 from math import inf, isfinite, sqrt
 from typing import Any, NamedTuple
 
-_REACH = 1.1, 4.0  # the least and the most an interval grows by, as a multiple of its width
-_MARGIN = 0.1  # the part of an interval, at both ends, in which a minimum of the cubic is not believed
+_REACH = 1.1, 4.0  # the least and the greatest growth of an interval, as a multiple of its width
+_MARGIN = 0.1  # the fraction of an interval, at both ends, in which a minimum of the cubic is not accepted
 _SHRINK = 0.66  # an interval that keeps more of its width than this is halved next
 
 
 class LineTrial(NamedTuple):
-    """A step that was looked at.
+    """A step that was evaluated.
 
     Attributes
     ----------
     step, value, slope : float
         t, φ(t) and φ′(t).
     point : object
-        What else φ knows of it, handed through.
+        Further data of φ at this step, passed through.
     """
 
     step: float
@@ -52,30 +52,30 @@ def strong_wolfe(
     Parameters
     ----------
     phi : callable
-        Gives the trial of a step; a value or slope that is NaN or infinite is a step too far.
+        Returns the trial of a step; with a NaN or infinite value or slope the step is too long.
     start : LineTrial
-        Of step 0, with a slope below 0.
+        The trial of step 0, with a slope below 0.
     first_step : float
-        The step that is tried first.
+        The first step to evaluate.
     c1, c2 : float
         0 < c1 < c2 < 1.
     max_evaluations : int
-        How often φ may be asked.
+        The largest number of evaluations of φ.
     eps : float
         The relative rounding of φ.
 
     Returns
     -------
     LineTrial
-        If none is found, because the evaluations are used up or the decrease that is left is below the rounding of φ,
-        the lowest that was seen and has fallen enough; `start` itself if there is none.
+        If none is found, because the evaluations are used up or the remaining decrease is below the rounding of φ, the
+        lowest trial with a sufficient decrease; `start` itself if there is none.
     """
     search = _Search(phi, start, c1, c2, max_evaluations, eps)
     return search.bracket(first_step)
 
 
 class _Search:
-    """One search: what it is given, and how many evaluations are left."""
+    """One search: its arguments, and the number of evaluations that are left."""
 
     def __init__(self, phi: Phi, start: LineTrial, c1: float, c2: float, max_evaluations: int, eps: float) -> None:
         self.phi, self.start, self.c1, self.c2 = phi, start, c1, c2
@@ -93,7 +93,7 @@ class _Search:
         return abs(trial.slope) <= -self.c2 * self.start.slope
 
     def bracket(self, step: float) -> LineTrial:
-        """Step out until there is an interval that has such a step, and look into it (Algorithm 3.5)."""
+        """Extend the interval until it contains such a step, then narrow it down (Algorithm 3.5)."""
         last = self.start
         while True:
             trial = self.at(step)
@@ -113,7 +113,7 @@ class _Search:
         halve = False
         while self.left > 0:
             width = high.step - low.step
-            # What is left to gain, or to tell steps apart by, is rounding.
+            # The remaining decrease, or the difference between the steps, is below rounding.
             if abs(width * low.slope) <= self.eps * abs(low.value) or abs(width) <= self.eps * max(low.step, high.step):
                 break
             step = None if halve else _lowest(low, high)
@@ -134,7 +134,7 @@ class _Search:
 
 
 def _lowest(one: LineTrial, other: LineTrial) -> float | None:
-    """Return where the cubic through two trials has its minimum, None where it has none (their equation 3.59)."""
+    """Return the minimum of the cubic through two trials, None if it has none (their equation 3.59)."""
     width = other.step - one.step
     # d1 = φ′(a) + φ′(b) − 3 (φ(b) − φ(a)) / (b − a),  d2 = ±√(d1² − φ′(a) φ′(b))
     d1 = one.slope + other.slope - 3.0 * (other.value - one.value) / width

@@ -1,4 +1,4 @@
-"""Saying what would fit, when a training does not."""
+"""Advice for a training that does not fit into the memory of its device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from retroprop.training.optimizers import Optimizer, UpdateRule
 
 @contextmanager
 def explained(net: Network, optimizer: Optimizer, batch_size: int) -> Iterator[None]:
-    """Make an error of the library's allocator one that names the batch size that would fit.
+    """Turn an error of the library's allocator into one that names a batch size that would fit.
 
     Raises
     ------
@@ -28,22 +28,22 @@ def explained(net: Network, optimizer: Optimizer, batch_size: int) -> Iterator[N
         if optimizer.full_batch:
             advice = f"{optimizer.name!r} needs all rows at once, the other optimizers do not"
         raise OutOfDeviceMemoryError(
-            f"{net.backend} has no memory to train with {batch_size} rows a step: {error}. {_told(before.free)} of "
-            f"{_told(before.total)} were free; {advice}."
+            f"{net.backend} has no memory to train with {batch_size} rows a step: {error}. {_in_units(before.free)} of "
+            f"{_in_units(before.total)} were free; {advice}."
         ) from error
 
 
 def rows_that_fit(net: Network, optimizer: Optimizer, free: int) -> int:
-    """Return how many rows a step may have in so many bytes, 0 if the parameters alone need more."""
+    """Return the number of rows per step that fit into `free` bytes, 0 if the parameters alone need more."""
     itemsize = net.backend.dtype_bytes(net.dtype)
     slots = optimizer.slots if isinstance(optimizer, UpdateRule) else 0
-    # parameters, their copies at the begin of an epoch, the last good ones, gradients; state and its copies
+    # parameters, those of the network, of the end of the last epoch and of the one before, gradients; state, copies
     fixed = net.n_parameters * itemsize * (5 + 2 * slots)
-    # of a row its input, of each layer activation, pre-activation and δ, and of one with dropout the mask
+    # per row: the input, of each layer activation, pre-activation and δ, and of a layer with dropout the mask
     masks = sum(n for n, p in zip(net.layer_sizes[1:-1], net.architecture.dropout, strict=True) if p)
     a_row = itemsize * (net.layer_sizes[0] + 3 * sum(net.layer_sizes[1:]) + masks)
     return max(int(0.8 * free - fixed) // a_row, 0)
 
 
-def _told(n_bytes: int) -> str:
+def _in_units(n_bytes: int) -> str:
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"

@@ -136,7 +136,7 @@ class TrainingProgress(Silence):
 
 
 def _summary(state: Displayed) -> str:
-    """Return the last cost (after a stroke that of the validation data) and the metrics, short enough for a line."""
+    """Return the last cost (after a slash the validation cost) and the metrics, short enough for a line."""
     history = state.history
     cost = "/".join(f"{costs[-1]:.3g}" for costs in (history.cost, history.validation_cost) if costs)
     return "  ".join([f"cost {cost}", *(f"{k.replace('_', ' ')} {v[-1]:.3f}" for k, v in history.metrics.items())])

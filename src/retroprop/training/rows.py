@@ -1,4 +1,4 @@
-"""The rows of an epoch in stretches: one where they are all in memory, else as many at a time as are read at once."""
+"""The rows of an epoch in stretches: one if they are all in memory, else one for each read of the file."""
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,20 +11,22 @@ from retroprop.backends.staging import Staging
 from retroprop.functions.types import Array
 from retroprop.network import Network
 
-STRETCH = 2**23  # bytes read at a time: a disk and a bus are at their speed, and a processor's cache is not much less
+STRETCH = (
+    2**23
+)  # bytes per read: enough for the full speed of a disk and a bus, and about the size of a processor's cache
 
 
 class Stretch(NamedTuple):
-    """Batches that follow one another.
+    """Consecutive batches.
 
     Attributes
     ----------
     data : Batch
-        Where the network computes.
+        Their data, on the network's backend.
     order : integer array or None
-        The rows of `data` in order, where the network computes; None is the order they are in.
+        The rows of `data` in order, on the network's backend; None is the order they are stored in.
     windows : sequence of slice
-        The batches, as parts of that order.
+        The batches, as slices of that order.
     """
 
     data: Batch
@@ -36,12 +38,12 @@ Stretches = Generator[Stretch, None, None]
 
 
 def taken(net: Network, x: Any, y: Any, sample_weight: Any, *, as_stored: bool) -> Batch:
-    """Return the data of a training, values looked at: as `Network.batch` does, or with `x` as `take_inputs` says.
+    """Return the data of a training, all values checked, as `Network.batch` does; `x` as `take_inputs` describes.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no data of this network.
+        If they do not fit the network.
     """
     backend, architecture, dtype = net.backend, net.architecture, net.dtype
     with backend.active():
@@ -52,7 +54,7 @@ def taken(net: Network, x: Any, y: Any, sample_weight: Any, *, as_stored: bool) 
 
 
 class Resident:
-    """Data that are where the network computes."""
+    """Data on the network's backend."""
 
     def __init__(self, backend: Backend, data: Batch) -> None:
         self._backend, self._data = backend, data
@@ -63,7 +65,7 @@ class Resident:
 
 
 class Streamed:
-    """Data whose `x` is read as it is needed, one stretch ahead of the steps, on a thread."""
+    """Data whose `x` is read on demand by a thread, one stretch ahead of the steps."""
 
     def __init__(self, backend: Backend, data: Batch) -> None:
         self._backend, self._data = backend, data
@@ -73,10 +75,10 @@ class Streamed:
         self._turn = 0
 
     def stretches(self, order: Array | None, windows: Sequence[slice]) -> Stretches:
-        """Return the stretches of an epoch; each holds until the next is asked for.
+        """Return the stretches of an epoch; each is valid until the next is requested.
 
-        Whoever does not take all of them closes the generator, which waits for the read under way. What goes wrong
-        while reading is raised where the rows would be taken.
+        A caller that does not take all of them closes the generator, which waits for the current read. An error of a
+        read is raised when its rows are requested.
         """
         parts = self._parts(windows)
         staging = self._room_for(max(_rows_of(part) for part in parts))
@@ -96,12 +98,12 @@ class Streamed:
                     coming = reader.submit(read, number + 1, self._turn)
                 span = _span_of(part)
                 data = Batch(x, *self._beside(order, span))
-                # In order they are, and yet gathered where resident data are: by the same calls, to the same bits.
+                # They are in order already, but gathered if resident data would be: the same calls give the same bits.
                 own = None if order is None else self._backend.xp.arange(_rows_of(part), device=self._backend.device)
                 yield Stretch(data, own, [slice(w.start - span.start, w.stop - span.start) for w in part])
 
     def _parts(self, windows: Sequence[slice]) -> list[list[slice]]:
-        """Return the windows in parts that are read at once."""
+        """Return the windows in groups, one for each read."""
         a_row = self._data.x.shape[1] * self._data.x.dtype.itemsize
         parts: list[list[slice]] = []
         for window in windows:
@@ -119,7 +121,7 @@ class Streamed:
         return self._staging
 
     def _beside(self, order: Array | None, span: slice) -> tuple[Array | None, Array | None]:
-        """Return targets and weights of some rows."""
+        """Return the targets and weights of some rows."""
         if order is None:
             y, weight = (None if part is None else part[span, ...] for part in self._data[1:])
         else:
@@ -129,7 +131,7 @@ class Streamed:
 
 
 def source_of(backend: Backend, data: Batch) -> Resident | Streamed:
-    """Return where the rows of a training come from."""
+    """Return the source of the rows of a training."""
     return Streamed(backend, data) if isinstance(data.x, Mapped) else Resident(backend, data)
 
 
