@@ -196,7 +196,7 @@ def test_every_output(output, loss, targets, n_out, weighted, dtype, every):
 @pytest.mark.parametrize("loss", ["grouped_cross_entropy", "told as held", "squared_error"])
 def test_softmaxes_side_by_side(loss, dtype, lowering):
     if isinstance(lowering, CudaOnTheHost):
-        pytest.skip("kernels are written for one softmax: its step runs as CuPy's calls")
+        pytest.skip("kernels are written for one softmax: its step runs as it is written")
     groups = (3, 2, 4)
     given = rp.losses.GroupedCrossEntropy(groups) if loss != "squared_error" else loss
     net = rp.Network([6, 8, 9], output=rp.activations.GroupedSoftmax(groups), loss=given, seed=0, dtype=dtype,

@@ -26,7 +26,7 @@ Clock = Callable[[], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How long and how often contestants are timed.
+    """The duration and repetition of a timing.
 
     Attributes
     ----------
