@@ -21,7 +21,7 @@ from retroprop.training.runs import runs
 from retroprop.training.step import BoundStep
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """The data of a training, read batch by batch."""
 
     def stretches(self, order: Array | None, windows: Sequence[slice]) -> Stretches:
@@ -63,7 +63,7 @@ class Epochs:
         Bound to the network, the optimizer and the backend.
     optimizer : Optimizer
         Gives the hyper-parameters of each update.
-    source : Source
+    source : BatchSource
         The data.
     order : BatchOrder
         Which rows make a batch.
@@ -96,7 +96,7 @@ class Epochs:
         step: BoundStep,
         optimizer: Optimizer,
         *,
-        source: Source,
+        source: BatchSource,
         order: BatchOrder,
         schedule: Schedule,
         rng: RandomGenerator,
