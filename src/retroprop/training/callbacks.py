@@ -135,10 +135,6 @@ class Watch:
     sign: float
     of_own_steps: bool
 
-    def begin(self) -> Stopping:
-        """Return the state before the first epoch."""
-        return Stopping()
-
     def after(self, stopping: Stopping, state: TrainingState, measured: Array) -> Stopping:
         """Return the state after the epoch just finished, whose figure belongs to the parameters `measured`."""
         history = state.history

@@ -16,7 +16,7 @@ from retroprop.network import Network
 from retroprop.training import arguments, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
 from retroprop.training.batches import BatchOrder, Minibatches, mask_stream
-from retroprop.training.callbacks import EarlyStopping, TrainingState
+from retroprop.training.callbacks import EarlyStopping, Stopping, TrainingState
 from retroprop.training.course import Course, are_finite, copied
 from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.history import DivergenceError, History, kept
@@ -183,7 +183,7 @@ class Training:
             schedule=schedules.get(optimizer.learning_rate).start(),
             rng=rng,
             masks=mask_stream(net.backend, net.architecture, net.dtype, rng),
-            course=Course(net.parameters, stopping=None if self.watch is None else self.watch.begin()),
+            course=Course(net.parameters, stopping=None if self.watch is None else Stopping()),
             collects=bool(metrics) and validation is None,
             advance=progress.advance,
         )
