@@ -24,17 +24,3 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
         return change(tree)
     parts = [mapped(part, change) for part in tree]
     return tuple(parts) if type(tree) is tuple else type(tree)(*parts)
-
-
-def written(tree: Any, name: Callable[[Any], str], classes: Callable[[type], str]) -> str:
-    """Return the source of an expression that builds the tree, its leaves named by `name`."""
-    if not is_branch(tree):
-        return name(tree)
-    return joined(type(tree), [written(part, name, classes) for part in tree], classes)
-
-
-def joined(cls: type, parts: list[str], classes: Callable[[type], str]) -> str:
-    """Return the source of a tuple of that class, from the sources of its parts."""
-    together = f"({', '.join(parts)},)" if parts else "()"
-    # `new` is `tuple.__new__`: it takes half the time of a named tuple's own.
-    return together if cls is tuple else f"new({classes(cls)}, {together})"
