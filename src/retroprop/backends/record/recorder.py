@@ -8,7 +8,7 @@ node, and the update runs once over all parameters, joined to one 1-D array, not
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -168,24 +168,21 @@ class Recorder:
         state: tuple[Parameters, ...],
         hyper: tuple[float, ...],
     ) -> tuple[Parameters, tuple[Parameters, ...]]:
-        graph, apart = self.xp.graph, partial(Operations.update, self._own)
-        begun = len(graph.nodes)
+        graph, begun = self.xp.graph, len(self.xp.graph.nodes)
         old = [graph.join(p.leaves) for p in (parameters, *state)]
         grad = graph.join(gradients.leaves)
         # θ, state ← rule(θ, ∂J/∂θ, state, hyper), elementwise
         new = rule(self.xp, old[0], grad, *old[1:], *hyper)
-        if not all(node.op in POINTWISE or node.op in ("join", "constant") for node in graph.nodes[begun:]):
-            # A rule that depends on an array as a whole, as on its norm, is applied to each by itself.
-            return apart(rule, parameters, gradients, state, hyper)
-        columns = list(zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True))
-        alike = all(
-            _expressions(rule(self.xp, theta, grad_of_theta, *slots, *hyper), [theta, *slots, grad_of_theta])
-            == _expressions(new, [*old, grad])
+        elementwise = {node.op for node in graph.nodes[begun:]} <= {*POINTWISE, "join", "constant"}
+        joined = _expressions(new, [*old, grad])
+        columns = zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True)
+        if not (elementwise and _are_new(new, old)) or not all(
+            _expressions(rule(self.xp, theta, grad_of_theta, *slots, *hyper), [theta, *slots, grad_of_theta]) == joined
             for theta, grad_of_theta, *slots in columns
-        )
-        if not _are_new(new, old) or not alike:
-            # So is one that returns an argument, or sees the shape of a parameter (`if theta.ndim > 1`).
-            return apart(rule, parameters, gradients, state, hyper)
+        ):
+            # A rule that depends on an array as a whole, as on its norm, returns an argument, or sees the shape of a
+            # parameter (`if theta.ndim > 1`) is applied to each by itself.
+            return Operations.update(self._own, rule, parameters, gradients, state, hyper)
         shapes = [leaf.shape for leaf in parameters.leaves]
         placed = [graph.apply("overwrite", n, o) for n, o in zip(new, old, strict=True)]
         updated, *slots = (parameters.like(graph.parts(flat, shapes)) for flat in placed)
@@ -214,7 +211,7 @@ def _expressions(results: Any, given: list[Node]) -> list[Any]:
         if not isinstance(value, Node):
             return type(value), repr(value)
         if value.index not in known:
-            of = (value.op, value.dtype.name, *(numbered(i) for i in value.inputs))
+            of = (value.op, value.dtype, *[numbered(i) for i in value.inputs])
             known[value.index] = numbers.setdefault(of, len(numbers))
         return known[value.index]
 
