@@ -18,7 +18,7 @@ from math import prod
 from typing import NamedTuple
 
 from retroprop.backends.plan.places import Cell
-from retroprop.backends.record.graph import Graph, Node, base_of
+from retroprop.backends.record.graph import Node, base_of
 from retroprop.backends.record.table import SUMS, VIEWS
 
 Shape = tuple[int, ...]
@@ -67,7 +67,7 @@ class Instruction:
     by_columns: bool = False
     scratch: dict[int, Cell] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes it computes, stored or not."""
         return self.loop.nodes if self.loop is not None else (self.node,)  # type: ignore[return-value]
@@ -78,6 +78,11 @@ class Instruction:
         own = {node.index for node in self.nodes}
         found = {o.index: o for node in self.nodes for o in node.operands if base_of(o).index not in own}
         return list(found.values())
+
+    @cached_property
+    def sources(self) -> set[int]:
+        """The nodes whose memory it reads, by index."""
+        return {base_of(node).index for node in self.reads}
 
 
 def casts_data(node: Node) -> bool:
@@ -165,11 +170,7 @@ def _is_as_it_lies(operand: Node, *, whole: bool) -> bool:
 
 
 def fuse(
-    graph: Graph,
-    wanted: Iterable[Node],
-    after: dict[int, set[int]],
-    can: Callable[[Node], bool],
-    fits: Callable[[Loop], bool],
+    wanted: Iterable[Node], after: dict[int, set[int]], can: Callable[[Node], bool], fits: Callable[[Loop], bool]
 ) -> list[Loop]:
     """Return loops that together compute every node that `can` be computed in one.
 
@@ -178,8 +179,6 @@ def fuse(
 
     Parameters
     ----------
-    graph : Graph
-        The record.
     wanted : iterable of Node
         The nodes that are needed, in the order of the record.
     after : dict
@@ -190,19 +189,15 @@ def fuse(
         Whether the target wants a loop.
     """
     wanted = [node for node in wanted if node.op not in VIEWS]
-    sources = {
-        node.index: {*(base_of(o).index for o in node.operands), *after.get(node.index, ())} - {node.index}
-        for node in wanted
-    }
-    n = len(graph.nodes)
-    before, behind = [0] * n, [0] * n  # ancestors and descendants
-    for node in wanted:
-        for i in sources[node.index]:
-            before[node.index] |= before[i] | 1 << i
-    for node in reversed(wanted):
-        for i in sources[node.index]:
-            behind[i] |= behind[node.index] | 1 << node.index
-    group = {node.index: (1 << node.index) for node in wanted}
+    operands = {node.index: [base_of(o).index for o in node.operands] for node in wanted}
+    before, behind = dict.fromkeys(operands, 0), dict.fromkeys(operands, 0)  # ancestors and descendants
+    for i, own in operands.items():
+        for source in {*own, *after.get(i, ())} - {i}:
+            before[i] |= before[source] | 1 << source
+    for i, own in reversed(operands.items()):
+        for source in {*own, *after.get(i, ())} - {i}:
+            behind[source] |= behind[i] | 1 << i
+    group = {i: 1 << i for i in operands}
     loops = {}
     for node in wanted:
         loop = loop_of([node]) if can(node) else None
@@ -222,8 +217,7 @@ def fuse(
         del loops[a], loops[b]
         loops[both] = loop
         ancestors, descendants = before[i] | before[j], behind[i] | behind[j]
-        for node in wanted:
-            k = node.index
+        for k in operands:
             if both >> k & 1:
                 group[k], before[k], behind[k] = both, ancestors | both, descendants | both
             else:
@@ -234,14 +228,13 @@ def fuse(
 
     # A node goes to its last consumer, so the last edges come first: a mask is computed where it is used, and never
     # stored. Then loops that read the same array are merged.
-    for node in reversed(wanted):
-        for operand in reversed(node.operands):
-            if base_of(operand).index in group:
-                merge(base_of(operand).index, node.index)
+    for i, own in reversed(operands.items()):
+        for source in reversed(own):
+            merge(source, i)
     readers: dict[int, list[int]] = {}
-    for node in wanted:
-        for operand in node.operands:
-            readers.setdefault(base_of(operand).index, []).append(node.index)
+    for i, own in operands.items():
+        for source in own:
+            readers.setdefault(source, []).append(i)
     for some in readers.values():
         for one, other in pairwise(some):
             merge(one, other)

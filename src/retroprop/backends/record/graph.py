@@ -99,7 +99,7 @@ class Node:
     @property
     def nbytes(self) -> int:
         """The memory of its elements in bytes."""
-        return self.size * int(self.dtype.itemsize)
+        return int(self.size * self.dtype.itemsize)
 
     @property
     def mT(self) -> "Node":  # noqa: N802
