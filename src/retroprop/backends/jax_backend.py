@@ -136,13 +136,7 @@ class CompiledStep(CapturedStep):
     """A step compiled by XLA; it holds no buffers, so trainings share it and compile once."""
 
     def __init__(
-        self,
-        step: Callable[..., Any],
-        operations: Operations,
-        donate: tuple[int, ...],
-        precision: str,
-        *,
-        on_cpu: bool = False,
+        self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...], precision: str, on_cpu: bool
     ) -> None:
         super().__init__(step, operations, donate)
         self._on_cpu, self._precision = on_cpu, precision
@@ -205,18 +199,14 @@ def _steps_at_once(masks: Masks) -> int:
 def _drawn(masks: Masks, steps: int) -> tuple[Any, Any]:
     """Return for each hidden layer which neurons are kept, (steps, m, n_l), and 1/(1−p); None without dropout."""
     layers, m, dtype = masks.form
-    kept = [None if one is None else numpy.empty((steps, m, one.n), bool) for one in layers]
-    for t in range(steps):
-        for room, one in zip(kept, layers, strict=True):
-            if room is not None and one is not None:
-                room[t] = masks.stream.kept(one, masks.step + t, m)
-    return tuple(kept), tuple(None if one is None else numpy.asarray(one.scale, dtype) for one in layers)
+    after = [masks.step + t for t in range(steps)]
+    kept = tuple(one and numpy.stack([masks.stream.kept(one, t, m) for t in after]) for one in layers)
+    return kept, tuple(one and numpy.asarray(one.scale, dtype) for one in layers)
 
 
 @lru_cache(maxsize=32)
 def _compiled(backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...], precision: str) -> CompiledStep:
-    on_cpu = backend.device.platform == "cpu"
-    return CompiledStep(step, backend.operations(), donate, precision, on_cpu=on_cpu)
+    return CompiledStep(step, backend.operations(), donate, precision, backend.device.platform == "cpu")
 
 
 # JAX's own "bfloat16" means TF32 on a GPU; the name of an algorithm is unambiguous.

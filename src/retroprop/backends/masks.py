@@ -97,9 +97,6 @@ class MaskStream:
         self.key = int.from_bytes(drawn[:8], "little"), int.from_bytes(drawn[8:], "little")
         hidden = zip(architecture.layer_sizes[1:-1], architecture.dropout, strict=True)
         self.layers = tuple(MaskedLayer(layer, n, p) if p else None for layer, (n, p) in enumerate(hidden, start=1))
-        masked = [one for one in self.layers if one is not None]
-        self._thresholds = {one.layer: numpy.asarray(one.threshold, _HALF) for one in masked}
-        self._scales = {one.layer: numpy.asarray(one.scale, dtype) for one in masked}
         self._philox = numpy.random.Philox(key=0)
         self._at: dict[str, Any] = {"key": self.key}
         self._state: Any = {
@@ -119,14 +116,13 @@ class MaskStream:
         self._at["counter"] = 0, one.layer, step, 0
         self._philox.state = self._state
         words = self._philox.random_raw((size + 1) // 2).astype(_WORD, copy=False).view(_HALF)
-        kept: Array = words[:size].reshape(m, one.n) >= self._thresholds[one.layer]
+        kept: Array = words[:size].reshape(m, one.n) >= one.threshold
         return kept
 
     def drawn(self, one: MaskedLayer, step: int, m: int) -> Array:
         """Return mask/(1−p) of a layer in a step, where the network computes: (m, n)."""
-        scale = self._scales[one.layer]
-        numbers = self.kept(one, step, m).astype(scale.dtype)
-        numbers *= scale
+        numbers = self.kept(one, step, m).astype(self.dtype)
+        numbers *= one.scale
         return self.backend.asarray(numbers)
 
 
