@@ -24,17 +24,7 @@ _WORD, _HALF = numpy.dtype("<u8"), numpy.dtype("<u4")  # the lower half first, w
 
 
 class MaskedLayer(NamedTuple):
-    """A hidden layer with dropout.
-
-    Attributes
-    ----------
-    layer : int
-        Its list index, 1 for the first hidden layer.
-    n : int
-        Its neurons.
-    p : float
-        The fraction of them that is masked.
-    """
+    """A hidden layer with dropout: its list index, 1 for the first, its neurons, and the fraction that is masked."""
 
     layer: int
     n: int
@@ -52,17 +42,7 @@ class MaskedLayer(NamedTuple):
 
 
 class MaskForm(NamedTuple):
-    """The form of masks, whatever their numbers.
-
-    Attributes
-    ----------
-    layers : tuple of MaskedLayer or None
-        The hidden layers; None where nothing is masked.
-    m : int
-        Rows.
-    dtype : str
-        Of the numbers.
-    """
+    """The form of masks, whatever their numbers: hidden layers (None where nothing is masked), rows and dtype."""
 
     layers: tuple[MaskedLayer | None, ...]
     m: int
@@ -70,18 +50,7 @@ class MaskForm(NamedTuple):
 
 
 class MaskStream:
-    """The dropout masks of one training.
-
-    Parameters
-    ----------
-    backend : Backend
-        Where the network computes.
-    architecture : Architecture
-        The architecture that is trained.
-    dtype : str
-        Of the network.
-    rng : Generator or RandomState
-        Its next 16 bytes are the key.
+    """The dropout masks of one training; the next 16 bytes of the generator are the key.
 
     Attributes
     ----------
@@ -127,17 +96,7 @@ class MaskStream:
 
 
 class Masks:
-    """The masks of one step, before they are drawn.
-
-    Parameters
-    ----------
-    stream : MaskStream
-        Of the training.
-    step : int
-        How many updates the training has made before it.
-    m : int
-        The rows of the batch.
-    """
+    """The masks of one step, before they are drawn: of a training's stream, after `step` updates, for a batch of m."""
 
     def __init__(self, stream: MaskStream, step: int, m: int) -> None:
         self.stream, self.step, self.m = stream, step, m

@@ -122,11 +122,12 @@ def _reorders(one: Instruction) -> bool:
 @lru_cache(maxsize=1024)
 def compiled(text: str, reorders: bool) -> Any:
     """Return the function that a source defines, compiled at its first call or read from the cache on disk."""
-    flags = {"contract", "reassoc"} if reorders else {"contract"}
-    source = _HEAD.replace("{flags}", "{" + ", ".join(repr(f) for f in sorted(flags)) + "}") + text
+    source = _HEAD.format(flags="{'contract', 'reassoc'}" if reorders else "{'contract'}") + text
     name = f"retroprop_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
     with _lock:
-        return _imported(name, source).kernel
+        if name not in sys.modules:
+            sys.modules[name] = _imported(name, source)
+        return sys.modules[name].kernel
 
 
 def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
@@ -138,8 +139,6 @@ def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
 
 
 def _imported(name: str, source: str) -> ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
     path = folder() / f"{name}.py"
     if not path.exists() or path.read_text(encoding="utf-8") != source:
         replace(path, source)
@@ -148,7 +147,6 @@ def _imported(name: str, source: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.modules[name] = module
     return module
 
 

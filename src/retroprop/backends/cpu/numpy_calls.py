@@ -86,8 +86,7 @@ class NumpyCalls(SourceTarget):
     def call(self, node: Node, program: SourceProgram) -> list[str]:
         out = program.name(node)
         if node.op in UFUNCS:
-            by_columns = self._spreads(node)
-            return self._by_columns(node, program) if by_columns else self._after_copy(node, out, program)
+            return self._by_columns(node, program) if self._spreads(node) else self._after_copy(node, out, program)
         names = [program.name(i) for i in node.operands if not i.weak]
         if node.op in REDUCTIONS:
             return self._reduced(node, out, names[0], program)

@@ -103,15 +103,11 @@ def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
     return "row" if shape == result and shape in ((domain[0],), (domain[0], 1)) else None
 
 
-def _domain(nodes: Iterable[Node]) -> Shape:
-    shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
-    return max(shapes, key=lambda shape: (len(shape), prod(shape)))
-
-
 def loop_of(nodes: Iterable[Node]) -> Loop | None:
     """Return the loop that computes the nodes, None if no single one can."""
     nodes = sorted(nodes, key=lambda node: node.index)
-    domain = _domain(nodes)
+    shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
+    domain = max(shapes, key=lambda shape: (len(shape), prod(shape)))
     if len(domain) > 2:
         return None
     kinds: dict[int, str] = {}
@@ -126,27 +122,22 @@ def loop_of(nodes: Iterable[Node]) -> Loop | None:
 
 def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, int]) -> tuple[str, int] | None:
     """Return kind and stage of a node, those before it given."""
-    sources = [(operand.shape, base_of(operand)) for operand in node.operands]
-    stage = max((stages.get(base.index, 0) for _, base in sources), default=0)
-    inside = {kinds[base.index] for _, base in sources if base.index in kinds}
+    bases = [base_of(operand).index for operand in node.operands]
+    stage = max([stages.get(base, 0) for base in bases], default=0)
+    inside = {kinds[base] for base in bases if base in kinds}
     if "column" in inside:
         return None
     if node.op in SUMS:
         return _reduced(node, domain, kinds, stage)
-    if node.shape == domain:
-        kind = "full"
-    elif all(n == 1 for n in node.shape):
+    kind = kind_of(node.shape, node.shape, domain)
+    if kind == "before":
         return None if {"full", "row"} & inside else ("after" if "after" in inside else "before", 0)
-    elif len(domain) == 2 and node.shape in ((domain[0],), (domain[0], 1)):
-        kind = "row"
-    else:
-        return None
-    for (shape, base), operand in zip(sources, node.operands, strict=True):
-        wanted = kind_of(shape, node.shape, domain)
-        viewed = base.index in kinds and not _is_as_it_lies(operand, whole=wanted != "full")
-        if wanted is None or viewed or kinds.get(base.index, wanted) != wanted:
+    for base, operand in zip(bases, node.operands, strict=True):
+        wanted = kind_of(operand.shape, node.shape, domain)
+        viewed = base in kinds and not _is_as_it_lies(operand, whole=wanted != "full")
+        if wanted is None or viewed or kinds.get(base, wanted) != wanted:
             return None
-    return kind, stage
+    return (kind, stage) if kind is not None else None
 
 
 def _reduced(node: Node, domain: Shape, kinds: dict[int, str], stage: int) -> tuple[str, int] | None:
@@ -177,16 +168,8 @@ def fuse(
     Two loops become one unless another node must run between them: after the one, before the other. For that each node
     knows its ancestors and descendants, as the bits of an integer.
 
-    Parameters
-    ----------
-    wanted : iterable of Node
-        The nodes that are needed, in the order of the record.
-    after : dict
-        For a node, by index, others that must run before it without being its operands.
-    can : callable
-        Whether a node may be computed in a loop.
-    fits : callable
-        Whether the target wants a loop.
+    `wanted` are the nodes that are needed, in the order of the record; `after` names for a node others that must run
+    before it without being its operands, by index; `fits` tells whether the target wants a loop.
     """
     wanted = [node for node in wanted if node.op not in VIEWS]
     operands = {node.index: [base_of(o).index for o in node.operands] for node in wanted}

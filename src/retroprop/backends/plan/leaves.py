@@ -15,16 +15,7 @@ from retroprop.backends.record.table import GIVEN, POINTWISE, VIEWS
 
 
 class Leaves:
-    """The joins of a recording, and which leaves are placed in them.
-
-    Parameters
-    ----------
-    recording : Recording
-        The step.
-    wanted : sequence of Node
-        The nodes its results depend on, in order.
-    turns : callable
-        Whether a Θ of that shape is in Fortran order where it is joined.
+    """The joins among the nodes that a recording's results depend on, and which leaves are placed in them.
 
     Attributes
     ----------

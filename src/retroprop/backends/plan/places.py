@@ -13,8 +13,6 @@ class Cell:
 
     Attributes
     ----------
-    nbytes : int
-        Its size.
     first, last : int
         The instructions between which it is needed, both included.
     kept : int or None
@@ -35,17 +33,7 @@ class Cell:
 
 
 class Place(NamedTuple):
-    """Where the elements of a node are: a cell, an offset in elements of its dtype, and the order of a matrix.
-
-    Attributes
-    ----------
-    cell : Cell
-        The memory.
-    offset : int
-        In elements.
-    columns_first : bool
-        Whether a matrix is in Fortran order.
-    """
+    """Where the elements of a node are: a cell, an offset in elements, and whether a matrix is in Fortran order."""
 
     cell: Cell
     offset: int = 0

@@ -34,27 +34,16 @@ class Rules(NamedTuple):
 
 
 class Plan:
-    """A recording in order, with a place for every array.
-
-    Parameters
-    ----------
-    recording : Recording
-        The step.
-    rules : Rules
-        Of the target.
+    """A recording in order, with a place for every array, by the rules of a target.
 
     Attributes
     ----------
-    graph : Graph
-        The record.
     outputs, wanted : list of Node
         The results, and every node they depend on, in the order of the record.
     leaves : Leaves
         Which leaves are placed in the joins of the update, and which arguments stay.
     instructions : list of Instruction
-        In order.
-    places : dict
-        By index of the node.
+        In order; `places` are by index of the node.
     copied : list of Node
         The arguments that are copied into the block first.
     nbytes : int

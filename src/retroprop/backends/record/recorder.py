@@ -23,17 +23,7 @@ _FUNCTIONS = ("activation", "output", "rule")  # the arguments of an operation t
 
 
 class RecordedOperation(NamedTuple):
-    """One call of an operation of backpropagation.
-
-    Attributes
-    ----------
-    role : Role
-        Operation, layer and function.
-    arguments : mapping
-        The arguments by name.
-    results : Node, or tree of nodes
-        The results.
-    """
+    """One call of an operation of backpropagation: its role, its arguments by name, its results as a tree of nodes."""
 
     role: Role
     arguments: Mapping[str, Any]
@@ -45,12 +35,8 @@ class Recording(NamedTuple):
 
     Attributes
     ----------
-    graph : Graph
-        All nodes.
-    arguments : tuple
-        The arguments as trees: a node for an array or a number, anything else as it was given.
-    results : tree
-        The results, likewise.
+    arguments, results : tree
+        A node for an array or a number, anything else as it was given.
     donated : tuple of int
         The arguments whose memory the results may take.
     operations : list of RecordedOperation
@@ -116,15 +102,7 @@ def record(
 
 
 class Recorder:
-    """The operations of a backend on symbols; each call is noted, and its nodes get its role.
-
-    Parameters
-    ----------
-    operations : Operations
-        The backend's own.
-    xp : Symbols
-        Where they are recorded.
-    """
+    """The operations of a backend on symbols; each call is noted, and its nodes get its role."""
 
     def __init__(self, operations: Operations, xp: Symbols) -> None:
         self.xp = xp

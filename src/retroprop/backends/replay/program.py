@@ -70,18 +70,9 @@ class Workspace:
 
 
 class Program:
-    """A plan whose nodes have arrays.
+    """A plan whose nodes have arrays, in the memory of one training.
 
-    Parameters
-    ----------
-    plan : Plan
-        What is computed.
-    memory : Memory
-        Of the target.
-    workspace : Workspace
-        The memory of the training.
-    given : dict, optional
-        Arguments that are read where they are, by index of the node.
+    `given` holds, by index of the node, arguments that are read where they are.
 
     Attributes
     ----------
@@ -111,9 +102,9 @@ class Program:
         return self._arrays[node.index]
 
     def _made(self, node: Node) -> Array:
-        if node.op == "part" and node.inputs[0].inputs[0].index in self.plan.leaves.in_place:
-            if (leaf := overwritten(node)) is not None:
-                return self.array(leaf)  # which may be in Fortran order
+        in_place = node.op == "part" and node.inputs[0].inputs[0].index in self.plan.leaves.in_place
+        if in_place and (leaf := overwritten(node)) is not None:
+            return self.array(leaf)  # which may be in Fortran order
         if node.op in VIEWS:
             return view_of(node, self.array(node.inputs[0]), self.memory.address)
         if node.op == "constant":
