@@ -243,14 +243,13 @@ def _walk(loop: Loop, node: Node) -> int:
 
 def crossing(one: Instruction) -> list[Node]:
     """Return the values of a row that a later walk over it needs, and that are stored nowhere."""
-    if one.loop is None or len(one.loop.domain) != 2:
-        return []
+    assert one.loop is not None
     kinds, stages = one.loop.kinds, one.loop.stages
     stored = {node.index for node in one.stores}
     late = {
         o.index
         for node in one.loop.nodes
         for o in node.operands
-        if kinds.get(o.index) == "full" and kinds[node.index] == "full" and stages[node.index] > stages[o.index]
+        if kinds.get(o.index) == kinds[node.index] == "full" and stages[node.index] > stages[o.index]
     }
     return [node for node in one.loop.nodes if node.index in late and node.index not in stored]

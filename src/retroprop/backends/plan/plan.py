@@ -69,12 +69,9 @@ class Plan:
 
     def _ordered(self, loops: list[Loop]) -> list[Instruction]:
         """Return loops and single nodes in an order in which each finds its operands, close to that of the record."""
-        instructions = [Instruction(loop=loop) for loop in loops]
-        looped = {node.index for loop in loops for node in loop.nodes}
-        for node in self.wanted:
-            skipped = node.op in (*GIVEN, *VIEWS) or node.weak or node.index in looped
-            if not skipped and node.index not in self.leaves.joins:
-                instructions.append(Instruction(node=node))
+        covered = self.leaves.joins.keys() | {node.index for loop in loops for node in loop.nodes}
+        calls = [n for n in self.wanted if n.op not in (*GIVEN, *VIEWS) and not n.weak and n.index not in covered]
+        instructions = [*(Instruction(loop=loop) for loop in loops), *(Instruction(node=node) for node in calls)]
         instructions.sort(key=lambda one: one.nodes[0].index)
         needs = self._dependencies(instructions)
         done: set[int] = set()
@@ -92,7 +89,7 @@ class Plan:
     def _dependencies(self, instructions: list[Instruction]) -> list[set[int]]:
         """Return for each instruction the positions of those that must run before it."""
         maker = {node.index: k for k, one in enumerate(instructions) for node in one.nodes}
-        needs: list[set[int]] = []
+        needs = []
         for k, one in enumerate(instructions):
             sources = set(one.sources)
             for i in one.sources & self.leaves.joins.keys():  # no instruction makes it: it is there when its leaves are
@@ -155,7 +152,7 @@ class Plan:
                 if base.index in self.places:
                     self.places[base.index].cell.touch(at)
             if one.loop is not None:
-                one.scratch = {node.index: self._cell(nbytes) for node, nbytes in self._scratch(one)}
+                one.scratch = {i: self._cell(nbytes) for i, nbytes in self._scratch(one).items()}
                 for some in one.scratch.values():
                     some.touch(at)
         for i in self._returned & self.places.keys():
@@ -167,14 +164,14 @@ class Plan:
         by_shape = not by_rows and self._rules.columns_first(node.shape)
         return by_shape or node.index in self.leaves.columns_first
 
-    def _scratch(self, one: Instruction) -> list[tuple[Node, int]]:
+    def _scratch(self, one: Instruction) -> dict[int, int]:
         """Return the values a loop keeps to itself, and their bytes: of one row between two walks, or one a row."""
         assert one.loop is not None
         if one.by_columns:
             stored = {node.index for node in one.stores}
             rows = [n for n in one.loop.nodes if one.loop.kinds[n.index] == "row" and n.index not in stored]
-            return [(node, node.nbytes) for node in rows]
-        return [(node, node.nbytes // max(node.shape[0], 1)) for node in crossing(one)]
+            return {node.index: node.nbytes for node in rows}
+        return {node.index: node.nbytes // max(node.shape[0], 1) for node in crossing(one)}
 
     def _reused(self, one: Instruction, node: Node, ending: set[int]) -> Place | None:
         """Return the place of an operand that is read here for the last time, if `node` may overwrite it."""

@@ -69,20 +69,8 @@ class Node:
         The part of backpropagation it was recorded in; of equal nodes the first one's.
     """
 
-    __slots__ = (
-        "attributes",
-        "dtype",
-        "graph",
-        "index",
-        "inputs",
-        "ndim",
-        "op",
-        "operands",
-        "role",
-        "shape",
-        "size",
-        "weak",
-    )
+    __slots__ = ("attributes", "dtype", "graph", "index", "inputs", "ndim", "op", "operands", "role", "shape", "size",
+                 "weak")  # fmt: skip
     __array_ufunc__ = None  # NumPy's functions refuse it, and its operators leave the work to ours
 
     def __init__(
