@@ -125,15 +125,17 @@ def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, i
     bases = [base_of(operand).index for operand in node.operands]
     stage = max([stages.get(base, 0) for base in bases], default=0)
     inside = {kinds[base] for base in bases if base in kinds}
-    if "column" in inside:
+    if "column" in inside:  # complete only when the loop is done
         return None
     if node.op in SUMS:
         return _reduced(node, domain, kinds, stage)
     kind = kind_of(node.shape, node.shape, domain)
     if kind == "before":
+        # A single value may depend on a sum over everything, but on no value of a place or a row.
         return None if {"full", "row"} & inside else ("after" if "after" in inside else "before", 0)
     for base, operand in zip(bases, node.operands, strict=True):
         wanted = kind_of(operand.shape, node.shape, domain)
+        # A value of the loop is in a variable, so a view of it at another place cannot be read.
         viewed = base in kinds and not _is_as_it_lies(operand, whole=wanted != "full")
         if wanted is None or viewed or kinds.get(base, wanted) != wanted:
             return None
@@ -169,12 +171,12 @@ def fuse(
     knows its ancestors and descendants, as the bits of an integer.
 
     `wanted` are the nodes that are needed, in the order of the record; `after` names for a node others that must run
-    before it without being its operands, by index; `fits` tells whether the target wants a loop.
+    before it without being its operands, by index; `fits` is whether the target wants a loop.
     """
     wanted = [node for node in wanted if node.op not in VIEWS]
     operands = {node.index: [base_of(o).index for o in node.operands] for node in wanted}
     before, behind = dict.fromkeys(operands, 0), dict.fromkeys(operands, 0)  # ancestors and descendants
-    for i, own in operands.items():
+    for i, own in operands.items():  # in the order of the record, so the ancestors of a source are complete
         for source in {*own, *after.get(i, ())} - {i}:
             before[i] |= before[source] | 1 << source
     for i, own in reversed(operands.items()):
@@ -201,6 +203,7 @@ def fuse(
         loops[both] = loop
         ancestors, descendants = before[i] | before[j], behind[i] | behind[j]
         for k in operands:
+            # The two are one node now: what comes before or after either comes before or after both.
             if both >> k & 1:
                 group[k], before[k], behind[k] = both, ancestors | both, descendants | both
             else:

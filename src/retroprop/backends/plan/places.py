@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 ALIGNMENT = 64  # a cache line, and the widest vector register
@@ -50,8 +51,8 @@ def settle(cells: Sequence[Cell]) -> int:
     for cell in sorted(cells, key=lambda cell: -cell.nbytes):
         nbytes = _rounded(cell.nbytes)
         at = 0
-        beside = (other for other in placed if other.first <= cell.last and cell.first <= other.last)
-        for other in sorted(beside, key=lambda other: other.offset):
+        beside = [other for other in placed if other.first <= cell.last and cell.first <= other.last]
+        for other in sorted(beside, key=attrgetter("offset")):
             if at + nbytes <= other.offset:
                 break
             at = max(at, other.offset + _rounded(other.nbytes))

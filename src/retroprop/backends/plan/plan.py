@@ -69,6 +69,7 @@ class Plan:
 
     def _ordered(self, loops: list[Loop]) -> list[Instruction]:
         """Return loops and single nodes in an order in which each finds its operands, close to that of the record."""
+        # A join whose leaves are placed in it needs no call, and views and arguments are there already.
         covered = self.leaves.joins.keys() | {node.index for loop in loops for node in loop.nodes}
         calls = [n for n in self.wanted if n.op not in (*GIVEN, *VIEWS) and not n.weak and n.index not in covered]
         instructions = [*(Instruction(loop=loop) for loop in loops), *(Instruction(node=node) for node in calls)]
@@ -136,6 +137,7 @@ class Plan:
         last = {i: at for at, one in enumerate(self.instructions) for i in one.sources}
         last |= dict.fromkeys(self._returned, len(self.instructions))
         for at, one in enumerate(self.instructions):
+            # Parameters and gradients have their places in the joins, which nothing else may take.
             ending = {i for i in one.sources if last[i] == at} - self.leaves.placed
             for node in one.stores:
                 if node.index not in self.places:
