@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 def test_rows_are_those_of_the_array(stored, read_as, order, tmp_path):
     x = (100.0 * RNG.normal(size=(40, 3))).astype(stored)
     rows = Mapped(mapped(tmp_path / "x", x, order), name="x", dtype="float32")
-    rows.look_through()
+    rows.check()
     assert (rows.shape, rows.ndim, rows.dtype) == ((40, 3), 2, np.dtype(read_as))
     for some in (slice(3, 9), np.array([5, 0, 39, 5])):
         into = np.empty((len(x[some]), 3), read_as)
@@ -39,7 +39,7 @@ def test_a_number_that_cannot_be_is_found_in_its_part(value, message, monkeypatc
     x = RNG.normal(size=(40, 3))
     x[33, 1] = value
     with pytest.raises(ValueError, match=message):
-        Mapped(mapped(tmp_path / "x", x), name="x", dtype="float32").look_through()
+        Mapped(mapped(tmp_path / "x", x), name="x", dtype="float32").check()
 
 
 def test_records_and_complex_numbers_are_refused(tmp_path):
@@ -53,7 +53,7 @@ def test_looking_through_and_reading_hold_a_part(tmp_path):
     rows, into, some = Mapped(file, name="x", dtype="float32"), np.empty((64, 128), "float32"), np.arange(64) * 1000
     tracemalloc.start()
     try:
-        rows.look_through()
+        rows.check()
         rows.read(some, into)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -14,18 +14,9 @@ class OutOfDeviceMemoryError(MemoryError):
 
 
 def in_parts(backend: Backend, function: Callable[[Array], Array], x: Array, bytes_a_row: int) -> Array:
-    """Return `function` of all rows of `x`, of as many at once as the device has room for.
+    """Return `function` of all rows of `x` (m, ...), of as many at once as the device has room for.
 
-    Parameters
-    ----------
-    backend : Backend
-        The backend of `x`.
-    function : callable
-        Of an array (rows, ...), row by row: it gives an array with the same rows.
-    x : array (m, ...)
-        The rows.
-    bytes_a_row : int
-        What a row needs while it is computed.
+    The function goes row by row: it gives an array with the same rows, and needs `bytes_a_row` meanwhile.
     """
     m = x.shape[0]
     room = None if m * bytes_a_row <= SMALL or x.ndim != 2 else backend.memory()

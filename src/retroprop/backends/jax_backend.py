@@ -12,7 +12,6 @@ import numpy
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands, DeviceMemory
 from retroprop.backends.masks import Masks
 from retroprop.backends.replay.captured_step import CapturedStep
-from retroprop.core.operations import Operations
 from retroprop.functions.types import Array, Device, DType
 
 
@@ -45,9 +44,8 @@ class JaxBackend(Backend):
         wanted = device or next(iter(found))
         wanted = wanted if ":" in wanted else f"{wanted}:0"
         if wanted not in found:
-            raise BackendUnavailableError(
-                f"JAX {jax.__version__} has no device {device!r}; it finds {', '.join(found)}."
-            )
+            message = f"JAX {jax.__version__} has no device {device!r}; it finds {', '.join(found)}."
+            raise BackendUnavailableError(message)
         return cls(found[wanted], wanted)
 
     @classmethod
@@ -137,18 +135,10 @@ class CompiledStep(CapturedStep):
 
     runs: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        step: Callable[..., Any],
-        operations: Operations,
-        donate: tuple[int, ...],
-        precision: str,
-        *,
-        on_cpu: bool = False,
-    ) -> None:
-        super().__init__(step, operations, donate)
-        self._on_cpu, self._precision = on_cpu, precision
-        self._one = jax.jit(partial(step, operations), donate_argnums=donate)
+    def __init__(self, backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...], precision: str) -> None:
+        super().__init__(step, backend.operations(), donate)
+        self._on_cpu, self._precision = backend.device.platform == "cpu", precision
+        self._one = jax.jit(partial(step, self._operations), donate_argnums=donate)
         self._many = jax.jit(self._scanned, donate_argnums=donate)
 
     def __call__(self, *arguments: Any) -> Any:
@@ -167,11 +157,10 @@ class CompiledStep(CapturedStep):
         most, costs = len(hypers) if masks is None else _steps_at_once(masks), []
         with self._rounded():
             for at in range(0, len(hypers), most):
-                part = slice(at, at + most)
-                numbers = tuple(column[part] for column in columns)
-                drawn = None if masks is None else _drawn(masks.after(at), len(hypers[part]))
-                parameters, state, some = self._many(parameters, state, numbers, data, rows[part], drawn)
-                costs.append(some)
+                numbers, some = tuple(column[at : at + most] for column in columns), rows[at : at + most]
+                drawn = None if masks is None else _drawn(masks.after(at), len(some))
+                parameters, state, cost = self._many(parameters, state, numbers, data, some, drawn)
+                costs.append(cost)
         return parameters, state, costs[0] if len(costs) == 1 else jax.numpy.concatenate(costs)
 
     def _rounded(self) -> AbstractContextManager[Any]:
@@ -207,19 +196,11 @@ def _steps_at_once(masks: Masks) -> int:
 def _drawn(masks: Masks, steps: int) -> tuple[Any, Any]:
     """Return for each hidden layer which neurons are kept, (steps, m, n_l), and 1/(1−p); None without dropout."""
     layers, m, dtype = masks.form
-    kept = [None if one is None else numpy.empty((steps, m, one.n), bool) for one in layers]
-    for t in range(steps):
-        for room, one in zip(kept, layers, strict=True):
-            if room is not None and one is not None:
-                room[t] = masks.stream.kept(one, masks.step + t, m)
-    return tuple(kept), tuple(None if one is None else numpy.asarray(one.scale, dtype) for one in layers)
+    after = [masks.step + t for t in range(steps)]
+    kept = tuple(one and numpy.stack([masks.stream.kept(one, t, m) for t in after]) for one in layers)
+    return kept, tuple(one and numpy.asarray(one.scale, dtype) for one in layers)
 
 
-@lru_cache(maxsize=32)
-def _compiled(backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...], precision: str) -> CompiledStep:
-    on_cpu = backend.device.platform == "cpu"
-    return CompiledStep(step, backend.operations(), donate, precision, on_cpu=on_cpu)
-
-
+_compiled = lru_cache(maxsize=32)(CompiledStep)
 # JAX's own "bfloat16" means TF32 on a GPU; the name of an algorithm is unambiguous.
 _PRECISION = {"tf32": "tensorfloat32", "bf16": "BF16_BF16_F32"}

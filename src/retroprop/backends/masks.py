@@ -24,17 +24,7 @@ _WORD, _HALF = numpy.dtype("<u8"), numpy.dtype("<u4")  # the lower half first, w
 
 
 class MaskedLayer(NamedTuple):
-    """A hidden layer with dropout.
-
-    Attributes
-    ----------
-    layer : int
-        Its list index, 1 for the first hidden layer.
-    n : int
-        Its neurons.
-    p : float
-        The fraction of them that is masked.
-    """
+    """A hidden layer with dropout: its list index, 1 for the first, its neurons, and the fraction that is masked."""
 
     layer: int
     n: int
@@ -52,17 +42,7 @@ class MaskedLayer(NamedTuple):
 
 
 class MaskForm(NamedTuple):
-    """The form of masks, whatever their numbers.
-
-    Attributes
-    ----------
-    layers : tuple of MaskedLayer or None
-        The hidden layers; None where nothing is masked.
-    m : int
-        Rows.
-    dtype : str
-        Of the numbers.
-    """
+    """The form of masks, whatever their numbers: hidden layers (None where nothing is masked), rows and dtype."""
 
     layers: tuple[MaskedLayer | None, ...]
     m: int
@@ -70,18 +50,7 @@ class MaskForm(NamedTuple):
 
 
 class MaskStream:
-    """The dropout masks of one training.
-
-    Parameters
-    ----------
-    backend : Backend
-        Where the network computes.
-    architecture : Architecture
-        The architecture that is trained.
-    dtype : str
-        Of the network.
-    rng : Generator or RandomState
-        Its next 16 bytes are the key.
+    """The dropout masks of one training; the next 16 bytes of the generator are the key.
 
     Attributes
     ----------
@@ -97,9 +66,6 @@ class MaskStream:
         self.key = int.from_bytes(drawn[:8], "little"), int.from_bytes(drawn[8:], "little")
         hidden = zip(architecture.layer_sizes[1:-1], architecture.dropout, strict=True)
         self.layers = tuple(MaskedLayer(layer, n, p) if p else None for layer, (n, p) in enumerate(hidden, start=1))
-        masked = [one for one in self.layers if one is not None]
-        self._thresholds = {one.layer: numpy.asarray(one.threshold, _HALF) for one in masked}
-        self._scales = {one.layer: numpy.asarray(one.scale, dtype) for one in masked}
         self._philox = numpy.random.Philox(key=0)
         self._at: dict[str, Any] = {"key": self.key}
         self._state: Any = {
@@ -119,29 +85,18 @@ class MaskStream:
         self._at["counter"] = 0, one.layer, step, 0
         self._philox.state = self._state
         words = self._philox.random_raw((size + 1) // 2).astype(_WORD, copy=False).view(_HALF)
-        kept: Array = words[:size].reshape(m, one.n) >= self._thresholds[one.layer]
+        kept: Array = words[:size].reshape(m, one.n) >= one.threshold
         return kept
 
     def drawn(self, one: MaskedLayer, step: int, m: int) -> Array:
         """Return mask/(1−p) of a layer in a step, where the network computes: (m, n)."""
-        scale = self._scales[one.layer]
-        numbers = self.kept(one, step, m).astype(scale.dtype)
-        numbers *= scale
+        numbers = self.kept(one, step, m).astype(self.dtype)
+        numbers *= one.scale
         return self.backend.asarray(numbers)
 
 
 class Masks:
-    """The masks of one step, before they are drawn.
-
-    Parameters
-    ----------
-    stream : MaskStream
-        Of the training.
-    step : int
-        How many updates the training has made before it.
-    m : int
-        The rows of the batch.
-    """
+    """The masks of one step, before they are drawn: of a training's stream, after `step` updates, for a batch of m."""
 
     def __init__(self, stream: MaskStream, step: int, m: int) -> None:
         self.stream, self.step, self.m = stream, step, m

@@ -37,10 +37,7 @@ LIBRARIES = {
     "array_api_strict": KnownLibrary("strict_backend", "StrictBackend", ("array_api_strict",), "array-api-strict"),
 }
 
-_ARRAYS_OF = {"numpy": "numpy", "cupy": "cupy", "torch": "torch", "jax": "jax", "jaxlib": "jax"} | {
-    "array_api_strict": "array_api_strict"
-}
-
+_ARRAYS_OF = {**{name: name for name in LIBRARIES}, "jaxlib": "jax"}
 # The backends that compute on an NVIDIA GPU, in the order in which "auto" tries them
 _ON_CUDA = ("cupy", "torch:cuda", "jax:cuda")
 # Names of devices, which are no backends: several libraries compute there.
@@ -149,10 +146,7 @@ def get_backend(backend: Any = None) -> Backend:
         If the library is not installed or has no such device; the message says what to do.
     """
     if backend is None:
-        scoped = _scoped.get()
-        if scoped is not None:
-            return scoped
-        return _named(os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
+        return _scoped.get() or _named(os.environ.get(ENVIRONMENT_VARIABLE) or "auto")
     if isinstance(backend, Backend):
         return backend
     if isinstance(backend, str):
@@ -176,10 +170,10 @@ def _named(spelled: str) -> Backend:
         return _best()
     name, _, device = spelled.partition(":")
     if name.lower() in _OF_DEVICES:
-        backends = _OF_DEVICES[name.lower()]
+        *backends, last = map(repr, _OF_DEVICES[name.lower()])
         raise ValueError(
             f"backend={spelled!r} names a device; name the library that computes there: "
-            f'{", ".join(map(repr, backends[:-1]))} or {backends[-1]!r}. "auto" takes a GPU if one is available.'
+            f'{", ".join(backends)} or {last}. "auto" takes a GPU if one is available.'
         )
     if name not in LIBRARIES:
         raise unknown("backend", name, (*LIBRARIES, "auto"), _SYNONYMS)

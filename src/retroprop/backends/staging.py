@@ -14,14 +14,7 @@ class Staging:
     Turns are numbered from 0 on, and follow one another. In each `room` is asked for and filled, on whatever thread,
     then `moved` is called once, where the steps are; room for the next turn may be asked for from then on.
 
-    Parameters
-    ----------
-    asarray : callable
-        Moves a host array to the device.
-    shape : tuple of int
-        The most rows of a turn, and how many numbers each has.
-    dtype : numpy.dtype
-        Of the numbers.
+    `asarray` moves a host array to the device; `shape` is the most rows of a turn, and how many numbers each has.
     """
 
     def __init__(self, asarray: Callable[[Array], Array], shape: tuple[int, int], dtype: Any) -> None:

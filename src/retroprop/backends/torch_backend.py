@@ -32,9 +32,8 @@ class TorchBackend(Backend):
         found = cls.devices()
         wanted = device or found[0]
         if wanted not in found and f"{wanted}:0" not in found:
-            raise BackendUnavailableError(
-                f"PyTorch {torch.__version__} has no device {wanted!r}; it finds {', '.join(found)}."
-            )
+            message = f"PyTorch {torch.__version__} has no device {wanted!r}; it finds {', '.join(found)}."
+            raise BackendUnavailableError(message)
         return cls(wanted)
 
     @classmethod

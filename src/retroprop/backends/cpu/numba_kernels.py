@@ -9,15 +9,16 @@ import importlib.util
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from retroprop.backends.cpu import user_cache
 from retroprop.backends.cpu.numba_loops import ColumnLoopSource, LoopSource, can_loop, fits_loop
 from retroprop.backends.cpu.numpy_calls import NumpyCalls, columns_first, turns
 from retroprop.backends.cpu.source_program import SourceProgram
@@ -87,8 +88,8 @@ class NumbaLoops(NumpyCalls):
         kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
         types: list[Any] = list(one.loop.domain)
-        for name, node, scratch in source.arrays:
-            array = self._scratch(node, one, program) if scratch else self._argument(node, one, program)
+        for name, node in source.arrays:
+            array = self._argument(node, one, program)
             arguments.append(program.bind(f"{kernel}_{name}", array))
             types.append(array)
         arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
@@ -98,15 +99,14 @@ class NumbaLoops(NumpyCalls):
 
     def _argument(self, node: Node, one: Instruction, program: SourceProgram) -> Array:
         assert one.loop is not None
+        if node.index in one.scratch:
+            cell = one.scratch[node.index]
+            size = cell.nbytes // node.dtype.itemsize
+            return self.array(program.bytes_of(cell), cell.offset, (size,), node.dtype)
         array = program.array(node)
         if array.shape != one.loop.domain:
             return array.reshape(-1)
         return array.T if one.by_columns else array
-
-    def _scratch(self, node: Node, one: Instruction, program: SourceProgram) -> Array:
-        cell = one.scratch[node.index]
-        size = cell.nbytes // node.dtype.itemsize
-        return self.array(program.bytes_of(cell), cell.offset, (size,), node.dtype, columns_first=False)
 
 
 def _reorders(one: Instruction) -> bool:
@@ -122,11 +122,12 @@ def _reorders(one: Instruction) -> bool:
 @lru_cache(maxsize=1024)
 def compiled(text: str, reorders: bool) -> Any:
     """Return the function that a source defines, compiled at its first call or read from the cache on disk."""
-    flags = {"contract", "reassoc"} if reorders else {"contract"}
-    source = _HEAD.replace("{flags}", "{" + ", ".join(repr(f) for f in sorted(flags)) + "}") + text
+    source = _HEAD.format(flags="{'contract', 'reassoc'}" if reorders else "{'contract'}") + text
     name = f"retroprop_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
     with _lock:
-        return _imported(name, source).kernel
+        if name not in sys.modules:
+            sys.modules[name] = _imported(name, source)
+        return sys.modules[name].kernel
 
 
 def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
@@ -138,15 +139,47 @@ def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
 
 
 def _imported(name: str, source: str) -> ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
-    path = user_cache.folder("loops") / f"{name}.py"
+    path = folder() / f"{name}.py"
     if not path.exists() or path.read_text(encoding="utf-8") != source:
-        user_cache.replaced(path, source)
+        replace(path, source)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.modules[name] = module
     return module
+
+
+def folder() -> Path:
+    """Return the folder of the loops in the user's cache, else a temporary one.
+
+    Its files are run, so nobody else may be able to write to it.
+    """
+    return _made(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+@lru_cache(maxsize=16)
+def _made(cache: str) -> Path:
+    try:
+        made = Path(cache).expanduser() / "retroprop" / "loops"
+        made.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=made):
+            pass
+        found = made.stat()
+        if not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022):
+            return made
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        pass
+    return Path(tempfile.mkdtemp(prefix="retroprop-"))
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file so that whoever reads it meanwhile sees all of the old one, or all of the new one."""
+    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(written).replace(path)
+    except OSError:
+        Path(written).unlink(missing_ok=True)
+        raise

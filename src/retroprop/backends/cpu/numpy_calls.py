@@ -12,9 +12,8 @@ from retroprop.backends.record.table import OPERATIONS, REDUCTIONS, UFUNCS, VIEW
 from retroprop.backends.replay.program import reshaped
 from retroprop.functions.types import Array
 
-BLOCK = (
-    16384  # elements of a long 1-D array processed at a time: all that a rule reads and writes of them stays in cache
-)
+# Elements of a long 1-D array processed at a time: all that a rule reads and writes of them stays in cache.
+BLOCK = 16384
 FEW = 2  # columns: a call for each takes less time than one that broadcasts an operand over them, or sums them
 
 
@@ -86,10 +85,8 @@ class NumpyCalls(SourceTarget):
 
     def call(self, node: Node, program: SourceProgram) -> list[str]:
         out = program.name(node)
-        if node.op in UFUNCS and self._spreads(node):
-            return self._by_columns(node, program)
         if node.op in UFUNCS:
-            return self._after_copy(node, out, [self._operand(node, i, program) for i in node.inputs], program)
+            return self._by_columns(node, program) if self._spreads(node) else self._after_copy(node, out, program)
         names = [program.name(i) for i in node.operands if not i.weak]
         if node.op in REDUCTIONS:
             return self._reduced(node, out, names[0], program)
@@ -155,24 +152,20 @@ class NumpyCalls(SourceTarget):
             return program.name(node[key])
         return program.bind(f"{name}_{k % n}_of_{shape[0]}", program.array(node)[(*key, ...)])
 
-    def _after_copy(self, node: Node, out: str, names: list[str], program: SourceProgram) -> list[str]:
-        """Return a pointwise call whose result is in Fortran order, and before it the copy of an operand that is not.
+    def _after_copy(self, node: Node, out: str, program: SourceProgram) -> list[str]:
+        """Return a pointwise call, after a copy of an operand in C order where the result is in Fortran order.
 
         A copy into Fortran order and a call on that are faster than one call that walks both ways.
         """
-        places = program.plan.places
-        crossing = [
-            k
-            for k, i in enumerate(node.inputs)
-            if isinstance(i, Node) and i.index in places and i.shape == node.shape and i.dtype == node.dtype
-            and places[node.index].columns_first and not places[i.index].columns_first and i.shape[1] > 1
-        ]  # fmt: skip
-        shared = any(isinstance(i, Node) and places.get(i.index) == places[node.index] for i in node.inputs)
-        if not crossing or shared:
-            return [self.pointwise(node, out, names)]
-        copied = f"copy({out}, {names[crossing[0]]})"
-        names[crossing[0]] = out
-        return [copied, self.pointwise(node, out, names)]
+        names, places = [self._operand(node, i, program) for i in node.inputs], program.plan.places
+        home, alike = places[node.index], (node.shape, node.dtype)
+        if home.columns_first and node.shape[1] > 1 and not any(places.get(i.index) == home for i in node.operands):
+            for k, i in enumerate(node.inputs):
+                by_rows = isinstance(i, Node) and i.index in places and not places[i.index].columns_first
+                if by_rows and (i.shape, i.dtype) == alike:
+                    copied = f"copy({out}, {names[k]})"
+                    return [copied, self.pointwise(node, out, [*names[:k], out, *names[k + 1 :]])]
+        return [self.pointwise(node, out, names)]
 
     def _product(self, node: Node, out: str, program: SourceProgram) -> str:
         """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
@@ -210,10 +203,8 @@ class NumpyCalls(SourceTarget):
         return program.bind(f"o{node.index}", reshaped(program.array(node), shape, self.address))
 
     def _row(self, n: int, each: float, like: Node, program: SourceProgram) -> str:
-        name = f"ones_{like.dtype}_{n}" if each == 1.0 else f"parts_{like.dtype}_{n}"
-        if name not in program.names:
-            program.bind(name, numpy.full(n, each, like.dtype))
-        return name
+        name = f"{'ones' if each == 1.0 else 'parts'}_{like.dtype}_{n}"
+        return name if name in program.names else program.bind(name, numpy.full(n, each, like.dtype))
 
     # Blocks --------------------------------------------------------------------------------------------------------
 
@@ -222,10 +213,10 @@ class NumpyCalls(SourceTarget):
         assert one.loop is not None
         n, stored = one.loop.domain[0], {node.index for node in one.stores}
         long = [i for i in one.reads if i.shape == one.loop.domain] + one.stores
-        arrays = {i.index: program.array(i) for i in long}
+        arrays = [program.array(i) for i in long]
         temporaries: dict[str, Any] = {}  # name: dtype
         names = {i.index: f"b{i.index}" for i in long}
-        free: list[tuple[str, Any]] = []
+        free: list[str] = []
         last = {o.index: node.index for node in one.nodes for o in node.operands}
         lines = []
         for node in one.nodes:
@@ -235,20 +226,19 @@ class NumpyCalls(SourceTarget):
                 else program.operand(i, number_dtype(node, i))
                 for i in node.inputs
             ]
-            mine = [i.index for i in node.operands if names.get(i.index) in temporaries]
-            ending = {i for i in mine if last[i] == node.index}
-            free += [(names[i], temporaries[names[i]]) for i in ending]
+            ending = {
+                i.index for i in node.operands if last[i.index] == node.index and names.get(i.index) in temporaries
+            }
+            free += [names[i] for i in ending]
             if node.index not in stored:
-                reused = next((f for f in free if f[1] == node.dtype), None)
-                if reused is not None:
-                    free.remove(reused)
-                names[node.index] = reused[0] if reused is not None else f"t{len(temporaries)}"
-                temporaries[names[node.index]] = node.dtype
+                name = next((f for f in free if temporaries[f] == node.dtype), f"t{len(temporaries)}")
+                if name in free:
+                    free.remove(name)
+                names[node.index], temporaries[name] = name, node.dtype
             lines.append(f"    {self.pointwise(node, names[node.index], operands)}")
         room = {name: numpy.empty(min(n, BLOCK), dtype) for name, dtype in temporaries.items()}
         blocks = [
-            tuple(arrays[i.index][at : at + BLOCK] for i in long)
-            + tuple(t[: min(BLOCK, n - at)] for t in room.values())
+            (*(array[at : at + BLOCK] for array in arrays), *(t[: min(BLOCK, n - at)] for t in room.values()))
             for at in range(0, n, BLOCK)
         ]
         name = program.bind(f"blocks{one.nodes[0].index}", blocks)

@@ -127,34 +127,29 @@ class SourceProgram(Program):
 
     def _written(self) -> str:
         plan, target = self.plan, self.target
-        body = [f"copy({self._copied(node)}, a{node.index})" for node in plan.copied]
+        body = [f"copy({self.bind(f'v{node.index}', self.array(node))}, a{node.index})" for node in plan.copied]
         for one in plan.instructions:
             body += target.loop(one, self) if one.loop is not None else target.call(one.nodes[0], self)
         body.append(f"return {self._results()}")
         names = [f"p{i}" for i in range(len(plan.recording.arguments))]
         remembered: list[str] = []
         lines: list[str] = []
-        for i, name in enumerate(names):
-            lines += self._kept(i, name) if i in self.kept else self._read(i, name, remembered)
+        for i, (name, argument) in enumerate(zip(names, plan.recording.arguments, strict=True)):
+            if i in self.kept:  # nothing is copied if it is the result of the last step
+                kept = self.bind(f"kept{i}", self.kept[i])
+                lines.append(f"if {name} is not {kept}: copy_tree({kept}, {name})")
+            else:
+                lines += self._read(i, name, argument, remembered)
         lines += [*self._host_arithmetic(), *self._settled, *body]
         head = [f"def run({', '.join(names)}):", *([f"global {', '.join(remembered)}"] if remembered else [])]
         return "\n    ".join([*head, *lines]) + "\n"
 
-    def _copied(self, node: Node) -> str:
-        """Return the name of the place in the block that an argument is copied to."""
-        return self.bind(f"v{node.index}", self.array(node))
-
-    def _kept(self, i: int, name: str) -> list[str]:
-        """Return the line that copies an argument in, unless it is the result of the last step."""
-        self.bind(f"kept{i}", self.kept[i])
-        return [f"if {name} is not kept{i}: copy_tree(kept{i}, {name})"]
-
-    def _read(self, i: int, name: str, remembered: list[str]) -> list[str]:
+    def _read(self, i: int, name: str, argument: Any, remembered: list[str]) -> list[str]:
         """Return the lines that check the form of an argument and name its arrays, numbers and views."""
-        argument = self.plan.recording.arguments[i]
         nodes = _nodes(argument)
-        assigned = [*self._assigned(name, argument), *self._views({node.index for node in nodes})]
-        checks = self._checks(name, argument)
+        assigned: list[tuple[str, str]] = []
+        checks = self._checks(name, argument, assigned)
+        assigned += self._views({node.index for node in nodes})
         lines = [*checks, *(f"{variable} = {value}" for variable, value in assigned)]
         if not nodes or not all(node.op == "input" for node in nodes) or not tree.is_branch(argument):
             return lines
@@ -163,44 +158,38 @@ class SourceProgram(Program):
         remembered += [*(variable for variable, _ in assigned), seen]
         return [f"if {name} is not {seen}:", *(f"    {line}" for line in (*lines, f"{seen} = {name}"))]
 
-    def _checks(self, name: str, argument: Any) -> list[str]:
-        """Return the lines that unpack an argument, and return None if its form is not the recorded one."""
+    def _checks(self, name: str, argument: Any, assigned: list[tuple[str, str]]) -> list[str]:
+        """Return the lines that unpack an argument, and return None if its form is not the recorded one.
+
+        The variables of its arrays and numbers are added to `assigned`, with their expressions.
+        """
         if tree.is_branch(argument):
             lines = [f"if {name} is None or len({name}) != {len(argument)}: return None"]
             parts = [f"{name}_{i}" for i in range(len(argument))]
             lines += [f"{', '.join(parts)}, = {name}"] if parts else []
             for part, leaf in zip(parts, argument, strict=True):
-                lines += self._checks(part, leaf)
+                lines += self._checks(part, leaf, assigned)
             return lines
         if not isinstance(argument, Node):
             self.bind(f"is_{name}", argument)
             return [f"if {name} is not is_{name}: return None"]
         if argument.op == "number":
+            assigned.append((f"n{argument.index}", name))
             return []
+        assigned.append((f"a{argument.index}", self.target.taken(name)))
         self.bind(f"shape_{name}", argument.shape)
         self.bind(f"dtype_{name}", self.target.dtype(argument.dtype))
         return [f"if {name} is None or {name}.shape != shape_{name} or {name}.dtype != dtype_{name}: return None"]
 
-    def _assigned(self, name: str, argument: Any) -> list[tuple[str, str]]:
-        """Return the variables of the arrays and numbers of an argument, and their expressions."""
-        if tree.is_branch(argument):
-            return [pair for i, leaf in enumerate(argument) for pair in self._assigned(f"{name}_{i}", leaf)]
-        if not isinstance(argument, Node):
-            return []
-        if argument.op == "number":
-            return [(f"n{argument.index}", name)]
-        return [(f"a{argument.index}", self.target.taken(name))]
-
     def _views(self, arguments: set[int]) -> list[tuple[str, str]]:
         """Return the variables of the views of arguments that the lines read, and their expressions."""
-        nodes = self.plan.graph.nodes
-        wanted = set()
+        wanted: dict[int, Node] = {}
         for i in self._given:
-            node = nodes[i]
+            node = self.plan.graph.nodes[i]
             while node.op in VIEWS:
-                wanted.add(node.index)
+                wanted[node.index] = node
                 node = node.inputs[0]
-        mine = [nodes[i] for i in sorted(wanted) if base_of(nodes[i]).index in arguments]
+        mine = [wanted[i] for i in sorted(wanted) if base_of(wanted[i]).index in arguments]
         return [(f"a{node.index}", self._view(node, f"a{node.inputs[0].index}")) for node in mine]
 
     def _view(self, node: Node, source: str) -> str:
@@ -224,7 +213,7 @@ class SourceProgram(Program):
     def _results(self) -> str:
         plan = self.plan
         results, arguments = plan.recording.results, plan.recording.arguments
-        own = {position: argument for argument, position in plan.leaves.kept.items()}
+        own = {position: f"kept{argument}" for argument, position in plan.leaves.kept.items()}
         # A result that comes back as a donated argument, and does not stay, must not lie where the next step writes.
         back = any(i not in self.kept and _nodes(arguments[i]) for i in plan.recording.donated)
 
@@ -233,25 +222,24 @@ class SourceProgram(Program):
 
         if not tree.is_branch(results):
             return leaf(results)
-        parts = [
-            f"kept{own[i]}" if i in own else tree.written(part, leaf, self._class) for i, part in enumerate(results)
-        ]
-        return tree.joined(type(results), parts, self._class)
+        parts = [own.get(i) or self._tree(part, leaf) for i, part in enumerate(results)]
+        return self._tuple(type(results), parts)
 
-    def _class(self, cls: type) -> str:
-        return self.bind(f"class_{cls.__name__}", cls)
+    def _tree(self, results: Any, leaf: Callable[[Node], str]) -> str:
+        """Return the expression that builds a tree of results."""
+        if not tree.is_branch(results):
+            return leaf(results)
+        return self._tuple(type(results), [self._tree(part, leaf) for part in results])
+
+    def _tuple(self, cls: type, parts: list[str]) -> str:
+        """Return the expression of a tuple of that class, from the expressions of its parts."""
+        together = f"({', '.join(parts)},)" if parts else "()"
+        # `new` is `tuple.__new__`: it takes half the time of a named tuple's own.
+        return together if cls is tuple else f"new({self.bind(f'class_{cls.__name__}', cls)}, {together})"
 
 
 class ReplayedStep(RecordedStep[SourceProgram]):
-    """A step replayed by generated functions over the memory of one training.
-
-    Parameters
-    ----------
-    step, operations, donate
-        As for `CapturedStep`.
-    target : SourceTarget
-        The library.
-    """
+    """A step replayed by generated functions over the memory of one training."""
 
     def __init__(
         self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...], target: SourceTarget
@@ -261,11 +249,8 @@ class ReplayedStep(RecordedStep[SourceProgram]):
         self._run: Callable[..., Any] = lambda *arguments: None
 
     def __call__(self, *arguments: Any) -> Any:
-        results = self._run(*arguments)
-        return self._changed(arguments) if results is None else results
-
-    def _changed(self, arguments: tuple[Any, ...]) -> Any:
-        """Return the results of arguments that the last program did not take."""
+        if (results := self._run(*arguments)) is not None:
+            return results
         # One of the others, as for the smaller batch at the end of an epoch: each sees at once whether they fit.
         for program in self._programs.values():
             if program.run is not self._run and (results := program.run(*arguments)) is not None:

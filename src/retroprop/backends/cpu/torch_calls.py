@@ -25,6 +25,12 @@ _NUMBER_SECOND = ("add", "subtract", "multiply", "divide", "power", "less", "les
 _REDUCE = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax, "min": torch.amin, "all": torch.all,
            "any": torch.any}  # fmt: skip
 
+_MOVES = {
+    "matmul": "matmul({0}, {1}, out={out})", "astype": "copy({out}, {0})",
+    "gather": "index_select({0}, 0, {1}, out={out})", "take": "index_select({0}, {axis}, {1}, out={out})",
+    "concat": "cat(({all},), 1, out={out})", "stack": "stack(({all},), out={out})", "join": "cat(({all},), out={out})",
+}  # fmt: skip
+
 
 class TorchCalls(SourceTarget):
     """PyTorch as a target, on one device: calls alone, no loops."""
@@ -75,20 +81,11 @@ class TorchCalls(SourceTarget):
             return [
                 f"reduce_{node.op}({names[0]}, {node.attributes['axes']}, {node.attributes['keepdims']}, out={out})"
             ]
-        if node.op == "matmul":
-            return [f"matmul({names[0]}, {names[1]}, out={out})"]
-        if node.op in ("gather", "take"):
-            axis = node.attributes["axis"] if node.op == "take" else 0
-            return [f"index_select({names[0]}, {axis}, {names[1]}, out={out})"]
-        if node.op == "astype":
-            return [f"copy({out}, {names[0]})"]
-        if node.op == "concat":
-            return [f"cat(({', '.join(names)},), 1, out={out})"]
-        if node.op == "stack":
-            return [f"stack(({', '.join(names)},), out={out})"]
         if node.op == "join":
-            return [f"cat(({', '.join(f'{name}.reshape(-1)' for name in names)},), out={out})"]
-        raise NotTraceableError(f"{node.op} is not replayed.")
+            names = [f"{name}.reshape(-1)" for name in names]
+        if node.op not in _MOVES:
+            raise NotTraceableError(f"{node.op} is not replayed.")
+        return [_MOVES[node.op].format(*names, all=", ".join(names), out=out, **node.attributes)]
 
     def _pointwise(self, node: Node, out: str, program: SourceProgram) -> str:
         x, *rest = node.inputs

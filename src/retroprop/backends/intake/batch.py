@@ -9,6 +9,7 @@ from retroprop.backends.intake.arrays import holds, take_in
 from retroprop.backends.intake.mapped_file import NARROW, Mapped
 from retroprop.backends.registry import host_backend
 from retroprop.core.architecture import Architecture
+from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 
 INDEX_DTYPE = "int32"
@@ -96,43 +97,25 @@ def take_targets(
     ValueError
         For a wrong shape, NaN or inf, or values the loss has no meaning for.
     """
-    if host.is_host(y):
-        # Looked at and cast on the host: labels may have a dtype that only NumPy has.
-        on_host = _targets_there(host_backend(), architecture, dtype, y, rows, check=True, name=name)
-        return backend.asarray(host.in_rows(on_host))
-    return _targets_there(backend, architecture, dtype, y, rows, check=check, name=name)
-
-
-def _targets_there(
-    backend: Backend,
-    architecture: Architecture,
-    dtype: str,
-    y: Any,
-    rows: tuple[int, ...],
-    *,
-    check: bool,
-    name: str,
-) -> Array:
-    """Return targets that are on `backend` already; see `take_targets`."""
+    # Host data are checked and cast on the host: labels may have a dtype that only NumPy has.
+    on_host = host.is_host(y)
+    here, check = (host_backend(), True) if on_host else (backend, check)
     loss, n_out = architecture.output.loss, architecture.layer_sizes[-1]
-    y = take_in(backend, y, name=name, dtype=None, check=check)
+    y = take_in(here, y, name=name, dtype=None, check=check)
     shape = tuple(y.shape)
     if shape == rows and loss.takes_indices:
-        return _class_indices(backend, y, n_out, check=check, name=name)
-    if shape == rows and n_out == 1:
-        y = backend.xp.reshape(y, (*rows, 1))
-    elif shape != (*rows, n_out):
+        y = _class_indices(here, y, n_out, check=check, name=name)
+    elif shape != (*rows, n_out) and (shape != rows or n_out != 1):
         one_axis = f" or class indices of shape {rows}" if loss.takes_indices else ""
         raise ValueError(
             f"{name} must have the shape {(*rows, n_out)}{one_axis} for this x and {n_out} output(s) with the loss "
             f"{loss.name!r}; it has the shape {shape}."
         )
-    y = take_in(backend, y, name=name, dtype=dtype)
-    if check:
-        _check_range(backend, y, loss.name, loss.target_range, name=name)
-        if loss.takes_indices:
-            _check_probabilities(backend, y, name=name)
-    return y
+    else:
+        y = take_in(here, here.xp.reshape(y, (*rows, n_out)), name=name, dtype=dtype)
+        if check:
+            _check_values(here, y, loss, name=name)
+    return backend.asarray(host.in_rows(y)) if on_host else y
 
 
 def take_weights(
@@ -161,7 +144,7 @@ def take_weights(
         raise ValueError(f"{name} must have one weight a row, shape {rows}; it has the shape {tuple(weight.shape)}.")
     if check:
         if not holds(backend, weight >= 0.0):
-            raise ValueError(f"{name} must be 0 or above; the least is {_least(backend, weight)}.")
+            raise ValueError(f"{name} must be 0 or above; the least is {_extremes(backend, weight)[0]}.")
         if holds(backend, weight == 0.0):
             raise ValueError(
                 f"{name} is 0 for every row, so none has a part in the cost: give at least one row a weight above 0, "
@@ -179,36 +162,31 @@ def _class_indices(backend: Backend, y: Array, n_classes: int, *, check: bool, n
     if not check and not xp.isdtype(y.dtype, ("integral", "bool")):
         raise TypeError(f"{name} must hold class indices of an integer dtype, not {backend.dtype_name(y)}.")
     if check and not (xp.isdtype(y.dtype, "bool") or (holds(backend, y >= 0) and holds(backend, y < n_classes))):
+        least, largest = _extremes(backend, y)
         raise ValueError(
             f"{name} must hold class indices in [0, {n_classes}), one for each of the network's {n_classes} "
-            f"outputs; these are from {_least(backend, y)} to {_largest(backend, y)}."
+            f"outputs; these are from {least} to {largest}."
         )
     return backend.asarray(y, INDEX_DTYPE)
 
 
-def _check_range(backend: Backend, y: Array, loss: str, bounds: tuple[float, float], *, name: str) -> None:
-    low, high = bounds
-    if (isinf(low) or holds(backend, y >= low)) and (isinf(high) or holds(backend, y <= high)):
-        return
-    raise ValueError(
-        f"{name} must be in [{low:g}, {high:g}] for the loss {loss!r}; it is from {_least(backend, y)} to "
-        f"{_largest(backend, y)}."
-    )
-
-
-def _check_probabilities(backend: Backend, y: Array, *, name: str) -> None:
-    xp = backend.xp
-    off = xp.abs(xp.sum(y, axis=-1) - 1.0)
-    if not holds(backend, off <= 4.0 * float(xp.finfo(y.dtype).eps) ** 0.5):
+def _check_values(backend: Backend, y: Array, loss: Loss, *, name: str) -> None:
+    """Raise unless the loss has a meaning for the targets."""
+    xp, (low, high) = backend.xp, loss.target_range
+    if not ((isinf(low) or holds(backend, y >= low)) and (isinf(high) or holds(backend, y <= high))):
+        least, largest = _extremes(backend, y)
         raise ValueError(
-            f"the rows of {name} must sum to 1 for the loss 'cross_entropy' (one-hot, or probabilities); one is off "
-            f"by {_largest(backend, off)}."
+            f"{name} must be in [{low:g}, {high:g}] for the loss {loss.name!r}; it is from {least} to {largest}."
         )
+    if loss.takes_indices:
+        off = xp.abs(xp.sum(y, axis=-1) - 1.0)
+        if not holds(backend, off <= 4.0 * float(xp.finfo(y.dtype).eps) ** 0.5):
+            raise ValueError(
+                f"the rows of {name} must sum to 1 for the loss 'cross_entropy' (one-hot, or probabilities); one is "
+                f"off by {_extremes(backend, off)[1]}."
+            )
 
 
-def _least(backend: Backend, array: Array) -> float:
-    return backend.to_numpy(backend.xp.min(array)).item()  # type: ignore[no-any-return]
-
-
-def _largest(backend: Backend, array: Array) -> float:
-    return backend.to_numpy(backend.xp.max(array)).item()  # type: ignore[no-any-return]
+def _extremes(backend: Backend, array: Array) -> tuple[float, float]:
+    """Return the least and the largest element."""
+    return backend.to_numpy(backend.xp.min(array)).item(), backend.to_numpy(backend.xp.max(array)).item()

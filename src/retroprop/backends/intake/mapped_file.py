@@ -16,21 +16,8 @@ PART = 2**24  # bytes that are checked at a time
 class Mapped:
     """The rows of a mapped file.
 
-    Parameters
-    ----------
-    array : numpy.memmap (m, n)
-        Of a real dtype.
-    name : str
-        The user's name for it, for the messages.
-    dtype : str
-        The dtype its rows are cast to as they are read, unless their own is one of `NARROW`.
-
-    Attributes
-    ----------
-    shape, ndim
-        As of the array.
-    dtype : numpy.dtype
-        Of the rows as they are read.
+    `name` is the user's for the messages, and `dtype` the one its rows are cast to as they are read, unless their own
+    is one of `NARROW`; the attributes `shape`, `ndim` and `dtype` are those of the rows as they are read.
 
     Raises
     ------

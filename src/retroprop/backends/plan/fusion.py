@@ -18,7 +18,7 @@ from math import prod
 from typing import NamedTuple
 
 from retroprop.backends.plan.places import Cell
-from retroprop.backends.record.graph import Graph, Node, base_of
+from retroprop.backends.record.graph import Node, base_of
 from retroprop.backends.record.table import SUMS, VIEWS
 
 Shape = tuple[int, ...]
@@ -67,7 +67,7 @@ class Instruction:
     by_columns: bool = False
     scratch: dict[int, Cell] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes it computes, stored or not."""
         return self.loop.nodes if self.loop is not None else (self.node,)  # type: ignore[return-value]
@@ -78,6 +78,11 @@ class Instruction:
         own = {node.index for node in self.nodes}
         found = {o.index: o for node in self.nodes for o in node.operands if base_of(o).index not in own}
         return list(found.values())
+
+    @cached_property
+    def sources(self) -> set[int]:
+        """The nodes whose memory it reads, by index."""
+        return {base_of(node).index for node in self.reads}
 
 
 def casts_data(node: Node) -> bool:
@@ -98,15 +103,11 @@ def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
     return "row" if shape == result and shape in ((domain[0],), (domain[0], 1)) else None
 
 
-def _domain(nodes: Iterable[Node]) -> Shape:
-    shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
-    return max(shapes, key=lambda shape: (len(shape), prod(shape)))
-
-
 def loop_of(nodes: Iterable[Node]) -> Loop | None:
     """Return the loop that computes the nodes, None if no single one can."""
     nodes = sorted(nodes, key=lambda node: node.index)
-    domain = _domain(nodes)
+    shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
+    domain = max(shapes, key=lambda shape: (len(shape), prod(shape)))
     if len(domain) > 2:
         return None
     kinds: dict[int, str] = {}
@@ -121,27 +122,24 @@ def loop_of(nodes: Iterable[Node]) -> Loop | None:
 
 def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, int]) -> tuple[str, int] | None:
     """Return kind and stage of a node, those before it given."""
-    sources = [(operand.shape, base_of(operand)) for operand in node.operands]
-    stage = max((stages.get(base.index, 0) for _, base in sources), default=0)
-    inside = {kinds[base.index] for _, base in sources if base.index in kinds}
-    if "column" in inside:
+    bases = [base_of(operand).index for operand in node.operands]
+    stage = max([stages.get(base, 0) for base in bases], default=0)
+    inside = {kinds[base] for base in bases if base in kinds}
+    if "column" in inside:  # complete only when the loop is done
         return None
     if node.op in SUMS:
         return _reduced(node, domain, kinds, stage)
-    if node.shape == domain:
-        kind = "full"
-    elif all(n == 1 for n in node.shape):
+    kind = kind_of(node.shape, node.shape, domain)
+    if kind == "before":
+        # A single value may depend on a sum over everything, but on no value of a place or a row.
         return None if {"full", "row"} & inside else ("after" if "after" in inside else "before", 0)
-    elif len(domain) == 2 and node.shape in ((domain[0],), (domain[0], 1)):
-        kind = "row"
-    else:
-        return None
-    for (shape, base), operand in zip(sources, node.operands, strict=True):
-        wanted = kind_of(shape, node.shape, domain)
-        viewed = base.index in kinds and not _is_as_it_lies(operand, whole=wanted != "full")
-        if wanted is None or viewed or kinds.get(base.index, wanted) != wanted:
+    for base, operand in zip(bases, node.operands, strict=True):
+        wanted = kind_of(operand.shape, node.shape, domain)
+        # A value of the loop is in a variable, so a view of it at another place cannot be read.
+        viewed = base in kinds and not _is_as_it_lies(operand, whole=wanted != "full")
+        if wanted is None or viewed or kinds.get(base, wanted) != wanted:
             return None
-    return kind, stage
+    return (kind, stage) if kind is not None else None
 
 
 def _reduced(node: Node, domain: Shape, kinds: dict[int, str], stage: int) -> tuple[str, int] | None:
@@ -165,44 +163,26 @@ def _is_as_it_lies(operand: Node, *, whole: bool) -> bool:
 
 
 def fuse(
-    graph: Graph,
-    wanted: Iterable[Node],
-    after: dict[int, set[int]],
-    can: Callable[[Node], bool],
-    fits: Callable[[Loop], bool],
+    wanted: Iterable[Node], after: dict[int, set[int]], can: Callable[[Node], bool], fits: Callable[[Loop], bool]
 ) -> list[Loop]:
     """Return loops that together compute every node that `can` be computed in one.
 
     Two loops become one unless another node must run between them: after the one, before the other. For that each node
     knows its ancestors and descendants, as the bits of an integer.
 
-    Parameters
-    ----------
-    graph : Graph
-        The record.
-    wanted : iterable of Node
-        The nodes that are needed, in the order of the record.
-    after : dict
-        For a node, by index, others that must run before it without being its operands.
-    can : callable
-        Whether a node may be computed in a loop.
-    fits : callable
-        Whether the target wants a loop.
+    `wanted` are the nodes that are needed, in the order of the record; `after` names for a node others that must run
+    before it without being its operands, by index; `fits` is whether the target wants a loop.
     """
     wanted = [node for node in wanted if node.op not in VIEWS]
-    sources = {
-        node.index: {*(base_of(o).index for o in node.operands), *after.get(node.index, ())} - {node.index}
-        for node in wanted
-    }
-    n = len(graph.nodes)
-    before, behind = [0] * n, [0] * n  # ancestors and descendants
-    for node in wanted:
-        for i in sources[node.index]:
-            before[node.index] |= before[i] | 1 << i
-    for node in reversed(wanted):
-        for i in sources[node.index]:
-            behind[i] |= behind[node.index] | 1 << node.index
-    group = {node.index: (1 << node.index) for node in wanted}
+    operands = {node.index: [base_of(o).index for o in node.operands] for node in wanted}
+    before, behind = dict.fromkeys(operands, 0), dict.fromkeys(operands, 0)  # ancestors and descendants
+    for i, own in operands.items():  # in the order of the record, so the ancestors of a source are complete
+        for source in {*own, *after.get(i, ())} - {i}:
+            before[i] |= before[source] | 1 << source
+    for i, own in reversed(operands.items()):
+        for source in {*own, *after.get(i, ())} - {i}:
+            behind[source] |= behind[i] | 1 << i
+    group = {i: 1 << i for i in operands}
     loops = {}
     for node in wanted:
         loop = loop_of([node]) if can(node) else None
@@ -222,8 +202,8 @@ def fuse(
         del loops[a], loops[b]
         loops[both] = loop
         ancestors, descendants = before[i] | before[j], behind[i] | behind[j]
-        for node in wanted:
-            k = node.index
+        for k in operands:
+            # The two are one node now: what comes before or after either comes before or after both.
             if both >> k & 1:
                 group[k], before[k], behind[k] = both, ancestors | both, descendants | both
             else:
@@ -234,14 +214,13 @@ def fuse(
 
     # A node goes to its last consumer, so the last edges come first: a mask is computed where it is used, and never
     # stored. Then loops that read the same array are merged.
-    for node in reversed(wanted):
-        for operand in reversed(node.operands):
-            if base_of(operand).index in group:
-                merge(base_of(operand).index, node.index)
+    for i, own in reversed(operands.items()):
+        for source in reversed(own):
+            merge(source, i)
     readers: dict[int, list[int]] = {}
-    for node in wanted:
-        for operand in node.operands:
-            readers.setdefault(base_of(operand).index, []).append(node.index)
+    for i, own in operands.items():
+        for source in own:
+            readers.setdefault(source, []).append(i)
     for some in readers.values():
         for one, other in pairwise(some):
             merge(one, other)
@@ -267,14 +246,13 @@ def _walk(loop: Loop, node: Node) -> int:
 
 def crossing(one: Instruction) -> list[Node]:
     """Return the values of a row that a later walk over it needs, and that are stored nowhere."""
-    if one.loop is None or len(one.loop.domain) != 2:
-        return []
+    assert one.loop is not None
     kinds, stages = one.loop.kinds, one.loop.stages
     stored = {node.index for node in one.stores}
     late = {
         o.index
         for node in one.loop.nodes
         for o in node.operands
-        if kinds.get(o.index) == "full" and kinds[node.index] == "full" and stages[node.index] > stages[o.index]
+        if kinds.get(o.index) == kinds[node.index] == "full" and stages[node.index] > stages[o.index]
     }
     return [node for node in one.loop.nodes if node.index in late and node.index not in stored]

@@ -4,8 +4,8 @@ A recorded update runs over joins: 1-D arrays made of all leaves. The plan place
 place, so that nothing is copied; parameters and state stay there from step to step.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from retroprop.backends.plan.fusion import Shape
 from retroprop.backends.record import tree
@@ -14,9 +14,8 @@ from retroprop.backends.record.recorder import Recording
 from retroprop.backends.record.table import GIVEN, POINTWISE, VIEWS
 
 
-@dataclass
 class Leaves:
-    """The joins of a recording.
+    """The joins among the nodes that a recording's results depend on, and which leaves are placed in them.
 
     Attributes
     ----------
@@ -34,69 +33,57 @@ class Leaves:
         The nodes, by index, that are in Fortran order because their Θ is.
     """
 
-    kept: dict[int, int] = field(default_factory=dict)
-    joins: dict[int, bool] = field(default_factory=dict)
-    placed: set[int] = field(default_factory=set)
-    in_place: dict[int, Node] = field(default_factory=dict)
-    after: dict[int, set[int]] = field(default_factory=dict)
-    columns_first: set[int] = field(default_factory=set)
+    def __init__(self, recording: Recording, wanted: Sequence[Node], turns: Callable[[Shape], bool]) -> None:
+        joins = [node for node in wanted if node.op == "join"]
+        self.kept = _kept(recording)
+        stay = {leaf.index for argument in self.kept for leaf in tree.leaves(recording.arguments[argument])}
+        self.joins = _joined(joins, stay)
+        if sum(len(join.operands) for join in joins if self.joins.get(join.index)) < len(stay):
+            # All of an argument stays where it is, or nothing.
+            self.kept, self.joins = {}, {i: False for i, kept in self.joins.items() if not kept}
+        self.placed = {leaf.index for join in joins if join.index in self.joins for leaf in join.operands}
+        in_place = len(self.joins) == len(joins)  # else parameters are copied into a join, in C order
+        self.columns_first = _turned(joins, wanted, turns) if in_place else set()
+        self.in_place: dict[int, Node] = {}
+        self.after: dict[int, set[int]] = {}
+        self._order_overwrites(wanted)
 
-
-def placed_leaves(recording: Recording, wanted: Sequence[Node], turns: Callable[[Shape], bool]) -> Leaves:
-    """Return which leaves are placed in their joins.
-
-    Parameters
-    ----------
-    recording : Recording
-        The step.
-    wanted : sequence of Node
-        The nodes its results depend on, in order.
-    turns : callable
-        Whether a Θ of that shape is in Fortran order where it is joined.
-    """
-    found = Leaves(kept=_kept(recording))
-    joins = [node for node in wanted if node.op == "join"]
-    _sort_joins(found, recording, joins)
-    if all(join.index in found.joins for join in joins):  # else parameters are copied into a join, in C order
-        found.columns_first = _turned(joins, wanted, turns)
-    _order_overwrites(found, wanted)
-    return found
+    def _order_overwrites(self, wanted: Sequence[Node]) -> None:
+        """Note which nodes overwrite parameters or state, and all that reads those: it must run before."""
+        made = [node for node in wanted if node.op not in (*VIEWS, "join")]
+        reads = [(node.index, {base_of(operand).index for operand in node.operands}) for node in made]
+        for node in wanted:
+            if node.op == "overwrite" and self.joins.get(node.inputs[1].index):
+                new, old = node.inputs
+                owned = {old.index, *[leaf.index for leaf in old.operands]}
+                readers = {i for i, read in reads if owned & read}
+                self.after.setdefault(new.index, set()).update(readers - {new.index})
+                self.in_place[new.index] = old
 
 
 def _kept(recording: Recording) -> dict[int, int]:
     """Find the donated arguments that a result replaces leaf by leaf: argument -> result."""
     found: dict[int, int] = {}
-    if not tree.is_branch(recording.results):
-        return found
+    results = recording.results if tree.is_branch(recording.results) else ()
     for argument in recording.donated:
-        given = list(tree.leaves(recording.arguments[argument]))
-        for position, result in enumerate(recording.results):
-            back = list(tree.leaves(result))
+        given = tree.leaves(recording.arguments[argument])
+        for position, back in enumerate(map(tree.leaves, results)):
             if given and len(back) == len(given) and all(map(_replaces, back, given)):
                 found[argument] = position
                 break
     return found
 
 
-def _sort_joins(found: Leaves, recording: Recording, joins: Sequence[Node]) -> None:
-    """Separate the joins whose leaves are placed there from those that copy."""
-    stay = {leaf.index for argument in found.kept for leaf in tree.leaves(recording.arguments[argument])}
-    uses: dict[int, int] = {}
+def _joined(joins: Sequence[Node], stay: set[int]) -> dict[int, bool]:
+    """Return the joins whose leaves are placed there, not copied, and whether the leaves are arguments that stay."""
+    found = {}
+    uses = Counter(leaf.index for join in joins for leaf in join.operands)
     for join in joins:
-        for leaf in join.operands:
-            uses[leaf.index] = uses.get(leaf.index, 0) + 1
-    for join in joins:
-        given = [leaf.op == "input" and leaf.index in stay for leaf in join.operands]
-        made = [leaf.op not in (*GIVEN, *VIEWS, "join") for leaf in join.operands]
-        once = all(uses[leaf.index] == 1 for leaf in join.operands)  # a leaf has one place
-        if once and (all(given) or all(made)):
-            found.joins[join.index] = all(given)
-            found.placed |= {leaf.index for leaf in join.operands}
-    if not stay <= found.placed:  # all of an argument stays where it is, or nothing
-        found.kept = {}
-        found.joins = {i: False for i, kept in found.joins.items() if not kept}
-        nodes = recording.graph.nodes
-        found.placed = {leaf.index for i in found.joins for leaf in nodes[i].operands}
+        given = all(leaf.op == "input" and leaf.index in stay for leaf in join.operands)
+        made = all(leaf.op not in (*GIVEN, *VIEWS, "join") for leaf in join.operands)
+        if (given or made) and all(uses[leaf.index] == 1 for leaf in join.operands):  # a leaf has one place
+            found[join.index] = given
+    return found
 
 
 def _turned(joins: Sequence[Node], wanted: Sequence[Node], turns: Callable[[Shape], bool]) -> set[int]:
@@ -117,22 +104,6 @@ def _turned(joins: Sequence[Node], wanted: Sequence[Node], turns: Callable[[Shap
     # A reshape or an index of such an array would no longer be a view.
     reshaped = any(node.op in ("reshape", "index") and node.inputs[0].index in found for node in wanted)
     return set() if reshaped else found
-
-
-def _order_overwrites(found: Leaves, wanted: Sequence[Node]) -> None:
-    """Note which nodes overwrite parameters or state, and all that reads those: it must run before."""
-    for node in wanted:
-        if node.op != "overwrite" or not found.joins.get(node.inputs[1].index):
-            continue
-        new, old = node.inputs
-        owned = {old.index, *(leaf.index for leaf in old.operands)}
-        readers = {
-            n.index
-            for n in wanted
-            if n.op not in (*VIEWS, "join") and any(base_of(o).index in owned for o in n.operands)
-        }
-        found.after.setdefault(new.index, set()).update(readers - {new.index})
-        found.in_place[new.index] = old
 
 
 def _replaces(back: Node, given: object) -> bool:

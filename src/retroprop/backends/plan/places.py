@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 ALIGNMENT = 64  # a cache line, and the widest vector register
@@ -13,8 +14,6 @@ class Cell:
 
     Attributes
     ----------
-    nbytes : int
-        Its size.
     first, last : int
         The instructions between which it is needed, both included.
     kept : int or None
@@ -35,17 +34,7 @@ class Cell:
 
 
 class Place(NamedTuple):
-    """Where the elements of a node are: a cell, an offset in elements of its dtype, and the order of a matrix.
-
-    Attributes
-    ----------
-    cell : Cell
-        The memory.
-    offset : int
-        In elements.
-    columns_first : bool
-        Whether a matrix is in Fortran order.
-    """
+    """Where the elements of a node are: a cell, an offset in elements, and whether a matrix is in Fortran order."""
 
     cell: Cell
     offset: int = 0
@@ -62,8 +51,8 @@ def settle(cells: Sequence[Cell]) -> int:
     for cell in sorted(cells, key=lambda cell: -cell.nbytes):
         nbytes = _rounded(cell.nbytes)
         at = 0
-        beside = (other for other in placed if other.first <= cell.last and cell.first <= other.last)
-        for other in sorted(beside, key=lambda other: other.offset):
+        beside = [other for other in placed if other.first <= cell.last and cell.first <= other.last]
+        for other in sorted(beside, key=attrgetter("offset")):
             if at + nbytes <= other.offset:
                 break
             at = max(at, other.offset + _rounded(other.nbytes))

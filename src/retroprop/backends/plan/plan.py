@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from retroprop.backends.plan.fusion import Instruction, Loop, Shape, casts_data, crossing, fuse, written_last
-from retroprop.backends.plan.leaves import placed_leaves
+from retroprop.backends.plan.leaves import Leaves
 from retroprop.backends.plan.places import Cell, Place, settle
 from retroprop.backends.record import tree
 from retroprop.backends.record.graph import Node, NotTraceableError, base_of, reached
@@ -34,27 +34,16 @@ class Rules(NamedTuple):
 
 
 class Plan:
-    """A recording in order, with a place for every array.
-
-    Parameters
-    ----------
-    recording : Recording
-        The step.
-    rules : Rules
-        Of the target.
+    """A recording in order, with a place for every array, by the rules of a target.
 
     Attributes
     ----------
-    graph : Graph
-        The record.
     outputs, wanted : list of Node
         The results, and every node they depend on, in the order of the record.
     leaves : Leaves
         Which leaves are placed in the joins of the update, and which arguments stay.
     instructions : list of Instruction
-        In order.
-    places : dict
-        By index of the node.
+        In order; `places` are by index of the node.
     copied : list of Node
         The arguments that are copied into the block first.
     nbytes : int
@@ -63,10 +52,11 @@ class Plan:
 
     def __init__(self, recording: Recording, rules: Rules) -> None:
         self.recording, self.graph, self._rules = recording, recording.graph, rules
-        self.outputs: list[Node] = list(tree.leaves(recording.results))
+        self.outputs: list[Node] = tree.leaves(recording.results)
+        self._returned = {base_of(node).index for node in self.outputs}
         self.wanted = reached(self.outputs)
-        self.leaves = placed_leaves(recording, self.wanted, rules.turns)
-        self.instructions = self._ordered(fuse(self.graph, self.wanted, self.leaves.after, rules.can, rules.fits))
+        self.leaves = Leaves(recording, self.wanted, rules.turns)
+        self.instructions = self._ordered(fuse(self.wanted, self.leaves.after, rules.can, rules.fits))
         self._stores()
         self.places: dict[int, Place] = {}
         self.copied: list[Node] = []
@@ -79,16 +69,15 @@ class Plan:
 
     def _ordered(self, loops: list[Loop]) -> list[Instruction]:
         """Return loops and single nodes in an order in which each finds its operands, close to that of the record."""
-        instructions = [Instruction(loop=loop) for loop in loops]
-        looped = {node.index for loop in loops for node in loop.nodes}
-        for node in self.wanted:
-            skipped = node.op in (*GIVEN, *VIEWS) or node.weak or node.index in looped
-            if not skipped and node.index not in self.leaves.joins:
-                instructions.append(Instruction(node=node))
+        # A join whose leaves are placed in it needs no call, and views and arguments are there already.
+        covered = self.leaves.joins.keys() | {node.index for loop in loops for node in loop.nodes}
+        calls = [n for n in self.wanted if n.op not in (*GIVEN, *VIEWS) and not n.weak and n.index not in covered]
+        instructions = [*(Instruction(loop=loop) for loop in loops), *(Instruction(node=node) for node in calls)]
+        instructions.sort(key=lambda one: one.nodes[0].index)
         needs = self._dependencies(instructions)
         done: set[int] = set()
         order: list[Instruction] = []
-        waiting = sorted(range(len(instructions)), key=lambda k: instructions[k].nodes[0].index)
+        waiting = list(range(len(instructions)))
         while waiting:
             ready = next((k for k in waiting if needs[k] <= done), None)
             if ready is None:
@@ -101,12 +90,11 @@ class Plan:
     def _dependencies(self, instructions: list[Instruction]) -> list[set[int]]:
         """Return for each instruction the positions of those that must run before it."""
         maker = {node.index: k for k, one in enumerate(instructions) for node in one.nodes}
-        needs: list[set[int]] = []
+        needs = []
         for k, one in enumerate(instructions):
-            sources = {base_of(o).index for o in one.reads}
-            for i in list(sources):
-                if i in self.leaves.joins:  # no instruction makes it: it is there when its leaves are
-                    sources |= {leaf.index for leaf in self.graph.nodes[i].operands}
+            sources = set(one.sources)
+            for i in one.sources & self.leaves.joins.keys():  # no instruction makes it: it is there when its leaves are
+                sources.update(leaf.index for leaf in self.graph.nodes[i].operands)
             for node in one.nodes:
                 sources |= self.leaves.after.get(node.index, set())
             needs.append({maker[i] for i in sources if i in maker} - {k})
@@ -114,8 +102,7 @@ class Plan:
 
     def _stores(self) -> None:
         """Find which nodes of the loops others read, and how the loops walk."""
-        read = {base_of(o).index for one in self.instructions for o in one.reads}
-        read |= {base_of(o).index for o in self.outputs} | self.leaves.placed
+        read = self._returned.union(self.leaves.placed, *(one.sources for one in self.instructions))
         for one in self.instructions:
             one.stores = [n for n in one.nodes if one.loop is None or n.index in read]
             if one.loop is None:
@@ -147,11 +134,14 @@ class Plan:
 
     def _place_instructions(self) -> None:
         """Place what each instruction stores, and note for each cell from when to when it is needed."""
-        last = self._last_reads()
+        last = {i: at for at, one in enumerate(self.instructions) for i in one.sources}
+        last |= dict.fromkeys(self._returned, len(self.instructions))
         for at, one in enumerate(self.instructions):
+            # Parameters and gradients have their places in the joins, which nothing else may take.
+            ending = {i for i in one.sources if last[i] == at} - self.leaves.placed
             for node in one.stores:
                 if node.index not in self.places:
-                    reused = self._reused(one, node, at, last)
+                    reused = self._reused(one, node, ending)
                     self.places[node.index] = reused or Place(self._cell(node.nbytes), 0, self._in_columns(node))
                 self.places[node.index].cell.touch(at)
             for node in one.reads:
@@ -164,13 +154,11 @@ class Plan:
                 if base.index in self.places:
                     self.places[base.index].cell.touch(at)
             if one.loop is not None:
-                one.scratch = {node.index: self._cell(nbytes) for node, nbytes in self._scratch(one)}
+                one.scratch = {i: self._cell(nbytes) for i, nbytes in self._scratch(one).items()}
                 for some in one.scratch.values():
                     some.touch(at)
-        for node in self.outputs:
-            base = base_of(node)
-            if base.index in self.places:
-                self.places[base.index].cell.touch(len(self.instructions))
+        for i in self._returned & self.places.keys():
+            self.places[i].cell.touch(len(self.instructions))
 
     def _in_columns(self, node: Node) -> bool:
         """Return whether a node is in Fortran order: not what a library writes row by row, nor data."""
@@ -178,26 +166,16 @@ class Plan:
         by_shape = not by_rows and self._rules.columns_first(node.shape)
         return by_shape or node.index in self.leaves.columns_first
 
-    def _scratch(self, one: Instruction) -> list[tuple[Node, int]]:
+    def _scratch(self, one: Instruction) -> dict[int, int]:
         """Return the values a loop keeps to itself, and their bytes: of one row between two walks, or one a row."""
         assert one.loop is not None
         if one.by_columns:
             stored = {node.index for node in one.stores}
             rows = [n for n in one.loop.nodes if one.loop.kinds[n.index] == "row" and n.index not in stored]
-            return [(node, node.nbytes) for node in rows]
-        return [(node, node.nbytes // max(node.shape[0], 1)) for node in crossing(one)]
+            return {node.index: node.nbytes for node in rows}
+        return {node.index: node.nbytes // max(node.shape[0], 1) for node in crossing(one)}
 
-    def _last_reads(self) -> dict[int, int]:
-        """Return, by index of a node that is stored, the last instruction that reads it."""
-        last: dict[int, int] = {}
-        for at, one in enumerate(self.instructions):
-            for node in one.reads:
-                last[base_of(node).index] = at
-        for node in self.outputs:
-            last[base_of(node).index] = len(self.instructions)
-        return last
-
-    def _reused(self, one: Instruction, node: Node, at: int, last: dict[int, int]) -> Place | None:
+    def _reused(self, one: Instruction, node: Node, ending: set[int]) -> Place | None:
         """Return the place of an operand that is read here for the last time, if `node` may overwrite it."""
         if one.loop is None and node.op not in _IN_PLACE:
             return None
@@ -209,11 +187,7 @@ class Plan:
             here = places.get(operand.index)
             if here is None or here.cell.kept is not None or operand.op == "join":
                 continue
-            free = (
-                operand.index not in self.leaves.placed
-                and last.get(operand.index) == at
-                and (id(here.cell), here.offset) not in taken
-            )
+            free = operand.index in ending and (id(here.cell), here.offset) not in taken
             # Through a view the same numbers would be read at another place of the walk, after they were overwritten.
             viewed = any(read is not operand and base_of(read) is operand for read in one.reads)
             same = (operand.shape, operand.dtype) == (node.shape, node.dtype)

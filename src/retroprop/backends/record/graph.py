@@ -61,43 +61,33 @@ class Node:
     ----------
     op, inputs, attributes
         A name of `table.OPERATIONS`, its operands (nodes or Python numbers), and its further arguments.
+    operands : tuple of Node
+        The inputs that are nodes.
     weak : bool
         Whether it stands for a Python number, which takes the dtype of the array it meets.
     role : Role or None
         The part of backpropagation it was recorded in; of equal nodes the first one's.
     """
 
-    __slots__ = ("attributes", "dtype", "graph", "index", "inputs", "op", "role", "shape", "weak")
+    __slots__ = ("attributes", "dtype", "graph", "index", "inputs", "ndim", "op", "operands", "role", "shape", "size",
+                 "weak")  # fmt: skip
     __array_ufunc__ = None  # NumPy's functions refuse it, and its operators leave the work to ours
 
     def __init__(
         self, graph: "Graph", op: str, inputs: tuple[Any, ...], attributes: dict[str, Any], shape: Any, dtype: Any
     ) -> None:
         self.graph, self.op, self.inputs, self.attributes = graph, op, inputs, attributes
+        self.operands: tuple[Node, ...] = tuple([i for i in inputs if isinstance(i, Node)])
         self.shape, self.dtype = shape, dtype
+        self.ndim, self.size = len(shape), prod(shape)
         self.weak = False
         self.role: Role | None = graph.role
         self.index = len(graph.nodes)
 
     @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return prod(self.shape)
-
-    @property
     def nbytes(self) -> int:
-        """Their memory in bytes."""
-        return self.size * int(self.dtype.itemsize)
-
-    @property
-    def operands(self) -> tuple["Node", ...]:
-        """The inputs that are nodes."""
-        return tuple(i for i in self.inputs if isinstance(i, Node))
+        """The memory of its elements in bytes."""
+        return int(self.size * self.dtype.itemsize)
 
     @property
     def mT(self) -> "Node":  # noqa: N802
@@ -189,7 +179,7 @@ class Graph:
                 identities.append((type(i), repr(i)))  # 0.0 and -0.0, 2 and 2.0 are not the same
                 shapes.append(())
                 dtypes.append(type(i))
-        items = tuple(sorted(attributes.items())) if len(attributes) > 1 else tuple(attributes.items())
+        items = tuple(sorted(attributes.items()))
         key = op, tuple(identities), items
         if (node := self._known.get(key)) is None:
             shape, dtype = table.derived(op, tuple(shapes), tuple(dtypes), items)
@@ -208,15 +198,13 @@ class Graph:
 
     def pointwise(self, op: str, *inputs: Any) -> Node:
         """Return an elementwise function, broadcast as NumPy does."""
-        inputs = tuple(self.constant(i) if isinstance(i, numpy.generic | numpy.ndarray) else i for i in inputs)
-        nodes = [i for i in inputs if isinstance(i, Node)]
-        if not nodes:
+        inputs = tuple([self.constant(i) if isinstance(i, (numpy.generic, numpy.ndarray)) else i for i in inputs])
+        kinds = [i.weak for i in inputs if isinstance(i, Node)]
+        if not kinds:
             raise NotTraceableError(f"{op} of {inputs!r} is not recorded.")
-        simpler = _simpler(op, inputs)
-        if simpler is not None:
+        if (simpler := _simpler(op, inputs)) is not None:
             return simpler
-        weak = all(n.weak for n in nodes)
-        if weak and op not in HOST_ARITHMETIC:
+        if (weak := all(kinds)) and op not in HOST_ARITHMETIC:
             raise NotTraceableError(f"{op} of Python numbers that change is not recorded.")
         result = self.apply(op, *inputs)
         result.weak = weak
@@ -277,6 +265,7 @@ def _integral(key: Any) -> Any:
     return int(key) if isinstance(key, numpy.integer) else key
 
 
+_NEUTRAL = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1}
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 
@@ -292,12 +281,9 @@ def number_dtype(node: Node, value: Any) -> Any:
 
 def _simpler(op: str, inputs: tuple[Any, ...]) -> Node | None:
     """Return the operand a neutral number leaves as it is: x + 0, x − 0, x · 1, x / 1."""
-    if op not in ("add", "subtract", "multiply", "divide"):
-        return None
-    neutral = 0 if op in ("add", "subtract") else 1
-    places = ((0, 1), (1, 0)) if op in ("add", "multiply") else ((0, 1),)
-    for kept, other in places:
-        x, number = inputs[kept], inputs[other]
-        if isinstance(x, Node) and isinstance(number, (int, float)) and number == neutral and x.dtype.kind == "f":
-            return x
+    if op in _NEUTRAL:
+        for x, number in (inputs, inputs[::-1]) if op in ("add", "multiply") else (inputs,):
+            neutral = isinstance(number, (int, float)) and number == _NEUTRAL[op]
+            if neutral and isinstance(x, Node) and x.dtype.kind == "f":
+                return x
     return None

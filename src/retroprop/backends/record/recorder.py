@@ -8,7 +8,7 @@ node, and the update runs once over all parameters, joined to one 1-D array, not
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from inspect import isfunction, signature
 from typing import Any, NamedTuple
 
@@ -23,17 +23,7 @@ _FUNCTIONS = ("activation", "output", "rule")  # the arguments of an operation t
 
 
 class RecordedOperation(NamedTuple):
-    """One call of an operation of backpropagation.
-
-    Attributes
-    ----------
-    role : Role
-        Operation, layer and function.
-    arguments : mapping
-        The arguments by name.
-    results : Node, or tree of nodes
-        The results.
-    """
+    """One call of an operation of backpropagation: its role, its arguments by name, its results as a tree of nodes."""
 
     role: Role
     arguments: Mapping[str, Any]
@@ -45,12 +35,8 @@ class Recording(NamedTuple):
 
     Attributes
     ----------
-    graph : Graph
-        All nodes.
-    arguments : tuple
-        The arguments as trees: a node for an array or a number, anything else as it was given.
-    results : tree
-        The results, likewise.
+    arguments, results : tree
+        A node for an array or a number, anything else as it was given.
     donated : tuple of int
         The arguments whose memory the results may take.
     operations : list of RecordedOperation
@@ -116,15 +102,7 @@ def record(
 
 
 class Recorder:
-    """The operations of a backend on symbols; each call is noted, and its nodes get its role.
-
-    Parameters
-    ----------
-    operations : Operations
-        The backend's own.
-    xp : Symbols
-        Where they are recorded.
-    """
+    """The operations of a backend on symbols; each call is noted, and its nodes get its role."""
 
     def __init__(self, operations: Operations, xp: Symbols) -> None:
         self.xp = xp
@@ -168,24 +146,21 @@ class Recorder:
         state: tuple[Parameters, ...],
         hyper: tuple[float, ...],
     ) -> tuple[Parameters, tuple[Parameters, ...]]:
-        graph, apart = self.xp.graph, partial(Operations.update, self._own)
-        begun = len(graph.nodes)
+        graph, begun = self.xp.graph, len(self.xp.graph.nodes)
         old = [graph.join(p.leaves) for p in (parameters, *state)]
         grad = graph.join(gradients.leaves)
         # θ, state ← rule(θ, ∂J/∂θ, state, hyper), elementwise
         new = rule(self.xp, old[0], grad, *old[1:], *hyper)
-        if not all(node.op in POINTWISE or node.op in ("join", "constant") for node in graph.nodes[begun:]):
-            # A rule that depends on an array as a whole, as on its norm, is applied to each by itself.
-            return apart(rule, parameters, gradients, state, hyper)
-        columns = list(zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True))
-        alike = all(
-            _expressions(rule(self.xp, theta, grad_of_theta, *slots, *hyper), [theta, *slots, grad_of_theta])
-            == _expressions(new, [*old, grad])
+        elementwise = {node.op for node in graph.nodes[begun:]} <= {*POINTWISE, "join", "constant"}
+        joined = _expressions(new, [*old, grad])
+        columns = zip(parameters.leaves, gradients.leaves, *(s.leaves for s in state), strict=True)
+        if not (elementwise and _are_new(new, old)) or not all(
+            _expressions(rule(self.xp, theta, grad_of_theta, *slots, *hyper), [theta, *slots, grad_of_theta]) == joined
             for theta, grad_of_theta, *slots in columns
-        )
-        if not _are_new(new, old) or not alike:
-            # So is one that returns an argument, or sees the shape of a parameter (`if theta.ndim > 1`).
-            return apart(rule, parameters, gradients, state, hyper)
+        ):
+            # A rule that depends on an array as a whole, as on its norm, returns an argument, or sees the shape of a
+            # parameter (`if theta.ndim > 1`) is applied to each by itself.
+            return Operations.update(self._own, rule, parameters, gradients, state, hyper)
         shapes = [leaf.shape for leaf in parameters.leaves]
         placed = [graph.apply("overwrite", n, o) for n, o in zip(new, old, strict=True)]
         updated, *slots = (parameters.like(graph.parts(flat, shapes)) for flat in placed)
@@ -214,7 +189,7 @@ def _expressions(results: Any, given: list[Node]) -> list[Any]:
         if not isinstance(value, Node):
             return type(value), repr(value)
         if value.index not in known:
-            of = (value.op, value.dtype.name, *(numbered(i) for i in value.inputs))
+            of = (value.op, value.dtype, *[numbered(i) for i in value.inputs])
             known[value.index] = numbers.setdefault(of, len(numbers))
         return known[value.index]
 

@@ -1,6 +1,6 @@
 """Arguments and results of a step: nested tuples, flattened into leaves and rebuilt."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 
@@ -9,32 +9,19 @@ def is_branch(tree: Any) -> bool:
     return isinstance(tree, tuple)
 
 
-def leaves(tree: Any) -> Iterator[Any]:
-    """Yield every leaf, in order."""
-    if is_branch(tree):
-        for part in tree:
-            yield from leaves(part)
-    else:
-        yield tree
+def leaves(tree: Any) -> list[Any]:
+    """Return every leaf, in order."""
+    if not isinstance(tree, tuple):
+        return [tree]
+    found: list[Any] = []
+    for part in tree:
+        found += leaves(part)
+    return found
 
 
 def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
     """Return the same tree with every leaf changed; named tuples keep their class."""
-    if not is_branch(tree):
+    if not isinstance(tree, tuple):
         return change(tree)
     parts = [mapped(part, change) for part in tree]
     return tuple(parts) if type(tree) is tuple else type(tree)(*parts)
-
-
-def written(tree: Any, name: Callable[[Any], str], classes: Callable[[type], str]) -> str:
-    """Return the source of an expression that builds the tree, its leaves named by `name`."""
-    if not is_branch(tree):
-        return name(tree)
-    return joined(type(tree), [written(part, name, classes) for part in tree], classes)
-
-
-def joined(cls: type, parts: list[str], classes: Callable[[type], str]) -> str:
-    """Return the source of a tuple of that class, from the sources of its parts."""
-    together = f"({', '.join(parts)},)" if parts else "()"
-    # `new` is `tuple.__new__`: it takes half the time of a named tuple's own.
-    return together if cls is tuple else f"new({classes(cls)}, {together})"

@@ -116,17 +116,11 @@ class RecordedStep(CapturedStep, Generic[P]):
         A plan has no memory, so trainings share it, and it lives as long as the step. One recorded with operations that
         a backend overrides is this training's own: they may hold state.
         """
-
-        def made() -> Plan:
-            recording = record(self._step, self._operations, form, self._donate)
-            return Plan(recording if change is None else change(recording), rules)
-
-        if type(self._operations) is not Operations:
-            return made()
-        plans = _plans.setdefault(self._step, {})
+        plans = _plans.setdefault(self._step, {}) if type(self._operations) is Operations else {}
         key = form, self._donate, rules, change
         if key not in plans:
-            plans[key] = made()
+            recording = record(self._step, self._operations, form, self._donate)
+            plans[key] = Plan(recording if change is None else change(recording), rules)
         return plans[key]
 
 

@@ -64,25 +64,15 @@ class Workspace:
 
     def piece(self, name: str, nbytes: int) -> Array:
         """Return the memory of that name and size, which keeps its content from step to step."""
-        key = name, nbytes
-        if key not in self._named:
-            self._named[key] = self._memory.empty(nbytes)
-        return self._named[key]
+        if (name, nbytes) not in self._named:
+            self._named[name, nbytes] = self._memory.empty(nbytes)
+        return self._named[name, nbytes]
 
 
 class Program:
-    """A plan whose nodes have arrays.
+    """A plan whose nodes have arrays, in the memory of one training.
 
-    Parameters
-    ----------
-    plan : Plan
-        What is computed.
-    memory : Memory
-        Of the target.
-    workspace : Workspace
-        The memory of the training.
-    given : dict, optional
-        Arguments that are read where they are, by index of the node.
+    `given` holds, by index of the node, arguments that are read where they are.
 
     Attributes
     ----------
@@ -101,7 +91,8 @@ class Program:
         self.host_numbers = [node for node in plan.wanted if node.weak and node.op in HOST_ARITHMETIC]
         arguments = plan.recording.arguments
         self.kept = {
-            i: workspace.trees.setdefault(i, tree.mapped(arguments[i], self._published)) for i in plan.leaves.kept
+            i: workspace.trees.setdefault(i, tree.mapped(arguments[i], lambda n: memory.published(self.array(n))))
+            for i in plan.leaves.kept
         }
 
     def array(self, node: Node) -> Array:
@@ -110,14 +101,10 @@ class Program:
             self._arrays[node.index] = self._made(node)
         return self._arrays[node.index]
 
-    def _published(self, node: Node) -> Array:
-        return self.memory.published(self.array(node))
-
     def _made(self, node: Node) -> Array:
-        if node.op == "part" and node.inputs[0].inputs[0].index in self.plan.leaves.in_place:
-            leaf = overwritten(node)
-            if leaf is not None:
-                return self.array(leaf)  # which may be in Fortran order
+        in_place = node.op == "part" and node.inputs[0].inputs[0].index in self.plan.leaves.in_place
+        if in_place and (leaf := overwritten(node)) is not None:
+            return self.array(leaf)  # which may be in Fortran order
         if node.op in VIEWS:
             return view_of(node, self.array(node.inputs[0]), self.memory.address)
         if node.op == "constant":
