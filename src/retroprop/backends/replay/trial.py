@@ -1,4 +1,4 @@
-"""A trial that trusts nothing: a step is done as planned, then in other ways, which must leave the same."""
+"""The trial of other ways to do a step: each starts from the same state and must produce the planned results."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -9,13 +9,13 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 T = TypeVar("T")
-Step = Callable[[], Sequence[Array]]  # does a step, and returns the arrays it leaves besides the state
+Step = Callable[[], Sequence[Array]]  # does a step, and returns its results besides the state
 NO_GRAPH = "steps are launched one by one, not as a graph: %s"
 DIFFERS = "a graph did not leave the results of its launches"
 
 
 class NoWayError(RuntimeError):
-    """No other way is available, or none left the same; the message says why."""
+    """No other way is available, or none produced the same results; the message has the reason."""
 
 
 class StepTrial(ABC):
@@ -26,7 +26,7 @@ class StepTrial(ABC):
     state : sequence of array
         The arrays that a step changes for good.
     step : callable
-        Does it as planned; what it leaves is what every other way must leave.
+        Does it as planned; every other way must produce its results.
     """
 
     full: ClassVar[tuple[type[Exception], ...]] = (MemoryError,)  # the errors of a library without memory
@@ -51,11 +51,11 @@ class StepTrial(ABC):
         """Return whether arrays, state first, are those of `_after`, to the precision of the step."""
 
     def decided(self, find: Callable[[], T]) -> T | None:
-        """Do the step once; return the graph that `find` finds, which leaves it done in that way.
+        """Do the step once; return what `find` returns, the graph of a way that has done it last.
 
-        Where it raises `NoWayError`, or there is no memory for copies, the reason is logged, and the step is left as
-        planned. Any other exception leaves the state before the step: an interrupted training has the parameters of
-        its last step, not those of a candidate.
+        Where it raises `NoWayError`, or there is no memory for copies, the reason is logged, and the planned results
+        are restored. Any other exception restores the state before the step: an interrupted training has the
+        parameters of its last step, not those of a candidate.
         """
         try:
             self._before = [self._copied(array) for array in self._state]
@@ -70,6 +70,7 @@ class StepTrial(ABC):
             self._undo()
             raise
         if not self._ran:
+            self._undo()
             self._plain()
         self._restore([*self._state, *self._left], self._after)
         return None
@@ -79,12 +80,12 @@ class StepTrial(ABC):
         self._ran = True
 
     def _does(self, way: Step) -> bool:
-        """Do a step from the state before in another way, and return whether it leaves the same."""
+        """Do the step from the state before in another way, and return whether its results are the same."""
         self._undo()
         return self._same([*self._state, *way()])
 
     def _undo(self) -> None:
-        """Leave the state as it was before the step."""
+        """Restore the state before the step."""
         self._restore(self._state, self._before)
 
     def _restore(self, arrays: Sequence[Array], values: Sequence[Array]) -> None:

@@ -67,7 +67,7 @@ def mapped(first: Array, second: Array, result: Array) -> Product:
 
 
 def dtype_of(array: Array) -> str:
-    """Return the dtype of an operand or result as cublasLt is told: arrays of `BITS` hold bfloat16."""
+    """Return the dtype of an operand or result in cublasLt's terms: arrays of `BITS` hold bfloat16."""
     return "bfloat16" if str(array.dtype) == BITS else str(array.dtype)
 
 

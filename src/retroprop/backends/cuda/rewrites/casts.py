@@ -28,12 +28,12 @@ def taken_casts(plan: Plan, gathers: Sequence[Node], waiting: list[Instruction])
 
 
 def taken_rounding(plan: Plan, made: Sequence[Node], waiting: list[Instruction]) -> Node | None:
-    """Take the rounding of all parameters if it is next, and may be written along with what is made of the batch."""
+    """Take the rounding of all parameters if it is next, and the same kernel may do it."""
     if not waiting or [node.op for node in waiting[0].nodes] != [ROUND]:
         return None
     (node,) = waiting[0].nodes
     stays = plan.leaves.joins.get(node.inputs[0].index, False)
-    # Its memory is its own from its own place on, which is behind what is made here.
+    # It is written earlier than planned, when the plan may still use its memory for the batch.
     if not stays or not harmless(plan, [node], made):
         return None
     waiting.pop(0)

@@ -1,8 +1,8 @@
 """Gradient descent within the products of the gradients: Θ ← Θ − η δᵀ a is one call, and ∂J/∂Θ is never written.
 
-A rewrite, for SGD without momentum. Each Θ is overwritten once everything that reads it has run, so that its product
-moves behind that of the δ below, if that one does not write where this one reads, as it may where f′ has no need of a;
-the other parameters follow in a kernel. A penalty λ is no factor 1 − η λ of Θ here: in float32 that would round away
+A rewrite, for SGD without momentum. Each Θ is overwritten after everything that reads it, so that its product moves
+behind that of the δ below, unless that one writes where this one reads, as it may where f′ does not need a; the other
+parameters follow in a kernel. A penalty λ is no factor 1 − η λ of Θ here: in float32 that would round away
 the digits of an η λ as small as they are.
 """
 
@@ -34,7 +34,7 @@ def with_update(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruc
     ):
         return None  # the gradients are read by more than the update
     found = [one for one in instructions if one is not update]
-    rest: list[list[tuple[Node, Node]]] = [[]]  # leaves that lie one behind the other
+    rest: list[list[tuple[Node, Node]]] = [[]]  # adjacent leaves
     for theta, gradient in zip(old.operands, grad.operands, strict=True):
         if gradient.op == "matmul" and _moved(plan, found, [theta, old], gradient, eta):
             rest.append([])

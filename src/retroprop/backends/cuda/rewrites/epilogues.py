@@ -1,6 +1,6 @@
 """Activations, their derivatives and the sums of δ within products: a rewrite of each layer whose f cublasLt has.
 
-The forward product of such a layer hands on relu's mask, a bit an element, or gelu's z; the backward product reads it.
+The forward product of such a layer saves relu's mask, one bit an element, or gelu's z; the backward product reads it.
 cublasLt's relu makes 0 of NaN, so this is done only where less than the highest precision is asked for.
 
 Relu of float32 is a choice: each call is timed by itself against the product and the loop it replaces, so that a layer
@@ -26,7 +26,7 @@ LEADING = 8  # elements, of which z's rows must be a multiple
 
 
 class Kinds(NamedTuple):
-    """The epilogues of an activation, forward and backward, and whether they hand on a mask rather than z."""
+    """The epilogues of an activation, forward and backward, and whether they save a mask rather than z."""
 
     forward: str
     backward: str
@@ -59,7 +59,7 @@ def with_epilogues(f: type[Activation], plan: Plan, instructions: Sequence[Instr
 
 
 def _forward(plan: Plan, instructions: list[Instruction], affine: RecordedOperation) -> ProductCall | None:
-    """Return f(product + bias) as a call that hands on a mask or z."""
+    """Return f(product + bias) as a call that saves a mask or z."""
     (z, a), bias, kinds = affine.results, affine.arguments["bias"], EPILOGUES[type(affine.role.function)]
     pair = _pair(plan, instructions, affine.role, [])
     if pair is None:
@@ -95,7 +95,7 @@ def _backward(
     if pair is None or delta.arguments["mask"] is not None or len(readers(instructions, pair[0].nodes)) != 1:
         return []
     one, loop = pair
-    # What the forward loop stored for this one is written no more, so that nothing else may read it.
+    # Nothing else may read the other values that the forward loop stored: the calls do not write them.
     before = instructions[1 + next(k for k, other in enumerate(instructions) if other.nodes[0] is forward.nodes[0])]
     left = [node for node in before.stores if node.index not in _indices(forward.stores)]
     if any(instructions[k] is not before and instructions[k] is not loop for k in readers(instructions, left)):
