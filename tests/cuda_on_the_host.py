@@ -19,9 +19,12 @@ import numpy as np
 from retroprop.backends.backend import PLAIN, Backend
 from retroprop.backends.cuda.cuda_step import CudaStep
 from retroprop.backends.cuda.kernels.prelude import HEAD
+from retroprop.backends.cuda.launch_program import RULES
 from retroprop.backends.cuda.products.matrix_layout import product_of
+from retroprop.backends.cuda.rewrites import bfloat16
 from retroprop.backends.cuda.runtime import Runtime
 from retroprop.backends.numpy_backend import NumpyBackend
+from retroprop.backends.plan.plan import Plan
 from retroprop.core.operations import Operations
 from retroprop.functions.activations import GELUTanh
 
@@ -165,6 +168,16 @@ def in_bfloat16(numbers):
     bits = np.ascontiguousarray(numbers, "float32").view("uint32").astype("uint64")
     nearest = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
     return np.where(np.isnan(numbers), bits >> 16 | 0x40, nearest).astype("uint16")
+
+
+def planned(recording):
+    """Plan a recording for kernels and products."""
+    return Plan(recording, RULES)
+
+
+def planned_in_bfloat16(recording):
+    """Plan a recording whose products of float32 take operands in bfloat16."""
+    return planned(bfloat16.rounded(recording))
 
 
 class HostRuntime(Runtime):

@@ -5,14 +5,23 @@ import math
 
 import numpy as np
 import pytest
-from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime, RoundedNumpy, in_bfloat16, run, widened
+from cuda_on_the_host import (
+    COMPILER,
+    CudaOnTheHost,
+    HostRuntime,
+    RoundedNumpy,
+    in_bfloat16,
+    planned,
+    planned_in_bfloat16,
+    run,
+    widened,
+)
 from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
 from retroprop.backends.cuda.kernels.geometry import THREADS
 from retroprop.backends.cuda.kernels.plain_kernels import cast, gather_blocks, gather_source
 from retroprop.backends.cuda.kernels.prelude import HEAD
-from retroprop.backends.cuda.launch_program import planned, planned_in_bfloat16
 from retroprop.backends.cuda.products.cublaslt import CublasLtError
 from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS, ROUND, rounded
 from retroprop.backends.cuda.rewrites.casts import taken_rounding
@@ -296,5 +305,5 @@ def test_relu_is_left_to_kernels_where_it_is_refused_or_slower(caplog, monkeypat
     backend = Rounding(epilogues=True, choice=lambda ways: len(ways) - 1)
     with caplog.at_level(logging.INFO, "retroprop"):
         assert_same_training(trained(backend, **options), trained(RoundedNumpy(), **options))
-    assert "relus is left out: CublasLtError: cublasLt has no algorithm" in caplog.text
+    assert "relu within products is left out: CublasLtError: cublasLt has no algorithm" in caplog.text
     assert set(kinds(backend)) == {"none"}

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from cuda_on_the_host import COMPILER, CudaOnTheHost
+from cuda_on_the_host import COMPILER, CudaOnTheHost, planned
 from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
-from retroprop.backends.cuda.launch_program import planned
 from retroprop.backends.cuda.rewrites.beside import products_beside
 from retroprop.backends.record.recorder import form_of, record
 from retroprop.core.operations import Operations

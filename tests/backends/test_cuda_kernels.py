@@ -3,13 +3,14 @@
 import numpy as np
 import nvrtc
 import pytest
-from cuda_on_the_host import COMPILER, HostRuntime, run
+from cuda_on_the_host import COMPILER, HostRuntime, planned_in_bfloat16, run
+from cuda_on_the_host import planned as planned_for_launches
 from harness import tolerance
 from test_bfloat16 import plan_of as bfloat16_plan
 
 import retroprop as rp
 from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS, geometry_of
-from retroprop.backends.cuda.kernels.loop_source import kernel_of
+from retroprop.backends.cuda.kernels.loop_source import Source
 from retroprop.backends.cuda.kernels.operands import STRIDE, OperandLayout
 from retroprop.backends.cuda.kernels.philox import mask_source
 from retroprop.backends.cuda.kernels.plain_kernels import (
@@ -23,8 +24,7 @@ from retroprop.backends.cuda.kernels.plain_kernels import (
     gather_source,
 )
 from retroprop.backends.cuda.kernels.prelude import HEAD
-from retroprop.backends.cuda.launch_program import RULES, LaunchProgram, given_nodes, planned_in_bfloat16
-from retroprop.backends.cuda.launch_program import planned as planned_for_launches
+from retroprop.backends.cuda.launch_program import RULES, LaunchProgram, given_nodes
 from retroprop.backends.cuda.step_memory import StepMemory
 from retroprop.backends.masks import MaskedLayer, MaskForm
 from retroprop.backends.plan.plan import Plan
@@ -40,6 +40,10 @@ GATHERED = [copied(3136, ()), copied(4, ()), copied(2, ()), copied(1, ()),
               for target in ("float", "double")),
             Part(196, "float", "unsigned short", 4, "bfloat16"), Part(3, "bool", "unsigned short", 1, "bfloat16"),
             Part(10**6, "float", "unsigned short", 4, "bfloat16", whole=4 * 10**6 - 1)]  # fmt: skip
+
+
+def kernel_of(*given, **options):
+    return Source(*given, **options).kernel()
 
 
 @pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.long)])
@@ -303,7 +307,7 @@ def test_equal_layers_share_their_kernels(hidden, how):
     runtime.rounds = how is planned_in_bfloat16
     plan = bfloat16_plan((256,) * 10, m=256, how=how, hidden=hidden)
     given = {i: np.empty(node.shape, node.dtype) for i, node in given_nodes(plan).items()}
-    LaunchProgram(plan, runtime, StepMemory(runtime), given)
+    LaunchProgram(plan, StepMemory(runtime), given)
     assert len(runtime.texts) == 1 + 8 + 1 + 8 + 1
     assert len(set(runtime.texts)) == 5
 

@@ -7,6 +7,8 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
 from test_cuda_captured import assert_same_training, trained
 
 from retroprop.backends.cuda.rewrites.product_calls import ProductCall
+from retroprop.backends.numpy_backend import NumpyBackend
+from retroprop.core.operations import Operations
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 DEEP = (6, 8, 130, 8, 3)
@@ -35,6 +37,63 @@ def test_what_is_no_epilogue_is_a_kernel(options):
     found = trained(backend, sizes=DEEP, epochs=1, batch_size=20, net_options=options)
     assert_same_training(found, trained("numpy", sizes=DEEP, epochs=1, batch_size=20, net_options=options))
     assert not [kind for kind in backend.runtime.log if "drelu" in kind]
+
+
+class ByHand:
+    """Relu's own formulas, from outside."""
+
+    needs_z = False
+
+    def value(self, z, xp):
+        return xp.maximum(z, 0.0)
+
+    def derivative(self, z, a, xp):
+        return xp.astype(a > 0.0, a.dtype)
+
+
+def test_the_role_of_a_layer_decides_and_no_pattern():
+    """The same graph, made by a function that is not the package's own relu, stays a product and a kernel."""
+    backend = CudaOnTheHost(epilogues=True, choice=1)
+    options = {"sizes": DEEP, "epochs": 1, "batch_size": 20}
+    found = trained(backend, net_options={"hidden": ByHand()}, **options)
+    assert_same_training(found, trained("numpy", **options))
+    assert not [kind for kind in backend.runtime.log if "relu" in kind]
+    assert backend.runtime.log["graph"] > 0
+
+
+class Halved(Operations):
+    """Every activation halved: an affine map that no epilogue computes."""
+
+    def affine(self, layer, a, theta, bias, activation, *, keep_z):
+        z, a = super().affine(layer, a, theta, bias, activation, keep_z=keep_z)
+        return z, a * 0.5
+
+
+class HalvedNumpy(NumpyBackend):
+    def operations(self):
+        return Halved(self.xp, self.device)
+
+
+class HalvedCuda(CudaOnTheHost):
+    operations = HalvedNumpy.operations
+
+
+@pytest.mark.parametrize("hidden", ["relu", "gelu_tanh"])
+def test_an_operation_that_a_backend_overrides_is_in_no_product(hidden, caplog):
+    backend = HalvedCuda(epilogues=True, descends=True, choice=1)
+    options = {
+        "sizes": (6, 8, 16, 3),
+        "epochs": 1,
+        "batch_size": 20,
+        "optimizer": "sgd",
+        "net_options": {"hidden": hidden},
+    }
+    with caplog.at_level(logging.INFO, "retroprop"):
+        found = trained(backend, **options)
+    assert_same_training(found, trained(HalvedNumpy(), **options))
+    assert caplog.text == "", "it is not tried"
+    assert {kind for kind in backend.runtime.log if "elu" in kind} == set()
+    assert backend.runtime.log["product update"] > 0, "the update is core's own"
 
 
 def test_the_slower_way_is_not_taken():
@@ -81,7 +140,7 @@ def test_an_epilogue_that_does_something_else_is_left_out_and_nothing_else(kind,
         found = trained(backend, **options)
     assert_same_training(found, trained("numpy", **options))
     assert {record.getMessage() for record in caplog.records} == {
-        "relus changed the results of a step, and is left out."
+        "relu within products changed the results of a step, and is left out."
     }
     assert calls(backend) == []
     assert backend.runtime.log["graph"] > 0

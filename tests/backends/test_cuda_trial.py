@@ -8,9 +8,8 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, HostRuntime
 from test_cuda_captured import assert_same_training, data, trained
 
 import retroprop as rp
-from retroprop.backends.cuda import trial
+from retroprop.backends.cuda import ways
 from retroprop.backends.cuda.rewrites.product_calls import ProductCall
-from retroprop.backends.cuda.trial import left_by
 from retroprop.backends.masks import MaskStream
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -70,13 +69,12 @@ def test_what_is_left_out_of_a_sum_is_not(precision, optimizer, caplog, monkeypa
     monkeypatch.setattr(HostRuntime, "finished", wrong)
 
     def forked_and_together(given):
-        programs = {getattr(getattr(way[0], "func", way[0]), "__self__", None) for way in given}
-        return 1 if len(given[0]) == 2 else len(programs) - 1
+        return 1 if len(given[0]) == 2 else len({way[0].__self__.program for way in given}) - 1
 
     backend = CudaOnTheHost(epilogues=True, choice=forked_and_together, **PRECISIONS.get(precision, {}))
     with caplog.at_level(logging.WARNING, "retroprop"):
         trained(backend, sizes=SIZES, epochs=1, batch_size=59, optimizer=optimizer)
-    assert "relus changed the results of a step" in caplog.text
+    assert "relu within products changed the results of a step" in caplog.text
     assert calls(backend) == []
     assert backend.step._last._forked
 
@@ -93,11 +91,11 @@ def test_what_is_not_written_is_missed(caplog, monkeypatch):
     backend = CudaOnTheHost(epilogues=True, choice=1, **PRECISIONS["operands in bf16"])
     with caplog.at_level(logging.WARNING, "retroprop"):
         trained(backend, sizes=(6, 8, 3), epochs=1, batch_size=59)
-    assert "relus changed the results of a step" in caplog.text
+    assert "relu within products changed the results of a step" in caplog.text
     assert calls(backend) == []
 
 
-@pytest.mark.parametrize("limit", [trial.ROUNDED, 1e-6], ids=["fixed", "measured"])
+@pytest.mark.parametrize("limit", [ways.ROUNDED, 1e-6], ids=["fixed", "measured"])
 def test_products_that_round_in_another_way_are_taken(limit, caplog, monkeypatch):
     """Epilogues whose operands are cut off, not rounded to the nearest: right, and a per cent or more apart by Adam.
 
@@ -105,7 +103,7 @@ def test_products_that_round_in_another_way_are_taken(limit, caplog, monkeypatch
     """
     exact, whole = [], HostRuntime.exact
     monkeypatch.setattr(HostRuntime, "exact", lambda self: exact.append(1) or whole(self))
-    monkeypatch.setattr(trial, "ROUNDED", limit)
+    monkeypatch.setattr(ways, "ROUNDED", limit)
     product = HostRuntime.product
 
     def cut(x):
@@ -137,16 +135,21 @@ def test_products_that_round_in_another_way_are_taken(limit, caplog, monkeypatch
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_step_without_rounding_has_the_batch_and_the_masks_of_the_trial(precision, caplog, monkeypatch):
     """Were it of other rows or masks, it would be so far apart that it allowed anything."""
-    monkeypatch.setattr(trial, "ROUNDED", 1e-6)
-    near, widen, allowed = trial.Trial._near, trial.Trial._widen, []
-    monkeypatch.setattr(trial.Trial, "_near", lambda self, step: near(self, step) and self._widened)
-    monkeypatch.setattr(trial.Trial, "_widen", lambda self: widen(self) or allowed.append(self._rounded))
+    monkeypatch.setattr(ways, "ROUNDED", 1e-6)
+    near, allowed = ways.CudaTrial._near, {}
+
+    def measured(self, apart):
+        if self._exact is None:
+            allowed[self] = self._rounded
+        return near(self, apart) and self._exact is None
+
+    monkeypatch.setattr(ways.CudaTrial, "_near", measured)
     backend = CudaOnTheHost(epilogues=True, choice=1, **PRECISIONS[precision])
     with caplog.at_level(logging.INFO, "retroprop"):
         trained(backend, sizes=SIZES, epochs=1, batch_size=20, net_options={"dropout": [0.0, 0.5]})
     assert caplog.text == ""
     assert len(allowed) == 2, "once for each batch size"
-    assert 1e-6 < max(allowed) < trial.MOST
+    assert all(1e-6 < limit < ways.MOST for limit in allowed.values())
 
 
 def test_the_distance_to_a_step_without_rounding_is_no_excuse(caplog, monkeypatch):
@@ -168,7 +171,7 @@ def test_the_distance_to_a_step_without_rounding_is_no_excuse(caplog, monkeypatc
         backend = CudaOnTheHost(epilogues=True, choice=1, precision="tf32")
         with caplog.at_level(logging.INFO, "retroprop"):
             assert_same_training(trained(backend, **options), trained("numpy", **options))
-        assert "relus changed the results of a step" in caplog.text
+        assert "relu within products changed the results of a step" in caplog.text
         assert ("a step without rounding is not compared: MemoryError: full" in caplog.text) == (exact is full)
 
 
@@ -238,7 +241,7 @@ def test_what_does_not_stay_is_compared_too_and_comes_from_the_launches(caplog, 
 
         def wrong():
             graph()
-            left_by(step._last.program)[1][...] *= 2.0
+            step._last.program.left[1][...] *= 2.0
 
         return wrong
 

@@ -47,9 +47,8 @@ class GraphedTorch(TorchBackend):
         self.graphs = graphs
 
     def capture(self, step, *, donate=(), demands=PLAIN):
-        operations = self.operations()
-        recorded = ReplayedStep(step, operations, donate, TorchCalls(self.device))
-        return GraphedStep(recorded, step, operations, donate, self.device, self.graphs) if donate else recorded
+        recorded = ReplayedStep(step, self.operations(), donate, TorchCalls(self.device))
+        return GraphedStep(recorded, self.device, self.graphs) if donate else recorded
 
 
 def compared(graphs, dtype="float32", **options):

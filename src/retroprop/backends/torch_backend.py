@@ -91,5 +91,5 @@ class TorchBackend(Backend):
         target = TorchLoops() if compiles else TorchCalls(self.device)
         replayed = ReplayedStep(step, self.operations(), donate, target)
         if self.device.type == "cuda" and donate and switches.enabled("graph"):
-            return GraphedStep(replayed, step, self.operations(), donate, self.device)
+            return GraphedStep(replayed, self.device)
         return replayed

@@ -1,7 +1,7 @@
 """A step on the GPU: recorded, laid out as launches, and replayed as a graph that passed a trial."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,37 +12,27 @@ from retroprop.backends.cuda.kernels.philox import drawn_of, form_with_masks, re
 from retroprop.backends.cuda.launch_program import RULES, LaunchProgram, given_nodes
 from retroprop.backends.cuda.products.cublaslt import CublasLtError
 from retroprop.backends.cuda.rewrites.bfloat16 import rounded
+from retroprop.backends.cuda.rewrites.product_calls import Rewrite
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.cuda.step_memory import StepMemory
-from retroprop.backends.cuda.trial import NoWayError, Trial
+from retroprop.backends.cuda.ways import CudaTrial, rewrites_for
 from retroprop.backends.masks import Masks
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record import tree
 from retroprop.backends.record.graph import Node
 from retroprop.backends.record.recorder import Recording
 from retroprop.backends.replay.captured_step import RecordedStep
+from retroprop.backends.replay.trial import NO_GRAPH
 from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 UNROLLED = 8  # steps in one graph, where a run has at least twice as many
+Change = Callable[[Recording], Recording] | None  # a pass over a recording before it is planned
 
 
 class CudaStep(RecordedStep["Replay"]):
-    """One training's step on a GPU, called one by one, or `run` many at a time.
-
-    Parameters
-    ----------
-    step, operations, donate
-        As for `CapturedStep`.
-    runtime : Runtime
-        The device.
-
-    Attributes
-    ----------
-    draws : bool
-        Whether `Masks` may be given instead of arrays: the device draws them.
-    """
+    """One training's step on a GPU, the device of a runtime, called one by one, or `run` many at a time."""
 
     runs: ClassVar[bool] = True
     draws: ClassVar[bool] = True
@@ -79,40 +69,34 @@ class CudaStep(RecordedStep["Replay"]):
         if replay is None or replay.program.costs is None:
             return None
         replay.take(first)
-        costs = replay.room_for_costs(len(hypers))
+        runtime, dtype = self._runtime, numpy.dtype(str(replay.program.costs.dtype))
+        costs = runtime.array(runtime.empty(len(hypers) * dtype.itemsize), 0, (len(hypers),), dtype)
         numbers = [replay.numbers_of((parameters, state, hyper, data, rows[0], masks)) for hyper in hypers]
         most = replay.program.steps
         for at in range(0, len(hypers), most):
             many = min(most, len(hypers) - at)
             replay.begin(numbers[at : at + many], rows[at : at + many], masks and masks.after(at))
             replay.steps(many)
-            self._runtime.copy(costs[at : at + many], replay.program.costs[:many])()
+            runtime.copy(costs[at : at + many], replay.program.costs[:many])()
         parameters, state = replay.program.results()[:2]
         return parameters, state, costs
 
     def _replay(self, arguments: tuple[Any, ...]) -> "Replay | None":
         """Return the replay for arguments of this form, None where there is none."""
-        if self._last is not None and self._last.fits(arguments):
-            return self._last
-        form = tuple(map(form_with_masks, arguments))
-        self._last = self._program(form, arguments)
+        if self._last is None or not self._last.fits(arguments):
+            self._last = self._program(tuple(map(form_with_masks, arguments)), arguments)
         return self._last
 
     def _lowered(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
+        plan_by: Callable[[Change], Plan] = partial(self._planned, recorded_form(form), RULES)
+        given = form, arguments, self._memory, rewrites_for(self._runtime, self._operations)
         if self._runtime.rounds:
             try:
-                return self._replay_of(form, arguments, rounded)
+                return Replay(plan_by, rounded, *given)
             except CublasLtError as error:
                 log.warning("products round float32 by themselves: in bfloat16, %s", error)
                 self._runtime.rounds = False  # so that it is tried, and reported, once
-        return self._replay_of(form, arguments, None)
-
-    def _replay_of(
-        self, form: tuple[Any, ...], arguments: tuple[Any, ...], change: Callable[[Recording], Recording] | None
-    ) -> "Replay":
-        """Return the replay of a recording that may be changed first, as by rounding operands to bfloat16."""
-        plan_by = partial(self._planned, recorded_form(form), RULES)
-        return Replay(plan_by(change), form, arguments, self._runtime, self._memory, plan_by)
+        return Replay(plan_by, None, *given)
 
 
 class Replay:
@@ -120,32 +104,36 @@ class Replay:
 
     def __init__(
         self,
-        plan: Plan,
+        plan_by: Callable[[Change], Plan],
+        change: Change,
         form: tuple[Any, ...],
         arguments: tuple[Any, ...],
-        runtime: Runtime,
         memory: StepMemory,
-        exact_plan: Callable[[], Plan],
+        rewrites: Mapping[str, Rewrite],
     ) -> None:
-        self._plan, self._form, self._runtime, self._memory = plan, form, runtime, memory
-        self._exact_plan = exact_plan
-        self._seen: list[Any] = [None] * len(form)
+        plan = self._plan = plan_by(change)
+        self._plan_by, self._form, self._memory, self._rewrites = plan_by, form, memory, rewrites
+        self._runtime = memory.runtime
         self._drawn = drawn_of(form, plan.recording.arguments)
-        masked = {} if self._drawn is None else self._drawn.layers
-        self._wanted = {i: node for i, node in given_nodes(plan).items() if i not in masked}
-        self._recorded = [list(tree.leaves(argument)) for argument in plan.recording.arguments]
-        self._numbers = {i: nodes for i, nodes in enumerate(self._recorded) if any(map(_is_number, nodes))}
-        self._reading = [  # the arguments with arrays that are read in place
-            i
-            for i, nodes in enumerate(self._recorded)
-            if any(isinstance(node, Node) and node.index in self._wanted for node in nodes)
-        ]
-        self._copied: dict[int, Array] = {}  # by index of the node: the copy of an argument that moves
-        self._given: dict[int, Array] = {}
+        masked = () if self._drawn is None else self._drawn.layers
+        read = {i: node for i, node in given_nodes(plan).items() if i not in masked}
+        # The leaves of each argument that are read in place, and those that are numbers, by their place in it.
+        self._arrays: dict[int, list[tuple[int, Node]]] = {}
+        self._numbers: dict[int, list[tuple[int, Node]]] = {}
+        for i, argument in enumerate(plan.recording.arguments):
+            for k, node in enumerate(tree.leaves(argument)):
+                if isinstance(node, Node) and (node.index in read or node.op == "number"):
+                    kind = self._arrays if node.index in read else self._numbers
+                    kind.setdefault(i, []).append((k, node))
+        self._seen: list[Any] = [None] * len(form)
+        self._given: dict[int, Array] = {}  # by index of the node: where the program reads an argument
+        self._copies: dict[int, Array] = {}  # those of them that are copies, of arguments that move
         self._graphs: dict[int, Launch] = {}
-        self._captures, self._forked = runtime.graphs, False
+        self._captures, self._forked = self._runtime.graphs, False
         self._begun: tuple[Array | None, Masks | None] = None, None
-        self._bind(arguments)
+        self._place(arguments, stale=True)
+        given = plan.recording.arguments if self.program.rows is not None else ()
+        self._rows_at = next((i for i, argument in enumerate(given) if argument is self.program.rows), None)
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
         """Return whether arguments have the form of this replay; those of the last call need no check."""
@@ -156,72 +144,52 @@ class Replay:
             for i, argument in enumerate(arguments)
         )
 
-    # Arguments ----------------------------------------------------------------------------------------------------
-
-    def _bind(self, arguments: tuple[Any, ...]) -> None:
-        """Make the program, reading the arrays of the arguments in place."""
-        for index, array in self._arrays(arguments, self._reading):
-            known = self._given.get(index)
-            if index not in self._copied and known is None and _is_contiguous(array):
-                self._given[index] = array
-            elif index not in self._copied and (known is None or self._moved(known, array)):
-                # It is elsewhere at each call: from now on it is copied to a fixed place.
-                node = self._wanted[index]
-                self._copied[index] = self._memory.own(f"argument {index}", node.shape, node.dtype)
-                self._given[index] = self._copied[index]
-        self.program = LaunchProgram(self._plan, self._runtime, self._memory, self._given, drawn=self._drawn)
-        self._graphs = {}
+    # Arguments --------------------------------------------------------------------------------------------------------
 
     def take(self, arguments: tuple[Any, ...]) -> None:
-        """Copy in what the last step did not leave, and bind anew where other arrays have moved."""
+        """Copy in what the last step did not leave, and read other arrays where they are."""
+        self._place(arguments)
         for i, kept in self.program.kept.items():
             if arguments[i] is not kept:
                 for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
                     self._runtime.copy(target, source)()
-        others = [i for i in self._reading if arguments[i] is not self._seen[i]]
-        moved = any(
-            index not in self._copied and self._moved(self._given[index], array)
-            for index, array in self._arrays(arguments, others)
-        )
-        if moved:
-            self._bind(arguments)
-        if self._copied:
-            for index, array in self._arrays(arguments, self._reading):
-                if index in self._copied:
-                    self._runtime.copy(self._copied[index], array)()
+
+    def _place(self, arguments: tuple[Any, ...], *, stale: bool = False) -> None:
+        """Make the program anew where an array is not read yet, or has moved."""
+        address = self._runtime.address
+        for i, nodes in self._arrays.items():
+            if arguments[i] is self._seen[i] and not self._copies:
+                continue
+            leaves = list(tree.leaves(arguments[i]))
+            for k, node in nodes:
+                array, known = leaves[k], self._given.get(node.index)
+                moved = known is None or known.strides != array.strides or address(known) != address(array)
+                if known is None and array.flags.c_contiguous:
+                    self._given[node.index], stale = array, True
+                elif moved and node.index not in self._copies:
+                    # It is elsewhere at each call: from now on it is copied to a fixed place.
+                    copy = self._memory.own(f"argument {node.index}", node.shape, node.dtype)
+                    self._given[node.index], self._copies[node.index], stale = copy, copy, True
+                if node.index in self._copies:
+                    self._runtime.copy(self._copies[node.index], array)()
+        if stale:
+            self.program = LaunchProgram(self._plan, self._memory, self._given, self._drawn)
+            self._graphs = {}
         self._seen = list(arguments)
-
-    def _arrays(self, arguments: tuple[Any, ...], numbers: Sequence[int]) -> list[tuple[int, Array]]:
-        """Return the arrays of some arguments that are read in place, each with the index of its node."""
-        return [
-            (node.index, array)
-            for i in numbers
-            for node, array in zip(self._recorded[i], tree.leaves(arguments[i]), strict=True)
-            if isinstance(node, Node) and node.index in self._wanted
-        ]
-
-    def _moved(self, known: Array, array: Array) -> bool:
-        same = known.strides == array.strides and self._runtime.address(known) == self._runtime.address(array)
-        return not same
 
     def numbers_of(self, arguments: tuple[Any, ...]) -> list[float]:
         """Return the Python numbers of a step as a row of the program's table."""
         values: dict[int, float] = {}
         for i, nodes in self._numbers.items():
-            for node, value in zip(nodes, tree.leaves(arguments[i]), strict=True):
-                if _is_number(node):
-                    values[node.index] = float(value)
+            leaves = list(tree.leaves(arguments[i]))
+            values |= {node.index: float(leaves[k]) for k, node in nodes}
         return self.program.row_of(values)
 
     def rows_of(self, arguments: tuple[Any, ...]) -> Array | None:
         """Return the numbers of the gathered rows, as a matrix of one row; None where all rows are taken."""
-        rows = self.program.rows
-        for recorded, argument in zip(self._plan.recording.arguments, arguments, strict=True):
-            if rows is not None and recorded is rows:
-                return argument[None, :]
-        return None
+        return None if self._rows_at is None else arguments[self._rows_at][None, :]
 
-    # Steps --------------------------------------------------------------------------------------------------------
+    # Steps ------------------------------------------------------------------------------------------------------------
 
     def begin(self, numbers: list[list[float]], rows: Array | None, masks: Masks | None) -> None:
         """Write the differences of the next steps to the device: numbers, rows, the stream of masks."""
@@ -236,75 +204,40 @@ class Replay:
         if masks is not None:
             stream = stream_of(masks.stream.key, masks.step)
             copy(program.stream, constant(stream, stream.dtype))()
-        copy(program.tick, self._memory.zero())()
+        self._runtime.clear(program.tick)
 
     def steps(self, many: int) -> None:
         """Do that many steps."""
         if self._captures and 1 not in self._graphs:
-            self._try()
+            trial = CudaTrial(self.program, self._rewrites, self._exact)
+            found = trial.decided(trial.found)
+            self._captures = found is not None
+            if found is not None:
+                (self.program, self._forked), self._graphs[1] = found
             many -= 1
         if self._captures and many >= 2 * UNROLLED and UNROLLED not in self._graphs:
-            self._capture(UNROLLED)
-        for size in sorted(self._graphs, reverse=True) if self._captures else ():
+            try:
+                self._graphs[UNROLLED] = self._runtime.captured(self._unrolled)
+            except Exception as error:
+                log.warning(NO_GRAPH, f"{type(error).__name__}: {error}")
+                self._captures, self._graphs = False, {}
+        for size in sorted(self._graphs, reverse=True):
             while many >= size:
                 self._graphs[size]()
                 many -= size
         for _ in range(many):
             self.program.run()
 
-    def _capture(self, steps: int) -> None:
-        def launches() -> None:
-            for _ in range(steps):
-                self.program.run(forked=self._forked)
+    def _unrolled(self) -> None:
+        for _ in range(UNROLLED):
+            self.program.run(forked=self._forked)
 
-        try:
-            self._graphs[steps] = self._runtime.captured(launches)
-        except Exception as error:
-            self._refuse(f"{type(error).__name__}: {error}")
-
-    def _refuse(self, reason: str) -> None:
-        log.warning("steps are launched one by one, not as a graph: %s", reason)
-        self._captures, self._graphs = False, {}
-
-    def _try(self) -> None:
-        """Do one step, and find the fastest way to do it as a graph that leaves the results of the plan's launches."""
-        trial = Trial(self.program, self._runtime, self._exact)
-        try:
-            (self.program, self._forked), self._graphs[1] = trial.found()
-        except (MemoryError, NoWayError) as error:
-            short = "there is no memory for a copy to try it on: " if isinstance(error, MemoryError) else ""
-            self._refuse(f"{short}{error}")
-            trial.settle()
-        except BaseException:
-            trial.undo()  # an interrupted training has the parameters of its last step, not those of a candidate
-            raise
-
-    def _exact(self) -> LaunchProgram:
-        """Do the step that was begun without rounding, in memory of its own, and return the program that did."""
-        runtime, arguments, (rows, masks) = self._runtime.exact(), tuple(self._seen), self._begun
-        plan = self._exact_plan()
-        replay = Replay(plan, self._form, arguments, runtime, StepMemory(runtime), self._exact_plan)
-        replay.take(arguments)
-        replay.begin([replay.numbers_of(arguments)], None if rows is None else rows[:1], masks)
-        replay.program.run()
-        return replay.program
-
-    def room_for_costs(self, many: int) -> Array:
-        """Return an array for the costs of a run."""
-        assert self.program.costs is not None
-        dtype = numpy.dtype(str(self.program.costs.dtype))
-        return self._runtime.array(self._runtime.empty(many * dtype.itemsize), 0, (many,), dtype)
-
-
-def _is_number(leaf: Any) -> bool:
-    return isinstance(leaf, Node) and leaf.op == "number"
-
-
-def _is_contiguous(array: Array) -> bool:
-    """Return whether an array is row-major without gaps."""
-    step = int(array.dtype.itemsize)
-    for n, stride in zip(reversed(array.shape), reversed(array.strides), strict=True):
-        if n > 1 and stride != step:
-            return False
-        step *= n
-    return True
+    def _exact(self, state: Sequence[Array]) -> list[Array]:
+        """Return the results of the step that was begun, from a state, without rounding and in memory of its own."""
+        runtime, (rows, masks), arguments = self._runtime.exact(), self._begun, tuple(self._seen)
+        exact = Replay(self._plan_by, None, self._form, arguments, StepMemory(runtime), {})
+        for target, source in zip(exact.program.state, state, strict=True):
+            runtime.copy(target, source)()
+        exact.begin([exact.numbers_of(arguments)], None if rows is None else rows[:1], masks)
+        exact.program.run()
+        return [*exact.program.state, *exact.program.left]

@@ -24,15 +24,7 @@ _fastest: dict[tuple[Any, ...], str] = {}
 
 
 class CupyRuntime(Runtime):
-    """CuPy on the current device, for one training.
-
-    Parameters
-    ----------
-    precision : str
-        "highest", "tf32" or "bf16", of products of float32.
-    deterministic : bool
-        Whether every call must sum in the same order.
-    """
+    """CuPy on the current device, for one training; if `deterministic`, every call sums in the same order."""
 
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self.precision, self._deterministic = precision, deterministic
@@ -123,10 +115,10 @@ class CupyRuntime(Runtime):
             call(cupy.cuda.get_current_stream().ptr)
 
         if self.measures:
-            aligned = tuple(map(alignment, call.addresses))
             kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
-            about = call.product, dtype_of(first), dtype_of(result), self.precision, kind, aligned, WORKSPACE_BYTES
-            self._tune(call, launch, (device_name(cupy.cuda.runtime.getDevice()), self._lt.version, *about))
+            about = dtype_of(first), dtype_of(result), self.precision, kind, *map(alignment, call.addresses)
+            device = device_name(cupy.cuda.runtime.getDevice())
+            self._tune(call, launch, (device, self._lt.version, call.product, *about))
         return launch
 
     def beside(self, launch: Launch) -> Launch:
@@ -142,7 +134,7 @@ class CupyRuntime(Runtime):
             done.record(side)
         return lambda: here.wait_event(done)
 
-    # Timing -------------------------------------------------------------------------------------------------------
+    # Timing -----------------------------------------------------------------------------------------------------------
 
     def _tune(self, call: PreparedProduct, launch: Launch, key: tuple[Any, ...]) -> None:
         """Choose the fastest of the algorithms that cublasLt ranks first."""
@@ -152,23 +144,22 @@ class CupyRuntime(Runtime):
             for number in range(len(names)):
                 call.choose(number)  # a captured launch has the algorithm fixed
                 graphs.append(self._repeated([launch]))
-            seconds = self._timed(graphs)
-            _fastest[key] = names[seconds.index(min(seconds))]
+            times = self._timed(graphs)
+            _fastest[key] = names[times.index(min(times))]
         call.choose(names.index(_fastest[key]))
 
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
         if not self.measures:
             return 0
-        seconds = self._timed([self._repeated(way) for way in ways])
-        return seconds.index(min(seconds))
+        times = self._timed([self._repeated(way) for way in ways])
+        return times.index(min(times))
 
     def _repeated(self, launches: Sequence[Launch]) -> Launch | None:
         """Return some launches, repeated, as a graph, so that no gap between them counts; None if they fail."""
 
         def repeated() -> None:
-            for _ in range(REPEATS):
-                for launch in launches:
-                    launch()
+            for launch in [*launches] * REPEATS:
+                launch()
 
         try:
             for launch in launches:
@@ -179,33 +170,34 @@ class CupyRuntime(Runtime):
             return None
 
     def _timed(self, graphs: Sequence[Launch | None]) -> list[float]:
-        """Return the device's shortest time for each graph, inf for one that fails.
+        """Return the device's shortest time for each graph in milliseconds, inf for one that fails.
 
         A window of launches lasts some 10 µs, less than many a disturbance: the shortest of several counts. The windows
         of the candidates alternate, so that a change of the clock rate meets all of them.
         """
-        seconds, running = [inf] * len(graphs), dict(enumerate(graphs))
+        running = {k: graph for k, graph in enumerate(graphs) if graph is not None}
+        times = [inf] * len(graphs)
         for window in range(1 + WINDOWS):
             for k, graph in list(running.items()):
                 try:
-                    found = inf if graph is None else self._window(graph)
-                    seconds[k] = min(seconds[k], found) if window else inf  # the first one warms up
+                    found = self._window(graph)
+                    times[k] = min(times[k], found) if window else inf  # the first one warms up
                 except Exception as error:
                     log.info("a candidate is left out of a timing: %s: %s", type(error).__name__, error)
-                    seconds[k] = inf
+                    times[k] = inf
                     del running[k]
-        return seconds
+        return times
 
     def _window(self, graph: Launch) -> float:
-        """Return the device's time for one launch of a graph."""
+        """Return the device's time for one launch of a graph, in millitimes."""
         begin, end = cupy.cuda.Event(), cupy.cuda.Event()
         begin.record()
         graph()
         end.record()
         end.synchronize()
-        return float(cupy.cuda.get_elapsed_time(begin, end)) / 1e3
+        return float(cupy.cuda.get_elapsed_time(begin, end))
 
-    # Graphs -------------------------------------------------------------------------------------------------------
+    # Graphs -----------------------------------------------------------------------------------------------------------
 
     def captured(self, launches: Launch) -> Launch:
         gc.collect()
@@ -235,11 +227,7 @@ class CupyRuntime(Runtime):
         graph.upload(stream)
         stream.synchronize()
         keep = graph, pool, stream, launches  # whose arrays the graph has the addresses of
-
-        def launch(keep: Any = keep) -> None:
-            graph.launch()  # on the current stream, in order with all else
-
-        return launch
+        return lambda keep=keep: keep[0].launch()  # type: ignore[misc]  # on the current stream, in order with all else
 
 
 @lru_cache(maxsize=4096)

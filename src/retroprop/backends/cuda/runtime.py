@@ -15,31 +15,16 @@ class Runtime(Memory):
 
     A launch, as `kernel`, `product` and `copy` return it, enqueues its work on the stream that is current when it is
     called, and does not wait for it.
-
-    Attributes
-    ----------
-    precision : str
-        "highest", "tf32" or "bf16", of products of float32.
-    graphs : bool
-        Whether all launches, the products too, can be captured.
-    forks : bool
-        Whether a graph may have concurrent branches.
-    epilogues : bool
-        Whether products take an `Epilogue`.
-    measures : bool
-        Whether `fastest` measures; else it returns the first of the ways, and no rewrite is tried.
-    descends : bool
-        Whether a product may be an update: its factors are on the device, where each replay of a graph reads them.
-    rounds : bool
-        Whether products of float32 should take operands in bfloat16, as `uint16`, with a result in float32.
     """
 
-    precision: str = "highest"
-    graphs: bool = False
-    forks: bool = False
-    epilogues: bool = False
-    measures: bool = False
+    precision: str = "highest"  # or "tf32" or "bf16": of products of float32
+    graphs: bool = False  # whether all launches, the products too, can be captured
+    forks: bool = False  # whether a graph may have concurrent branches
+    epilogues: bool = False  # whether products take an `Epilogue`
+    measures: bool = False  # whether `fastest` measures; else it returns the first of the ways, and no rewrite is tried
+    # Whether a product may be an update: its factors are on the device, where each replay of a graph reads them.
     descends: bool = False
+    # Whether products of float32 should take operands in bfloat16, as `uint16`, with a result in float32.
     rounds: bool = False
 
     @abstractmethod

@@ -15,15 +15,14 @@ class StepMemory(Workspace):
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
-        self._runtime = runtime
+        self.runtime = runtime
         self._counters: dict[int, Array] = {}
-        self._zero: Array | None = None
 
     def own(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return an array of that name, shape and dtype."""
         dtype = numpy.dtype(dtype)
-        memory = self.piece(f"{name} {dtype} {shape}", max(prod(shape), 1) * dtype.itemsize)
-        return self._runtime.array(memory, 0, shape, dtype)
+        memory = self.piece(f"{name} {dtype.char} {shape}", max(prod(shape), 1) * dtype.itemsize)
+        return self.runtime.array(memory, 0, shape, dtype)
 
     def parts(self, size: int) -> Array:
         """Return memory for partial sums; kernels run one after another, so that they share it."""
@@ -34,14 +33,8 @@ class StepMemory(Workspace):
         size = _rounded(size)
         if size not in self._counters:
             self._counters[size] = self.own("counters", (size,), "uint32")
-            self._runtime.clear(self._counters[size])
+            self.runtime.clear(self._counters[size])
         return self._counters[size]
-
-    def zero(self) -> Array:
-        """Return an array of 0 without axes, as a source of copies."""
-        if self._zero is None:
-            self._zero = self._runtime.constant(0, numpy.dtype("int64"))
-        return self._zero
 
 
 def _rounded(size: int) -> int:

@@ -16,13 +16,7 @@ PARTS = {
 
 
 def disabled() -> tuple[str, ...]:
-    """Return the parts that the comma-separated variable RETROPROP_DISABLE lists.
-
-    Raises
-    ------
-    ValueError
-        If it lists anything else.
-    """
+    """Return the parts that the comma-separated variable RETROPROP_DISABLE lists; anything else there is an error."""
     wanted = [part.strip() for part in os.environ.get(ENVIRONMENT_VARIABLE, "").split(",") if part.strip()]
     unknown = [part for part in wanted if part not in PARTS]
     if unknown:

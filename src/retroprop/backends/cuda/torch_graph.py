@@ -4,23 +4,23 @@ The memory of the step is allocated already. Arguments that change from step to 
 where the graph reads them; numbers become arrays without axes on the device, for steps outside a graph too.
 """
 
-import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 
 from retroprop.backends.record import tree
 from retroprop.backends.record.recorder import form_of
 from retroprop.backends.replay.captured_step import CapturedStep
-from retroprop.core.operations import Operations
+from retroprop.backends.replay.trial import DIFFERS, NoWayError, StepTrial
 from retroprop.functions.types import Array
 
-log = logging.getLogger("retroprop")
+Replayed = tuple[Callable[[], None], Any]
 EAGER = 2  # steps of a form, after which it is known which arguments are the same at each
 
 
-def captured(work: Callable[[], Any], device: Any) -> tuple[Callable[[], None], Any]:
+def captured(work: Callable[[], Any], device: Any) -> Replayed:
     """Return a function that replays the work as a CUDA graph, and the results, which each replay overwrites."""
     graph = torch.cuda.CUDAGraph()
     here = torch.cuda.current_stream(device)
@@ -40,33 +40,16 @@ def captured(work: Callable[[], Any], device: Any) -> tuple[Callable[[], None], 
 
 
 class GraphedStep(CapturedStep):
-    """One training's step as a graph for each form of its arguments.
+    """One training's step, `replayed` in memory that stays where it is, as a graph for each form of its arguments.
 
-    Parameters
-    ----------
-    replayed : CapturedStep
-        The recorded step: its memory stays where it is from call to call.
-    step, operations, donate
-        As for `CapturedStep`; the donated arguments come back in the place of the results.
-    device : torch.device
-        The device of the numbers.
-    capture : callable
-        As `captured`.
+    The donated arguments come back in the place of the results.
     """
 
-    def __init__(
-        self,
-        replayed: CapturedStep,
-        step: Callable[..., Any],
-        operations: Operations,
-        donate: tuple[int, ...],
-        device: Any,
-        capture: Callable[[Callable[[], Any], Any], tuple[Callable[[], None], Any]] = captured,
-    ) -> None:
-        super().__init__(step, operations, donate)
+    def __init__(self, replayed: CapturedStep, device: Any, capture: Callable[..., Replayed] = captured) -> None:
+        super().__init__(replayed._step, replayed._operations, replayed._donate)
         self._replayed, self._device, self._capture = replayed, device, capture
         self._inputs: dict[Any, Inputs] = {}
-        self._replays: dict[Any, tuple[Callable[[], None], Any]] = {}
+        self._replays: dict[Any, Replayed] = {}
         self._captures = True
         self._seen: tuple[Any, ...] = ()
         self._form: tuple[Any, ...] = ()
@@ -81,11 +64,17 @@ class GraphedStep(CapturedStep):
             self._replays.pop(form, None)
         if not stays or not self._captures:
             return self._replayed(*inputs.given)
-        if form not in self._replays:
-            return self._try(form, inputs)
-        replay, results = self._replays[form]
-        replay()
-        return self._handed(results, inputs)
+        if form in self._replays:
+            replay, results = self._replays[form]
+            replay()
+            return self._handed(results, inputs)
+        trial = TorchTrial(inputs.given, self._donate, self._replayed)
+        found = trial.decided(lambda: trial.found(lambda work: self._capture(work, self._device)))
+        if found is None:
+            self._captures, self._replays = False, {}
+            return trial.results
+        self._replays[form] = found
+        return self._handed(found[1], inputs)
 
     def _form_of(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the form of the arguments; those of the last call are not examined again."""
@@ -95,40 +84,6 @@ class GraphedStep(CapturedStep):
         )
         self._seen = arguments
         return self._form
-
-    def _try(self, form: Any, inputs: "Inputs") -> Any:
-        """Do one step, capture it, replay it from the same state, and compare the results."""
-        state = [leaf for i in self._donate for leaf in tree.leaves(inputs.given[i])]
-        try:
-            before = [leaf.clone() for leaf in state]
-        except torch.OutOfMemoryError as error:
-            self._refuse(f"there is no memory for a copy to try it on: {error}")
-            return self._replayed(*inputs.given)
-        done = self._replayed(*inputs.given)
-        after: list[Array] = []
-        try:
-            after = [leaf.clone() for leaf in (*state, *_single(done))]
-            replay, results = self._capture(lambda: self._replayed(*inputs.given), self._device)
-            _restore(state, before)
-            replay()
-            same = all(map(_alike, (*state, *_single(results)), after))
-        except Exception as error:
-            same, results = False, done
-            self._refuse(f"{type(error).__name__}: {error}")
-        else:
-            self._replays[form] = replay, results
-            if not same:
-                self._refuse("a graph did not leave the results of its launches")
-        if not same:
-            if not after:
-                return done  # there was no memory for copies, and nothing ran since
-            _restore([*state, *_single(done)], after)
-            return done
-        return self._handed(results, inputs)
-
-    def _refuse(self, reason: str) -> None:
-        log.warning("steps are launched one by one, not as a graph: %s", reason)
-        self._captures, self._replays = False, {}
 
     def _handed(self, results: Any, inputs: "Inputs") -> Any:
         """Return results: kept arguments as they are, scalars copied, as the next replay overwrites them."""
@@ -140,15 +95,46 @@ class GraphedStep(CapturedStep):
         return tuple(parts) if type(results) is tuple else type(results)(*parts)
 
 
+class TorchTrial(StepTrial):
+    """The trial of a graph against a step done launch by launch, whose `results` it keeps."""
+
+    full: ClassVar[tuple[type[Exception], ...]] = (MemoryError, torch.OutOfMemoryError)
+
+    def __init__(self, given: tuple[Any, ...], donate: tuple[int, ...], step: Callable[..., Any]) -> None:
+        super().__init__([leaf for i in donate for leaf in tree.leaves(given[i])], self._launched)
+        self._work = partial(step, *given)
+        self.results: Any = None
+
+    def found(self, capture: Callable[[Callable[[], Any]], Replayed]) -> Replayed:
+        """Return the graph of the step, and its results; `decided` calls it."""
+        try:
+            replay, results = capture(self._work)
+            same = self._does(lambda: (replay(), _single(results))[1])
+        except Exception as error:
+            raise NoWayError(f"{type(error).__name__}: {error}") from error
+        if not same:
+            raise NoWayError(DIFFERS)
+        return replay, results
+
+    def _launched(self) -> list[Array]:
+        self.results = self._work()
+        return _single(self.results)
+
+    def _copied(self, array: Array) -> Array:
+        return array.clone()
+
+    def _copy(self, target: Array, source: Array) -> None:
+        target.copy_(source)
+
+    def _same(self, arrays: Sequence[Array]) -> bool:
+        return all(map(_alike, arrays, self._after))
+
+
 class Inputs:
     """The arguments of a step as a graph reads them, for one form of them.
 
-    Attributes
-    ----------
-    given : tuple
-        The arguments of the last call, with fixed copies of those that change.
-    moved : bool
-        Whether the last call had other arrays where the same were expected, so that a graph would read the old ones.
+    `given` are those of the last call, with fixed copies of those that change. `moved` is whether that call had other
+    arrays where the same were expected, so that a graph would read the old ones.
     """
 
     def __init__(self, donate: tuple[int, ...], device: Any) -> None:
@@ -161,21 +147,19 @@ class Inputs:
 
     def take(self, arguments: tuple[Any, ...]) -> bool:
         """Copy in the arguments that change; return whether the others are known and the same."""
-        if not self._calls:
-            floats = [leaf.dtype for leaf in tree.leaves(arguments) if _is_array(leaf) and leaf.is_floating_point()]
-            for i, argument in enumerate(arguments):
-                if any(map(_is_number, tree.leaves(argument))):
-                    self._copies[i] = tree.mapped(argument, lambda leaf: self._copied(leaf, floats[0]))
         self._calls += 1
         fixed = self._fixed or {}
         self.moved = any(arguments[i] is not argument for i, argument in fixed.items() if i not in self._donate)
         if self.moved:  # as by the next rows of a file: from the following call on these may be the same
             self._fixed, self._calls = None, EAGER
         stay = self._calls > EAGER and all(arguments[i] is self._last[i] for i in self._donate)
-        if self._fixed is None and stay:
-            for i, argument in enumerate(arguments):
-                if argument is not self._last[i] and i not in self._copies:
-                    self._copies[i] = tree.mapped(argument, lambda leaf: self._copied(leaf, None))
+        settles = self._fixed is None and stay
+        for i, argument in enumerate(arguments):
+            numbers = self._calls == 1 and any(map(_is_number, tree.leaves(argument)))
+            if numbers or (settles and argument is not self._last[i] and i not in self._copies):
+                real = [leaf.dtype for leaf in tree.leaves(arguments) if _is_array(leaf) and leaf.is_floating_point()]
+                self._copies[i] = tree.mapped(argument, partial(self._copied, real))
+        if settles:
             self._fixed = {i: argument for i, argument in enumerate(arguments) if i not in self._copies}
         for i, copies in self._copies.items():
             for copy, leaf in zip(tree.leaves(copies), tree.leaves(arguments[i]), strict=True):
@@ -187,9 +171,9 @@ class Inputs:
         self.given = tuple(self._copies.get(i, argument) for i, argument in enumerate(arguments))
         return self._fixed is not None and all(arguments[i] is argument for i, argument in self._fixed.items())
 
-    def _copied(self, leaf: Any, dtype: Any) -> Any:
+    def _copied(self, real: Sequence[Any], leaf: Any) -> Any:
         if _is_number(leaf):
-            return torch.empty((), dtype=dtype, device=self._device)
+            return torch.empty((), dtype=real[0], device=self._device)
         return leaf.clone() if _is_array(leaf) else leaf
 
 
@@ -202,13 +186,7 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _single(results: Any) -> list[Array]:
-    """Return the results without axes."""
     return [leaf for leaf in tree.leaves(results) if not leaf.ndim]
-
-
-def _restore(state: list[Array], values: list[Array]) -> None:
-    for array, value in zip(state, values, strict=True):
-        array.copy_(value)
 
 
 def _alike(array: Array, other: Array) -> bool:

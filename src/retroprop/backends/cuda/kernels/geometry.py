@@ -11,18 +11,9 @@ MOST_BLOCKS = 8192
 class Geometry(NamedTuple):
     """The grid of a kernel; over a 1-D domain only `width` and `grid` are used.
 
-    Attributes
-    ----------
-    width : int
-        Elements a thread reads with one load.
-    lanes : int
-        Threads that share a row, a power of two up to 32.
-    columns : int
-        Loads of a thread from one row.
-    rows : int
-        Rows that a block processes at a time.
-    strips, tall : int
-        Blocks in the x direction, each with columns of its own, and in the y direction, among which rows are divided.
+    A thread reads `width` elements with one load, `columns` times from a row, which it shares with `lanes` threads in
+    all, a power of two up to 32; a block processes `rows` rows at a time. There are `strips` blocks in the x direction,
+    each with columns of its own, and `tall` in the y direction, among which rows are divided.
     """
 
     width: int
@@ -39,18 +30,10 @@ class Geometry(NamedTuple):
 
 
 def geometry_of(domain: tuple[int, ...], itemsize: int, *, whole_rows: bool, sums: bool) -> Geometry:
-    """Return the grid of a kernel over a domain.
+    """Return the grid of a kernel over a domain, whose largest element has `itemsize` bytes.
 
-    Parameters
-    ----------
-    domain : tuple of int
-        (rows, columns), (elements,) or ().
-    itemsize : int
-        The bytes of its largest element.
-    whole_rows : bool
-        Whether one group of threads must take a whole row.
-    sums : bool
-        Whether blocks leave partial sums; then there are few of them.
+    With `whole_rows` one group of threads must take a whole row. With `sums` blocks leave partial sums, so that there
+    are few of them.
     """
     widest = max(LOAD_BYTES // max(itemsize, 1), 1)
     if len(domain) != 2:

@@ -48,7 +48,7 @@ __device__ void draw(T *mask, long long size, Word layer, Word step, Word k0, Wo
         const unsigned word = unsigned(c[(at + v) / 2] >> ((at + v) % 2 * 32));
         numbers[v] = word >= threshold ? scale : T(0);
       }
-      store<WIDE>(mask + b * @PER_BLOCK@ + at, 1, numbers, size - b * @PER_BLOCK@ - at);
+      store<WIDE>(numbers, mask + b * @PER_BLOCK@ + at, 1, size - b * @PER_BLOCK@ - at);
     }
   }
 }
@@ -56,15 +56,7 @@ __device__ void draw(T *mask, long long size, Word layer, Word step, Word k0, Wo
 
 
 class Drawn(NamedTuple):
-    """The masks of a step that its program draws on the device.
-
-    Attributes
-    ----------
-    form : MaskForm
-        Their layers, rows and dtype.
-    layers : dict
-        The layer of a mask, by the index of its node.
-    """
+    """The masks that a program draws on the device: their form, and the layer of each by index of its node."""
 
     form: MaskForm
     layers: dict[int, MaskedLayer]
@@ -77,11 +69,10 @@ def form_with_masks(argument: Any) -> Any:
 
 def recorded_form(forms: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the forms of arguments as a step is recorded with them: arrays in place of masks."""
-    return tuple(_arrays_of(form) if isinstance(form, MaskForm) else form for form in forms)
-
-
-def _arrays_of(form: MaskForm) -> tuple[Form | None, ...]:
-    return tuple(None if one is None else Form((form.m, one.n), form.dtype) for one in form.layers)
+    return tuple(
+        tuple(one and Form((form.m, one.n), form.dtype) for one in form.layers) if isinstance(form, MaskForm) else form
+        for form in forms
+    )
 
 
 def drawn_of(forms: tuple[Any, ...], recorded: tuple[Any, ...]) -> Drawn | None:
@@ -97,18 +88,9 @@ def mask_source(form: MaskForm, layers: Sequence[MaskedLayer], *, wide: bool) ->
     """Return a kernel that draws the masks of several layers; the block's y is the number of the layer.
 
     Its arguments are key and first step (three words of 64 bits), the tick (long long *), then a mask for each layer.
-    In step `tick` of a run it draws those of the first step + tick.
-
-    Parameters
-    ----------
-    form : MaskForm
-        Rows and dtype.
-    layers : sequence of MaskedLayer
-        The layers, in the order of the masks.
-    wide : bool
-        Whether every mask is aligned to 16 bytes, so that it is written with wide stores.
+    In step `tick` of a run it draws those of the first step + tick, with `wide` stores if each is aligned to 16 bytes.
     """
-    ctype = TYPES[form.dtype]
+    ctype = TYPES[numpy.dtype(form.dtype)]
     masks = ", ".join(f"{ctype} *d{number}" for number in range(len(layers)))
     cases = [
         f"  if (blockIdx.y == {number}) draw<{str(wide).lower()}>(d{number}, {form.m * one.n}LL, {one.layer}, "

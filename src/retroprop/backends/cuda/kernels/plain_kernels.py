@@ -14,18 +14,9 @@ PACK = 4  # elements a thread casts with one load, where the array allows it
 class Part(NamedTuple):
     """An array whose rows are gathered.
 
-    Attributes
-    ----------
-    words : int
-        The loads of a row, or of the whole array.
-    source, target : str
-        The C++ types of what is loaded and what is written.
-    pack : int
-        Elements of a load.
-    cast : str
-        The C++ type or function that converts an element; empty where rows are moved as they are.
-    whole : int
-        The elements of an array that is converted in order, not gathered by rows; 0 for rows.
+    A row, or an array that is converted as a `whole`, of so many elements, takes `words` loads of `pack` elements of
+    the C++ type `source`, which are written as `target`. `cast` is the type or function that converts an element; empty
+    where rows are moved as they are.
     """
 
     words: int
@@ -56,8 +47,8 @@ def cast(
     aligned = all(at % (PACK * dtype.itemsize) == 0 for at, dtype in zip(addresses, (source, target), strict=True))
     # Every row must begin where a wide load may; a whole array may end within one.
     pack = PACK if aligned and (whole or n % PACK == 0) else 1
-    made = TYPES[target.name]
-    return Part(-(-n // pack), TYPES[source.name], made, pack, function or made, n if whole else 0)
+    made = TYPES[target]
+    return Part(-(-n // pack), TYPES[source], made, pack, function or made, n if whole else 0)
 
 
 def gather_source(rows: int, parts: Sequence[Part]) -> str:
@@ -65,13 +56,6 @@ def gather_source(rows: int, parts: Sequence[Part]) -> str:
 
     Its arguments are the order (long long *), the tick (long long *), then for each part its source and target. In step
     `tick` it takes the rows order[tick · rows], order[tick · rows + 1], ...
-
-    Parameters
-    ----------
-    rows : int
-        The rows of a step.
-    parts : sequence of Part
-        The arrays.
     """
     arguments = ["const long long *order", "const long long *tick"]
     cases = []
@@ -100,7 +84,7 @@ def _moved(number: int, part: Part) -> str:
         f"      {part.source} q[{pack}]; {part.target} w[{pack}];\n"
         f"      load<{wide}>(q, s{number} + at * {pack}, 1, {left});\n"
         f"      for (int v = 0; v < {pack}; ++v) w[v] = {part.cast}(q[v]);\n"
-        f"      store<{wide}>(d{number} + k * {pack}, 1, w, {left});\n"
+        f"      store<{wide}>(w, d{number} + k * {pack}, 1, {left});\n"
     )
 
 
@@ -112,27 +96,15 @@ def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
 
 def advance_source(ctype: str) -> str:
     """Return the kernel that ends a step: it stores the step's cost and advances the tick."""
-    return (
-        f'extern "C" __global__ void retroprop_kernel({ctype} *costs, const {ctype} *cost, long long *tick) {{\n'
-        "  costs[*tick] = *cost;\n  *tick += 1;\n}\n"
-    )
+    given = f"{ctype} *costs, const {ctype} *cost, long long *tick"
+    return f'extern "C" __global__ void retroprop_kernel({given}) {{ costs[*tick] = *cost; *tick += 1; }}\n'
 
 
 def factors_source(ctype: str, row: str) -> str:
-    """Return the kernel that computes alpha and beta of a step's products: −η and 1.
-
-    Parameters
-    ----------
-    ctype : str
-        The type of the factors.
-    row : str
-        The index of η in the table, as an expression of `tick`.
-    """
+    """Return the kernel that computes −η and 1, the factors of a step's products; `row` of η is an index of `tick`."""
     given = f"{ctype} *factors, const double *table, const long long *tick"
-    return (
-        f'extern "C" __global__ void retroprop_kernel({given}) {{\n'
-        f"  factors[0] = -{ctype}(table[{row}]);\n  factors[1] = 1;\n}}\n"
-    )
+    body = f"factors[0] = -{ctype}(table[{row}]); factors[1] = 1;"
+    return f'extern "C" __global__ void retroprop_kernel({given}) {{ {body} }}\n'
 
 
 def descent_source(ctype: str, size: int, row: str) -> str:

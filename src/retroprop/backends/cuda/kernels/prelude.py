@@ -42,7 +42,7 @@ __device__ void load(T (&r)[V], const T *p, long long stride, long long left) {
 }
 
 template <bool WIDE, int V, class T>
-__device__ void store(T *p, long long stride, const T (&r)[V], long long left) {
+__device__ void store(const T (&r)[V], T *p, long long stride, long long left) {
   if (WIDE && left >= V) {
     Pack<V, T> q;
 #pragma unroll

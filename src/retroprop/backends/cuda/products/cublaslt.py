@@ -9,7 +9,7 @@ import ctypes
 from ctypes import POINTER, byref, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, NamedTuple
 
-from retroprop.backends.cuda.products.matrix_layout import Matrix, Product
+from retroprop.backends.cuda.products.matrix_layout import Product
 
 WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper
 
@@ -38,7 +38,6 @@ EPILOGUES = {
     "none": 1, "relu_aux": 130, "relu_aux_bias": 134, "drelu": 136, "drelu_bgrad": 152, "gelu_aux": 160,
     "gelu_aux_bias": 164, "dgelu": 192, "dgelu_bgrad": 208, "bgradb": 512,
 }  # fmt: skip
-TRANSPOSE = 1
 SUCCESS = 0
 STATUS = {1: "not initialised", 3: "out of memory", 7: "invalid value", 8: "architecture mismatch", 11: "mapping error",
           13: "execution failed", 14: "internal error", 15: "not supported", 16: "license error"}  # fmt: skip
@@ -62,24 +61,16 @@ class Heuristic(ctypes.Structure):
                 ("reserved", c_int * 4))  # fmt: skip
 
 
+_P, _MADE = c_void_p, POINTER(c_void_p)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
-    "cublasLtCreate": (POINTER(c_void_p),),
-    "cublasLtDestroy": (c_void_p,),
-    "cublasLtMatmulDescCreate": (POINTER(c_void_p), c_int, c_int),
-    "cublasLtMatmulDescSetAttribute": (c_void_p, c_int, c_void_p, c_size_t),
-    "cublasLtMatmulDescDestroy": (c_void_p,),
-    "cublasLtMatrixLayoutCreate": (POINTER(c_void_p), c_int, c_uint64, c_uint64, c_int64),
-    "cublasLtMatrixLayoutDestroy": (c_void_p,),
-    "cublasLtMatmulPreferenceCreate": (POINTER(c_void_p),),
-    "cublasLtMatmulPreferenceSetAttribute": (c_void_p, c_int, c_void_p, c_size_t),
-    "cublasLtMatmulPreferenceDestroy": (c_void_p,),
-    "cublasLtMatmulAlgoGetHeuristic": (
-        c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_int, POINTER(Heuristic), POINTER(c_int),
-    ),
-    "cublasLtMatmul": (
-        c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p,
-        c_void_p, POINTER(Algorithm), c_void_p, c_size_t, c_void_p,
-    ),
+    "cublasLtCreate": (_MADE,), "cublasLtDestroy": (_P,),
+    "cublasLtMatmulDescCreate": (_MADE, c_int, c_int), "cublasLtMatmulDescDestroy": (_P,),
+    "cublasLtMatmulDescSetAttribute": (_P, c_int, _P, c_size_t),
+    "cublasLtMatrixLayoutCreate": (_MADE, c_int, c_uint64, c_uint64, c_int64), "cublasLtMatrixLayoutDestroy": (_P,),
+    "cublasLtMatmulPreferenceCreate": (_MADE,), "cublasLtMatmulPreferenceDestroy": (_P,),
+    "cublasLtMatmulPreferenceSetAttribute": (_P, c_int, _P, c_size_t),
+    "cublasLtMatmulAlgoGetHeuristic": (*[_P] * 7, c_int, POINTER(Heuristic), POINTER(c_int)),
+    "cublasLtMatmul": (*[_P] * 12, POINTER(Algorithm), _P, c_size_t, _P),
 }  # fmt: skip
 
 
@@ -90,16 +81,9 @@ class CublasLtError(RuntimeError):
 class Epilogue(NamedTuple):
     """The operations of a product on its result and its operands, besides the product.
 
-    Attributes
-    ----------
-    kind : str
-        A name of `EPILOGUES`.
-    bias : int
-        The address of the bias, or of where its gradient goes; 0 for none.
-    aux : int
-        The address of relu's mask or of gelu's argument; 0 for none.
-    aux_leading : int
-        The leading dimension of `aux`: in bits for a mask, in elements for an argument.
+    `kind` is a name of `EPILOGUES`. `bias` is the address of the bias, or of where its gradient goes, and `aux` that of
+    relu's mask or of gelu's argument; 0 for none. The leading dimension of a mask is in bits, of an argument in
+    elements.
     """
 
     kind: str = "none"
@@ -109,39 +93,22 @@ class Epilogue(NamedTuple):
 
 
 class CublasLt:
-    """The library, with a handle of its own for the current device.
-
-    Parameters
-    ----------
-    library : ctypes.CDLL
-        As `find_cublaslt.open_library` returns it.
-
-    Raises
-    ------
-    CublasLtError
-        If a function is missing, or no handle can be made.
-    """
+    """The library, as `find_cublaslt.open_library` returns it, with a handle of its own for the current device."""
 
     def __init__(self, library: Any) -> None:
-        self._library = declared(library)
-        handle = c_void_p()
-        self.call("cublasLtCreate", byref(handle))
-        self.handle = handle
+        self.library = declared(library)
+        self.handle = c_void_p()
+        self.call("cublasLtCreate", byref(self.handle))
 
     def call(self, name: str, *arguments: Any) -> None:
         """Call a function that returns a status, and raise unless that is success."""
-        check(name, getattr(self._library, name)(*arguments))
+        check(name, getattr(self.library, name)(*arguments))
 
     @property
     def version(self) -> str:
         """The version of the library."""
-        number = int(self._library.cublasLtGetVersion())
+        number = int(self.library.cublasLtGetVersion())
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
-
-    @property
-    def matmul(self) -> Any:
-        """The function itself, for a caller that checks the status."""
-        return self._library.cublasLtMatmul
 
 
 def declared(library: Any) -> Any:
@@ -172,31 +139,17 @@ class PreparedProduct:
 
     Parameters
     ----------
-    lt : CublasLt
-        The library.
-    product : Product
-        The shapes and layouts of the matrices.
-    addresses : tuple of int
-        Of a, b and d, as `Product` names them.
-    dtype, precision : str
-        Of the operands, "float32", "float64" or "bfloat16"; "highest", "tf32" or "bf16".
+    lt, product, addresses
+        The library; shapes and layouts of the matrices; where a, b and d are, as `Product` names them.
+    dtype, precision, result
+        Of the operands, "float32", "float64" or "bfloat16"; "highest", "tf32" or "bf16"; of D and its bias, by default
+        that of the sums: float32 for operands in bfloat16.
     workspace : tuple of int
         Address and size of scratch memory that no concurrent product uses.
-    alpha, beta : float
-        The factors.
-    factors : int
-        The address of alpha and beta on the device, in the dtype of the sums, which replace those; 0 for none.
-    result : str
-        The dtype of D and of its bias, by default that of the sums: float32 for operands in bfloat16.
-    epilogue : Epilogue
-        Further operations.
-    deterministic : bool
-        Whether to take only algorithms that sum in the same order at each call.
-
-    Raises
-    ------
-    CublasLtError
-        If there is no algorithm for it.
+    alpha, beta, factors
+        The factors, or the address of both on the device, in the dtype of the sums; 0 for none.
+    epilogue, deterministic
+        Further operations; whether to take only algorithms that sum in the same order at each call.
     """
 
     def __init__(
@@ -215,6 +168,7 @@ class PreparedProduct:
         epilogue: Epilogue | None = None,
         deterministic: bool = False,
     ) -> None:
+        epilogue = epilogue or Epilogue()
         self._lt, self.product, self.addresses = lt, product, addresses
         self._workspace, self._deterministic = workspace, deterministic
         self._made: list[tuple[str, c_void_p]] = []
@@ -223,17 +177,25 @@ class PreparedProduct:
         self._alpha, self._beta = scalar(alpha), scalar(beta)
         self._factors: tuple[Any, Any] = byref(self._alpha), byref(self._beta)
         self._operation = self._create("MatmulDesc", COMPUTE[dtype, precision], REAL[sums])
-        self._set(TRANSA, c_int(TRANSPOSE if product.a.transposed else 0))
-        self._set(TRANSB, c_int(TRANSPOSE if product.b.transposed else 0))
+        attributes: dict[int, Any] = {
+            TRANSA: c_int(product.a.transposed), TRANSB: c_int(product.b.transposed),
+            EPILOGUE: c_uint32(EPILOGUES[epilogue.kind]),
+        }  # fmt: skip
         if factors:
-            self._set(POINTER_MODE, c_int(ON_DEVICE))
+            attributes[POINTER_MODE] = c_int(ON_DEVICE)
             self._factors = c_void_p(factors), c_void_p(factors + ctypes.sizeof(scalar))
-        if epilogue is not None and epilogue.kind != "none":
-            self._epilogue(epilogue)
+        if epilogue.bias:
+            attributes[BIAS_POINTER] = c_void_p(epilogue.bias)
+        if epilogue.aux:
+            attributes |= {AUX_POINTER: c_void_p(epilogue.aux), AUX_LD: c_int64(epilogue.aux_leading)}
+        self._set("MatmulDesc", self._operation, attributes)
         reals = REAL[dtype], REAL[dtype], REAL[result or sums]
-        self._layouts = list(map(self._layout, reals, (product.a, product.b, product.d)))
+        self._layouts = [
+            self._create("MatrixLayout", real, matrix.rows, matrix.columns, matrix.leading)
+            for real, matrix in zip(reals, (product.a, product.b, product.d), strict=True)
+        ]
         self.algorithms = self._heuristic()
-        self._choose(self.algorithms[0])
+        self.choose(0)
 
     def _create(self, what: str, *arguments: Any) -> c_void_p:
         made = c_void_p()
@@ -241,36 +203,21 @@ class PreparedProduct:
         self._made.append((f"cublasLt{what}Destroy", made))
         return made
 
-    def _layout(self, real: int, matrix: Matrix) -> c_void_p:
-        return self._create("MatrixLayout", real, matrix.rows, matrix.columns, matrix.leading)
-
-    def _set(self, attribute: int, value: Any) -> None:
-        self._lt.call("cublasLtMatmulDescSetAttribute", self._operation, attribute, byref(value), ctypes.sizeof(value))
-
-    def _epilogue(self, epilogue: Epilogue) -> None:
-        self._set(EPILOGUE, c_uint32(EPILOGUES[epilogue.kind]))
-        if epilogue.bias:
-            self._set(BIAS_POINTER, c_void_p(epilogue.bias))
-        if epilogue.aux:
-            self._set(AUX_POINTER, c_void_p(epilogue.aux))
-            self._set(AUX_LD, c_int64(epilogue.aux_leading))
+    def _set(self, what: str, made: c_void_p, attributes: dict[int, Any]) -> None:
+        for attribute, value in attributes.items():
+            self._lt.call(f"cublasLt{what}SetAttribute", made, attribute, byref(value), ctypes.sizeof(value))
 
     def _heuristic(self) -> list[Heuristic]:
         """Return the algorithms that the library ranks first, in its order."""
-        a, b, d = self.addresses
+        (a, b, d), (layout_a, layout_b, layout_d) = self.addresses, self._layouts
         preference = self._create("MatmulPreference")
         schemes = ALL_SCHEMES & ~IN_PLACE if self._deterministic else ALL_SCHEMES
-        wanted = {
+        self._set("MatmulPreference", preference, {
             MAX_WORKSPACE: c_size_t(self._workspace[1]), REDUCTION_SCHEMES: c_uint32(schemes),
             ALIGNMENT_A: c_uint32(alignment(a)), ALIGNMENT_B: c_uint32(alignment(b)),
             ALIGNMENT_C: c_uint32(alignment(d)), ALIGNMENT_D: c_uint32(alignment(d)),
-        }  # fmt: skip
-        for attribute, value in wanted.items():
-            self._lt.call(
-                "cublasLtMatmulPreferenceSetAttribute", preference, attribute, byref(value), ctypes.sizeof(value)
-            )
+        })  # fmt: skip
         found, many = (Heuristic * 8)(), c_int(0)
-        layout_a, layout_b, layout_d = self._layouts
         self._lt.call(
             "cublasLtMatmulAlgoGetHeuristic", self._lt.handle, self._operation, layout_a, layout_b, layout_d, layout_d,
             preference, len(found), found, byref(many),
@@ -280,25 +227,19 @@ class PreparedProduct:
             raise CublasLtError(f"cublasLt has no algorithm for {self.product}.")
         return usable
 
-    def _choose(self, heuristic: Heuristic) -> None:
-        """Take an algorithm, and build the arguments of the call."""
-        self._algorithm = heuristic.algorithm
-        a, b, d = self.addresses
+    def choose(self, number: int) -> None:
+        """Take one of `algorithms`, and build the arguments of the call."""
+        algorithm, (a, b, d) = self.algorithms[number].algorithm, map(c_void_p, self.addresses)
         layout_a, layout_b, layout_d = self._layouts
         self._arguments = (
-            self._lt.handle, self._operation, self._factors[0], c_void_p(a), layout_a, c_void_p(b), layout_b,
-            self._factors[1], c_void_p(d), layout_d, c_void_p(d), layout_d, byref(self._algorithm),
-            c_void_p(self._workspace[0]), c_size_t(self._workspace[1]),
+            self._lt.handle, self._operation, self._factors[0], a, layout_a, b, layout_b, self._factors[1], d, layout_d,
+            d, layout_d, byref(algorithm), c_void_p(self._workspace[0]), c_size_t(self._workspace[1]),
         )  # fmt: skip
-
-    def choose(self, number: int) -> None:
-        """Take another of `algorithms`."""
-        self._choose(self.algorithms[number])
 
     def __call__(self, stream: int) -> None:
         """Launch it on the stream of that address."""
-        check("cublasLtMatmul", self._lt.matmul(*self._arguments, c_void_p(stream)))
+        check("cublasLtMatmul", self._lt.library.cublasLtMatmul(*self._arguments, c_void_p(stream)))
 
     def __del__(self) -> None:
         for name, made in getattr(self, "_made", ()):
-            getattr(self._lt._library, name)(made)
+            getattr(self._lt.library, name)(made)

@@ -1,10 +1,9 @@
 """Matrix products of CuPy's arrays: by cublasLt where it passes a check of its results, else by CuPy."""
 
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cupy
 import numpy
@@ -17,18 +16,12 @@ from retroprop.backends.cuda.rewrites.bfloat16 import BITS, upper_half
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-Multiply = Callable[[Array, Array, Array], Any]  # result = first @ second, the result given
 
 
 class Products(NamedTuple):
-    """The library that computes the products of a device.
+    """The library for the products of a device: cublasLt, where it is available and right, and a report on it.
 
-    Attributes
-    ----------
-    lt : CublasLt or None
-        cublasLt, where it is available and computes correctly.
-    said : str
-        The library, its version and, for CuPy's own products, the reason; for a report to the user.
+    The report has the library, its version and, for CuPy's own products, the reason.
     """
 
     lt: CublasLt | None
@@ -45,7 +38,7 @@ def products_here(device: int) -> Products:
         try:
             library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
             lt = CublasLt(library)
-            _check(_multiply_by(lt, "highest"), {"float32": 1e-5, "float64": 1e-12})
+            _check(lt, "highest", {"float32": 1e-5, "float64": 1e-12})
             return Products(lt, f"cublasLt {lt.version} ({name})")
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
@@ -60,7 +53,7 @@ def rounds_here(device: int) -> bool:
     if lt is None:
         return False
     try:
-        _check(_multiply_by(lt, "bf16"), {"bfloat16": 1e-6})
+        _check(lt, "bf16", {"bfloat16": 1e-6})
     except Exception as error:
         log.warning("products round float32 by themselves: in bfloat16, %s: %s", type(error).__name__, error)
         return False
@@ -69,35 +62,18 @@ def rounds_here(device: int) -> bool:
 
 def mapped(first: Array, second: Array, result: Array) -> Product:
     """Return a product of CuPy's arrays in cublasLt's column-major terms."""
-    layouts = [
-        (array.shape, tuple(s // array.dtype.itemsize for s in array.strides)) for array in (first, second, result)
-    ]
+    layouts = [(x.shape, tuple(s // x.dtype.itemsize for s in x.strides)) for x in (first, second, result)]
     return product_of(*layouts)
 
 
 def dtype_of(array: Array) -> str:
-    """Return the dtype of an operand or result as cublasLt is told: arrays of `BITS` hold bfloat16."""
+    """Return the dtype of an operand or result in cublasLt's terms: arrays of `BITS` hold bfloat16."""
     return "bfloat16" if str(array.dtype) == BITS else str(array.dtype)
 
 
-def _multiply_by(lt: CublasLt, precision: str) -> Multiply:
-    """Return the function result ← 0.5 first @ second + 2 result, by cublasLt."""
-    workspace = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
-
-    def multiply(first: Array, second: Array, result: Array) -> None:
-        addresses = second.data.ptr, first.data.ptr, result.data.ptr
-        room = workspace.data.ptr, WORKSPACE_BYTES
-        call = PreparedProduct(
-            lt, mapped(first, second, result), addresses, dtype_of(first), precision, room, alpha=0.5, beta=2.0
-        )
-        call(cupy.cuda.get_current_stream().ptr)
-
-    return multiply
-
-
-def _check(multiply: Multiply, tolerances: dict[str, float]) -> None:
-    """Raise ArithmeticError unless small products of every layout and of the given dtypes agree with NumPy's."""
-    rng = numpy.random.default_rng(0)
+def _check(lt: CublasLt, precision: str, tolerances: dict[str, float]) -> None:
+    """Raise ArithmeticError unless 0.5 x @ y + 2 z, of every layout and dtype given, is NumPy's."""
+    rng, workspace = numpy.random.default_rng(0), cupy.empty(WORKSPACE_BYTES, cupy.uint8)
     for dtype, tolerance in tolerances.items():
         kept, converted = ("float32", upper_half) if dtype == "bfloat16" else (dtype, numpy.asarray)
         for turned in ((False, False), (True, False), (False, True), (True, True)):
@@ -109,7 +85,11 @@ def _check(multiply: Multiply, tolerances: dict[str, float]) -> None:
                 for a, turn in zip(map(converted, (x, y)), turned, strict=True)
             )
             result = cupy.asarray(start)
-            multiply(first, second, result)
+            call = PreparedProduct(
+                lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr), dtype, precision,
+                (workspace.data.ptr, WORKSPACE_BYTES), alpha=0.5, beta=2.0,
+            )  # fmt: skip
+            call(cupy.cuda.get_current_stream().ptr)
             expected = 0.5 * x @ y + 2.0 * start
             error = numpy.max(numpy.abs(cupy.asnumpy(result) - expected)) / numpy.max(numpy.abs(expected))
             if not error <= tolerance:

@@ -15,13 +15,7 @@ class LibraryMissingError(OSError):
 
 
 def candidates(major: int | None = None) -> Iterator[str]:
-    """Yield candidates to open: names for the loader, then files of wheels and of the system.
-
-    Parameters
-    ----------
-    major : int, optional
-        The CUDA version; None stands for those of `MAJORS`.
-    """
+    """Yield candidates to open, for a CUDA version or those of `MAJORS`: names for the loader, then files."""
     for number in (major,) if major is not None else MAJORS:
         name = f"cublasLt64_{number}.dll" if sys.platform == "win32" else f"libcublasLt.so.{number}"
         yield name  # if CuPy or PyTorch has loaded it, the loader returns that one
@@ -41,13 +35,7 @@ def _folders(major: int) -> Iterator[Path]:
 
 
 def open_library(major: int | None = None) -> tuple[ctypes.CDLL, str]:
-    """Return the library and the name under which it was found.
-
-    Raises
-    ------
-    LibraryMissingError
-        If none can be opened.
-    """
+    """Return the library and the name under which it was found; LibraryMissingError if none can be opened."""
     tried = []
     for name in candidates(major):
         try:

@@ -10,16 +10,9 @@ Shape = tuple[int, ...]
 
 
 class Matrix(NamedTuple):
-    """A matrix in memory, in column-major terms.
+    """A matrix in memory, in column-major terms: its shape there, and the elements from one column to the next.
 
-    Attributes
-    ----------
-    rows, columns : int
-        Its shape in memory, before it is transposed.
-    leading : int
-        Elements from one column to the next.
-    transposed : bool
-        Whether the product takes its transpose.
+    The product takes its transpose if it is `transposed`.
     """
 
     rows: int
@@ -29,15 +22,7 @@ class Matrix(NamedTuple):
 
 
 class Product(NamedTuple):
-    """D (m, n) = op(A) (m, k) op(B) (k, n), column-major; D is our result, transposed.
-
-    Attributes
-    ----------
-    m, n, k : int
-        m is the number of columns of our result, n that of its rows.
-    a, b, d : Matrix
-        a is our second operand, b our first.
-    """
+    """D (m, n) = op(A) (m, k) op(B) (k, n), column-major; D is our result, a our second operand, b our first."""
 
     m: int
     n: int
@@ -51,12 +36,7 @@ def matrix_of(shape: Shape, strides: Shape) -> Matrix:
     """Return an array of two axes, its strides in elements, in column-major terms.
 
     As these describe the transpose of a row-major array, a new array is not `transposed` here, and a transposed view of
-    one is.
-
-    Raises
-    ------
-    ValueError
-        If neither its rows nor its columns are contiguous.
+    one is. One whose rows and columns are not contiguous raises ValueError.
     """
     rows, columns = shape
     down, along = strides
@@ -70,10 +50,7 @@ def matrix_of(shape: Shape, strides: Shape) -> Matrix:
 def product_of(first: tuple[Shape, Shape], second: tuple[Shape, Shape], result: tuple[Shape, Shape]) -> Product:
     """Return our product `result = first @ second`, each given as (shape, strides in elements).
 
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, or cublasLt cannot read the layout of one.
+    Shapes that do not fit, and a layout that cublasLt cannot read, raise ValueError.
     """
     (n, k), (k_too, m) = first[0], second[0]
     if k != k_too or result[0] != (n, m):

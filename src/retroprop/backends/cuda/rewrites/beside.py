@@ -17,39 +17,27 @@ def products_beside(
 ) -> dict[int, int]:
     """Return the products that may run beside others, by place: the place of the instruction each must precede.
 
-    Parameters
-    ----------
-    instructions : sequence of Instruction
-        In order.
-    places : container of int
-        The nodes, by index, that are in memory of the plan.
-    address : callable
-        Returns the address of a node's array.
+    Only nodes in `places`, by index, count: arguments that are read in place are never written.
     """
 
     def spans(nodes: Sequence[Node]) -> list[Span]:
-        # Arguments that are read in place are never written.
-        bases = [base_of(node) for node in nodes if not node.weak and base_of(node).index in places]
-        return [(address(base), address(base) + base.nbytes) for base in bases]
+        bases = [base for base in map(base_of, nodes) if base.index in places]
+        return [(at, at + base.nbytes) for base, at in zip(bases, map(address, bases), strict=True)]
 
-    reads = [spans(one.reads) for one in instructions]
-    writes = [spans(one.stores) for one in instructions]
+    used = [(spans(one.reads), spans(one.stores)) for one in instructions]
+    products = [one.loop is None and one.nodes[0].op == "matmul" for one in instructions]
     found = {}
-    for k, one in enumerate(instructions):
-        if not _is_product(one):
-            continue
-        until = k + 1
-        while until < len(instructions) and not (
-            _meet(writes[k], reads[until]) or _meet(writes[k], writes[until]) or _meet(reads[k], writes[until])
-        ):
-            until += 1
-        if any(map(_is_product, instructions[k + 1 : until])):
-            found[k] = until
+    for k, (reads, writes) in enumerate(used):
+        if products[k]:
+            met = (
+                at
+                for at, (others_read, others_write) in enumerate(used[k + 1 :], start=k + 1)
+                if _meet(writes, others_read + others_write) or _meet(reads, others_write)
+            )
+            until = next(met, len(instructions))
+            if any(products[k + 1 : until]):
+                found[k] = until
     return found
-
-
-def _is_product(one: Instruction) -> bool:
-    return one.loop is None and one.nodes[0].op == "matmul"
 
 
 def _meet(some: Sequence[Span], others: Sequence[Span]) -> bool:

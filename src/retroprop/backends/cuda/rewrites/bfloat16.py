@@ -9,13 +9,14 @@ from typing import Any
 
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record import tree
-from retroprop.backends.record.graph import Graph, Node, base_of, reached
-from retroprop.backends.record.recorder import Recording
+from retroprop.backends.record.graph import Graph, Node, Role, reached
+from retroprop.backends.record.recorder import RecordedOperation, Recording
 from retroprop.functions.types import Array
 
 BITS = "uint16"  # the dtype of arrays that hold bfloat16
 ROUND, WIDEN = "bfloat16", "widened"  # operations named as the functions of the kernels
 CONVERSIONS = (ROUND, WIDEN)
+_SEEN_THROUGH = ("transpose", "reshape")
 
 
 def upper_half(numbers: Array) -> Array:
@@ -31,13 +32,10 @@ def rounded(recording: Recording) -> Recording:
     return _Rounding(recording).recording()
 
 
-def part_rounded(plan: Plan, node: Node) -> Node | None:
+def part_rounded(plan: Plan, leaf: Node) -> Node | None:
     """Return a parameter as a part of all parameters rounded at once, None where the plan has no such array."""
-    leaf = base_of(node)
-    for flat in plan.wanted:
-        if flat.op == ROUND and flat.inputs[0].op == "join" and (part := _part(flat, flat.inputs[0], leaf)) is not None:
-            return part
-    return None
+    flats = [flat for flat in plan.wanted if flat.op == ROUND and flat.inputs[0].op == "join"]
+    return next((part for flat in flats if (part := _part(flat, flat.inputs[0], leaf)) is not None), None)
 
 
 def _part(flat: Node, join: Node, leaf: Node) -> Node | None:
@@ -60,47 +58,47 @@ class _Rounding:
 
     def recording(self) -> Recording:
         """Return it."""
-        arguments = tree.mapped(self._old.arguments, self._anew)
+        arguments = self._mapped(self._old.arguments)
         for node in self._wanted:
             self._anew(node)
-        results = tree.mapped(self._old.results, self._anew)
+        results = self._mapped(self._old.results)
         operations = [
-            one._replace(
-                arguments={name: tree.mapped(given, self._anew) for name, given in one.arguments.items()},
-                results=tree.mapped(one.results, self._anew),
-            )
-            for one in self._old.operations
+            RecordedOperation(role, {name: self._mapped(x) for name, x in given.items()}, self._mapped(made))
+            for role, given, made in self._old.operations
         ]
         return Recording(self._graph, arguments, results, self._old.donated, operations)
+
+    def _mapped(self, given: Any) -> Any:
+        return tree.mapped(given, self._anew)
 
     def _anew(self, node: Any) -> Any:
         """Return the node in the new recording; anything else as it is."""
         if not isinstance(node, Node):
             return node
         if node.index not in self._made:
-            change = self._rounded if _is_product(node) else self._signed if self._is_sign(node) else self._anew
-            inputs = tuple(map(change, node.inputs))
-            made = self._like(node, inputs, dtype="float32") if change == self._rounded else self._like(node, inputs)
+            changes: dict[str, Any] = {}
+            inputs = [self._anew(i) for i in node.inputs]
+            if _is_product(node):
+                inputs, changes = [self._rounded(i) for i in node.inputs], {"dtype": "float32"}
+            elif self._is_sign(node):
+                inputs[0] = self._apply(node.role, WIDEN, self._rounded(node.inputs[0]))
+            made = self._apply(node.role, node.op, *inputs, **node.attributes, **changes)
             made.weak = node.weak
             self._made[node.index] = made
         return self._made[node.index]
 
-    def _like(self, node: Node, inputs: tuple[Any, ...], **changes: Any) -> Node:
-        return self._made_for(node, node.op, *inputs, **node.attributes, **changes)
-
-    def _made_for(self, node: Node, op: str, *inputs: Any, **attributes: Any) -> Node:
-        """Return a node with the role of another."""
-        self._graph.role = node.role
+    def _apply(self, role: Role | None, op: str, *inputs: Any, **attributes: Any) -> Node:
+        self._graph.role = role
         return self._graph.apply(op, *inputs, **attributes)
 
     def _rounded(self, node: Node) -> Node:
         """Return a node in bfloat16: of a view, the same view of its rounded base, so that the base is rounded once."""
         if node.op in _SEEN_THROUGH:
-            return self._like(node, (self._rounded(node.inputs[0]),))
+            return self._apply(node.role, node.op, self._rounded(node.inputs[0]), **node.attributes)
         if node.index not in self._joins:
-            return self._made_for(node, ROUND, self._anew(node))
+            return self._apply(node.role, ROUND, self._anew(node))
         join = self._anew(self._joins[node.index])
-        part = _part(self._made_for(node, ROUND, join), join, self._anew(node))
+        part = _part(self._apply(node.role, ROUND, join), join, self._anew(node))
         assert part is not None
         return part
 
@@ -113,14 +111,6 @@ class _Rounding:
         if node.op != "greater" or not isinstance(node.inputs[0], Node) or isinstance(node.inputs[1], Node):
             return False
         return node.inputs[0].index in self._operands and bool(node.inputs[1] == 0)
-
-    def _signed(self, value: Any) -> Any:
-        if not isinstance(value, Node):
-            return value
-        return self._made_for(value, WIDEN, self._rounded(value))
-
-
-_SEEN_THROUGH = ("transpose", "reshape")
 
 
 def _source(node: Node) -> Node:

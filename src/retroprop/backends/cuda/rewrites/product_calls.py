@@ -1,8 +1,8 @@
 """Instructions for cublasLt calls that do more than a product, and the checks that rewrites share.
 
 A rewrite is a pass over the instructions of a plan that replaces a product and the loop beside it by such a call.
-Places in memory stay as planned, so that a rewrite checks whether they allow the new order. `trial` decides with whole
-steps which rewrites are used.
+Places in memory stay as planned, so that a rewrite checks whether they allow the new order. The trial decides with
+whole steps which rewrites are used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,22 +22,11 @@ Rewrite = Callable[[Plan, Sequence[Instruction]], list[Instruction] | None]
 class ProductCall(Instruction):
     """A product with an epilogue or an update.
 
-    Attributes
-    ----------
-    result : Node
-        The node it writes instead of the product.
-    kind : str
-        A name of `cublaslt.EPILOGUES`.
-    vector : Node or None
-        The bias, or the node of its gradient.
-    aux : Node or None
-        The argument of gelu, written in the forward pass and read in the backward pass.
-    mask_of : Node or None
-        The activation whose mask is relu's aux, likewise.
-    eta : Node or None
-        The learning rate η, where the result is θ ← θ − η (product); None where it is the product.
-    apart : tuple of Instruction
-        A product and a loop that do the same, and are taken if they are faster; empty where there is no choice.
+    It writes `result` instead of the product; `kind` is a name of `cublaslt.EPILOGUES`, `vector` a bias or its
+    gradient.
+    What the forward pass writes and the backward pass reads is gelu's argument, `aux`, or relu's mask, of the
+    activation `mask_of`. With a learning rate `eta` the result is θ ← θ − η (product). The product and the loop in
+    `apart` do the same, and are taken if they are faster.
     """
 
     result: Node | None = None
@@ -57,15 +46,7 @@ class ProductCall(Instruction):
 
 @dataclass(eq=False)
 class DescentInstruction(Instruction):
-    """θ ← θ − η g over adjacent leaves of the join that `node` replaces.
-
-    Attributes
-    ----------
-    grads : list of Node
-        The gradients of `stores`, adjacent in the same order.
-    eta : Node
-        The learning rate η.
-    """
+    """θ ← θ − η g over `stores`, adjacent leaves of the join that `node` replaces, and their `grads`, adjacent too."""
 
     grads: list[Node] = field(default_factory=list)
     eta: Any = None
@@ -78,11 +59,11 @@ class DescentInstruction(Instruction):
 def harmless(plan: Plan, writes: Iterable[Node], reads: Iterable[Node]) -> bool:
     """Return whether no node that is written overlaps in memory with one that is read."""
     read = [_span(plan, node) for node in reads if base_of(node).index in plan.places]
-    for node in writes:
-        cell, begin, end = _span(plan, node)
-        if any(cell is other and begin < last and first < end for other, first, last in read):
-            return False
-    return True
+    return not any(
+        cell is other and begin < last and first < end
+        for cell, begin, end in (_span(plan, node) for node in writes)
+        for other, first, last in read
+    )
 
 
 def _span(plan: Plan, node: Node) -> tuple[Any, int, int]:
@@ -102,11 +83,6 @@ def readers(instructions: Sequence[Instruction], nodes: Iterable[Node]) -> list[
         return base.index in wanted or (base.op == "join" and any(leaf.index in wanted for leaf in base.operands))
 
     return [k for k, one in enumerate(instructions) if any(map(reads, one.reads))]
-
-
-def among(node: Node, nodes: Iterable[Any]) -> bool:
-    """Return whether a node is one of several; the operator `in` would record a comparison."""
-    return any(other is node for other in nodes)
 
 
 def is_product(one: Instruction) -> bool:

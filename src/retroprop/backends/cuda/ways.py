@@ -1,0 +1,179 @@
+"""The search for the fastest way to do a step, which must leave the same results as the plan's own launches.
+
+One step is done as planned, with bare products, launch by launch. Every other way starts from the same state and has to
+leave the same: each rewrite that puts more into the products, one after another, before whole steps of it are timed;
+then the graph. The way that is taken leaves the step done; where there is none, the results of the launches come back.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy
+
+from retroprop.backends.cuda.launch_program import LaunchProgram
+from retroprop.backends.cuda.rewrites.descent import with_update
+from retroprop.backends.cuda.rewrites.epilogues import EPILOGUES, with_epilogues
+from retroprop.backends.cuda.rewrites.product_calls import Rewrite
+from retroprop.backends.cuda.runtime import Launch, Runtime
+from retroprop.backends.replay.trial import DIFFERS, NoWayError, StepTrial
+from retroprop.core.operations import Operations
+from retroprop.functions.types import Array
+
+log = logging.getLogger("retroprop")
+# How far apart two ways whose products round their operands may be, as a fraction of what the step changes: a sum is of
+# terms rounded or not, and what is rounded twice falls on one side or the other. Adam makes ±η of either.
+ROUNDED = 5e-2
+# The same as a multiple of the distance from a step without rounding, and the most that is allowed for it. An operand
+# that is cut off is in the mean 2.4 times as far from one that is rounded as that one is from the exact.
+FARTHER, MOST = 3.0, 0.5
+Exact = Callable[[Sequence[Array]], Sequence[Array]]
+PRECISIONS = ("tf32", "bf16")  # that round
+
+
+class Way(NamedTuple):
+    """A program, and whether its graph runs products concurrently."""
+
+    program: LaunchProgram
+    forked: bool
+
+    def run(self) -> None:
+        """Launch a step."""
+        self.program.run(forked=self.forked)
+
+
+class CudaTrial(StepTrial):
+    """The trial of a program of the plan as it is, its arguments in place, and of rewrites by name, in order.
+
+    `exact` does the step in memory of its own with products of the highest precision, from the state given, and returns
+    the arrays of its results: the state, then what it leaves besides.
+    """
+
+    def __init__(self, program: LaunchProgram, rewrites: Mapping[str, Rewrite], exact: Exact) -> None:
+        super().__init__(program.state, partial(self._done, program.run))
+        self._program, self._runtime, self._rewrites = program, program.runtime, rewrites
+        self._exact = exact if self._runtime.precision in PRECISIONS else None
+        self._rounded = ROUNDED if self._exact is not None else 0.0
+        self._scales: list[tuple[float, float]] = []  # of each array: its change in the step, its size
+
+    def found(self) -> tuple[Way, Launch]:
+        """Return the way to do steps and its graph, which has done one; `decided` calls it."""
+        plain = best = Way(self._program, self._forks(self._program))
+        for name, rewrite in self._rewrites.items():
+            best = self._better(best, name, rewrite)
+        reasons: list[str] = []
+        # The first way whose graph leaves the results of the launches: the best, then simpler ones.
+        for way in dict.fromkeys([best, best._replace(forked=False), plain, plain._replace(forked=False)]):
+            try:
+                graph = self._runtime.captured(way.run)
+                if self._does(partial(self._done, graph)):
+                    if reasons:
+                        log.warning("a faster graph is left out: %s", reasons[0])
+                    return way, graph
+                reasons.append(DIFFERS)
+            except MemoryError:
+                raise
+            except Exception as error:
+                reasons.append(f"{type(error).__name__}: {error}")
+        raise NoWayError(reasons[0])
+
+    # Ways -------------------------------------------------------------------------------------------------------------
+
+    def _done(self, step: Launch) -> list[Array]:
+        if self._ran:
+            self._runtime.clear(self._program.block)  # or a result that is never written would still be right
+        step()
+        return self._program.left
+
+    def _forks(self, program: LaunchProgram) -> bool:
+        """Return whether a step is faster with concurrent products."""
+        ways = [[Way(program, True).run], [Way(program, False).run]]
+        return bool(program.beside) and self._runtime.fastest(ways) == 0
+
+    def _better(self, best: Way, name: str, rewrite: Rewrite) -> Way:
+        """Return the way with more in its products, if it leaves the same in less time."""
+        instructions = rewrite(best.program.plan, best.program.instructions)
+        if instructions is None:
+            return best
+        try:
+            other = best.program.rewritten(instructions)
+            if not self._does(partial(self._done, other.run)):
+                log.warning("%s within products changed the results of a step, and is left out.", name)
+                return best
+            found = Way(other, self._forks(other))
+            self._undo()  # and its tick: a timing may do some 40 of the steps that are prepared
+            return found if self._runtime.fastest([[best.run], [found.run]]) == 1 else best
+        except Exception as error:
+            # As a rule cublasLt has no algorithm for it; whatever it is, the way without is still there.
+            log.info("%s within products is left out: %s: %s", name, type(error).__name__, error)
+            return best
+
+    # Results of a step ------------------------------------------------------------------------------------------------
+
+    def _copied(self, array: Array) -> Array:
+        return self._runtime.copied(array)
+
+    def _copy(self, target: Array, source: Array) -> None:
+        self._runtime.copy(target, source)()
+
+    def _same(self, arrays: Sequence[Array]) -> bool:
+        distance = self._runtime.distance
+        apart = list(map(distance, arrays, self._after))
+        if self._near(apart):
+            return True
+        if self._exact is None:
+            return False
+        # The distance to the same step without rounding is measured only where the fixed limit does not suffice, as it
+        # takes the memory of another training.
+        exact, self._exact = self._exact, None
+        try:
+            changed = zip(map(distance, exact(self._before), self._after), self._scales, self._after, strict=True)
+            most = max(
+                (far / by for far, (by, _), after in changed if after.dtype.kind == "f" and by > 0.0), default=0.0
+            )
+            self._rounded = max(self._rounded, min(FARTHER * most, MOST))
+        except Exception as error:
+            log.info("a step without rounding is not compared: %s: %s", type(error).__name__, error)
+        return self._near(apart)
+
+    def _near(self, apart: Sequence[float]) -> bool:
+        if not self._scales:
+            distance, after = self._runtime.distance, self._after
+            # Σ|x_after − x_before| of the state, as parameters are much larger than that; else Σ|x_after|
+            changes = map(distance, after, [*self._before, *[None] * len(self._left)])
+            self._scales = list(zip(changes, map(distance, after), strict=True))
+        limits = map(self._limit, self._after, self._scales)
+        return all(not far or far <= limit for far, limit in zip(apart, limits, strict=True))
+
+    def _limit(self, array: Array, scale: tuple[float, float]) -> float:
+        """Return how far an array may be from the one the launches left, as a sum over its elements.
+
+        The largest difference would not do: Adam's first update is ±η whatever the size of the gradient, so that where
+        the gradient is nearly 0 either sign is right. Where products round, one element may have the other sign, which
+        is much of a short bias.
+        """
+        if array.dtype.kind != "f":
+            return 0.0
+        dtype, (change, size) = numpy.dtype(str(array.dtype)), scale
+        eps = float(numpy.finfo(dtype).eps)
+        rounds = self._rounded > 0.0 and dtype.itemsize == 4
+        rounded = self._rounded + min(2.0 / max(array.size, 1), 0.5) if rounds else 0.0
+        return float(max(4.0 * eps**0.5, rounded) * change + 4.0 * eps * size)
+
+
+def rewrites_for(runtime: Runtime, operations: Operations) -> dict[str, Rewrite]:
+    """Return the rewrites for a device, by name, in the order in which they are tried.
+
+    Their calls compute what core's own operations do, so that one a backend overrides is no part of any.
+    """
+
+    def plain(*names: str) -> bool:
+        return all(getattr(type(operations), name) is getattr(Operations, name) for name in names)
+
+    found: dict[str, Rewrite] = {}
+    if runtime.measures and runtime.epilogues and plain("affine", "delta", "gradient"):
+        found = {f.name: partial(with_epilogues, f) for f in EPILOGUES}
+    if runtime.measures and runtime.descends and plain("update"):
+        found["the update"] = with_update
+    return found
