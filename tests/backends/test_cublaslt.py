@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retroprop.backends.cuda.products import cublaslt
-from retroprop.backends.cuda.products import find_cublaslt as libraries
+from retroprop.backends.cuda.products import cublaslt as libraries
 from retroprop.backends.cuda.products.cublaslt import (
     Algorithm,
     CublasLt,

@@ -25,8 +25,7 @@ class Demands(NamedTuple):
     deterministic : bool
         Whether the same numbers must give the same bits in each run.
     work : float
-        The number of elements all calls to come will compute, estimated: a backend that compiles decides by it whether
-        that is worth its time.
+        The estimated number of elements of all calls to come, by which a backend decides whether to compile.
     """
 
     precision: str = "highest"
@@ -38,15 +37,7 @@ PLAIN = Demands()
 
 
 class DeviceMemory(NamedTuple):
-    """Bytes on a device that has memory of its own.
-
-    Attributes
-    ----------
-    free, total : int
-        The free bytes, with those the library holds and does not use; and all there are.
-    peak : int
-        The most that this process had of it at once.
-    """
+    """Bytes on a device: free (with those the library holds and does not use), in total, and this process's peak."""
 
     free: int
     total: int
@@ -67,16 +58,10 @@ class Backend:
     device : object
         The library's own device object.
     name : str, optional
-        Defaults to the name of the namespace.
+        The name of the library, by default that of the namespace.
 
     Attributes
     ----------
-    name : str
-        The library: "numpy", "cupy", "torch", "jax", "array_api_strict".
-    xp : namespace
-        Its functions, as the standard has them.
-    device : object
-        Where its arrays live, the library's own object.
     precisions : tuple of str
         The precisions of products of float32: "highest", and on some GPUs "tf32" and "bf16".
     """

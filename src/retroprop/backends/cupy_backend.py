@@ -21,13 +21,6 @@ from retroprop.functions.types import Array
 TRIVIAL_KERNEL = 'extern "C" __global__ void retroprop_kernel() {}\n'
 
 
-def _n_devices() -> int:
-    try:
-        return int(cupy.cuda.runtime.getDeviceCount())
-    except cupy.cuda.runtime.CUDARuntimeError:
-        return 0
-
-
 class CupyBackend(Backend):
     """CuPy on the GPU of a given number."""
 
@@ -67,7 +60,10 @@ class CupyBackend(Backend):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        return tuple(str(number) for number in range(_n_devices()))
+        try:
+            return tuple(map(str, range(cupy.cuda.runtime.getDeviceCount())))
+        except cupy.cuda.runtime.CUDARuntimeError:
+            return ()
 
     @classmethod
     def version(cls) -> str:

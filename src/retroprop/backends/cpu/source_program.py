@@ -25,14 +25,8 @@ from retroprop.functions.types import Array
 class SourceTarget(Memory):
     """An array library as the lines of a generated function call it.
 
-    Attributes
-    ----------
-    rules : Rules
-        How its steps are planned.
-    names : dict
-        The functions the lines call, `copy(target, source)` among them, and `copy_in` for arrays of the caller.
-    copying : str
-        The call that copies an array.
+    `rules` plan its steps. `names` are the functions that the lines call, `copy(target, source)` among them, and
+    `copy_in` for arrays of the caller; `copying` is the call that copies an array.
     """
 
     rules: ClassVar[Rules] = Rules()
@@ -67,12 +61,7 @@ class SourceTarget(Memory):
 class SourceProgram(Program):
     """The source of a program, and the names it is compiled with.
 
-    Attributes
-    ----------
-    run : callable
-        The step: its arguments in, its results out, or None if the arguments have another form.
-    source : str
-        Its definition.
+    `run` is the step: its arguments in, its results out, or None if the arguments have another form.
     """
 
     def __init__(self, plan: Plan, target: SourceTarget, workspace: Workspace) -> None:

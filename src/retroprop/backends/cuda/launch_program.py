@@ -9,10 +9,9 @@ from typing import Any
 import numpy
 
 from retroprop.backends.cuda.kernels import plain_kernels as plain
-from retroprop.backends.cuda.kernels.expressions import TYPES
 from retroprop.backends.cuda.kernels.geometry import MOST_BLOCKS, THREADS
 from retroprop.backends.cuda.kernels.loop_source import Source
-from retroprop.backends.cuda.kernels.operands import STRIDE, OperandLayout, can_loop, fits_loop
+from retroprop.backends.cuda.kernels.operands import STRIDE, TYPES, OperandLayout, can_loop, fits_loop
 from retroprop.backends.cuda.kernels.philox import Drawn, mask_launch
 from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.cuda.products.cublaslt import CublasLtError, Epilogue

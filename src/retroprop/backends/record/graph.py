@@ -144,14 +144,7 @@ class Node:
 class Graph:
     """The nodes of one recorded function, in the order they were made; equal ones are one.
 
-    Attributes
-    ----------
-    nodes : list of Node
-        In order.
-    namespace : object
-        The namespace that records into it.
-    role : Role or None
-        The role of the nodes that are made next.
+    `namespace` records into it; `role` is the role of the nodes that are made next.
     """
 
     def __init__(self, namespace: Any = None) -> None:

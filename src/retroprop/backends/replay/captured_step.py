@@ -53,25 +53,11 @@ class CapturedStep:
         rows: Array,
         masks: Any = None,
     ) -> tuple[Any, Any, Array] | None:
-        """Do consecutive steps of training in one call: a step for each of `hypers`, with a row of `rows` each.
+        """Do consecutive steps of training in one call, from these parameters and this state on.
 
-        Parameters
-        ----------
-        parameters, state
-            Of the first step.
-        hypers : sequence of tuple of float
-            The numbers of each update.
-        data : tree
-            The data.
-        rows : integer array (steps, m)
-            The rows of the data in each step.
-        masks : Masks, optional
-            Of the first step; step t has `masks.after(t)`.
-
-        Returns
-        -------
-        tuple or None
-            Parameters, state and the costs, shape (steps,); None, with nothing done, if this step has no such form.
+        Step t has the hyper-parameters `hypers[t]`, the rows `rows[t]` of the data, an integer array (steps, m), and
+        the masks `masks.after(t)`. It returns parameters, state and the costs, shape (steps,); or None, with nothing
+        done, where it cannot do these in one call.
         """
         return None
 

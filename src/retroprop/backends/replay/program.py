@@ -44,10 +44,7 @@ class Memory(ABC):
 class Workspace:
     """The memory of one training, which its programs share.
 
-    Attributes
-    ----------
-    trees : dict
-        For an argument that stays from step to step, by position, its arrays in the form of the argument.
+    `trees` holds, for an argument that stays from step to step, by position, its arrays in the form of the argument.
     """
 
     def __init__(self, memory: Memory) -> None:

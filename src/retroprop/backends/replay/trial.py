@@ -19,14 +19,9 @@ class NoWayError(RuntimeError):
 
 
 class StepTrial(ABC):
-    """One step, done in several ways from the same state.
+    """One step, done in several ways from the same `state`, the arrays that a step changes for good.
 
-    Parameters
-    ----------
-    state : sequence of array
-        The arrays that a step changes for good.
-    step : callable
-        Does it as planned; every other way must produce its results.
+    `step` does it as planned; every other way must produce its results.
     """
 
     full: ClassVar[tuple[type[Exception], ...]] = (MemoryError,)  # the errors of a library without memory

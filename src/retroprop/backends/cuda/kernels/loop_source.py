@@ -10,9 +10,8 @@ each block leaves its partial sums, and the last block to arrive adds them, alwa
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from retroprop.backends.cuda.kernels.expressions import TYPES
 from retroprop.backends.cuda.kernels.geometry import THREADS, Geometry
-from retroprop.backends.cuda.kernels.operands import MOST_KEPT, Operands, See, Slot
+from retroprop.backends.cuda.kernels.operands import MOST_KEPT, TYPES, Operands, See, Slot
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.record.graph import Node, base_of
 from retroprop.backends.record.table import SUMS

@@ -1,15 +1,20 @@
 """Names and memory accesses in the source of a kernel: its arrays, what it reads of them, and the numbers of a step."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from math import isfinite, isnan
 from typing import Any, NamedTuple
 
-from retroprop.backends.cuda.kernels.expressions import TYPES, expression, literal
+import numpy
+
 from retroprop.backends.cuda.kernels.geometry import geometry_of
 from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS
 from retroprop.backends.plan.fusion import Instruction, Loop, kind_of
 from retroprop.backends.record.graph import Node, base_of, number_dtype
 from retroprop.backends.record.table import OPERATIONS, SUMS
 
+_NAMES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long",
+          "uint8": "unsigned char", "int8": "signed char", "int16": "short", "uint16": "unsigned short"}  # fmt: skip
+TYPES = {numpy.dtype(name): ctype for name, ctype in _NAMES.items()}
 MOST_NODES = 200
 MOST_KEPT = 16  # elements a thread holds of each sum over rows
 STRIDE = 16  # Python numbers a step may have
@@ -167,3 +172,15 @@ class Operands:
         aligned = apart % width == 0 and address % (width * int(value.dtype.itemsize)) == 0
         wide = str(width > 1 and along == 1 and aligned).lower()
         return f"<{wide}>({name}, {place}, {along}, left)"
+
+
+def literal(value: float) -> str:
+    """Return a Python float as a literal."""
+    if isfinite(value):
+        return repr(value)
+    return "NAN" if isnan(value) else "INFINITY" if value > 0.0 else "-INFINITY"
+
+
+def expression(node: Node, operands: Sequence[str]) -> str:
+    """Return a pointwise node as an expression of its operands, by the template of the table."""
+    return OPERATIONS[node.op].c.format(*operands, type=TYPES[node.dtype])

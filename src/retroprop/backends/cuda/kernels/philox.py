@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from retroprop.backends.cuda.kernels.expressions import TYPES
 from retroprop.backends.cuda.kernels.geometry import LOAD_BYTES, MOST_BLOCKS, THREADS
+from retroprop.backends.cuda.kernels.operands import TYPES
 from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.masks import PER_BLOCK, MaskedLayer, MaskForm, Masks

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from retroprop.backends.cuda.kernels.expressions import TYPES
 from retroprop.backends.cuda.kernels.geometry import THREADS
+from retroprop.backends.cuda.kernels.operands import TYPES
 
 # Vector types by the bytes that a thread moves with one load.
 UNITS = {16: "int4", 8: "int2", 4: "int", 2: "short", 1: "char"}

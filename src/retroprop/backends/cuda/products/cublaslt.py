@@ -6,11 +6,17 @@ so that nothing is allocated in a graph.
 """
 
 import ctypes
+import os
+import sys
+from collections.abc import Iterator
 from ctypes import POINTER, byref, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from retroprop.backends.cuda.products.matrix_layout import Product
 
+MAJORS = (13, 12)  # of CUDA, in the order in which they are looked for
 WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper
 
 # cudaDataType_t
@@ -93,7 +99,7 @@ class Epilogue(NamedTuple):
 
 
 class CublasLt:
-    """The library, as `find_cublaslt.open_library` returns it, with a handle of its own for the current device."""
+    """The library, as `open_library` returns it, with a handle of its own for the current device."""
 
     def __init__(self, library: Any) -> None:
         self.library = declared(library)
@@ -243,3 +249,38 @@ class PreparedProduct:
     def __del__(self) -> None:
         for name, made in getattr(self, "_made", ()):
             getattr(self._lt.library, name)(made)
+
+
+class LibraryMissingError(OSError):
+    """No cublasLt was found; the message lists the places tried."""
+
+
+def candidates(major: int | None = None) -> Iterator[str]:
+    """Yield candidates to open, for a CUDA version or those of `MAJORS`: names for the loader, then files."""
+    for number in (major,) if major is not None else MAJORS:
+        name = f"cublasLt64_{number}.dll" if sys.platform == "win32" else f"libcublasLt.so.{number}"
+        yield name  # if CuPy or PyTorch has loaded it, the loader returns that one
+        for folder in _folders(number):
+            if (folder / name).is_file():
+                yield str(folder / name)
+
+
+def _folders(major: int) -> Iterator[Path]:
+    nvidia = find_spec("nvidia")
+    for place in (nvidia.submodule_search_locations or ()) if nvidia is not None else ():
+        yield from (Path(place) / "cublas" / "lib", Path(place) / f"cu{major}" / "lib", Path(place) / "cublas" / "bin")
+    for variable in ("CUDA_PATH", "CUDA_HOME"):
+        if variable in os.environ:
+            yield from (Path(os.environ[variable]) / "lib64", Path(os.environ[variable]) / "lib")
+    yield from (Path(f"/usr/local/cuda-{major}/lib64"), Path("/usr/local/cuda/lib64"))
+
+
+def open_library(major: int | None = None) -> tuple[ctypes.CDLL, str]:
+    """Return the library and the name under which it was found; LibraryMissingError if none can be opened."""
+    tried = []
+    for name in candidates(major):
+        try:
+            return ctypes.CDLL(name), name
+        except OSError as error:
+            tried.append(f"{name} ({error})")
+    raise LibraryMissingError(f"cublasLt was not found: {'; '.join(tried)}.")

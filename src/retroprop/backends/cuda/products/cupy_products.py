@@ -9,8 +9,7 @@ import cupy
 import numpy
 
 from retroprop.backends.cuda import switches
-from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, CublasLt, PreparedProduct
-from retroprop.backends.cuda.products.find_cublaslt import open_library
+from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, CublasLt, PreparedProduct, open_library
 from retroprop.backends.cuda.products.matrix_layout import Product, product_of
 from retroprop.backends.cuda.rewrites.bfloat16 import BITS, upper_half
 from retroprop.functions.types import Array
