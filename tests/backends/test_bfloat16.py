@@ -120,7 +120,7 @@ def test_every_operand_of_a_product_is_rounded_once(hidden, stored):
 
 
 def test_what_no_loop_reads_in_float32_is_not_stored_in_it():
-    """Of relu's a only what products take, from which [a > 0] is told; of δ too; tanh′ wants a as it is."""
+    """Of relu's a only what products take, from which [a > 0] is computed; of δ too; tanh′ needs a as it is."""
     relu, tanh = written(plan_of()), written(plan_of(hidden="tanh"))
     assert relu[1:4] == [["bfloat16"]] * 3  # of the parameters, of a
     assert [sorted(ops) for ops in relu[5:7]] == [["bfloat16", "sum"]] * 2
@@ -233,7 +233,7 @@ def test_the_same_bits_each_time():
 
 
 @needs_a_compiler
-def test_what_the_library_refuses_is_done_without_bfloat16_and_said_once(caplog, monkeypatch):
+def test_what_the_library_refuses_is_done_without_bfloat16_and_logged_once(caplog, monkeypatch):
     whole = HostRuntime.product
 
     def refused(self, first, second, result, *args, **options):

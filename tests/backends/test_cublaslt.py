@@ -32,7 +32,7 @@ def lies(array):
 
 
 def read(memory, matrix):
-    """Return op(X) of a matrix that lies column by column in a row of numbers."""
+    """Return op(X) of a column-major matrix in a 1-D array."""
     rows, columns = np.indices((matrix.rows, matrix.columns))
     found = memory[rows + columns * matrix.leading]
     return found.T if matrix.transposed else found

@@ -269,7 +269,7 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
         assert nvrtc.compiled(text, *nvrtc.AS_CUPY, f"-arch=sm_{architecture}")[:4] == b"\x7fELF"
 
 
-def test_what_does_not_compile_is_told():
+def test_what_does_not_compile_is_reported():
     if nvrtc.library() is None:
         pytest.skip("NVRTC is not installed, which the extra 'test' has for Linux on x86-64")
     with pytest.raises(ValueError, match='identifier "unheard_of" is undefined'):

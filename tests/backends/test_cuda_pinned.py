@@ -127,7 +127,7 @@ def test_a_copy_does_not_wait_for_the_steps_of_the_turn_before(over):
     np.testing.assert_array_equal(there, np.full((5, 3), 2))
 
 
-def test_without_pinned_memory_it_is_said_and_done_without(over, caplog, monkeypatch):
+def test_without_pinned_memory_rows_are_copied_from_pageable_memory_and_that_is_logged(over, caplog, monkeypatch):
     def refuses(shape, dtype):
         raise MemoryError("cudaErrorMemoryAllocation")
 

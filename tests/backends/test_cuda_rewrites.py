@@ -131,7 +131,7 @@ def test_what_does_something_else_is_left_out(caplog, monkeypatch):
     assert backend.runtime.log["graph"] > 0
 
 
-def test_what_cannot_be_had_is_left_out(caplog, monkeypatch):
+def test_an_update_that_is_not_available_is_left_out(caplog, monkeypatch):
     whole = HostRuntime.product
 
     def refused(self, first, second, result, epilogue=None, *, factors=None, beside=False):

@@ -150,7 +150,7 @@ def test_each_part_can_be_switched_off(made, monkeypatch):
                         else "cublasLt 13.0.1 (libcublasLt.so.13)")  # fmt: skip
 
 
-def test_epilogues_that_are_not_to_be_had_are_left_out(made, caplog):
+def test_epilogues_that_are_not_available_are_left_out(made, caplog):
     module, _ = made(cupy_on_the_host.Library(without=(134, 152)))
     with caplog.at_level(logging.INFO, "retroprop"):
         found = trained(OverTheModule(module), sizes=SIZES, epochs=1, batch_size=20, precision="tf32")
@@ -332,7 +332,7 @@ def test_a_cupy_that_cannot_compile_is_not_chosen_and_it_says_why(registered):
 
 
 def test_operands_in_bfloat16_that_a_library_does_not_take_are_rounded_by_it(made, caplog):
-    """As on an older GPU: looked at once, and said once."""
+    """As on an older GPU: checked once, and logged once."""
 
     class Older(cupy_on_the_host.Library):
         def cublasLtMatmulAlgoGetHeuristic(self, handle, description, a, *rest):  # noqa: N802  cublasLt's name

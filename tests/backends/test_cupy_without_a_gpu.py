@@ -28,7 +28,7 @@ def test_its_namespace_has_every_function_the_core_calls():
     assert [name for name in sorted(called) if not hasattr(cupy_backend.array_api_compat.cupy, name)] == []
 
 
-def test_no_device_is_told_as_such():
+def test_no_device_is_reported_as_such():
     if cupy_backend.CupyBackend.devices():
         pytest.skip("a GPU answers")
     with pytest.raises(BackendUnavailableError, match="is installed but finds no CUDA device"):

@@ -91,7 +91,7 @@ def test_a_graph_that_fails_leaves_the_launches(caplog):
 
     with caplog.at_level(logging.WARNING, "retroprop"):
         compared(refuse)
-    (record,) = caplog.records  # said once
+    (record,) = caplog.records  # logged once
     assert "RuntimeError: no graph today" in record.getMessage()
 
 
