@@ -3,9 +3,12 @@
 import json
 from importlib.util import find_spec
 
-import bits
 import numpy as np
 import pytest
+
+bits = pytest.importorskip(
+    "bits", reason="scikit-learn, which brings threadpoolctl, is not installed", exc_type=ImportError
+)
 
 
 @pytest.mark.parametrize("lowering", ["numpy", "numba"])
