@@ -134,7 +134,7 @@ def gpu() -> tuple[str | None, str]:
     infos = {info.name: info for info in rp.list_backends()}
     if not infos["cupy"].available:
         return None, f"cupy: {infos['cupy'].reason}"
-    return rp.get_backend("cupy").model(), ""
+    return rp.get_backend("cupy").product_name(), ""
 
 
 def commit_of(options: argparse.Namespace) -> str | None:

@@ -15,7 +15,7 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost
 from harness import open_backend
 
 import retroprop as rp
-from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.cpu import numba_target
 
 ONE = ("negative", "abs", "square", "tanh", "sqrt", "exp", "log1p", "expm1")
 TWO = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "greater_equal", "equal")
@@ -152,9 +152,9 @@ def as_python(text, reorders, compiled={}):  # noqa: B006
 def test_a_random_program_is_itself(lowering, begin, monkeypatch):
     backend = open_backend("torch:cpu" if lowering.startswith("torch") else "numpy")
     if lowering.endswith("loops"):
-        monkeypatch.setattr(numba_kernels, "compiled", as_python)
-        monkeypatch.setattr(numba_kernels, "compile_for", lambda kernel, arguments: None)
-        monkeypatch.setattr(numba_kernels, "available", lambda: True)
+        monkeypatch.setattr(numba_target, "compiled", as_python)
+        monkeypatch.setattr(numba_target, "compile_for", lambda kernel, arguments: None)
+        monkeypatch.setattr(numba_target, "available", lambda: True)
     seen = [agree(seed, backend) for seed in range(begin, begin + 100)]
     possible = [recorded for recorded in seen if recorded is not None]
     assert len(possible) > 20

@@ -15,7 +15,7 @@ from oracles import minibatch_rules, targets_of
 
 import retroprop as rp
 from retroprop.backends.backend import Demands
-from retroprop.backends.cpu import numba_kernels, source_program
+from retroprop.backends.cpu import numba_target, source_program
 from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.operations import Operations
@@ -473,14 +473,14 @@ def test_batches_of_two_sizes_take_turns_without_a_look_at_their_form(monkeypatc
 
 
 def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
-    monkeypatch.setattr(numba_kernels, "available", lambda: True)
-    backend, enough = rp.get_backend("numpy"), numba_kernels._WORTH
+    monkeypatch.setattr(numba_target, "available", lambda: True)
+    backend, enough = rp.get_backend("numpy"), numba_target._WORTH
 
     def step(operations, x):
         return operations.xp.exp(x)
 
     def looped(work):
-        return type(backend.capture(step, demands=Demands(work=work))._target) is numba_kernels.NumbaLoops
+        return type(backend.capture(step, demands=Demands(work=work))._target) is numba_target.NumbaLoops
 
     assert [looped(work) for work in (0.4 * enough, 0.4 * enough, 0.4 * enough)] == [False, False, True]  # asked again
     assert looped(float("inf"))

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from harness import open_backend
 from hypothesis import given
 from hypothesis import strategies as st
 
 import retroprop as rp
-from retroprop.backends.cpu.numba_kernels import NumbaLoops
+from retroprop.backends.cpu.numba_target import NumbaLoops
 from retroprop.backends.plan.leaves import _replaces, overwritten
 from retroprop.backends.plan.places import ALIGNMENT, Cell, settle
 from retroprop.backends.plan.plan import Plan
@@ -63,6 +64,30 @@ def test_dtypes_and_shapes_are_numpys(op, dtype):
             continue
         found = getattr(xp, op)(*symbols)
         assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch:cpu"])
+def test_every_pointwise_operation_is_replayed(name, caplog, monkeypatch):
+    """Each row of the table that is a function of NumPy, over the numbers between 0.1 and 0.9."""
+    monkeypatch.setenv("RETROPROP_NUMBA", "0")
+    caplog.set_level("INFO", logger="retroprop")
+    backend = open_backend(name)
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(0.1, 0.9, (5, 3)) for _ in range(2)]
+    for op, ufunc in UFUNCS.items():
+        if name != "numpy" and op in ("isnan", "isinf", "isfinite"):
+            continue  # which PyTorch writes nowhere: a step with them runs as it is written
+
+        def step(operations, x, y, op=op, n=ufunc.nin):
+            operands = (x > 0.5, y > 0.5) if op.startswith("logical") else (x, y)
+            return (getattr(operations.xp, op)(*operands[:n]),)
+
+        captured = backend.capture(step)
+        given = [backend.asarray(array) for array in arrays]
+        (found,) = captured(*given)
+        operands = [array > 0.5 for array in arrays] if op.startswith("logical") else arrays
+        np.testing.assert_allclose(backend.to_numpy(found), ufunc(*operands[: ufunc.nin]), rtol=1e-12, err_msg=op)
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_equal_nodes_are_one_and_unequal_numbers_are_not():

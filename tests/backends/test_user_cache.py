@@ -3,16 +3,16 @@
 import subprocess
 import sys
 
-from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.cpu import numba_target
 
 
 def test_processes_that_write_at_once_leave_whole_files(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = numba_kernels.folder() / "shared"
+    path = numba_target.folder() / "shared"
     code = (
-        "from retroprop.backends.cpu import numba_kernels\n"
-        "path = numba_kernels.folder() / 'shared'\n"
-        "for k in range(200): numba_kernels.replace(path, str(k % 5) * 100_000)\n"
+        "from retroprop.backends.cpu import numba_target\n"
+        "path = numba_target.folder() / 'shared'\n"
+        "for k in range(200): numba_target.replace(path, str(k % 5) * 100_000)\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     while any(writer.poll() is None for writer in writers):
@@ -26,8 +26,8 @@ def test_processes_that_write_at_once_leave_whole_files(monkeypatch, tmp_path):
 def test_a_cache_that_cannot_be_written_is_a_temporary_folder(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    folder = numba_kernels.folder()
-    assert folder == numba_kernels.folder()  # one for the process
+    folder = numba_target.folder()
+    assert folder == numba_target.folder()  # one for the process
     assert tmp_path not in folder.parents
-    numba_kernels.replace(folder / "one", "text")
+    numba_target.replace(folder / "one", "text")
     assert (folder / "one").read_text(encoding="utf-8") == "text"

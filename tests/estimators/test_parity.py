@@ -11,7 +11,7 @@ from sklearn import neural_network as theirs
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_multilabel_classification
 
 from retroprop import estimators as ours
-from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.cpu import numba_target
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -144,8 +144,8 @@ def test_every_way_to_fit(task, how, options):
 @pytest.mark.long
 def test_float64_in_compiled_loops(monkeypatch):
     pytest.importorskip("numba", reason="Numba is not installed")
-    monkeypatch.setenv(numba_kernels.ENVIRONMENT_VARIABLE, "1")
-    monkeypatch.setattr(numba_kernels, "_WORTH", 0.0)
+    monkeypatch.setenv(numba_target.ENVIRONMENT_VARIABLE, "1")
+    monkeypatch.setattr(numba_target, "_WORTH", 0.0)
     for task, options in CONFIGURATIONS[::5]:
         test_float64(task, options)
 

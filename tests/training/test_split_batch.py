@@ -1,4 +1,4 @@
-"""A batch split over processes, which needs `Operations.total`, `reduced` and `penalty_share`, and nothing else."""
+"""A batch split over processes, which needs `Operations.total`, `reduced` and `penalty_fraction`, and nothing else."""
 
 from threading import Barrier, Thread
 
@@ -34,7 +34,7 @@ class Ranks:
 class SplitOperations(Operations):
     """Each of the ranks has its rows of the batch."""
 
-    penalty_share = 1.0 / len(HALVES)
+    penalty_fraction = 1.0 / len(HALVES)
 
     def __init__(self, rank, ranks):
         super().__init__(np)

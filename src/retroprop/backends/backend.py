@@ -102,7 +102,7 @@ class Backend:
         """Return the device as a user spells it, empty where the library has only one."""
         return str(self.device)
 
-    def model(self) -> str:
+    def product_name(self) -> str:
         """Return the product name of the device, empty for a processor or where the library does not report it."""
         return ""
 
@@ -205,7 +205,7 @@ class Backend:
         """Return the operations of backpropagation as this backend does them.
 
         A method that a backend overrides takes effect wherever the operation runs: in `predict`, and in every captured
-        step, which is recorded through it.
+        step, which is recorded through it, if it is written over `self.xp`, and else runs as it is written.
         """
         return Operations(self.xp, self.device)
 

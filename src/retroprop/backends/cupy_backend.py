@@ -72,7 +72,7 @@ class CupyBackend(Backend):
     def device_name(self) -> str:
         return str(self.device.id)
 
-    def model(self) -> str:
+    def product_name(self) -> str:
         return device_name(self.device.id)
 
     def belongs(self, x: Any) -> bool:
@@ -111,7 +111,7 @@ class CupyBackend(Backend):
         assert memory is not None
         free, total, peak = memory.free / 2**30, memory.total / 2**30, memory.peak / 2**20
         return {
-            "device": self.model(),
+            "device": self.product_name(),
             "memory": f"{free:.1f} of {total:.1f} GiB free; the peak of this process is {peak:.0f} MiB",
             "products": products,
             "switched off": ", ".join(off) or "nothing",

@@ -68,7 +68,7 @@ class JaxBackend(Backend):
             )
         return getattr(jax.numpy, name)
 
-    def model(self) -> str:
+    def product_name(self) -> str:
         return "" if self.device.platform == "cpu" else str(self.device.device_kind)
 
     def belongs(self, x: Any) -> bool:

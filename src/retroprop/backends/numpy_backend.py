@@ -8,7 +8,7 @@ import numpy
 
 from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
-from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.cpu import numba_target
 from retroprop.backends.cpu.numpy_calls import NumpyCalls
 from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.backends.replay.captured_step import CapturedStep
@@ -54,5 +54,5 @@ class NumpyBackend(Backend):
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        compiles = numba_kernels.worthwhile(step, demands.work)
-        return ReplayedStep(step, self.operations(), donate, numba_kernels.NumbaLoops() if compiles else NumpyCalls())
+        compiles = numba_target.worthwhile(step, demands.work)
+        return ReplayedStep(step, self.operations(), donate, numba_target.NumbaLoops() if compiles else NumpyCalls())

@@ -156,7 +156,7 @@ def get_backend(backend: Any = None) -> Backend:
     raise TypeError(f"backend must be a name, a Backend or an Array API namespace, not {backend!r}.")
 
 
-Backend.find = staticmethod(get_backend)
+Backend.find = staticmethod(get_backend)  # set here, as this module imports `Backend`; pickles call it
 
 
 def host_backend() -> Backend:

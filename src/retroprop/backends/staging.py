@@ -9,12 +9,11 @@ from retroprop.functions.types import Array
 
 
 class Staging:
-    """Two buffers of the host: while one is filled, the steps work on what came out of the other.
+    """Two buffers on the host: one is filled while the steps use the rows uploaded from the other.
 
-    Turns are numbered from 0 on, and follow one another. In each `room` is asked for and filled, on whatever thread,
-    then `moved` is called once, where the steps are; room for the next turn may be asked for from then on.
-
-    `asarray` moves a host array to the device; `shape` is the most rows of a turn, and how many numbers each has.
+    Uploads (turns) are numbered from 0. For each, call `room`, fill it on any thread, then call `moved` on the thread
+    of the training; `room` of the next may be called from then on. `asarray` moves a host array to the device; `shape`
+    is the largest number of rows of an upload, and the length of a row.
     """
 
     def __init__(self, asarray: Callable[[Array], Array], shape: tuple[int, int], dtype: Any) -> None:
@@ -22,9 +21,9 @@ class Staging:
         self._rooms: list[Array] = [numpy.empty(shape, dtype) for _ in range(2)]
 
     def room(self, turn: int, rows: int) -> Array:
-        """Return the host's array to be filled for a turn, once what it held before has been moved."""
+        """Return the host array to fill for an upload, once its former content has been moved."""
         return self._rooms[turn % 2][:rows]
 
     def moved(self, turn: int, rows: int) -> Array:
-        """Return the rows where the backend computes; they hold until the turn after the next is moved."""
+        """Return the rows on the device; they are valid until the upload after the next is moved."""
         return self._asarray(self._rooms[turn % 2][:rows])

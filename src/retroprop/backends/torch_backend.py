@@ -8,7 +8,7 @@ import array_api_compat.torch
 import torch
 
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands, DeviceMemory
-from retroprop.backends.cpu import numba_kernels
+from retroprop.backends.cpu import numba_target
 from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.backends.cpu.torch_calls import TorchCalls
 from retroprop.backends.cpu.torch_loops import TorchLoops
@@ -45,7 +45,7 @@ class TorchBackend(Backend):
     def version(cls) -> str:
         return str(torch.__version__)
 
-    def model(self) -> str:
+    def product_name(self) -> str:
         return str(torch.cuda.get_device_name(self.device)) if self.device.type == "cuda" else ""
 
     def belongs(self, x: Any) -> bool:
@@ -87,7 +87,7 @@ class TorchBackend(Backend):
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        compiles = self.device.type == "cpu" and numba_kernels.worthwhile(step, demands.work)
+        compiles = self.device.type == "cpu" and numba_target.worthwhile(step, demands.work)
         target = TorchLoops() if compiles else TorchCalls(self.device)
         replayed = ReplayedStep(step, self.operations(), donate, target)
         if self.device.type == "cuda" and donate and switches.enabled("graph"):

@@ -45,7 +45,7 @@ def gpus(backends: Sequence[str]) -> dict[str, str]:
     found = {}
     for backend in backends:
         with suppress(Exception):  # a name is a comfort; no figure depends on it
-            found[backend] = rp.get_backend(backend).model()
+            found[backend] = rp.get_backend(backend).product_name()
     return {backend: model for backend, model in found.items() if model}
 
 

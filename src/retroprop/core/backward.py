@@ -91,7 +91,7 @@ def backward(
     output_layer = len(parameters.thetas)
     activations = (Identity(), *architecture.activations)  # the input is its own activation
     penalties = architecture.penalties
-    share = operations.share(weight, trace.a[0].shape[-2]) if penalties_of_sum else operations.penalty_share
+    share = operations.share(weight, trace.a[0].shape[-2]) if penalties_of_sum else operations.penalty_fraction
     deltas: list[Array | None] = [None] * (output_layer + 1)
     thetas: list[Array] = []
     biases: list[Array] = []
@@ -112,6 +112,7 @@ def backward(
                 below, delta, theta, trace.z[below], trace.a[below], activations[below], trace.masks[below]
             )
     penalty = operations.penalty(parameters.thetas, penalties)
+    # An array of shares is (..., 1, 1), to broadcast over Θ; the cost has the model axes only.
     part = share if isinstance(share, float) else share[..., 0, 0]
     cost, gradients = operations.reduced(value + part * penalty, Parameters(tuple(thetas), tuple(biases)))
     return Gradient(

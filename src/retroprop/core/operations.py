@@ -2,11 +2,12 @@
 
 This is the seam between the algorithm and the array libraries: `forward`, `backward` and the update are written
 over these operations, and a backend that has a faster way overrides one of them with the same signature. What
-it does not override, it inherits. `layer` is the list index of the layer a result belongs to (0 is layer 1 of the
-source text): a backend that keeps buffers keys them by it, the formulas do not read it.
+it does not override, it inherits. `layer` is the list index of the layer a result belongs to, 1 for the first hidden
+layer: l of the formulas of `delta`, l + 1 of those of `affine`. A backend that keeps buffers keys them by it; the
+formulas do not read it.
 
-Three of them are trivial on one process and are the whole of a step whose batch is spread over several: `total` (how
-many observations the batch stands for), `reduced` (the sum of the gradients) and `penalty_share`.
+Where a batch is spread over several processes, override `total` (how many observations the batch stands for) and
+`reduced` (the sum of the gradients), and set `penalty_fraction`; on one process they are trivial.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +25,12 @@ class Operations:
 
     Attributes
     ----------
-    penalty_share : float
+    penalty_fraction : float
         The fraction of the penalties that this process adds to J and to its gradient. It is 1 unless `reduced` sums
         over processes; their fractions then sum to 1.
     """
 
-    penalty_share: float = 1.0
+    penalty_fraction: float = 1.0
 
     def __init__(self, xp: Namespace, device: Device = None) -> None:
         self.xp = xp
@@ -119,7 +120,7 @@ class Operations:
     def share(self, weight: Array | None, m: int) -> Array | float:
         """Return 1/m, or 1/Σw of shape (..., 1, 1): the factor of penalties that go with a sum over observations."""
         total = self.total(weight, m)
-        return self.penalty_share / (total if weight is None else total[..., None])
+        return self.penalty_fraction / (total if weight is None else total[..., None])
 
     def reduced(self, cost: Array, gradients: Parameters) -> tuple[Array, Parameters]:
         """Return J, shape (...), and its gradient over all processes that share the batch: here, those given.

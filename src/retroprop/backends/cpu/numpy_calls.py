@@ -14,7 +14,7 @@ from retroprop.functions.types import Array
 
 # Elements of a long 1-D array processed at a time: all that a rule reads and writes of them stays in cache.
 BLOCK = 16384
-FEW = 2  # columns: a call for each takes less time than one that broadcasts an operand over them, or sums them
+FEW_COLUMNS = 2  # a call for each takes less time than one that broadcasts an operand over them, or sums them
 
 
 def can_block(node: Node) -> bool:
@@ -126,7 +126,7 @@ class NumpyCalls(SourceTarget):
 
     def _spreads(self, node: Node) -> bool:
         """Return whether an operand is broadcast over few columns: 0.9 µs a call; one of equal shapes takes 0.3."""
-        few = node.ndim == 2 and 1 <= node.shape[1] <= FEW
+        few = node.ndim == 2 and 1 <= node.shape[1] <= FEW_COLUMNS
         return few and any(i.ndim and i.shape != node.shape for i in node.operands)
 
     def _by_columns(self, node: Node, program: SourceProgram) -> list[str]:

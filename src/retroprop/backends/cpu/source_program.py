@@ -1,4 +1,4 @@
-"""A program as one generated Python function without a branch, whose every name is an array that is ready.
+"""A program as one generated Python function: checks of its arguments, then a straight line of calls on arrays.
 
 It serves every target whose instructions are calls of Python functions: NumPy, PyTorch, and Numba's loops.
 """

@@ -7,18 +7,16 @@ import torch
 
 from retroprop.backends.cpu.source_program import SourceProgram, SourceTarget
 from retroprop.backends.record.graph import Node, NotTraceableError
+from retroprop.backends.record.table import POINTWISE
 from retroprop.functions.types import Array, Device
 
-# op: PyTorch's function of tensors with `out=`.
-_TENSORS = {
-    "add": torch.add, "subtract": torch.sub, "multiply": torch.mul, "divide": torch.div, "power": torch.pow,
-    "negative": torch.neg, "abs": torch.abs, "square": torch.square, "sqrt": torch.sqrt, "exp": torch.exp,
-    "expm1": torch.expm1, "log": torch.log, "log1p": torch.log1p, "tanh": torch.tanh, "floor": torch.floor,
-    "maximum": torch.maximum, "minimum": torch.minimum, "less": torch.lt, "less_equal": torch.le,
-    "greater": torch.gt, "greater_equal": torch.ge, "equal": torch.eq, "not_equal": torch.ne,
-    "logical_and": torch.logical_and, "logical_or": torch.logical_or, "logical_not": torch.logical_not,
-    "where": torch.where, "clamp_min": torch.clamp_min, "clamp_max": torch.clamp_max,
+# PyTorch's elementwise functions with `out=`, by the names of the table: most of them are the same.
+_NAMES = {name: name for name in POINTWISE if callable(getattr(torch, name, None)) and name[:2] != "is"} | {
+    "subtract": "sub", "multiply": "mul", "divide": "div", "power": "pow", "negative": "neg", "less": "lt",
+    "less_equal": "le", "greater": "gt", "greater_equal": "ge", "equal": "eq", "not_equal": "ne",
+    "clamp_min": "clamp_min", "clamp_max": "clamp_max",
 }  # fmt: skip
+_TENSORS = {name: getattr(torch, function) for name, function in _NAMES.items()}
 # These take a Python number as their second argument.
 _NUMBER_SECOND = ("add", "subtract", "multiply", "divide", "power", "less", "less_equal", "greater", "greater_equal",
                   "equal", "not_equal")  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from retroprop.backends.cpu.numba_kernels import NumbaLoops
+from retroprop.backends.cpu.numba_target import NumbaLoops
 from retroprop.backends.cpu.source_program import SourceProgram
 from retroprop.backends.record.graph import Node
 from retroprop.functions.types import Array

@@ -175,13 +175,13 @@ def fuse(
     """
     wanted = [node for node in wanted if node.op not in VIEWS]
     operands = {node.index: [base_of(o).index for o in node.operands] for node in wanted}
-    before, behind = dict.fromkeys(operands, 0), dict.fromkeys(operands, 0)  # ancestors and descendants
+    ancestors, descendants = dict.fromkeys(operands, 0), dict.fromkeys(operands, 0)
     for i, own in operands.items():  # in the order of the record, so the ancestors of a source are complete
         for source in {*own, *after.get(i, ())} - {i}:
-            before[i] |= before[source] | 1 << source
+            ancestors[i] |= ancestors[source] | 1 << source
     for i, own in reversed(operands.items()):
         for source in {*own, *after.get(i, ())} - {i}:
-            behind[source] |= behind[i] | 1 << i
+            descendants[source] |= descendants[i] | 1 << i
     group = {i: 1 << i for i in operands}
     loops = {}
     for node in wanted:
@@ -194,23 +194,23 @@ def fuse(
         if a == b or a not in loops or b not in loops:
             return
         both = a | b
-        if (behind[i] & before[j] | behind[j] & before[i]) & ~both:  # another node lies between them
+        if (descendants[i] & ancestors[j] | descendants[j] & ancestors[i]) & ~both:  # another node lies between them
             return
         loop = loop_of([*loops[a].nodes, *loops[b].nodes])
         if loop is None or not fits(loop):
             return
         del loops[a], loops[b]
         loops[both] = loop
-        ancestors, descendants = before[i] | before[j], behind[i] | behind[j]
+        above, below = ancestors[i] | ancestors[j], descendants[i] | descendants[j]
         for k in operands:
             # The two are one node now: what comes before or after either comes before or after both.
             if both >> k & 1:
-                group[k], before[k], behind[k] = both, ancestors | both, descendants | both
+                group[k], ancestors[k], descendants[k] = both, above | both, below | both
             else:
-                if before[k] & both:
-                    before[k] |= ancestors | both
-                if behind[k] & both:
-                    behind[k] |= descendants | both
+                if ancestors[k] & both:
+                    ancestors[k] |= above | both
+                if descendants[k] & both:
+                    descendants[k] |= below | both
 
     # A node goes to its last consumer, so the last edges come first: a mask is computed where it is used, and never
     # stored. Then loops that read the same array are merged.

@@ -35,7 +35,7 @@ class Role(NamedTuple):
 
 def _refuse(asked: str) -> Callable[..., Any]:
     def refused(self: "Node", *args: Any, **kwargs: Any) -> Any:
-        raise NotTraceableError(f"{asked} of an array was asked for while the step was recorded.")
+        raise NotTraceableError(f"an array has no {asked} while the step is recorded.")
 
     return refused
 
@@ -134,11 +134,11 @@ class Node:
     def __hash__(self) -> int:
         return id(self)
 
-    __bool__ = _refuse("the truth")
-    __float__ = __int__ = __index__ = __complex__ = _refuse("the value")
-    __iter__ = _refuse("the rows")
-    __array__ = __array_function__ = _refuse("NumPy's view")
-    __setitem__ = _refuse("a change in place")
+    __bool__ = _refuse("truth value")
+    __float__ = __int__ = __index__ = __complex__ = _refuse("value")
+    __iter__ = _refuse("iteration")
+    __array__ = __array_function__ = _refuse("NumPy array")
+    __setitem__ = _refuse("item assignment")
 
 
 class Graph:

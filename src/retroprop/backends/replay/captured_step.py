@@ -1,4 +1,4 @@
-"""The captured step: state in, state out, as one unit. Recorded at its first call, and replayed from then on."""
+"""The interface of a captured step, and `RecordedStep`, which is recorded at its first call and then replayed."""
 
 import logging
 from abc import abstractmethod

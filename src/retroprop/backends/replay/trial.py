@@ -46,7 +46,7 @@ class StepTrial(ABC):
         """Return whether arrays, state first, are those of `_after`, to the precision of the step."""
 
     def decided(self, find: Callable[[], T]) -> T | None:
-        """Do the step once; return what `find` returns, the graph of a way that has done it last.
+        """Do one step; return the result of `find`, whose way has then done that step.
 
         Where it raises `NoWayError`, or there is no memory for copies, the reason is logged, and the planned results
         are restored. Any other exception restores the state before the step: an interrupted training has the

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from retroprop.backends.cpu.numba_loops import ColumnLoopSource, LoopSource, can_loop, fits_loop
+from retroprop.backends.cpu.numba_source import ColumnLoopSource, NumbaLoopSource, can_loop, fits_loop
 from retroprop.backends.cpu.numpy_calls import NumpyCalls, columns_first, turns
 from retroprop.backends.cpu.source_program import SourceProgram
 from retroprop.backends.plan.fusion import Instruction
@@ -84,7 +84,7 @@ class NumbaLoops(NumpyCalls):
             array = self._argument(node, one, program)
             return array.ctypes.data, array.shape, array.strides, array.dtype.name
 
-        source = (ColumnLoopSource if one.by_columns else LoopSource)(one, place)
+        source = (ColumnLoopSource if one.by_columns else NumbaLoopSource)(one, place)
         kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
         types: list[Any] = list(one.loop.domain)

@@ -12,7 +12,7 @@ from retroprop.backends.record.table import OPERATIONS, SUMS
 _PLAIN = (0.0, 1.0, -1.0, 0.5, 2.0)  # literals; other numbers are arguments, so that one source serves all
 # Numba has no vector forms of these: over many elements a call of NumPy's is faster.
 TRANSCENDENTAL = ("exp", "expm1", "log", "log1p", "tanh")
-FEW = 256
+MOST_TRANSCENDENTAL = 256  # elements
 
 
 def can_loop(node: Node) -> bool:
@@ -33,11 +33,11 @@ def can_loop(node: Node) -> bool:
 
 def fits_loop(loop: Loop) -> bool:
     """Return whether a loop is worth its call: it computes few transcendental functions."""
-    many = [n for n in loop.nodes if n.op in TRANSCENDENTAL and loop.kinds[n.index] == "full" and n.size > FEW]
-    return len(loop.nodes) <= 200 and not many
+    slow = [n for n in loop.nodes if n.op in TRANSCENDENTAL and loop.kinds[n.index] == "full"]
+    return len(loop.nodes) <= 200 and all(n.size <= MOST_TRANSCENDENTAL for n in slow)
 
 
-class LoopSource:
+class NumbaLoopSource:
     """The function of a loop over a 1-D array, or over the rows of a matrix.
 
     In the source x0, x1, ... are arrays, s0, s1, ... numbers given, q a value read, r one computed, a a sum so far.
@@ -100,12 +100,12 @@ class LoopSource:
         """Return the loop over a 1-D array, or over the rows of a matrix, each row walked once a stage."""
         if len(self.domain) == 1:
             return each("i", "n", self.walk(0))
-        zeros = [f"{self.total(n)} = {start(n)}" for n in self.nodes if self.kinds[n.index] == "column"]
+        zeros = [f"{self.total(n)} = {neutral(n)}" for n in self.nodes if self.kinds[n.index] == "column"]
         lines: list[str] = []
         for stage in self.walks:
             lines += self.row_numbers(stage)
             sums = self.sums(stage, "row")
-            lines += [f"{self.total(n)} = {begin(n)}" for n in sums] + each("j", "n", self.walk(stage))
+            lines += [f"{self.total(n)} = {neutral_float64(n)}" for n in sums] + each("j", "n", self.walk(stage))
             for node in sums:
                 lines += self.ended(node)
         return each("j", "n", zeros) + each("i", "m", lines)
@@ -154,7 +154,7 @@ class LoopSource:
         lines: list[str] = []
         for node in self.nodes:
             if self.kinds[node.index] == "after" and node.op in SUMS:
-                lines += self.ended(node) if kind == "after" else [f"a{node.index} = {begin(node)}"]
+                lines += self.ended(node) if kind == "after" else [f"a{node.index} = {neutral_float64(node)}"]
             elif self.kinds[node.index] == kind:
                 lines += self.computed(node)
         return lines
@@ -187,15 +187,15 @@ class LoopSource:
         """Return the accumulator of a sum during a walk."""
         return f"{self.array(node)}[j]" if self.kinds[node.index] == "column" else f"a{node.index}"
 
-    def mean(self, node: Node) -> str:
-        """Return a finished sum in its dtype; the number of its terms is an argument, for batches of any size."""
+    def finished(self, node: Node) -> str:
+        """Return a reduction in its dtype; the count that divides a mean is an argument, for batches of any size."""
         count = float(node.inputs[0].size // max(node.size, 1))
         divided = f" / {self.number(count, numpy.dtype(float))}" if node.op == "mean" else ""
         return f"{type_of(node.dtype)}(a{node.index}{divided})"
 
     def ended(self, node: Node) -> list[str]:
         """Return the lines that end a sum over a row or over all, and store it."""
-        return [f"r{node.index} = {self.mean(node)}", *self.stored(node)]
+        return [f"r{node.index} = {self.finished(node)}", *self.stored(node)]
 
     def operand(self, node: Node, value: Any) -> tuple[str, list[str]]:
         """Return an operand of `node` as an expression, and the line that reads it first, if any."""
@@ -227,11 +227,11 @@ class LoopSource:
         return {"full": self.full, "row": "i", "column": "j"}.get(kind or "", "0")
 
 
-class ColumnLoopSource(LoopSource):
+class ColumnLoopSource(NumbaLoopSource):
     """The same for a matrix of few columns and many rows in Fortran order: columns outside, rows inside.
 
-    A value of a row in `LoopSource` is a 1-D array over all rows here, in scratch memory unless it is stored. Arrays
-    of the domain are given transposed.
+    A value of a row in `NumbaLoopSource` is a 1-D array over all rows here, in scratch memory unless it is stored.
+    Arrays of the domain are given transposed.
     """
 
     full = "j, i"
@@ -240,12 +240,12 @@ class ColumnLoopSource(LoopSource):
         lines: list[str] = []
         for stage in self.walks:
             rows = self.row_numbers(stage)
-            rows += [f"{self.total(n)} = {start(n)}" for n in self.sums(stage, "row")]
+            rows += [f"{self.total(n)} = {neutral(n)}" for n in self.sums(stage, "row")]
             lines += each("i", "m", rows)
             inside = self.walk(stage)
             columns = self.sums(stage, "column")
-            first = [f"{self.total(n)} = {begin(n)}" for n in columns]
-            end = [f"{self.array(n)}[j] = {self.mean(n)}" for n in columns]
+            first = [f"{self.total(n)} = {neutral_float64(n)}" for n in columns]
+            end = [f"{self.array(n)}[j] = {self.finished(n)}" for n in columns]
             lines += each("j", "n", [*first, *each("i", "m", inside), *end])
         return lines
 
@@ -271,8 +271,8 @@ def type_of(dtype: Any) -> str:
     return {"float32": "f32", "float64": "f64"}.get(name, name)
 
 
-def start(node: Node) -> str:
-    """Return the neutral element of a sum or a maximum."""
+def neutral(node: Node) -> str:
+    """Return the neutral element of a sum or a maximum, in its dtype, as a sum over rows has it in its array."""
     return f"{type_of(node.dtype)}({ {'max': '-inf', 'min': 'inf'}.get(node.op, '0.0') })"
 
 
@@ -290,9 +290,9 @@ def expression(node: Node, operands: list[str]) -> str:
     return OPERATIONS[node.op].python.format(*operands, type=type_of(node.dtype))
 
 
-def begin(node: Node) -> str:
-    """Return the start of a sum over many values: it is taken in float64, so that float32 keeps its digits."""
-    return "f64(0.0)" if node.op in ("sum", "mean") else start(node)
+def neutral_float64(node: Node) -> str:
+    """Return that of a sum in a local variable: it is taken in float64, so that float32 keeps its digits."""
+    return "f64(0.0)" if node.op in ("sum", "mean") else neutral(node)
 
 
 def each(variable: str, count: str, lines: list[str]) -> list[str]:
