@@ -8,8 +8,13 @@ the digits of an η λ as small as they are.
 
 from collections.abc import Sequence
 
-from retroprop.backends.cuda.rewrites import product_calls as calls
-from retroprop.backends.cuda.rewrites.product_calls import ProductCall, harmless, readers
+from retroprop.backends.cuda.rewrites.product_calls import (
+    DescentInstruction,
+    ProductCall,
+    harmless,
+    is_product,
+    readers,
+)
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record.graph import Node, base_of
@@ -44,7 +49,7 @@ def with_update(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruc
         return None
     for leaves in filter(None, rest):
         thetas, gradients = zip(*leaves, strict=True)
-        found.append(calls.DescentInstruction(node=new, stores=list(thetas), grads=list(gradients), eta=eta))
+        found.append(DescentInstruction(node=new, stores=list(thetas), grads=list(gradients), eta=eta))
     return found
 
 
@@ -59,7 +64,7 @@ def _moved(plan: Plan, instructions: list[Instruction], theta: list[Node], gradi
         call.kind, call.vector = one.kind, one.vector
     behind = max([place, *readers(instructions, theta)])
     # A loop stays behind the product it works on: δ goes on down the layers before an update.
-    follows = behind + 1 < len(instructions) and behind > place and calls.is_product(instructions[behind])
+    follows = behind + 1 < len(instructions) and behind > place and is_product(instructions[behind])
     if follows and any(base_of(o) is instructions[behind].nodes[0] for o in instructions[behind + 1].reads):
         behind += 1
     between = [node for other in instructions[place + 1 : behind + 1] for node in other.stores]
