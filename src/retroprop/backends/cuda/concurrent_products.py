@@ -15,7 +15,7 @@ Span = tuple[int, int]
 def concurrent_products(
     instructions: Sequence[Instruction], places: Container[int], address: Callable[[Node], int]
 ) -> dict[int, int]:
-    """Return the products that may run concurrently with others, by place: the place of the instruction each precedes.
+    """Return the products that may run concurrently, by place: the place of the instruction that each must precede.
 
     Only nodes in `places`, by index, count: arguments that are read in place are never written.
     """

@@ -141,6 +141,7 @@ class CupyRuntime(Runtime):
         """Choose the fastest of the algorithms that cublasLt ranks first."""
         names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
         if _fastest.get(key) not in names:
+            # Each algorithm is timed in place, with the addresses and the alignment of the call.
             graphs = []
             for number in range(len(names)):
                 call.choose(number)  # a captured launch has the algorithm fixed
@@ -205,6 +206,7 @@ class CupyRuntime(Runtime):
         return self._cuda_graph(launches)
 
     def _cuda_graph(self, launches: Launch) -> Launch:
+        """Capture what a function launches."""
         stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
         stream.wait_event(cupy.cuda.get_current_stream().record())
         collects = gc.isenabled()

@@ -71,7 +71,7 @@ class LaunchProgram(Program):
         array = workspace.named_array
         self.table, self.tick = array("table", (STEPS, STRIDE), "float64"), array("tick", (), "int64")
         self.order, self.stream = array("order", (self.steps, n_rows), "int64"), array("stream", (3,), "uint64")
-        self.runtime.clear(self.order)  # timings run before there is an order, whose rows must be valid all the same
+        self.runtime.clear(self.order)  # timings run before rows are given: 0 is a valid row index
         self.costs = None if self._cost is None else array("costs", (STEPS,), self._cost.dtype)
         self.state = [*(leaf for kept in self.kept.values() for leaf in tree.leaves(kept)), self.tick]
         results = recording.results if tree.is_branch(recording.results) else (recording.results,)
@@ -128,13 +128,12 @@ class LaunchProgram(Program):
 
     def _lower(self, instructions: Sequence[Instruction]) -> None:
         """Make the launches of the instructions."""
-        # `_ticked`: a kernel so far advances the tick, so that those after it read the row of the table before.
+        # `_ticked`: a kernel has advanced the tick, so that later kernels of the step read the table's previous row.
         self.instructions, self._ticked = instructions, False
         self._factors: list[tuple[Array, int]] = []  # of the products that are updates, with the slot of η
         self._masks: set[int] = set()  # the activations, by index, whose masks the backward pass can read
-        self.join_before = (
-            concurrent_products(instructions, self.plan.places, self._address) if self.runtime.forks else {}
-        )
+        forks, places = self.runtime.forks, self.plan.places
+        self.join_before = concurrent_products(instructions, places, self._address) if forks else {}
         launches: list[tuple[int, Launch]] = []
         waiting = list(instructions)
         while waiting:

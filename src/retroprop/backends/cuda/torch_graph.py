@@ -149,12 +149,12 @@ class Inputs:
         """Copy in the arguments that change; return whether the others are known and the same."""
         self._calls += 1
         fixed = self._fixed or {}
-        # The first calls are eager; so are those after a fixed argument was another one.
+        # The first calls are eager; so is one in which an argument that was fixed is another array.
         self.moved = any(arguments[i] is not argument for i, argument in fixed.items() if i not in self._donate)
         if self.moved:  # as by the next rows of a file: from the following call on these may be the same
             self._fixed, self._calls = None, EAGER
-        # Once the donated arguments are those of the last call, so are the fixed ones; the others change: they get
-        # copies, numbers from the first call on.
+        # Training goes on where the donated arguments are those of the last call. Then the others that are the same are
+        # fixed, and those that change get copies, as numbers do at the first call.
         stay = self._calls > EAGER and all(arguments[i] is self._last[i] for i in self._donate)
         settles = self._fixed is None and stay
         for i, argument in enumerate(arguments):
