@@ -172,7 +172,7 @@ def cuda() -> str:
     from retroprop.backends.cuda.products.cupy_products import products_here
 
     runtime = cupy.cuda.runtime
-    products = products_here(runtime.getDevice()).said
+    products = products_here(runtime.getDevice()).report
     versions = f"CUDA runtime {runtime.runtimeGetVersion()}, driver {runtime.driverGetVersion()}"
     return f"{versions}. Products by {products}. "
 

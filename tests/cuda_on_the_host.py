@@ -229,11 +229,11 @@ class HostRuntime(Runtime):
         keep = tuple(arguments)
         return self.launched("kernel", lambda: keep and run(text, blocks, threads, addresses))
 
-    def beside(self, launch):
+    def fork(self, launch):
         """Launch at the last moment: what must not be touched until then is found out."""
         return launch
 
-    def product(self, first, second, result, epilogue=None, *, factors=None, beside=False):
+    def product(self, first, second, result, epilogue=None, *, factors=None, concurrent=False):
         lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
         mapped = product_of(*lies)
         assert mapped.m * mapped.n == result.size
@@ -316,7 +316,7 @@ class HostRuntime(Runtime):
             same = (first == second) | (np.isnan(first) & np.isnan(second))
             return float(np.where(same, 0.0, np.abs(first - second)).sum(dtype="float64"))
 
-    def captured(self, launches):
+    def graph_of(self, launches):
         assert self.recording is None
         self.recording = []
         try:

@@ -53,7 +53,7 @@ def products(backend: Backend, problem: Problem, precision: str) -> Contestant:
 
         # Once without a graph: the first launch of a product may allocate, which a capture forbids.
         all_of_them()
-        graph = runtime.captured(all_of_them)
+        graph = runtime.graph_of(all_of_them)
     return on_backend(backend, "floor", graph, name="products")
 
 

@@ -19,12 +19,12 @@ from cuda_on_the_host import (
 from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
+from retroprop.backends.cuda.casts import taken_rounding
 from retroprop.backends.cuda.kernels.geometry import THREADS
 from retroprop.backends.cuda.kernels.plain_kernels import cast, gather_blocks, gather_source
 from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.cuda.products.cublaslt import CublasLtError
 from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS, ROUND, rounded
-from retroprop.backends.cuda.rewrites.casts import taken_rounding
 from retroprop.backends.record.recorder import form_of, record
 from retroprop.core.operations import Operations
 from retroprop.training import step as steps

@@ -113,7 +113,7 @@ def test_a_graph_that_fails_leaves_the_launches(few_steps, caplog, monkeypatch):
     def refuse(self, launches):
         raise RuntimeError("no graph today")
 
-    monkeypatch.setattr(HostRuntime, "captured", refuse)
+    monkeypatch.setattr(HostRuntime, "graph_of", refuse)
     backend = CudaOnTheHost()
     with caplog.at_level(logging.WARNING, "retroprop"):
         found = trained(backend)
@@ -125,13 +125,13 @@ def test_a_graph_that_fails_leaves_the_launches(few_steps, caplog, monkeypatch):
 
 
 def test_a_graph_that_does_something_else_is_not_trusted(few_steps, caplog, monkeypatch):
-    whole = HostRuntime.captured
+    whole = HostRuntime.graph_of
 
     def forgetful(self, launches):
         graph = whole(self, launches)
         return lambda: [graph(), graph()]  # one step too many
 
-    monkeypatch.setattr(HostRuntime, "captured", forgetful)
+    monkeypatch.setattr(HostRuntime, "graph_of", forgetful)
     with caplog.at_level(logging.WARNING, "retroprop"):
         found = trained(CudaOnTheHost())
     assert_same_training(found, trained("numpy"))

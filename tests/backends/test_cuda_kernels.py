@@ -10,7 +10,7 @@ from test_bfloat16 import plan_of as bfloat16_plan
 
 import retroprop as rp
 from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS, geometry_of
-from retroprop.backends.cuda.kernels.loop_source import Source
+from retroprop.backends.cuda.kernels.loop_source import CudaLoopSource
 from retroprop.backends.cuda.kernels.operands import STRIDE, OperandLayout
 from retroprop.backends.cuda.kernels.philox import mask_source
 from retroprop.backends.cuda.kernels.plain_kernels import (
@@ -43,7 +43,7 @@ GATHERED = [copied(3136, ()), copied(4, ()), copied(2, ()), copied(1, ()),
 
 
 def kernel_of(*given, **options):
-    return Source(*given, **options).kernel()
+    return CudaLoopSource(*given, **options).kernel()
 
 
 @pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.long)])

@@ -122,8 +122,8 @@ def test_cublaslt_is_used(cupy):
     from retroprop.backends.cuda.products.cupy_products import products_here
 
     found = products_here(cupy.cuda.runtime.getDevice())
-    assert found.lt is not None, found.said
-    assert found.said.startswith("cublasLt")
+    assert found.lt is not None, found.report
+    assert found.report.startswith("cublasLt")
 
 
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu", "sigmoid"])
@@ -187,7 +187,7 @@ def test_steps_of_pytorch_are_graphs(no_warnings, monkeypatch):
     backend = open_backend("torch:cuda")
     from retroprop.backends.cuda import torch_graph as torch_graphs
 
-    whole, replayed = torch_graphs.captured, []
+    whole, replayed = torch_graphs.cuda_graph, []
 
     def counted(work, device):
         replay, results = whole(work, device)
@@ -202,13 +202,13 @@ def test_steps_are_graphs_and_wait_for_nothing(cupy, no_warnings, monkeypatch):
     """A capture refuses whatever would wait for the device, so that a step that is a graph waits for nothing."""
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
 
-    whole, replayed = CupyRuntime.captured, []
+    whole, replayed = CupyRuntime.graph_of, []
 
     def counted(self, launches):
         graph = whole(self, launches)
         return lambda: replayed.append(1) or graph()
 
-    monkeypatch.setattr(CupyRuntime, "captured", counted)
+    monkeypatch.setattr(CupyRuntime, "graph_of", counted)
     trained("cupy", epochs=1)
     # 18 batches of 16, eight a graph, and one of 12; the first of each is tried as a graph by itself.
     assert len(replayed) == 1 + 2 + 1 + 1

@@ -119,9 +119,9 @@ def test_the_slower_way_is_not_taken():
 def test_what_does_something_else_is_left_out(caplog, monkeypatch):
     whole = HostRuntime.product
 
-    def wrong(self, first, second, result, epilogue=None, *, factors=None, beside=False):
+    def wrong(self, first, second, result, epilogue=None, *, factors=None, concurrent=False):
         factors = None if factors is None else np.array([-1.0, 1.0], factors.dtype)
-        return whole(self, first, second, result, epilogue, factors=factors, beside=beside)
+        return whole(self, first, second, result, epilogue, factors=factors, concurrent=concurrent)
 
     monkeypatch.setattr(HostRuntime, "product", wrong)
     with caplog.at_level(logging.WARNING, "retroprop"):
@@ -134,10 +134,10 @@ def test_what_does_something_else_is_left_out(caplog, monkeypatch):
 def test_an_update_that_is_not_available_is_left_out(caplog, monkeypatch):
     whole = HostRuntime.product
 
-    def refused(self, first, second, result, epilogue=None, *, factors=None, beside=False):
+    def refused(self, first, second, result, epilogue=None, *, factors=None, concurrent=False):
         if factors is not None:
             raise RuntimeError("no factors on this device")
-        return whole(self, first, second, result, epilogue, beside=beside)
+        return whole(self, first, second, result, epilogue, concurrent=concurrent)
 
     monkeypatch.setattr(HostRuntime, "product", refused)
     with caplog.at_level(logging.INFO, "retroprop"):

@@ -175,9 +175,9 @@ def test_the_distance_to_a_step_without_rounding_is_no_excuse(caplog, monkeypatc
         assert ("a step without rounding is not compared: MemoryError: full" in caplog.text) == (exact is full)
 
 
-def test_a_graph_with_products_beside_others_that_is_wrong_leaves_one_without(caplog, monkeypatch):
-    """Whatever is launched beside others is forgotten, so that the graph in order is the first that does the same."""
-    monkeypatch.setattr(HostRuntime, "beside", lambda self, launch: lambda: None)
+def test_a_wrong_graph_with_concurrent_products_leaves_one_without(caplog, monkeypatch):
+    """Whatever is launched concurrently is forgotten, so that the graph in order is the first that does the same."""
+    monkeypatch.setattr(HostRuntime, "fork", lambda self, launch: lambda: None)
     backend = CudaOnTheHost()
     with caplog.at_level(logging.WARNING, "retroprop"):
         found = trained(backend)
@@ -230,13 +230,13 @@ def sums(operations, x, w):
 
 def test_what_does_not_stay_is_compared_too_and_comes_from_the_launches(caplog, monkeypatch):
     """A graph that gives other gradients is not taken, as of L-BFGS; the first results are those of the launches."""
-    whole = HostRuntime.captured
+    whole = HostRuntime.graph_of
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(5, 4)), rng.normal(size=(4, 3))
     backend = CudaOnTheHost()
     step = backend.capture(sums)
 
-    def captured(self, launches):
+    def graph_of(self, launches):
         graph = whole(self, launches)
 
         def wrong():
@@ -245,7 +245,7 @@ def test_what_does_not_stay_is_compared_too_and_comes_from_the_launches(caplog, 
 
         return wrong
 
-    monkeypatch.setattr(HostRuntime, "captured", captured)
+    monkeypatch.setattr(HostRuntime, "graph_of", graph_of)
     with caplog.at_level(logging.WARNING, "retroprop"):
         cost, y = step(x, w)
     assert "a graph did not leave the results of its launches" in caplog.text

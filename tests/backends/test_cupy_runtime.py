@@ -145,7 +145,7 @@ def test_each_part_can_be_switched_off(made, monkeypatch):
         assert_same_training(found, trained("numpy", sizes=SIZES, epochs=1, batch_size=20))
         assert backend.runtime.graphs == graphs
         assert (cupy_on_the_host.Graph.launched > launched) == graphs
-        said = module.products_here(0).said
+        said = module.products_here(0).report
         assert said == ("cupy.matmul, not cublasLt (RETROPROP_DISABLE says so)" if listed == "lt"
                         else "cublasLt 13.0.1 (libcublasLt.so.13)")  # fmt: skip
 

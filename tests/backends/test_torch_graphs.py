@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from retroprop.backends.cpu.source_program import ReplayedStep  # noqa: E402
 from retroprop.backends.cpu.torch_calls import TorchCalls  # noqa: E402
-from retroprop.backends.cuda.torch_graph import GraphedStep, captured  # noqa: E402
+from retroprop.backends.cuda.torch_graph import GraphedStep, cuda_graph  # noqa: E402
 from retroprop.backends.record import tree  # noqa: E402
 from retroprop.backends.torch_backend import TorchBackend  # noqa: E402
 
@@ -164,5 +164,5 @@ def test_a_capture_that_fails_at_its_end_leaves_the_stream_that_was(monkeypatch)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: streams[-1])
     monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
     with pytest.raises(RuntimeError, match="not valid"):
-        captured(lambda: None, "cuda:0")
+        cuda_graph(lambda: None, "cuda:0")
     assert streams[-1] == "default"

@@ -106,7 +106,7 @@ class CupyBackend(Backend):
     def report(self) -> dict[str, str]:
         off = switches.disabled()
         with self.device:
-            products = products_here(self.device.id).said
+            products = products_here(self.device.id).report
         memory = self.memory()
         assert memory is not None
         free, total, peak = memory.free / 2**30, memory.total / 2**30, memory.peak / 2**20

@@ -31,7 +31,7 @@ UNROLLED = 8  # steps in one graph, where a run has at least twice as many
 Change = Callable[[Recording], Recording] | None  # a pass over a recording before it is planned
 
 
-class CudaStep(RecordedStep["Replay"]):
+class CudaStep(RecordedStep["CudaReplay"]):
     """One training's step on a GPU, the device of a runtime, called one by one, or `run` many at a time."""
 
     runs: ClassVar[bool] = True
@@ -42,7 +42,7 @@ class CudaStep(RecordedStep["Replay"]):
     ) -> None:
         super().__init__(step, operations, donate)
         self._runtime, self._memory = runtime, StepMemory(runtime)
-        self._last: Replay | None = None
+        self._last: CudaReplay | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         replay = self._replay(arguments)
@@ -63,7 +63,7 @@ class CudaStep(RecordedStep["Replay"]):
         rows: Array,
         masks: Masks | None = None,
     ) -> tuple[Any, Any, Array] | None:
-        """Do a step for each of `hypers`, with a row of `rows` each."""
+        """Do consecutive steps: step t uses `hypers[t]` and the row indices `rows[t]`."""
         first = (parameters, state, hypers[0], data, rows[0], masks)
         replay = self._replay(first)
         if replay is None or replay.program.costs is None:
@@ -81,25 +81,25 @@ class CudaStep(RecordedStep["Replay"]):
         parameters, state = replay.program.results()[:2]
         return parameters, state, costs
 
-    def _replay(self, arguments: tuple[Any, ...]) -> "Replay | None":
+    def _replay(self, arguments: tuple[Any, ...]) -> "CudaReplay | None":
         """Return the replay for arguments of this form, None where there is none."""
         if self._last is None or not self._last.fits(arguments):
             self._last = self._program(tuple(map(form_with_masks, arguments)), arguments)
         return self._last
 
-    def _lowered(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "Replay":
+    def _lowered(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> "CudaReplay":
         plan_by: Callable[[Change], Plan] = partial(self._planned, recorded_form(form), RULES)
         given = form, arguments, self._memory, rewrites_for(self._runtime, self._operations)
         if self._runtime.rounds:
             try:
-                return Replay(plan_by, rounded, *given)
+                return CudaReplay(plan_by, rounded, *given)
             except CublasLtError as error:
                 log.warning("products round float32 by themselves: in bfloat16, %s", error)
                 self._runtime.rounds = False  # so that it is tried, and reported, once
-        return Replay(plan_by, None, *given)
+        return CudaReplay(plan_by, None, *given)
 
 
-class Replay:
+class CudaReplay:
     """A program for arguments of one form, the arrays it reads, and its graphs."""
 
     def __init__(
@@ -129,9 +129,9 @@ class Replay:
         self._given: dict[int, Array] = {}  # by index of the node: where the program reads an argument
         self._copies: dict[int, Array] = {}  # those of them that are copies, of arguments that move
         self._graphs: dict[int, Launch] = {}
-        self._captures, self._forked = self._runtime.graphs, False
+        self._uses_graphs, self._forked = self._runtime.graphs, False
         self._begun: tuple[Array | None, Masks | None] = None, None
-        self._place(arguments, stale=True)
+        self._bind_arguments(arguments, stale=True)
         given = plan.recording.arguments if self.program.rows is not None else ()
         self._rows_at = next((i for i, argument in enumerate(given) if argument is self.program.rows), None)
 
@@ -148,18 +148,18 @@ class Replay:
 
     def take(self, arguments: tuple[Any, ...]) -> None:
         """Copy in what the last step did not leave, and read other arrays where they are."""
-        self._place(arguments)
+        self._bind_arguments(arguments)
         for i, kept in self.program.kept.items():
             if arguments[i] is not kept:
                 for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
                     self._runtime.copy(target, source)()
 
-    def _place(self, arguments: tuple[Any, ...], *, stale: bool = False) -> None:
-        """Make the program anew where an array is not read yet, or has moved."""
+    def _bind_arguments(self, arguments: tuple[Any, ...], *, stale: bool = False) -> None:
+        """Copy arguments that move to where the program reads them; make it anew if it has to read other addresses."""
         address = self._runtime.address
         for i, nodes in self._arrays.items():
             if arguments[i] is self._seen[i] and not self._copies:
-                continue
+                continue  # the same object is at the same address; with copies its elements may be others
             leaves = list(tree.leaves(arguments[i]))
             for k, node in nodes:
                 array, known = leaves[k], self._given.get(node.index)
@@ -167,8 +167,9 @@ class Replay:
                 if known is None and array.flags.c_contiguous:
                     self._given[node.index], stale = array, True
                 elif moved and node.index not in self._copies:
-                    # It is elsewhere at each call: from now on it is copied to a fixed place.
-                    copy = self._memory.own(f"argument {node.index}", node.shape, node.dtype)
+                    # What moved once is likely to move again; each move would cost a new program and trial, as a graph
+                    # fixes addresses. From now on it is copied, and so is an array that is not contiguous.
+                    copy = self._memory.named_array(f"argument {node.index}", node.shape, node.dtype)
                     self._given[node.index], self._copies[node.index], stale = copy, copy, True
                 if node.index in self._copies:
                     self._runtime.copy(self._copies[node.index], array)()
@@ -208,19 +209,19 @@ class Replay:
 
     def steps(self, many: int) -> None:
         """Do that many steps."""
-        if self._captures and 1 not in self._graphs:
+        if self._uses_graphs and 1 not in self._graphs:
             trial = CudaTrial(self.program, self._rewrites, self._exact)
             found = trial.decided(trial.found)
-            self._captures = found is not None
+            self._uses_graphs = found is not None
             if found is not None:
                 (self.program, self._forked), self._graphs[1] = found
             many -= 1
-        if self._captures and many >= 2 * UNROLLED and UNROLLED not in self._graphs:
+        if self._uses_graphs and many >= 2 * UNROLLED and UNROLLED not in self._graphs:
             try:
-                self._graphs[UNROLLED] = self._runtime.captured(self._unrolled)
+                self._graphs[UNROLLED] = self._runtime.graph_of(self._unrolled)
             except Exception as error:
                 log.warning(NO_GRAPH, f"{type(error).__name__}: {error}")
-                self._captures, self._graphs = False, {}
+                self._uses_graphs, self._graphs = False, {}
         for size in sorted(self._graphs, reverse=True):
             while many >= size:
                 self._graphs[size]()
@@ -235,7 +236,7 @@ class Replay:
     def _exact(self, state: Sequence[Array]) -> list[Array]:
         """Return the results of the step that was begun, from a state, without rounding and in memory of its own."""
         runtime, (rows, masks), arguments = self._runtime.exact(), self._begun, tuple(self._seen)
-        exact = Replay(self._plan_by, None, self._form, arguments, StepMemory(runtime), {})
+        exact = CudaReplay(self._plan_by, None, self._form, arguments, StepMemory(runtime), {})
         for target, source in zip(exact.program.state, state, strict=True):
             runtime.copy(target, source)()
         exact.begin([exact.numbers_of(arguments)], None if rows is None else rows[:1], masks)

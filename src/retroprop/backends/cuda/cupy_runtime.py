@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import inf, prod
@@ -18,7 +18,8 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 MOST_ALGORITHMS = 5  # cublasLt's own ranking seldom has the fastest further down
-REPEATS, WINDOWS = 8, 3  # launches in a timed window, and windows of each candidate
+# Launches in a timed window, several so that the start of their graph counts little, and windows of each candidate.
+REPEATS, WINDOWS = 8, 3
 # The fastest algorithm of each product, by all that the timing depends on; kept for the life of the process.
 _fastest: dict[tuple[Any, ...], str] = {}
 
@@ -32,7 +33,7 @@ class CupyRuntime(Runtime):
         self._lt = products_here(device).lt
         self._workspaces: dict[bool, Array] = {}
         self._side: Any = None
-        self._events: list[Any] = []  # of the capture in progress, which must outlive it
+        self._events: list[Any] = []  # of the graph under construction: they must outlive its capture
         # CuPy refuses its own products while a stream is captured.
         self.graphs = self._lt is not None and switches.enabled("graph")
         self.forks = self.graphs and switches.enabled("fork")
@@ -94,16 +95,16 @@ class CupyRuntime(Runtime):
         epilogue: Epilogue | None = None,
         *,
         factors: Array | None = None,
-        beside: bool = False,
+        concurrent: bool = False,
     ) -> Launch:
         if self._lt is None:
             if self.precision != "highest" and str(result.dtype) == "float32":
                 raise RuntimeError(f"precision {self.precision!r} needs cublasLt, which is not used here.")
             return lambda: cupy.matmul(first, second, out=result)
-        if beside not in self._workspaces:
+        if concurrent not in self._workspaces:
             # The products of one stream run one after another, so that they share a workspace.
-            self._workspaces[beside] = self.empty(WORKSPACE_BYTES)
-        workspace = self._workspaces[beside]
+            self._workspaces[concurrent] = self.empty(WORKSPACE_BYTES)
+        workspace = self._workspaces[concurrent]
         call = PreparedProduct(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
             dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
@@ -121,7 +122,7 @@ class CupyRuntime(Runtime):
             self._tune(call, launch, (device, self._lt.version, call.product, *about))
         return launch
 
-    def beside(self, launch: Launch) -> Launch:
+    def fork(self, launch: Launch) -> Launch:
         if self._side is None:
             self._side = cupy.cuda.Stream(non_blocking=True)
         side, here = self._side, cupy.cuda.get_current_stream()
@@ -140,6 +141,7 @@ class CupyRuntime(Runtime):
         """Choose the fastest of the algorithms that cublasLt ranks first."""
         names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
         if _fastest.get(key) not in names:
+            # Each algorithm is timed in place, with the addresses and the alignment of the call.
             graphs = []
             for number in range(len(names)):
                 call.choose(number)  # a captured launch has the algorithm fixed
@@ -164,7 +166,7 @@ class CupyRuntime(Runtime):
         try:
             for launch in launches:
                 launch()  # compiles and loads, which no capture may do
-            return self._recorded(repeated)
+            return self._cuda_graph(repeated)
         except Exception as error:
             log.info("a candidate is left out of a timing: %s: %s", type(error).__name__, error)
             return None
@@ -181,7 +183,7 @@ class CupyRuntime(Runtime):
             for k, graph in list(running.items()):
                 try:
                     found = self._window(graph)
-                    times[k] = min(times[k], found) if window else inf  # the first one warms up
+                    times[k] = min(times[k], found) if window else inf  # the first warms up
                 except Exception as error:
                     log.info("a candidate is left out of a timing: %s: %s", type(error).__name__, error)
                     times[k] = inf
@@ -189,7 +191,7 @@ class CupyRuntime(Runtime):
         return times
 
     def _window(self, graph: Launch) -> float:
-        """Return the device's time for one launch of a graph, in millitimes."""
+        """Return the device's time for one launch of a graph, in milliseconds."""
         begin, end = cupy.cuda.Event(), cupy.cuda.Event()
         begin.record()
         graph()
@@ -199,11 +201,12 @@ class CupyRuntime(Runtime):
 
     # Graphs -----------------------------------------------------------------------------------------------------------
 
-    def captured(self, launches: Launch) -> Launch:
+    def graph_of(self, launches: Launch) -> Launch:
         gc.collect()
-        return self._recorded(launches)
+        return self._cuda_graph(launches)
 
-    def _recorded(self, launches: Launch) -> Launch:
+    def _cuda_graph(self, launches: Launch) -> Launch:
+        """Capture what a function launches."""
         stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
         stream.wait_event(cupy.cuda.get_current_stream().record())
         collects = gc.isenabled()
@@ -231,15 +234,14 @@ class CupyRuntime(Runtime):
 
 
 @lru_cache(maxsize=4096)
-def compiled(text: str, device: int) -> Callable[..., None]:
+def compiled(text: str, device: int) -> Any:
     """Return a kernel, compiled for the device now or read from CuPy's cache on disk.
 
     CuPy compiles as C++17, and always with `-ftz=true`: kernels flush subnormal numbers of float32 to 0.
     """
     kernel = cupy.RawKernel(text, "retroprop_kernel")
     kernel.compile()
-    found: Callable[..., None] = kernel
-    return found
+    return kernel
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,4 @@
-"""A plan as launches over fixed memory, which are called one by one or captured as a graph."""
+"""A plan as launches over fixed memory, which are called one by one or as a CUDA graph."""
 
 import logging
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy
 
+from retroprop.backends.cuda.casts import taken_casts, taken_rounding
+from retroprop.backends.cuda.concurrent_products import concurrent_products
 from retroprop.backends.cuda.kernels import plain_kernels as plain
 from retroprop.backends.cuda.kernels.geometry import MOST_BLOCKS, THREADS
-from retroprop.backends.cuda.kernels.loop_source import Source
+from retroprop.backends.cuda.kernels.loop_source import CudaLoopSource
 from retroprop.backends.cuda.kernels.operands import STRIDE, TYPES, OperandLayout, can_loop, fits_loop
 from retroprop.backends.cuda.kernels.philox import Drawn, mask_launch
 from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.cuda.products.cublaslt import CublasLtError, Epilogue
 from retroprop.backends.cuda.products.matrix_layout import mask_bytes, mask_leading
-from retroprop.backends.cuda.rewrites.beside import products_beside
 from retroprop.backends.cuda.rewrites.bfloat16 import ROUND
-from retroprop.backends.cuda.rewrites.casts import taken_casts, taken_rounding
 from retroprop.backends.cuda.rewrites.product_calls import DescentInstruction, ProductCall
 from retroprop.backends.cuda.runtime import Launch
 from retroprop.backends.cuda.step_memory import StepMemory
@@ -32,7 +32,8 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 STEPS = 256  # prepared at once: their numbers and their rows are on the device
-MANY_ROWS = 2**16  # of a batch, for which fewer are: a timing takes some 40 of them
+# Above this batch size only 64 steps are prepared, to limit memory; a timing runs about 40.
+MANY_ROWS, STEPS_OF_MANY_ROWS = 2**16, 64
 RULES = Rules(can=can_loop, fits=fits_loop)
 
 
@@ -45,8 +46,8 @@ class LaunchProgram(Program):
     ----------
     instructions, launches : sequence
         One step, in order: the plan's or a rewrite's; of each launch the place of its instruction as well.
-    beside : dict
-        The instructions that may run beside others, and the one that each must precede, by place.
+    join_before : dict
+        The products that may run concurrently, and the instruction that each must precede, by place.
     table, tick, order, costs, stream : Array
         The differences between the steps of a run: a row of `numbers` each, the count of steps done, the rows of the
         data, the costs, and the Philox key and counter of the masks. As many as `steps` may be prepared at once.
@@ -54,9 +55,11 @@ class LaunchProgram(Program):
         The arrays that a step changes for good, and those of its results that no later step reads.
     """
 
-    def __init__(self, plan: Plan, memory: StepMemory, given: dict[int, Array], drawn: Drawn | None = None) -> None:
-        super().__init__(plan, memory.runtime, memory, given)
-        self.runtime, self._own, self._drawn = memory.runtime, memory, drawn
+    workspace: StepMemory
+
+    def __init__(self, plan: Plan, workspace: StepMemory, given: dict[int, Array], drawn: Drawn | None = None) -> None:
+        super().__init__(plan, workspace.runtime, workspace, given)
+        self.runtime, self._drawn = workspace.runtime, drawn
         recording, leaves = plan.recording, plan.leaves
         if any(i not in self.kept and _nodes(recording.arguments[i]) for i in recording.donated):
             raise NotTraceableError("a donated argument is not replaced by a result in its place.")
@@ -64,12 +67,12 @@ class LaunchProgram(Program):
         self._slots: dict[int, int] = {}
         self._cost, self.rows = _cost_of(plan), _rows_of(plan)
         n_rows = 1 if self.rows is None else self.rows.size
-        self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, 64)
-        self.table = memory.own("table", (STEPS, STRIDE), "float64")
-        self.tick, self.stream = memory.own("tick", (), "int64"), memory.own("stream", (3,), "uint64")
-        self.order = memory.own("order", (self.steps, n_rows), "int64")
-        self.runtime.clear(self.order)  # timings run before there is an order, whose rows must be valid all the same
-        self.costs = None if self._cost is None else memory.own("costs", (STEPS,), self._cost.dtype)
+        self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, STEPS_OF_MANY_ROWS)
+        array = workspace.named_array
+        self.table, self.tick = array("table", (STEPS, STRIDE), "float64"), array("tick", (), "int64")
+        self.order, self.stream = array("order", (self.steps, n_rows), "int64"), array("stream", (3,), "uint64")
+        self.runtime.clear(self.order)  # timings run before rows are given: 0 is a valid row index
+        self.costs = None if self._cost is None else array("costs", (STEPS,), self._cost.dtype)
         self.state = [*(leaf for kept in self.kept.values() for leaf in tree.leaves(kept)), self.tick]
         results = recording.results if tree.is_branch(recording.results) else (recording.results,)
         passing = tuple([part for i, part in enumerate(results) if i not in leaves.kept.values()])
@@ -100,8 +103,8 @@ class LaunchProgram(Program):
                 if until <= at:
                     join()
             waited = [one for one in waited if one[0] > at]
-            if forked and at in self.beside:
-                waited.append((self.beside[at], self.runtime.beside(launch)))
+            if forked and at in self.join_before:
+                waited.append((self.join_before[at], self.runtime.fork(launch)))
             else:
                 launch()
         for _, join in waited:
@@ -125,39 +128,43 @@ class LaunchProgram(Program):
 
     def _lower(self, instructions: Sequence[Instruction]) -> None:
         """Make the launches of the instructions."""
+        # `_ticked`: a kernel has advanced the tick, so that later kernels of the step read the table's previous row.
         self.instructions, self._ticked = instructions, False
         self._factors: list[tuple[Array, int]] = []  # of the products that are updates, with the slot of η
         self._masks: set[int] = set()  # the activations, by index, whose masks the backward pass can read
-        self.beside = products_beside(instructions, self.plan.places, self._address) if self.runtime.forks else {}
+        forks, places = self.runtime.forks, self.plan.places
+        self.join_before = concurrent_products(instructions, places, self._address) if forks else {}
         launches: list[tuple[int, Launch]] = []
         waiting = list(instructions)
         while waiting:
             at = len(instructions) - len(waiting)
-            launches += [(at, launch) for launch in self._lowered(waiting, beside=at in self.beside)]
+            launches += [(at, launch) for launch in self._lowered(waiting, concurrent=at in self.join_before)]
         if self._drawn is not None:
             masks = [(one, self.array(self.plan.graph.nodes[i])) for i, one in self._drawn.layers.items()]
             launches.insert(0, (-1, mask_launch(self.runtime, self._drawn.form, masks, self.stream, self.tick)))
+        # The factors are found while the products are lowered, but computed first: each update reads them.
         for factors, eta in self._factors:
             text = plain.factors_source(TYPES[numpy.dtype(str(factors.dtype))], f"*tick * {STRIDE} + {eta}")
             launches.insert(0, (-1, self._kernel(text, 1, [factors, self.table, self.tick], threads=1)))
+        # Without a loop that ends with the cost a kernel of its own stores it, and counts the step.
         if self._cost is not None and not self._ticked:
             text = plain.advance_source(TYPES[self._cost.dtype])
             arguments = [self.costs, self.array(self._cost), self.tick]
             launches.append((len(instructions), self._kernel(text, 1, arguments, threads=1)))
         self.launches = launches
 
-    def _lowered(self, waiting: list[Instruction], *, beside: bool) -> list[Launch]:
+    def _lowered(self, waiting: list[Instruction], *, concurrent: bool) -> list[Launch]:
         """Take the next instruction, or several gathers, and return its launches."""
         one = waiting.pop(0)
         if one.loop is not None:
             return [self._loop(one)]
         if isinstance(one, ProductCall):
-            return self._called(one, beside=beside)
+            return self._called(one, concurrent=concurrent)
         if isinstance(one, DescentInstruction):
             return [self._descended(one)]
         node = one.nodes[0]
         if node.op == "matmul" and node.ndim == 2:
-            return [self._product(node, node, beside=beside)]
+            return [self._product(node, node, concurrent=concurrent)]
         if node.op == "gather":
             gathers = [node]
             while waiting and waiting[0].nodes[0].op == "gather":
@@ -182,17 +189,17 @@ class LaunchProgram(Program):
         first, second = (self.array(operand) for operand in node.operands)
         return self.runtime.product(first, second, self.array(result), epilogue, **options)
 
-    def _called(self, one: ProductCall, *, beside: bool) -> list[Launch]:
+    def _called(self, one: ProductCall, *, concurrent: bool) -> list[Launch]:
         """Return the launches of a call: one, or a product and a kernel where that is allowed and faster."""
         if not one.apart:
-            return [self._call(one, beside=beside)]
+            return [self._call(one, concurrent=concurrent)]
         assert one.mask_of is not None
         product, loop = one.apart
         apart = [self._product(product.nodes[0], product.nodes[0]), self._loop(loop)]
         if one.mask_of is not one.result and one.mask_of.index not in self._masks:
             return apart  # there is no mask to read
         try:
-            together = self._call(one, beside=False)
+            together = self._call(one, concurrent=False)
         except CublasLtError as error:
             log.info("a product is followed by a kernel: %s", error)
             return apart
@@ -201,7 +208,7 @@ class LaunchProgram(Program):
         self._masks.add(one.mask_of.index)
         return [together]
 
-    def _call(self, one: ProductCall, *, beside: bool) -> Launch:
+    def _call(self, one: ProductCall, *, concurrent: bool) -> Launch:
         assert one.result is not None
         factors = None
         if one.eta is not None:
@@ -210,14 +217,14 @@ class LaunchProgram(Program):
                 self._factors = [(self.runtime.constant([-1e-3, 1.0], one.result.dtype), self._slot(one.eta))]
             factors = self._factors[0][0]
         epilogue = None if one.kind == "none" else self._epilogue(one)
-        return self._product(one.nodes[0], one.result, epilogue, factors=factors, beside=beside)
+        return self._product(one.nodes[0], one.result, epilogue, factors=factors, concurrent=concurrent)
 
     def _epilogue(self, one: ProductCall) -> Epilogue:
         """Return the epilogue of a product, with the addresses of what it reads and writes."""
         found = Epilogue(one.kind, bias=0 if one.vector is None else self._address(one.vector))
         if one.mask_of is not None:
             rows, columns = one.mask_of.shape
-            room = self._own.piece(f"mask {one.mask_of.index} {one.mask_of.shape}", mask_bytes(columns, rows))
+            room = self.workspace.piece(f"mask {one.mask_of.index} {one.mask_of.shape}", mask_bytes(columns, rows))
             return found._replace(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
         return found if one.aux is None else found._replace(aux=self._address(one.aux), aux_leading=one.aux.shape[1])
 
@@ -229,12 +236,12 @@ class LaunchProgram(Program):
         return self._kernel(text, min(-(-size // THREADS), MOST_BLOCKS), [*flat, self.table, self.tick])
 
     def _loop(self, one: Instruction) -> Launch:
-        kernel = Source(one, self._layout, self._slot, cost=self._cost, ticked=self._ticked).kernel()
+        kernel = CudaLoopSource(one, self._layout, self._slot, cost=self._cost, ticked=self._ticked).kernel()
         arguments = [self.array(node) for node in kernel.arrays]
         arguments += [self.table, self.tick] if kernel.numbers else []
         if kernel.counters:
             # Kernels of one stream run one after another, so that all share the memory of partial sums.
-            arguments += [self._own.parts(kernel.parts), self._own.counters(kernel.counters)]
+            arguments += [self.workspace.parts(kernel.parts), self.workspace.counters(kernel.counters)]
         if kernel.closes and self.costs is not None:
             arguments += [self.costs, self.tick]
             self._ticked = True

@@ -18,7 +18,7 @@ class Runtime(Memory):
     """
 
     precision: str = "highest"  # or "tf32" or "bf16": of products of float32
-    graphs: bool = False  # whether all launches, the products too, can be captured
+    graphs: bool = False  # whether all launches, the products too, can be in a CUDA graph
     forks: bool = False  # whether a graph may have concurrent branches
     epilogues: bool = False  # whether products take an `Epilogue`
     measures: bool = False  # whether `fastest` measures; else it returns the first of the ways, and no rewrite is tried
@@ -48,16 +48,16 @@ class Runtime(Memory):
         epilogue: Epilogue | None = None,
         *,
         factors: Array | None = None,
-        beside: bool = False,
+        concurrent: bool = False,
     ) -> Launch:
-        """Return the launch of result = first @ second; one that runs `beside` others has a workspace of its own.
+        """Return the launch of result = first @ second; a `concurrent` one has a workspace of its own.
 
         With `factors`, two elements on the device, it is factors[0] (first @ second) + factors[1] result.
         """
 
     @abstractmethod
-    def beside(self, launch: Launch) -> Launch:
-        """Launch on a concurrent branch of a graph; return the launch that joins it."""
+    def fork(self, launch: Launch) -> Launch:
+        """Launch on a concurrent branch of the CUDA graph under construction; return the launch that joins it."""
 
     @abstractmethod
     def copy(self, target: Array, source: Array) -> Launch:
@@ -79,5 +79,5 @@ class Runtime(Memory):
         """Return the number of the fastest of several ways to the same result; each is run on the memory as it is."""
 
     @abstractmethod
-    def captured(self, launches: Launch) -> Launch:
-        """Return everything `launches` launches as one graph; it is called once, and nothing runs meanwhile."""
+    def graph_of(self, launches: Launch) -> Launch:
+        """Return all that `launches` launches as one CUDA graph; it is called once, and nothing runs meanwhile."""

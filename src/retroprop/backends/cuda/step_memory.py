@@ -18,25 +18,20 @@ class StepMemory(Workspace):
         self.runtime = runtime
         self._counters: dict[int, Array] = {}
 
-    def own(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    def named_array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return an array of that name, shape and dtype."""
         dtype = numpy.dtype(dtype)
         memory = self.piece(f"{name} {dtype.char} {shape}", max(prod(shape), 1) * dtype.itemsize)
         return self.runtime.array(memory, 0, shape, dtype)
 
     def parts(self, size: int) -> Array:
-        """Return memory for partial sums; kernels run one after another, so that they share it."""
-        return self.own("parts", (_rounded(size),), "float64")
+        """Return memory for partial sums; kernels run one after another, so that those of similar size share it."""
+        return self.named_array("parts", (1 << max(size - 1, 0).bit_length(),), "float64")
 
     def counters(self, size: int) -> Array:
         """Return counters that are 0 whenever a kernel begins: its last block resets them."""
-        size = _rounded(size)
+        size = 1 << max(size - 1, 0).bit_length()  # the next power of two, as of the parts
         if size not in self._counters:
-            self._counters[size] = self.own("counters", (size,), "uint32")
+            self._counters[size] = self.named_array("counters", (size,), "uint32")
             self.runtime.clear(self._counters[size])
         return self._counters[size]
-
-
-def _rounded(size: int) -> int:
-    """Return the next power of two, so that kernels of similar size share."""
-    return int(1 << max(size - 1, 0).bit_length())

@@ -20,7 +20,7 @@ Replayed = tuple[Callable[[], None], Any]
 EAGER = 2  # steps of a form, after which it is known which arguments are the same at each
 
 
-def captured(work: Callable[[], Any], device: Any) -> Replayed:
+def cuda_graph(work: Callable[[], Any], device: Any) -> Replayed:
     """Return a function that replays the work as a CUDA graph, and the results, which each replay overwrites."""
     graph = torch.cuda.CUDAGraph()
     here = torch.cuda.current_stream(device)
@@ -45,12 +45,12 @@ class GraphedStep(CapturedStep):
     The donated arguments come back in the place of the results.
     """
 
-    def __init__(self, replayed: CapturedStep, device: Any, capture: Callable[..., Replayed] = captured) -> None:
+    def __init__(self, replayed: CapturedStep, device: Any, graph_of: Callable[..., Replayed] = cuda_graph) -> None:
         super().__init__(replayed._step, replayed._operations, replayed._donate)
-        self._replayed, self._device, self._capture = replayed, device, capture
+        self._replayed, self._device, self._graph_of = replayed, device, graph_of
         self._inputs: dict[Any, Inputs] = {}
         self._replays: dict[Any, Replayed] = {}
-        self._captures = True
+        self._uses_graphs = True
         self._seen: tuple[Any, ...] = ()
         self._form: tuple[Any, ...] = ()
 
@@ -62,16 +62,16 @@ class GraphedStep(CapturedStep):
         stays = inputs.take(arguments)
         if inputs.moved:
             self._replays.pop(form, None)
-        if not stays or not self._captures:
+        if not stays or not self._uses_graphs:
             return self._replayed(*inputs.given)
         if form in self._replays:
             replay, results = self._replays[form]
             replay()
             return self._handed(results, inputs)
         trial = TorchTrial(inputs.given, self._donate, self._replayed)
-        found = trial.decided(lambda: trial.found(lambda work: self._capture(work, self._device)))
+        found = trial.decided(lambda: trial.found(lambda work: self._graph_of(work, self._device)))
         if found is None:
-            self._captures, self._replays = False, {}
+            self._uses_graphs, self._replays = False, {}
             return trial.results
         self._replays[form] = found
         return self._handed(found[1], inputs)
@@ -105,10 +105,10 @@ class TorchTrial(StepTrial):
         self._work = partial(step, *given)
         self.results: Any = None
 
-    def found(self, capture: Callable[[Callable[[], Any]], Replayed]) -> Replayed:
+    def found(self, graph_of: Callable[[Callable[[], Any]], Replayed]) -> Replayed:
         """Return the graph of the step, and its results; `decided` calls it."""
         try:
-            replay, results = capture(self._work)
+            replay, results = graph_of(self._work)
             same = self._does(lambda: (replay(), _single(results))[1])
         except Exception as error:
             raise NoWayError(f"{type(error).__name__}: {error}") from error
@@ -149,40 +149,40 @@ class Inputs:
         """Copy in the arguments that change; return whether the others are known and the same."""
         self._calls += 1
         fixed = self._fixed or {}
+        # The first calls are eager; so is one in which an argument that was fixed is another array.
         self.moved = any(arguments[i] is not argument for i, argument in fixed.items() if i not in self._donate)
         if self.moved:  # as by the next rows of a file: from the following call on these may be the same
             self._fixed, self._calls = None, EAGER
+        # Training goes on where the donated arguments are those of the last call. Then the others that are the same are
+        # fixed, and those that change get copies, as numbers do at the first call.
         stay = self._calls > EAGER and all(arguments[i] is self._last[i] for i in self._donate)
         settles = self._fixed is None and stay
         for i, argument in enumerate(arguments):
             numbers = self._calls == 1 and any(map(_is_number, tree.leaves(argument)))
             if numbers or (settles and argument is not self._last[i] and i not in self._copies):
-                real = [leaf.dtype for leaf in tree.leaves(arguments) if _is_array(leaf) and leaf.is_floating_point()]
-                self._copies[i] = tree.mapped(argument, partial(self._copied, real))
+                self._copies[i] = tree.mapped(argument, partial(self._copied, arguments))
         if settles:
             self._fixed = {i: argument for i, argument in enumerate(arguments) if i not in self._copies}
+        # The changing ones are copied to where the graph reads them.
         for i, copies in self._copies.items():
             for copy, leaf in zip(tree.leaves(copies), tree.leaves(arguments[i]), strict=True):
                 if _is_number(leaf):
                     copy.fill_(leaf)
-                elif _is_array(leaf):
+                elif torch.is_tensor(leaf):
                     copy.copy_(leaf)
         self._last = arguments
         self.given = tuple(self._copies.get(i, argument) for i, argument in enumerate(arguments))
         return self._fixed is not None and all(arguments[i] is argument for i, argument in self._fixed.items())
 
-    def _copied(self, real: Sequence[Any], leaf: Any) -> Any:
+    def _copied(self, arguments: tuple[Any, ...], leaf: Any) -> Any:
         if _is_number(leaf):
-            return torch.empty((), dtype=real[0], device=self._device)
-        return leaf.clone() if _is_array(leaf) else leaf
+            real = next(x.dtype for x in tree.leaves(arguments) if torch.is_tensor(x) and x.is_floating_point())
+            return torch.empty((), dtype=real, device=self._device)
+        return leaf.clone() if torch.is_tensor(leaf) else leaf
 
 
 def _is_number(leaf: Any) -> bool:
     return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, torch.Tensor)
 
 
 def _single(results: Any) -> list[Array]:

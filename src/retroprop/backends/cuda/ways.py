@@ -22,14 +22,13 @@ from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-# How far apart two ways whose products round their operands may be, as a fraction of what the step changes: a sum is of
-# terms rounded or not, and what is rounded twice falls on one side or the other. Adam makes ±η of either.
+# Tolerance between two variants with rounded operands, as a fraction of the step's change. Rounding can flip the sign
+# of a gradient near 0, and Adam's first step is ±η.
 ROUNDED = 5e-2
 # The same as a multiple of the distance from a step without rounding, and the most that is allowed for it. An operand
 # that is cut off is in the mean 2.4 times as far from one that is rounded as that one is from the exact.
 FARTHER, MOST = 3.0, 0.5
 Exact = Callable[[Sequence[Array]], Sequence[Array]]
-PRECISIONS = ("tf32", "bf16")  # that round
 
 
 class Way(NamedTuple):
@@ -53,7 +52,7 @@ class CudaTrial(StepTrial):
     def __init__(self, program: LaunchProgram, rewrites: Mapping[str, Rewrite], exact: Exact) -> None:
         super().__init__(program.state, partial(self._done, program.run))
         self._program, self._runtime, self._rewrites = program, program.runtime, rewrites
-        self._exact = exact if self._runtime.precision in PRECISIONS else None
+        self._exact = exact if self._runtime.precision != "highest" else None
         self._rounded = ROUNDED if self._exact is not None else 0.0
         self._scales: list[tuple[float, float]] = []  # of each array: its change in the step, its size
 
@@ -66,7 +65,7 @@ class CudaTrial(StepTrial):
         # The first way whose graph leaves the results of the launches: the best, then simpler ones.
         for way in dict.fromkeys([best, best._replace(forked=False), plain, plain._replace(forked=False)]):
             try:
-                graph = self._runtime.captured(way.run)
+                graph = self._runtime.graph_of(way.run)
                 if self._does(partial(self._done, graph)):
                     if reasons:
                         log.warning("a faster graph is left out: %s", reasons[0])
@@ -82,14 +81,15 @@ class CudaTrial(StepTrial):
 
     def _done(self, step: Launch) -> list[Array]:
         if self._ran:
-            self._runtime.clear(self._program.block)  # or a result that is never written would still be right
+            # Otherwise a result that this variant fails to write would still hold the correct old values.
+            self._runtime.clear(self._program.block)
         step()
         return self._program.left
 
     def _forks(self, program: LaunchProgram) -> bool:
         """Return whether a step is faster with concurrent products."""
         ways = [[Way(program, True).run], [Way(program, False).run]]
-        return bool(program.beside) and self._runtime.fastest(ways) == 0
+        return bool(program.join_before) and self._runtime.fastest(ways) == 0
 
     def _better(self, best: Way, name: str, rewrite: Rewrite) -> Way:
         """Return the way with more in its products, if it leaves the same in less time."""
@@ -129,10 +129,8 @@ class CudaTrial(StepTrial):
         exact, self._exact = self._exact, None
         try:
             changed = zip(map(distance, exact(self._before), self._after), self._scales, self._after, strict=True)
-            most = max(
-                (far / by for far, (by, _), after in changed if after.dtype.kind == "f" and by > 0.0), default=0.0
-            )
-            self._rounded = max(self._rounded, min(FARTHER * most, MOST))
+            parts = [far / by for far, (by, _), after in changed if after.dtype.kind == "f" and by > 0.0]
+            self._rounded = max(self._rounded, min(FARTHER * max(parts, default=0.0), MOST))
         except Exception as error:
             log.info("a step without rounding is not compared: %s: %s", type(error).__name__, error)
         return self._near(apart)

@@ -42,8 +42,10 @@ def geometry_of(domain: tuple[int, ...], itemsize: int, *, whole_rows: bool, sum
         blocks = -(-max(size, 1) // (THREADS * width))
         return Geometry(width, strips=min(blocks, BLOCKS if sums else MOST_BLOCKS))
     m, n = domain
+    # Each row must begin where a wide load may, so that the width divides the row length.
     width = next(w for w in (4, 2, 1) if w <= widest and n % w == 0)
     loads = -(-max(n, 1) // width)
+    # No more threads to a row than it has loads, or some would be idle; at most a warp, which exchanges sums.
     lanes = next(lanes for lanes in (1, 2, 4, 8, 16, 32) if lanes >= loads or lanes == 32)
     columns = -(-loads // lanes) if whole_rows else 1
     strips = 1 if whole_rows else -(-loads // lanes)

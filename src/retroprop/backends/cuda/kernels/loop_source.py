@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from retroprop.backends.cuda.kernels.geometry import THREADS, Geometry
-from retroprop.backends.cuda.kernels.operands import MOST_KEPT, TYPES, Operands, See, Slot
+from retroprop.backends.cuda.kernels.operands import MOST_KEPT, TYPES, LayoutOf, Operands, Slot
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.record.graph import Node, base_of
 from retroprop.backends.record.table import SUMS
@@ -35,7 +35,7 @@ class Kernel(NamedTuple):
     geometry: Geometry
 
 
-class Source(Operands):
+class CudaLoopSource(Operands):
     """The source of the kernel of a loop and the nodes it stores, given the layouts of arrays and the slots of numbers.
 
     The kernel that ends with the `cost` of the step stores it for the run, and advances the tick, unless one before has
@@ -43,9 +43,9 @@ class Source(Operands):
     """
 
     def __init__(
-        self, one: Instruction, see: See, slot: Slot, *, cost: Node | None = None, ticked: bool = False
+        self, one: Instruction, layout_of: LayoutOf, slot: Slot, *, cost: Node | None = None, ticked: bool = False
     ) -> None:
-        super().__init__(one, see, slot, ticked=ticked)
+        super().__init__(one, layout_of, slot, ticked=ticked)
         ends = cost is not None and cost.index in self.stored and self.kinds[cost.index] == "after"
         self.cost = cost if ends else None
         self.columns = [node for node in self._of("column") if node.op in SUMS]
@@ -61,22 +61,18 @@ class Source(Operands):
         """Return the kernel."""
         g, body = self.geometry, self._before()
         body += [f"{TYPES[n.dtype]} {self.name('t', n)}[{g.columns}][{g.width}];" for n in self.columns]
-        body += [f"begin({self.name('t', n)}, {_start(n)});" for n in self.columns]
-        body += [f"double {self.name('t', n)} = {_start(n)};" for n in self.afters]
+        body += [f"begin({self.name('t', n)}, {_START[n.op]});" for n in self.columns]
+        body += [f"double {self.name('t', n)} = {_START[n.op]};" for n in self.afters]
         body += self._flat() if len(self.domain) != 2 else self._matrix()
         tail = self._tail()
         given = [f"{TYPES[node.dtype]} *{name}" for name, node in self.arrays.values()]
         given += ["const double *table", "const long long *tick"] if self.numbers else []
         given += ["double *parts", "unsigned *counters"] if tail else []
         given += [f"{TYPES[self.cost.dtype]} *costs", "long long *done"] if self.cost is not None else []
-        lines = "\n".join(_in([*self.head.values(), *body, *tail]))
-        text = (
-            f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(given)}) {{\n'
-            f"{lines}\n}}\n"
-        )
+        head = f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(given)}) {{'
+        text = "\n".join([head, *_in([*self.head.values(), *body, *tail]), "}\n"])
         arrays, numbers = tuple([node for _, node in self.arrays.values()]), tuple(self.numbers.values())
-        counters = g.strips + 1 if tail else 0
-        return Kernel(text, arrays, numbers, self.n_parts, counters, self.cost is not None, g)
+        return Kernel(text, arrays, numbers, self.n_parts, g.strips + 1 if tail else 0, self.cost is not None, g)
 
     def _of(self, kind: str) -> list[Node]:
         return [node for node in self.nodes if self.kinds[node.index] == kind]
@@ -96,9 +92,8 @@ class Source(Operands):
 
     def _stored(self, node: Node, where: str, at: str) -> list[str]:
         """Return the line by which one thread stores a scalar, if others read it."""
-        if node.index not in self.stored:
-            return []
-        return [f"if ({where}) {self.array(node)}[{at}] = {self.name('r', node)};"]
+        stored = node.index in self.stored
+        return [f"if ({where}) {self.array(node)}[{at}] = {self.name('r', node)};"] if stored else []
 
     # A 1-D domain -----------------------------------------------------------------------------------------------------
 
@@ -127,10 +122,10 @@ class Source(Operands):
             sums = [n for n in self._of("row") if n.op in SUMS]
             sums = [n for n in sums if self.stages.get(base_of(n.inputs[0]).index, 0) == stage]
             if sums:
-                lines += [f"{TYPES[n.dtype]} {self.name('t', n)} = {_start(n)};" for n in sums]
+                lines += [f"{TYPES[n.dtype]} {self.name('t', n)} = {_START[n.op]};" for n in sums]
                 lines += self._columns(self._walk([], sums))
             for node in sums:
-                ended = f"across<{g.lanes}>({self.name('t', node)}, {_combine(node)})"
+                ended = f"across<{g.lanes}>({self.name('t', node)}, {_COMBINE[node.op]})"
                 lines.append(f"const {TYPES[node.dtype]} {self.name('r', node)} = {ended};")
                 lines += self._stored(node, _LEADER, "i")
         last = self._last_walk()
@@ -192,7 +187,7 @@ class Source(Operands):
         kind = self.kinds[node.index]
         total = f"{self.name('t', node)}[k][v]" if kind == "column" else self.name("t", node)
         # A sum over all elements has so many terms that float would lose digits.
-        return f"{total} = {_combine(node)}({total}, {f'double({x})' if kind == 'after' else x});"
+        return f"{total} = {_COMBINE[node.op]}({total}, {f'double({x})' if kind == 'after' else x});"
 
     # Reductions over rows and over all elements -----------------------------------------------------------------------
 
@@ -200,14 +195,14 @@ class Source(Operands):
         g, n, lines = self.geometry, self.domain[-1] if self.domain else 1, []
         for c in self.columns:
             part = f"{self.parts[c.index]} + blockIdx.y * {n}LL"
-            lines.append(f"leave<{g.lanes}>({self.name('t', c)}, {part}, {n}, {_combine(c)});")
+            lines.append(f"leave<{g.lanes}>({self.name('t', c)}, {part}, {n}, {_COMBINE[c.op]});")
         for a in self.afters:
             part = f"{self.parts[a.index]} + blockIdx.y * {g.strips} + blockIdx.x"
-            lines.append(f"leave_one({self.name('t', a)}, {part}, {_combine(a)});")
+            lines.append(f"leave_one({self.name('t', a)}, {part}, {_COMBINE[a.op]});")
         if self.columns:
             lines.append(f"if (arrived(counters + blockIdx.x, {g.tall})) {{")
             for c in self.columns:
-                how = f"{self.parts[c.index]}, {g.tall}, {n}, {_combine(c)}, {_start(c)}"
+                how = f"{self.parts[c.index]}, {g.tall}, {n}, {_COMBINE[c.op]}, {_START[c.op]}"
                 lines.append(f"  gather_columns<{g.lanes}, {g.columns}, {g.width}>({self.array(c)}, {how});")
             lines.append("}")
         if self._of("after"):
@@ -219,7 +214,7 @@ class Source(Operands):
         lines, many = [], self.geometry.tall * self.geometry.strips
         for node in self.afters:
             each = float(node.inputs[0].size) if node.op == "mean" else 1.0
-            total = f"gather_one({self.parts[node.index]}, {many}, {_combine(node)}, {_start(node)})"
+            total = f"gather_one({self.parts[node.index]}, {many}, {_COMBINE[node.op]}, {_START[node.op]})"
             ctype = TYPES[node.dtype]
             lines.append(f"const {ctype} {self.name('r', node)} = {ctype}({total} / {each});")
         computed = [node for node in self._of("after") if node.op not in SUMS]
@@ -230,14 +225,8 @@ class Source(Operands):
 
 
 _LEADER = "here && lane == 0 && blockIdx.x == 0"  # the thread that writes the scalars of a row
-
-
-def _start(node: Node) -> str:
-    return {"max": "-INFINITY", "min": "INFINITY"}.get(node.op, "0.0")
-
-
-def _combine(node: Node) -> str:
-    return {"max": "Larger()", "min": "Smaller()"}.get(node.op, "Plus()")
+_START = {"sum": "0.0", "mean": "0.0", "max": "-INFINITY", "min": "INFINITY"}  # by the operations of `SUMS`
+_COMBINE = {"sum": "Plus()", "mean": "Plus()", "max": "Larger()", "min": "Smaller()"}
 
 
 def _in(lines: Sequence[str]) -> list[str]:

@@ -35,7 +35,7 @@ class OperandLayout(NamedTuple):
     address: int
 
 
-See = Callable[[Node], OperandLayout]
+LayoutOf = Callable[[Node], OperandLayout]
 Slot = Callable[[Node], int]
 
 
@@ -75,10 +75,10 @@ class Operands:
     nothing else share one source and are compiled once.
     """
 
-    def __init__(self, one: Instruction, see: See, slot: Slot, *, ticked: bool) -> None:
+    def __init__(self, one: Instruction, layout_of: LayoutOf, slot: Slot, *, ticked: bool) -> None:
         assert one.loop is not None
         self._row = f"(*tick - 1) * {STRIDE}" if ticked else f"*tick * {STRIDE}"
-        self._see, self._slot = see, slot
+        self._layout_of, self._slot = layout_of, slot
         self.domain, self.nodes, self.kinds, self.stages = one.loop
         self.stored = {node.index for node in one.stores}
         self.arrays: dict[Hashable, tuple[str, Node]] = {}
@@ -100,7 +100,7 @@ class Operands:
     def layout(self, node: Node) -> OperandLayout:
         """Return where a node's array is; the stride is 0 along an axis of length 1, which has no next element."""
         if node.index not in self._layouts:
-            found = self._see(node)
+            found = self._layout_of(node)
             strides = tuple([s if n > 1 else 0 for s, n in zip(found.strides, node.shape, strict=True)]) or (0,)
             self._layouts[node.index] = found._replace(strides=strides)
         return self._layouts[node.index]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from retroprop.backends.cuda.kernels.geometry import THREADS
+from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS
 from retroprop.backends.cuda.kernels.operands import TYPES
 
 # Vector types by the bytes that a thread moves with one load.
@@ -91,7 +91,7 @@ def _moved(number: int, part: Part) -> str:
 def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
     """Return the number of blocks in the x direction that gather rows."""
     words = max((part.loads(rows) for part in parts), default=1)
-    return max(min(-(-words // THREADS), 1056), 1)
+    return max(min(-(-words // THREADS), 2 * BLOCKS), 1)
 
 
 def advance_source(ctype: str) -> str:

@@ -187,6 +187,7 @@ class PreparedProduct:
             TRANSA: c_int(product.a.transposed), TRANSB: c_int(product.b.transposed),
             EPILOGUE: c_uint32(EPILOGUES[epilogue.kind]),
         }  # fmt: skip
+        # The algorithm depends on every attribute, so that all are set before the heuristic is asked.
         if factors:
             attributes[POINTER_MODE] = c_int(ON_DEVICE)
             self._factors = c_void_p(factors), c_void_p(factors + ctypes.sizeof(scalar))
@@ -210,6 +211,7 @@ class PreparedProduct:
         return made
 
     def _set(self, what: str, made: c_void_p, attributes: dict[int, Any]) -> None:
+        # A value is copied on the call, so that it need not outlive it; a pointer is passed as a value too.
         for attribute, value in attributes.items():
             self._lt.call(f"cublasLt{what}SetAttribute", made, attribute, byref(value), ctypes.sizeof(value))
 

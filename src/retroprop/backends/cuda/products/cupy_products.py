@@ -24,12 +24,12 @@ class Products(NamedTuple):
     """
 
     lt: CublasLt | None
-    said: str
+    report: str
 
 
 @lru_cache(maxsize=16)
 def products_here(device: int) -> Products:
-    """Return the library for the products of a device, which is the current one."""
+    """Return the library for the products of a device: the current one, whose number is only the key of the cache."""
     reason = f"{switches.ENVIRONMENT_VARIABLE} says so"
     if switches.enabled("lt"):
         with suppress(Exception):  # CuPy loads its own cuBLAS, and with it the cublasLt that fits

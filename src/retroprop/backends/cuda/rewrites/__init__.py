@@ -1,1 +1,1 @@
-"""Passes over a plan that put more into its matrix products."""
+"""Changes to a recording or a plan for a GPU."""

@@ -9,7 +9,6 @@ the digits of an η λ as small as they are.
 from collections.abc import Sequence
 
 from retroprop.backends.cuda.rewrites import product_calls as calls
-from retroprop.backends.cuda.rewrites.product_calls import ProductCall, harmless, readers
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record.graph import Node, base_of
@@ -30,7 +29,7 @@ def with_update(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruc
     if eta is None or grad is None or new.inputs[0] is not old or new.inputs[1] is not scaled:
         return None
     if plan.leaves.joins.get(grad.index, True) or (
-        readers(instructions, [grad, *grad.operands]) != [list(instructions).index(update)]
+        calls.readers(instructions, [grad, *grad.operands]) != [list(instructions).index(update)]
     ):
         return None  # the gradients are read by more than the update
     found = [one for one in instructions if one is not update]
@@ -54,16 +53,16 @@ def _moved(plan: Plan, instructions: list[Instruction], theta: list[Node], gradi
     if place is None:
         return False
     one = instructions[place]
-    call = ProductCall(node=gradient, stores=[theta[0]], result=theta[0], eta=eta)
-    if isinstance(one, ProductCall):
+    call = calls.ProductCall(node=gradient, stores=[theta[0]], result=theta[0], eta=eta)
+    if isinstance(one, calls.ProductCall):
         call.kind, call.vector = one.kind, one.vector
-    behind = max([place, *readers(instructions, theta)])
+    behind = max([place, *calls.readers(instructions, theta)])
     # A loop stays behind the product it works on: δ goes on down the layers before an update.
     follows = behind + 1 < len(instructions) and behind > place and calls.is_product(instructions[behind])
     if follows and any(base_of(o) is instructions[behind].nodes[0] for o in instructions[behind + 1].reads):
         behind += 1
     between = [node for other in instructions[place + 1 : behind + 1] for node in other.stores]
-    if not harmless(plan, between, gradient.operands):
+    if not calls.harmless(plan, between, gradient.operands):
         return False
     instructions.insert(behind + 1, call)
     del instructions[place]

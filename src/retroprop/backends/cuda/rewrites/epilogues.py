@@ -22,7 +22,7 @@ from retroprop.backends.record.table import GIVEN, VIEWS
 from retroprop.functions.activations import Activation, GELUTanh, ReLU
 
 Recorded = RecordedOperation | None
-LEADING = 8  # elements, of which z's rows must be a multiple
+LEADING = 8  # cublasLt needs row lengths of z divisible by this
 
 
 class Kinds(NamedTuple):
@@ -79,7 +79,7 @@ def _forward(plan: Plan, instructions: list[Instruction], affine: RecordedOperat
     else:
         call = ProductCall(node=product, stores=[z, a], result=a, kind=kind, vector=bias, aux=z)
         allowed = not rounds and z.index in plan.places and not z.shape[1] % LEADING and harmless(plan, [a], [z])
-    # The product is lost, unless it is z.
+    # The bare product is no longer stored (unless it is z), so nothing else may read it.
     lost = product is z or len(readers(instructions, one.nodes)) == 1
     return call if allowed and lost and harmless(plan, call.stores, call.reads) else None
 

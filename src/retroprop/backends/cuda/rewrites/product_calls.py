@@ -23,10 +23,9 @@ class ProductCall(Instruction):
     """A product with an epilogue or an update.
 
     It writes `result` instead of the product; `kind` is a name of `cublaslt.EPILOGUES`, `vector` a bias or its
-    gradient.
-    What the forward pass writes and the backward pass reads is gelu's argument, `aux`, or relu's mask, of the
-    activation `mask_of`. With a learning rate `eta` the result is θ ← θ − η (product). The product and the loop in
-    `apart` do the same, and are taken if they are faster.
+    gradient. The forward pass saves gelu's argument in `aux`, or relu's mask (of the activation `mask_of`), for the
+    backward pass. With a learning rate `eta` the result is θ ← θ − η (product). The product and the loop in `apart` do
+    the same, and are taken if they are faster.
     """
 
     result: Node | None = None

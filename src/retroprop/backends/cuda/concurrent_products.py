@@ -12,10 +12,10 @@ from retroprop.backends.record.graph import Node, base_of
 Span = tuple[int, int]
 
 
-def products_beside(
+def concurrent_products(
     instructions: Sequence[Instruction], places: Container[int], address: Callable[[Node], int]
 ) -> dict[int, int]:
-    """Return the products that may run beside others, by place: the place of the instruction each must precede.
+    """Return the products that may run concurrently, by place: the place of the instruction that each must precede.
 
     Only nodes in `places`, by index, count: arguments that are read in place are never written.
     """

@@ -6,7 +6,7 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost, planned
 from test_cuda_captured import assert_same_training, trained
 
 import retroprop as rp
-from retroprop.backends.cuda.rewrites.beside import products_beside
+from retroprop.backends.cuda.concurrent_products import concurrent_products
 from retroprop.backends.record.recorder import form_of, record
 from retroprop.core.operations import Operations
 from retroprop.training import step as steps
@@ -34,7 +34,7 @@ def place(plan):
 @pytest.mark.parametrize("sizes", [(6, 8, 3), (6, 8, 8, 3), (20, 64, 32, 64, 16, 5)])
 def test_gradients_run_beside_the_deltas_until_they_are_needed(sizes):
     plan = plan_of(sizes)
-    found = products_beside(plan.instructions, plan.places, place(plan))
+    found = concurrent_products(plan.instructions, plan.places, place(plan))
     assert found, "nothing runs beside anything"
     for at, until in found.items():
         node = plan.instructions[at].nodes[0]
@@ -46,7 +46,7 @@ def test_gradients_run_beside_the_deltas_until_they_are_needed(sizes):
 
 def test_one_that_the_next_instruction_needs_stays_in_its_place():
     plan = plan_of((6, 3))
-    assert products_beside(plan.instructions, plan.places, place(plan)) == {}
+    assert concurrent_products(plan.instructions, plan.places, place(plan)) == {}
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -61,7 +61,7 @@ def test_they_may_come_as_late_as_that(sizes, options):
     backend = CudaOnTheHost()
     assert_same_training(trained(backend, **options), trained("numpy", **options))
     if "net_options" not in options:  # elsewhere memory may be given away, or the penalty be next
-        assert all(replay._forked and replay.program.beside for replay in backend.step._programs.values())
+        assert all(replay._forked and replay.program.join_before for replay in backend.step._programs.values())
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
