@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from retroprop.backends.cpu.numpy_calls import turns
+from retroprop.backends.cpu.numpy_calls import theta_fortran
 from retroprop.bench.contestant import Contestant
 from retroprop.bench.timer import Pace, race, warm_up
 from retroprop.bench.workloads import Workload, parse
@@ -58,7 +58,7 @@ def main() -> None:
         both = [warm_up(contestant(workload, turned=turned), 0.2) for turned in (False, True)]
         rows, columns = (timed.seconds for timed in race(both, PACE))
         ratio = statistics.median(b / a for a, b in zip(rows, columns, strict=True))
-        lies = "(from, to)" if turns(workload.layer_sizes[1::-1]) else "(to, from)"
+        lies = "(from, to)" if theta_fortran(workload.layer_sizes[1::-1]) else "(to, from)"
         print(f"| {workload.name} | {1e6 * statistics.median(rows):.0f} | {ratio:.2f} | {lies} |", flush=True)
 
 

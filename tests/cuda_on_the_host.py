@@ -210,8 +210,8 @@ class HostRuntime(Runtime):
         begin = -room.ctypes.data % 256
         return room[begin : begin + nbytes]
 
-    def array(self, memory, offset, shape, dtype, *, columns_first=False):
-        assert not columns_first
+    def array(self, memory, offset, shape, dtype, *, fortran=False):
+        assert not fortran
         return np.ndarray(shape, dtype, memory, offset)
 
     def address(self, array):

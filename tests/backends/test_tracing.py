@@ -178,7 +178,7 @@ def test_a_wide_theta_its_gradient_and_its_state_lie_column_by_column(options, m
     (program,) = bound._programs.values()
     plan = program.plan
     products = [node for node in plan.wanted if node.op == "matmul" and node.shape == (40, 300)]
-    assert [plan.places[node.index].columns_first for node in products] == [True]
+    assert [plan.places[node.index].fortran for node in products] == [True]
 
 
 def test_a_part_that_is_no_leaf_replaces_nothing():

@@ -35,7 +35,7 @@ def test_shapes_are_those_of_the_step(monkeypatch):
 
 
 def test_a_wide_theta_lies_as_in_a_step(monkeypatch):
-    """Column by column, and its gradient: the rule is one, `turns`, and this shows that it is kept here."""
+    """In Fortran order, and its gradient: the rule is one, `theta_fortran`, and this shows that it is kept here."""
     seen = []
     monkeypatch.setattr("retroprop.bench.floor.np.dot", lambda a, b, out: seen.append((a, b, out)))
     from retroprop import get_backend

@@ -2,7 +2,7 @@
 
 No step is faster than its products, unless it computes something else. Every product here has factors and a result of
 its own, in the layouts of a step: a Θᵀ, δᵀ a, δ Θ, with Θ and its gradient stored (to, from), or on a processor in
-Fortran order where a step stores them so (`turns`).
+Fortran order where a step stores them so (`theta_fortran`).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retroprop.backends import Backend
-from retroprop.backends.cpu.numpy_calls import turns
+from retroprop.backends.cpu.numpy_calls import theta_fortran
 from retroprop.bench.contestant import Contestant, on_backend
 from retroprop.bench.workloads import MatrixProduct, Workload
 from retroprop.functions.types import Array, Namespace
@@ -87,7 +87,7 @@ def _into_buffers(
 
 def _numpy(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
     # For two matrices np.dot is np.matmul with half the overhead of a call.
-    return _into_buffers(np.dot, backend, products, turns)
+    return _into_buffers(np.dot, backend, products, theta_fortran)
 
 
 def _cupy(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
@@ -100,7 +100,7 @@ def _torch(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:
     import torch
 
     on_cpu = backend.device.type == "cpu"
-    return _into_buffers(torch.mm, backend, products, *([turns] if on_cpu else []))
+    return _into_buffers(torch.mm, backend, products, *([theta_fortran] if on_cpu else []))
 
 
 def _jax(backend: Backend, products: list[_Stored]) -> Callable[[], Any]:

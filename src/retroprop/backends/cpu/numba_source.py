@@ -7,7 +7,7 @@ import numpy
 
 from retroprop.backends.plan.fusion import Instruction, Loop, casts_data, kind_of
 from retroprop.backends.record.graph import Node, base_of, number_dtype
-from retroprop.backends.record.table import OPERATIONS, SUMS
+from retroprop.backends.record.table import FUSED_REDUCTIONS, OPERATIONS
 
 _PLAIN = (0.0, 1.0, -1.0, 0.5, 2.0)  # literals; other numbers are arguments, so that one source serves all
 # Numba has no vector forms of these: over many elements a call of NumPy's is faster.
@@ -26,7 +26,7 @@ def can_loop(node: Node) -> bool:
     arithmetic = node.op in ("add", "subtract", "multiply")
     if not floats and node.op != "where" and (numbers or (node.dtype.kind == "b" and arithmetic)):
         return False  # Numba's rules for integers and booleans are not NumPy's
-    if node.op in SUMS:
+    if node.op in FUSED_REDUCTIONS:
         return bool(node.inputs[0].dtype.kind == "f")
     return bool(OPERATIONS[node.op].python)
 
@@ -112,7 +112,7 @@ class NumbaLoopSource:
 
     def sums(self, stage: int, kind: str = "") -> list[Node]:
         """Return the sums of a kind, or of any, over values of walk `stage`."""
-        sums = (n for n in self.nodes if n.op in SUMS and kind in ("", self.kinds[n.index]))
+        sums = (n for n in self.nodes if n.op in FUSED_REDUCTIONS and kind in ("", self.kinds[n.index]))
         return [node for node in sums if self._summed_at(node) == stage]
 
     def _summed_at(self, node: Node) -> int | None:
@@ -127,9 +127,9 @@ class NumbaLoopSource:
         self._read = set()
         lines: list[str] = []
         for node in self.nodes:
-            if self.kinds[node.index] == "row" and self.stages[node.index] == stage and node.op not in SUMS:
+            if self.kinds[node.index] == "row" and self.stages[node.index] == stage and node.op not in FUSED_REDUCTIONS:
                 lines += self.computed(node)
-            of_rows = node.op in SUMS and self._summed_at(node) is None
+            of_rows = node.op in FUSED_REDUCTIONS and self._summed_at(node) is None
             if of_rows and self.stages[base_of(node.inputs[0]).index] == stage:
                 lines += self.added(node, f"a{node.index}")
         return lines
@@ -153,7 +153,7 @@ class NumbaLoopSource:
         self._read = set()
         lines: list[str] = []
         for node in self.nodes:
-            if self.kinds[node.index] == "after" and node.op in SUMS:
+            if self.kinds[node.index] == "after" and node.op in FUSED_REDUCTIONS:
                 lines += self.ended(node) if kind == "after" else [f"a{node.index} = {neutral_float64(node)}"]
             elif self.kinds[node.index] == kind:
                 lines += self.computed(node)
@@ -204,7 +204,7 @@ class NumbaLoopSource:
         base = base_of(value)
         if base.index not in self.kinds:
             return self.reading(f"q{value.index}", f"{self.array(value)}[{self._subscript(node, value)}]")
-        walked = self._summed_at(node) if node.op in SUMS else self.stages[node.index]
+        walked = self._summed_at(node) if node.op in FUSED_REDUCTIONS else self.stages[node.index]
         if self.kinds[base.index] == "full" and self.stages[base.index] != walked:
             return self.reading(f"q{base.index}", self.here(base))  # an earlier walk computed it
         return f"r{base.index}", []
@@ -221,7 +221,7 @@ class NumbaLoopSource:
 
     def _subscript(self, node: Node, value: Node) -> str:
         """Return the subscript at which an array from outside is read."""
-        if node.op in SUMS:
+        if node.op in FUSED_REDUCTIONS:
             return self.full if value.shape == self.domain else "0"
         kind = kind_of(value.shape, node.shape, self.domain)
         return {"full": self.full, "row": "i", "column": "j"}.get(kind or "", "0")

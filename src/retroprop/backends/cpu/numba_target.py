@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from retroprop.backends.cpu.numba_source import ColumnLoopSource, NumbaLoopSource, can_loop, fits_loop
-from retroprop.backends.cpu.numpy_calls import NumpyCalls, columns_first, turns
+from retroprop.backends.cpu.numpy_calls import NumpyCalls, fortran, theta_fortran
 from retroprop.backends.cpu.source_program import SourceProgram
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Rules
@@ -72,7 +72,7 @@ def _works() -> bool:
 class NumbaLoops(NumpyCalls):
     """NumPy's calls, and Numba's loops between them."""
 
-    rules: ClassVar[Rules] = Rules(can_loop, fits_loop, columns_first, turns)
+    rules: ClassVar[Rules] = Rules(can_loop, fits_loop, fortran, theta_fortran)
 
     def loop(self, one: Instruction, program: SourceProgram) -> list[str]:
         assert one.loop is not None

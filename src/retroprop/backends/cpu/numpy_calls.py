@@ -27,7 +27,7 @@ def fits_block(loop: Loop) -> bool:
     return len(loop.domain) == 1 and loop.domain[0] > BLOCK
 
 
-def columns_first(shape: tuple[int, ...]) -> bool:
+def fortran(shape: tuple[int, ...]) -> bool:
     """Return whether a matrix has few columns and many rows, and is faster in Fortran order.
 
     The inner loop is the longer one then. NumPy finds the maxima of 200 rows of 10 in 2 µs, not in 15.
@@ -35,7 +35,7 @@ def columns_first(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and 1 <= shape[1] <= 32 and shape[0] >= max(2 * shape[1], 32)
 
 
-def turns(shape: tuple[int, ...]) -> bool:
+def theta_fortran(shape: tuple[int, ...]) -> bool:
     """Return whether a Θ has many more columns than rows, and is faster in Fortran order, (from, to) in memory.
 
     The products of 784-100-10 take 0.84 of the time then with 32 rows, 0.96 with 128 (one thread of an AMD EPYC).
@@ -47,7 +47,7 @@ def turns(shape: tuple[int, ...]) -> bool:
 class NumpyCalls(SourceTarget):
     """NumPy as a target."""
 
-    rules: ClassVar[Rules] = Rules(can_block, fits_block, columns_first, turns)
+    rules: ClassVar[Rules] = Rules(can_block, fits_block, fortran, theta_fortran)
     names: ClassVar[dict[str, Any]] = {
         "copy": numpy.copyto,
         "copy_in": numpy.copyto,
@@ -62,10 +62,8 @@ class NumpyCalls(SourceTarget):
         begin = -room.ctypes.data % 64
         return room[begin : begin + nbytes]
 
-    def array(
-        self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool = False
-    ) -> Array:
-        if columns_first:
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, fortran: bool = False) -> Array:
+        if fortran:
             return numpy.ndarray(shape[::-1], dtype, memory, offset).T
         return numpy.ndarray(shape, dtype, memory, offset)
 
@@ -159,9 +157,9 @@ class NumpyCalls(SourceTarget):
         """
         names, places = [self._operand(node, i, program) for i in node.inputs], program.plan.places
         home, alike = places[node.index], (node.shape, node.dtype)
-        if home.columns_first and node.shape[1] > 1 and not any(places.get(i.index) == home for i in node.operands):
+        if home.fortran and node.shape[1] > 1 and not any(places.get(i.index) == home for i in node.operands):
             for k, i in enumerate(node.inputs):
-                by_rows = isinstance(i, Node) and i.index in places and not places[i.index].columns_first
+                by_rows = isinstance(i, Node) and i.index in places and not places[i.index].fortran
                 if by_rows and (i.shape, i.dtype) == alike:
                     copied = f"copy({out}, {names[k]})"
                     return [copied, self.pointwise(node, out, [*names[:k], out, *names[k + 1 :]])]
@@ -170,7 +168,7 @@ class NumpyCalls(SourceTarget):
     def _product(self, node: Node, out: str, program: SourceProgram) -> str:
         """Return the line of a matrix product; `dot` of matrices is half the price of a call of `matmul`."""
         a, b = node.operands
-        if program.plan.places[node.index].columns_first:  # (A B)ᵀ = Bᵀ Aᵀ
+        if program.plan.places[node.index].fortran:  # (A B)ᵀ = Bᵀ Aᵀ
             a, b = b.mT, a.mT
             out = program.bind(f"t{node.index}", program.array(node).T)
         return f"{'dot' if node.ndim == 2 else 'matmul'}({program.name(a)}, {program.name(b)}, {out})"
@@ -192,7 +190,7 @@ class NumpyCalls(SourceTarget):
         # A sum is a product with ones, a mean a product with 1/n: 2 to 5 times as fast as NumPy's own.
         array = program.array(x)
         if len(axes) == x.ndim:
-            order = "F" if x.ndim == 2 and program.plan.places[base_of(x).index].columns_first else "C"
+            order = "F" if x.ndim == 2 and program.plan.places[base_of(x).index].fortran else "C"
             flat = program.bind(f"f{x.index}", array.reshape(-1, order=order))
             return [f"dot({flat}, {self._row(x.size, each, x, program)}, {self._flat(node, program, ())})"]
         row = self._row(x.shape[axes[0]], each, x, program)

@@ -52,11 +52,9 @@ class TorchCalls(SourceTarget):
     def empty(self, nbytes: int) -> Array:
         return torch.empty(nbytes, dtype=torch.uint8, device=self.device)
 
-    def array(
-        self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool = False
-    ) -> Array:
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, fortran: bool = False) -> Array:
         flat = memory[offset : offset + prod(shape) * dtype.itemsize].view(self.dtype(dtype))
-        return flat.view(shape[::-1]).mT if columns_first else flat.view(shape)
+        return flat.view(shape[::-1]).mT if fortran else flat.view(shape)
 
     def dtype(self, dtype: Any) -> Any:
         return getattr(torch, str(dtype))

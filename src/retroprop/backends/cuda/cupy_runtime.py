@@ -51,11 +51,9 @@ class CupyRuntime(Runtime):
     def empty(self, nbytes: int) -> Array:
         return cupy.empty(nbytes, cupy.uint8)
 
-    def array(
-        self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool = False
-    ) -> Array:
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, fortran: bool = False) -> Array:
         flat = memory[offset : offset + prod(shape) * dtype.itemsize].view(dtype)
-        return flat.reshape(shape[::-1]).T if columns_first else flat.reshape(shape)
+        return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
 
     def address(self, array: Array) -> int:
         return int(array.data.ptr)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from retroprop.backends.plan.places import Cell
 from retroprop.backends.record.graph import Node, base_of
-from retroprop.backends.record.table import SUMS, VIEWS
+from retroprop.backends.record.table import FUSED_REDUCTIONS, VIEWS
 
 Shape = tuple[int, ...]
 
@@ -106,7 +106,7 @@ def kind_of(shape: Shape, result: Shape, domain: Shape) -> str | None:
 def loop_of(nodes: Iterable[Node]) -> Loop | None:
     """Return the loop that computes the nodes, None if no single one can."""
     nodes = sorted(nodes, key=lambda node: node.index)
-    shapes = [node.inputs[0].shape if node.op in SUMS else node.shape for node in nodes]
+    shapes = [node.inputs[0].shape if node.op in FUSED_REDUCTIONS else node.shape for node in nodes]
     domain = max(shapes, key=lambda shape: (len(shape), prod(shape)))
     if len(domain) > 2:
         return None
@@ -127,7 +127,7 @@ def _place(node: Node, domain: Shape, kinds: dict[int, str], stages: dict[int, i
     inside = {kinds[base] for base in bases if base in kinds}
     if "column" in inside:  # complete only when the loop is done
         return None
-    if node.op in SUMS:
+    if node.op in FUSED_REDUCTIONS:
         return _reduced(node, domain, kinds, stage)
     kind = kind_of(node.shape, node.shape, domain)
     if kind == "before":
@@ -240,7 +240,7 @@ def written_last(loop: Loop, operand: Node, node: Node) -> bool:
 
 def _walk(loop: Loop, node: Node) -> int:
     """Return the walk over the row in which a node reads its operands."""
-    reduced = node.op in SUMS
+    reduced = node.op in FUSED_REDUCTIONS
     return loop.stages[node.index] - 1 if reduced and loop.kinds[node.index] == "row" else loop.stages[node.index]
 
 

@@ -29,11 +29,11 @@ class Leaves:
         For a node that overwrites the numbers of a join, by index, that join.
     after : dict
         For such a node, by index, the nodes that must run before it: all that read what it overwrites.
-    columns_first : set of int
+    fortran : set of int
         The nodes, by index, that are in Fortran order because their Θ is.
     """
 
-    def __init__(self, recording: Recording, wanted: Sequence[Node], turns: Callable[[Shape], bool]) -> None:
+    def __init__(self, recording: Recording, wanted: Sequence[Node], theta_fortran: Callable[[Shape], bool]) -> None:
         joins = [node for node in wanted if node.op == "join"]
         self.kept = _kept(recording)
         stay = {leaf.index for argument in self.kept for leaf in tree.leaves(recording.arguments[argument])}
@@ -43,7 +43,7 @@ class Leaves:
             self.kept, self.joins = {}, {i: False for i, kept in self.joins.items() if not kept}
         self.placed = {leaf.index for join in joins if join.index in self.joins for leaf in join.operands}
         in_place = len(self.joins) == len(joins)  # else parameters are copied into a join, in C order
-        self.columns_first = _turned(joins, wanted, turns) if in_place else set()
+        self.fortran = _turned(joins, wanted, theta_fortran) if in_place else set()
         self.in_place: dict[int, Node] = {}
         self.after: dict[int, set[int]] = {}
         self._order_overwrites(wanted)
@@ -86,8 +86,8 @@ def _joined(joins: Sequence[Node], stay: set[int]) -> dict[int, bool]:
     return found
 
 
-def _turned(joins: Sequence[Node], wanted: Sequence[Node], turns: Callable[[Shape], bool]) -> set[int]:
-    """Return, by index, the nodes in Fortran order: a Θ that `turns`, its gradient and state, and their operands.
+def _turned(joins: Sequence[Node], wanted: Sequence[Node], theta_fortran: Callable[[Shape], bool]) -> set[int]:
+    """Return, by index, the nodes in Fortran order: such a Θ, its gradient and state, and their operands.
 
     A join is read and written as a 1-D array, place by place, so leaves of one position must have one order in all.
     """
@@ -95,7 +95,7 @@ def _turned(joins: Sequence[Node], wanted: Sequence[Node], turns: Callable[[Shap
         return set()
     found: set[int] = set()
     for leaves in zip(*(join.operands for join in joins), strict=True):
-        if leaves[0].ndim == 2 and turns(leaves[0].shape):
+        if leaves[0].ndim == 2 and theta_fortran(leaves[0].shape):
             waiting = list(leaves)
             while waiting:
                 node = waiting.pop()

@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
     cell: Cell
     offset: int = 0
-    columns_first: bool = False
+    fortran: bool = False
 
 
 def settle(cells: Sequence[Cell]) -> int:

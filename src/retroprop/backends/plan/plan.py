@@ -21,16 +21,16 @@ class Rules(NamedTuple):
         Whether a node may be computed in a loop.
     fits : callable
         Whether a loop is one the target wants.
-    columns_first : callable
+    fortran : callable
         Whether a matrix of that shape is in Fortran order.
-    turns : callable
+    theta_fortran : callable
         Whether a Θ of that shape, its gradient and its state are, where they are joined.
     """
 
     can: Callable[[Node], bool] = lambda node: False
     fits: Callable[[Loop], bool] = lambda loop: False
-    columns_first: Callable[[Shape], bool] = lambda shape: False
-    turns: Callable[[Shape], bool] = lambda shape: False
+    fortran: Callable[[Shape], bool] = lambda shape: False
+    theta_fortran: Callable[[Shape], bool] = lambda shape: False
 
 
 class Plan:
@@ -55,7 +55,7 @@ class Plan:
         self.outputs: list[Node] = tree.leaves(recording.results)
         self._returned = {base_of(node).index for node in self.outputs}
         self.wanted = reached(self.outputs)
-        self.leaves = Leaves(recording, self.wanted, rules.turns)
+        self.leaves = Leaves(recording, self.wanted, rules.theta_fortran)
         self.instructions = self._ordered(fuse(self.wanted, self.leaves.after, rules.can, rules.fits))
         self._stores()
         self.places: dict[int, Place] = {}
@@ -108,7 +108,7 @@ class Plan:
             if one.loop is None:
                 continue
             shaped = {i.index for n in one.nodes for i in (n, *n.operands) if i.shape == one.loop.domain}
-            one.by_columns = self._rules.columns_first(one.loop.domain) or bool(shaped & self.leaves.columns_first)
+            one.by_columns = self._rules.fortran(one.loop.domain) or bool(shaped & self.leaves.fortran)
             if one.by_columns:
                 one.stores += crossing(one)  # a whole column lies between two walks over a row
 
@@ -127,7 +127,7 @@ class Plan:
             n_kept += kept
             self.places[index], offset = Place(home), 0
             for leaf in join.operands:
-                self.places[leaf.index] = Place(home, offset, leaf.index in self.leaves.columns_first)
+                self.places[leaf.index] = Place(home, offset, leaf.index in self.leaves.fortran)
                 offset += leaf.size
         for new, old in self.leaves.in_place.items():
             self.places[new] = self.places[old.index]
@@ -142,13 +142,13 @@ class Plan:
             for node in one.stores:
                 if node.index not in self.places:
                     reused = self._reused(one, node, ending)
-                    self.places[node.index] = reused or Place(self._cell(node.nbytes), 0, self._in_columns(node))
+                    self.places[node.index] = reused or Place(self._cell(node.nbytes), 0, self._in_fortran(node))
                 self.places[node.index].cell.touch(at)
             for node in one.reads:
                 base = base_of(node)
                 if base.op == "input" and one.loop is not None and base.index not in self.places:
                     # A loop is compiled for one kind of array; an argument may be strided or read-only.
-                    self.places[base.index] = Place(self._cell(base.nbytes), 0, self._in_columns(base))
+                    self.places[base.index] = Place(self._cell(base.nbytes), 0, self._in_fortran(base))
                     self.places[base.index].cell.touch(0)
                     self.copied.append(base)
                 if base.index in self.places:
@@ -160,11 +160,11 @@ class Plan:
         for i in self._returned & self.places.keys():
             self.places[i].cell.touch(len(self.instructions))
 
-    def _in_columns(self, node: Node) -> bool:
+    def _in_fortran(self, node: Node) -> bool:
         """Return whether a node is in Fortran order: not what a library writes row by row, nor data."""
         by_rows = node.op in ("gather", "matmul") or casts_data(node)
-        by_shape = not by_rows and self._rules.columns_first(node.shape)
-        return by_shape or node.index in self.leaves.columns_first
+        by_shape = not by_rows and self._rules.fortran(node.shape)
+        return by_shape or node.index in self.leaves.fortran
 
     def _scratch(self, one: Instruction) -> dict[int, int]:
         """Return the values a loop keeps to itself, and their bytes: of one row between two walks, or one a row."""
@@ -191,7 +191,7 @@ class Plan:
             # Through a view the same numbers would be read at another place of the walk, after they were overwritten.
             viewed = any(read is not operand and base_of(read) is operand for read in one.reads)
             same = (operand.shape, operand.dtype) == (node.shape, node.dtype)
-            same = same and here.columns_first == self._in_columns(node)
+            same = same and here.fortran == self._in_fortran(node)
             if free and same and not viewed and (one.loop is None or written_last(one.loop, operand, node)):
                 return here
         return None

@@ -154,7 +154,7 @@ POINTWISE = frozenset(row.name for row in _ROWS if row.kind == "pointwise")
 REDUCTIONS, VIEWS, GIVEN = (
     tuple(row.name for row in _ROWS if row.kind == kind) for kind in ("reduction", "view", "given")
 )
-SUMS = ("sum", "mean", "max", "min")  # the reductions a fused loop can take
+FUSED_REDUCTIONS = ("sum", "mean", "max", "min")  # the reductions a fused loop can take
 UFUNCS: dict[str, Any] = {
     row.name: row.function for row in _ROWS if row.kind == "pointwise" and isinstance(row.function, numpy.ufunc)
 }

@@ -23,10 +23,8 @@ class Memory(ABC):
         """Return so many bytes, aligned for the widest load."""
 
     @abstractmethod
-    def array(
-        self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, columns_first: bool = False
-    ) -> Array:
-        """Return an array over memory, from `offset` bytes on; a matrix in Fortran order if `columns_first`."""
+    def array(self, memory: Array, offset: int, shape: tuple[int, ...], dtype: Any, *, fortran: bool = False) -> Array:
+        """Return an array over memory, from `offset` bytes on; a matrix in Fortran order if `fortran`."""
 
     @abstractmethod
     def address(self, array: Array) -> int:
@@ -112,7 +110,7 @@ class Program:
     def placed(self, place: Place, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return an array over a place."""
         start = place.cell.offset + place.offset * dtype.itemsize
-        return self.memory.array(self.bytes_of(place.cell), start, shape, dtype, columns_first=place.columns_first)
+        return self.memory.array(self.bytes_of(place.cell), start, shape, dtype, fortran=place.fortran)
 
     def bytes_of(self, cell: Cell) -> Array:
         """Return the memory that a cell is in."""

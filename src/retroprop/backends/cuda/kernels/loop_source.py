@@ -14,7 +14,7 @@ from retroprop.backends.cuda.kernels.geometry import THREADS, Geometry
 from retroprop.backends.cuda.kernels.operands import MOST_KEPT, TYPES, LayoutOf, Operands, Slot
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.record.graph import Node, base_of
-from retroprop.backends.record.table import SUMS
+from retroprop.backends.record.table import FUSED_REDUCTIONS
 
 
 class Kernel(NamedTuple):
@@ -48,8 +48,8 @@ class CudaLoopSource(Operands):
         super().__init__(one, layout_of, slot, ticked=ticked)
         ends = cost is not None and cost.index in self.stored and self.kinds[cost.index] == "after"
         self.cost = cost if ends else None
-        self.columns = [node for node in self._of("column") if node.op in SUMS]
-        self.afters = [node for node in self._of("after") if node.op in SUMS]
+        self.columns = [node for node in self._of("column") if node.op in FUSED_REDUCTIONS]
+        self.afters = [node for node in self._of("after") if node.op in FUSED_REDUCTIONS]
         # The partial sums of the blocks, one array after another.
         self.n_parts, g = 0, self.geometry
         self.parts: dict[int, str] = {}
@@ -116,10 +116,10 @@ class CudaLoopSource(Operands):
             lines.append(f"const {ctype} {self.name('q', value)} = here ? {read} : {ctype}(0);")
         for stage in range(max(self.stages.values()) + 1):
             for node in self._of("row"):  # scalars of a row that are known before this walk
-                if node.op not in SUMS and self.stages[node.index] == stage:
+                if node.op not in FUSED_REDUCTIONS and self.stages[node.index] == stage:
                     lines += [self.computed(node), *self._stored(node, _LEADER, "i")]
             # A row is reduced in the walk that computes what is summed.
-            sums = [n for n in self._of("row") if n.op in SUMS]
+            sums = [n for n in self._of("row") if n.op in FUSED_REDUCTIONS]
             sums = [n for n in sums if self.stages.get(base_of(n.inputs[0]).index, 0) == stage]
             if sums:
                 lines += [f"{TYPES[n.dtype]} {self.name('t', n)} = {_START[n.op]};" for n in sums]
@@ -217,7 +217,7 @@ class CudaLoopSource(Operands):
             total = f"gather_one({self.parts[node.index]}, {many}, {_COMBINE[node.op]}, {_START[node.op]})"
             ctype = TYPES[node.dtype]
             lines.append(f"const {ctype} {self.name('r', node)} = {ctype}({total} / {each});")
-        computed = [node for node in self._of("after") if node.op not in SUMS]
+        computed = [node for node in self._of("after") if node.op not in FUSED_REDUCTIONS]
         lines += [self.computed(node) for node in computed]
         if self.cost is not None:
             lines.append(f"if (threadIdx.x == 0) {{ costs[*done] = {self.name('r', self.cost)}; *done += 1; }}")
@@ -225,7 +225,7 @@ class CudaLoopSource(Operands):
 
 
 _LEADER = "here && lane == 0 && blockIdx.x == 0"  # the thread that writes the scalars of a row
-_START = {"sum": "0.0", "mean": "0.0", "max": "-INFINITY", "min": "INFINITY"}  # by the operations of `SUMS`
+_START = {"sum": "0.0", "mean": "0.0", "max": "-INFINITY", "min": "INFINITY"}  # by the operations of `FUSED_REDUCTIONS`
 _COMBINE = {"sum": "Plus()", "mean": "Plus()", "max": "Larger()", "min": "Smaller()"}
 
 

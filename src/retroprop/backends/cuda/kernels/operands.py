@@ -10,7 +10,7 @@ from retroprop.backends.cuda.kernels.geometry import geometry_of
 from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS
 from retroprop.backends.plan.fusion import Instruction, Loop, kind_of
 from retroprop.backends.record.graph import Node, base_of, number_dtype
-from retroprop.backends.record.table import OPERATIONS, SUMS
+from retroprop.backends.record.table import FUSED_REDUCTIONS, OPERATIONS
 
 _NAMES = {"float32": "float", "float64": "double", "bool": "bool", "int32": "int", "int64": "long long",
           "uint8": "unsigned char", "int8": "signed char", "int16": "short", "uint16": "unsigned short"}  # fmt: skip
@@ -48,7 +48,7 @@ def can_loop(node: Node) -> bool:
     operands = [i.dtype for i in node.operands if not i.weak]
     if any(dtype not in TYPES for dtype in operands):
         return False
-    if node.op in SUMS:
+    if node.op in FUSED_REDUCTIONS:
         # A "mean" is over all axes; any other is recorded as a sum and a quotient.
         return node.dtype.kind == "f" and operands == [node.dtype]
     if node.op in _ARITHMETIC and any(dtype != node.dtype for dtype in operands):
@@ -63,7 +63,7 @@ def fits_loop(loop: Loop) -> bool:
     if len(loop.domain) != 2:
         return True
     columns = "column" in loop.kinds.values()
-    rows = any(loop.kinds[node.index] == "row" and node.op in SUMS for node in loop.nodes)
+    rows = any(loop.kinds[node.index] == "row" and node.op in FUSED_REDUCTIONS for node in loop.nodes)
     # With both, a thread holds its share of whole rows in registers.
     return not (rows and columns) or loop.domain[1] <= MOST_KEPT * 32
 
@@ -86,7 +86,7 @@ class Operands:
         self.head: dict[str, str] = {}  # the lines that read the numbers of a step, by the name they define
         self._ordinals: dict[int, int] = {}
         self._layouts: dict[int, OperandLayout] = {}
-        whole_rows = any(node.op in SUMS and self.kinds[node.index] == "row" for node in self.nodes)
+        whole_rows = any(node.op in FUSED_REDUCTIONS and self.kinds[node.index] == "row" for node in self.nodes)
         sums = not {"column", "after"}.isdisjoint(self.kinds.values())
         full = [n for n in self.nodes if n.index in self.stored and self.kinds[n.index] == "full"]
         full += [o for n in self.nodes for o in n.operands if o.shape == self.domain]
@@ -129,7 +129,7 @@ class Operands:
 
     def _kind(self, value: Node, node: Node) -> str:
         """Return the kind of an operand from outside, as `kind_of` names it."""
-        if node.op in SUMS:
+        if node.op in FUSED_REDUCTIONS:
             return "full" if value.shape == self.domain else "row"
         return kind_of(value.shape, node.shape, self.domain) or "before"
 
