@@ -212,7 +212,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         self._begin_course(validates=validation is not None)
         epochs = 1 if once else self.max_iter
         n_batches = n / self._batch_rows(n) if n else 0.0
-        # Estimated elements: activations of all rows, and parameters once a batch. By them a backend decides if it compiles.
+        # Estimated elements: activations of all rows, and parameters once a batch. A backend compiles if many.
         numbers = n * sum(architecture.layer_sizes) + n_batches * sum(map(prod, architecture.shapes))
         if incremental:
             step = self._kept_step(source, architecture, solver)
