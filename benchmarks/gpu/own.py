@@ -10,7 +10,7 @@ import numpy as np
 from retroprop.backends.backend import Backend, Demands
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.rewrites.bfloat16 import upper_half
-from retroprop.bench.contestant import Contestant, NotHereError, on_backend
+from retroprop.bench.contestant import Contestant, UnavailableContestantError, on_backend
 from retroprop.bench.workloads import Problem
 from retroprop.functions.types import Array
 from retroprop.training.step import bind
@@ -39,7 +39,7 @@ def products(backend: Backend, problem: Problem, precision: str) -> Contestant:
     with backend.active():
         runtime = CupyRuntime(precision=precision)
         if not runtime.graphs:
-            raise NotHereError("cublasLt is not used here")
+            raise UnavailableContestantError("cublasLt is not used here")
         for product in problem.workload.products:
             left, right = ((product.m, product.k), (product.k, product.n))
             turn_left, turn_right = product.kind == "gradient", product.kind == "forward"
@@ -96,7 +96,7 @@ def _step(
         t += n_batches
         found = bound.run(parameters, state, hypers, many, rows)
         if found is None:
-            raise NotHereError("consecutive steps in one call are not available here")
+            raise UnavailableContestantError("consecutive steps in one call are not available here")
         parameters, state, _ = found
 
     return once, run

@@ -11,7 +11,7 @@ from typing import Any
 from gpu import own, peers
 from retroprop.backends import BackendUnavailableError, get_backend
 from retroprop.bench import ours
-from retroprop.bench.contestant import Contestant, NotHereError
+from retroprop.bench.contestant import Contestant, UnavailableContestantError
 from retroprop.bench.timer import Pace, Warm, race, warm_up
 from retroprop.bench.workloads import Problem, draw, parse
 
@@ -94,7 +94,7 @@ class GpuRow:
                 try:
                     contestant, self._steps[name] = self._makers[name]()
                     self._warm[name] = warm_up(contestant, self._pace.warm_up)
-                except (NotHereError, ImportError) as error:
+                except (UnavailableContestantError, ImportError) as error:
                     # A missing package stays missing; a device that did not answer may answer the next time.
                     asked_again = {"failed": True} if isinstance(error, BackendUnavailableError) else {}
                     self._cell(name).update(reason=str(error), **asked_again)

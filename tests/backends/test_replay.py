@@ -202,7 +202,7 @@ def test_softmaxes_side_by_side(loss, dtype, lowering):
     net = rp.Network([6, 8, 9], output=rp.activations.GroupedSoftmax(groups), loss=given, seed=0, dtype=dtype,
                      backend=lowering)  # fmt: skip
     if loss == "told as held":
-        net.architecture = net.architecture._replace(output=outputs.HeldOutput(*net.architecture.output))
+        net.architecture = net.architecture._replace(output=outputs.ClippedOutput(*net.architecture.output))
     rng = np.random.default_rng(0)
     rows = np.concatenate([np.eye(size)[rng.integers(0, size, 70)] for size in groups], axis=1)
     data = net.batch(rng.normal(size=(70, 6)), rows, rng.uniform(0.5, 2.0, 70))

@@ -15,7 +15,7 @@ from cuda_on_the_host import COMPILER, CudaOnTheHost
 from gpu import own, peers, report, rows, turns
 from retroprop.backends import list_backends
 from retroprop.bench import ours
-from retroprop.bench.contestant import NotHereError
+from retroprop.bench.contestant import UnavailableContestantError
 from retroprop.bench.timer import Pace
 from retroprop.bench.workloads import draw, parse
 
@@ -44,7 +44,7 @@ def test_a_row_has_figures_a_step_or_a_reason(monkeypatch):
         return {
             "numpy": lambda: (step("numpy"), 1),
             "run": lambda: (step("run"), 10**6),
-            "JAX jit": refuse(NotHereError("no JAX")),
+            "JAX jit": refuse(UnavailableContestantError("no JAX")),
             "torch eager": refuse(ZeroDivisionError("oh")),
             "JAX scan": refuse(AssertionError("not asked for")),
         }

@@ -7,7 +7,7 @@ import pytest
 
 import retroprop as rp
 from retroprop.bench import ours
-from retroprop.bench.contestant import NotHereError
+from retroprop.bench.contestant import UnavailableContestantError
 from retroprop.bench.peers import HAND_WRITTEN, PEERS, Peer, prepare
 from retroprop.bench.workloads import draw, parse
 
@@ -26,7 +26,7 @@ SAME_ADAM = ("hand-written NumPy", "Thinc")
 def ready(peer, problem, **settings):
     try:
         return prepare(peer, problem, **settings)
-    except NotHereError as error:
+    except UnavailableContestantError as error:
         pytest.skip(f"{peer.name} {error}")
 
 
@@ -81,9 +81,9 @@ def test_the_fit_of_scikit_learn_starts_from_our_gradient():
 
 def test_a_peer_that_is_not_installed_says_what_to_install(monkeypatch):
     missing = Peer("nobody", "nobody", needs=("no_such_module",), install="nobody")
-    with pytest.raises(NotHereError, match="needs no_such_module: pip install nobody"):
+    with pytest.raises(UnavailableContestantError, match="needs no_such_module: pip install nobody"):
         prepare(missing, draw(parse("2-2@2")))
-    with pytest.raises(NotHereError, match="float32 only"):
+    with pytest.raises(UnavailableContestantError, match="float32 only"):
         prepare(Peer("half", "half", dtypes=("float32",)), draw(parse("2-2@2"), dtype="float64"))
 
 

@@ -62,12 +62,12 @@ def test_who_fails_leaves_the_others_their_figures(monkeypatch):
 
 
 def test_a_failed_measurement_is_reported(monkeypatch):
-    from retroprop.bench import roofs
+    from retroprop.bench import peaks
 
     def fails(*arguments):
         raise MemoryError("too large")
 
-    monkeypatch.setattr(roofs, "measure", fails)
+    monkeypatch.setattr(peaks, "measure", fails)
     monkeypatch.setattr(peak_memory, "measure", fails)
     results = run(short(memory=True, roofs=True))
     assert results.absent["peaks of numpy"] == "MemoryError: too large"
@@ -101,11 +101,11 @@ def test_settings_that_are_none_are_refused():
 
 
 def test_a_whole_fit_and_the_peaks(monkeypatch):
-    from retroprop.bench import roofs, suite
+    from retroprop.bench import peaks, suite
 
     monkeypatch.setattr(suite, "_FIT", (parse("4-3-2@5"), 23, 2))
-    monkeypatch.setattr(roofs, "_SIZE", 8)
-    monkeypatch.setattr(roofs, "_ELEMENTS", 16)
+    monkeypatch.setattr(peaks, "_SIZE", 8)
+    monkeypatch.setattr(peaks, "_ELEMENTS", 16)
     peers = ("scikit-learn",) if pytest.importorskip("sklearn", reason="a fit beside scikit-learn's") else ()
     results = run(short(workloads=(), peers=peers, fits=True, roofs=True))
     (row,) = results.fits

@@ -1,4 +1,4 @@
-"""Fits from batches that come from outside: what they refuse, and what they do not warn of."""
+"""Fits of batches from an iterator: the arguments they refuse, and the warnings they do not give."""
 
 import warnings
 

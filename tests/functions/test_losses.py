@@ -377,7 +377,7 @@ def test_a_custom_loss_is_checked_when_the_network_is_built(custom):
 def test_an_output_that_reports_held_probabilities_costs_at_most_minus_log_eps():
     z, y = np.asarray([[40.0], [-2.0]]), np.asarray([[0.0], [1.0]])
     a = activations.Sigmoid().value(z, np)
-    held = outputs.HeldOutput(activations.Sigmoid(), losses.BinaryCrossEntropy())
+    held = outputs.ClippedOutput(activations.Sigmoid(), losses.BinaryCrossEntropy())
     eps = np.finfo(float).eps
     np.testing.assert_allclose(held.value(z, a, y, np), [-np.log(eps), np.log1p(np.exp(2.0))], rtol=1e-12)
     np.testing.assert_array_equal(held.error(z, a, y, np), a - y)

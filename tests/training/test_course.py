@@ -135,7 +135,7 @@ def test_and_from_the_middle_of_an_epoch(at, collects, backend):
     assert course.epoch == 1
     assert course.n_batches == (4 if backend.name == "jax" and not collects else at)  # which does four in one call
     assert course.n_updates == 5 + course.n_batches
-    assert len(course.rows) == course.n_batches
+    assert len(course.batch_sizes) == course.n_batches
     assert len(course.seen) == (course.n_batches if collects else 0)
     second = epochs_of(net, course=stored(course, backend), weighted=True, collects=collects)
     assert trained(second, 3) == costs[course.epoch :]

@@ -52,5 +52,5 @@ def on_backend(backend: Backend, kind: str, call: Callable[[], Any], **more: Any
     return Contestant(kind=kind, call=call, active=backend.active, pool=backend.name, **given)
 
 
-class NotHereError(Exception):
+class UnavailableContestantError(Exception):
     """A contestant that cannot take part; the message is the reason."""

@@ -41,17 +41,17 @@ def describe() -> dict[str, Any]:
 
 
 def gpus(backends: Sequence[str]) -> dict[str, str]:
-    """Return the model of the GPU behind each of these backends that has one."""
+    """Return the product name of the GPU behind each of these backends that has one."""
     found = {}
     for backend in backends:
-        with suppress(Exception):  # a name is a comfort; no figure depends on it
+        with suppress(Exception):  # the name is informative only
             found[backend] = rp.get_backend(backend).product_name()
     return {backend: model for backend, model in found.items() if model}
 
 
 def cpu() -> str:
     """Return the model of the processor by py-cpuinfo; without it, the platform's own word."""
-    with suppress(Exception):  # no figure depends on it, either
+    with suppress(Exception):  # informative only, too
         from cpuinfo import get_cpu_info
 
         return str(get_cpu_info()["brand_raw"])

@@ -49,7 +49,7 @@ def _train(backend: Backend, problem: Problem) -> Callable[[], Any]:
 
 
 def _numpy(backend: Backend, problem: Problem) -> tuple[int, int]:
-    """Return by tracemalloc, which sees NumPy's arrays, the peak and the transient bytes of a further step."""
+    """Return the peak and transient bytes of a step, measured by tracemalloc, which sees NumPy's arrays."""
     tracemalloc.start()
     try:
         another = _train(backend, problem)

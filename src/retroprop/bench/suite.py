@@ -8,8 +8,8 @@ from functools import partial
 
 import retroprop as rp
 from retroprop.backends import Backend, BackendInfo
-from retroprop.bench import machine, ours, peak_memory, peers, roofs
-from retroprop.bench.contestant import Contestant, NotHereError
+from retroprop.bench import machine, ours, peak_memory, peaks, peers
+from retroprop.bench.contestant import Contestant, UnavailableContestantError
 from retroprop.bench.processor_load import ProcessorLoad
 from retroprop.bench.results import PeakMemory, ResultRow, Results, Skipped, Timing
 from retroprop.bench.settings import Settings
@@ -159,7 +159,7 @@ class _Run:
         """Measure the peaks of a backend."""
         tick(0.0, "a large product, a large sum")
         try:
-            self.results.roofs.append(roofs.measure(backend, self.settings.dtypes[0], pace))
+            self.results.roofs.append(peaks.measure(backend, self.settings.dtypes[0], pace))
         except Exception as error:
             self.results.absent[f"peaks of {backend}"] = _reason(error)
 
@@ -184,7 +184,7 @@ def _time(row: ResultRow, entries: list[Entry], pace: Pace, tick: Tick) -> None:
         tick(_WARM * n / len(entries), f"preparing {name}")
         try:
             ready.append(warm_up(prepare(), pace.warm_up))
-        except NotHereError as error:
+        except UnavailableContestantError as error:
             row.skipped.append(Skipped(kind=kind, name=name, reason=str(error)))
         except Exception as error:  # one that fails leaves the others their figures, here and below
             row.skipped.append(Skipped(kind=kind, name=name, reason=_reason(error)))

@@ -1,4 +1,4 @@
-"""scikit-learn's multilayer perceptrons: its names, parameters and semantics, and what it does not take in."""
+"""scikit-learn's multilayer perceptrons: its names, parameters and semantics, with additional options."""
 
 from importlib.util import find_spec
 

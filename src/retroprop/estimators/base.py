@@ -18,10 +18,10 @@ from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, lbfgs, moving, parameters, randomness, stopping
+from retroprop.estimators.common_device import OnOneDevice, on_one_device
 from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent
 from retroprop.estimators.inspection import Inspection
-from retroprop.estimators.meeting import Meeting, met
 from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
 from retroprop.estimators.stopping import Solver
 from retroprop.estimators.targets import Targets
@@ -87,6 +87,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         x, lives_on, targets, weight = self._taken(*given, role=role, reset=first_pass)
         backend = arrays.working_backend(self.device, lives_on)
         dtype = str(x.dtype).rpartition(".")[2]
+        # scikit-learn's order of draws: the weights, the validation split, then the order of each epoch.
         rng = check_random_state(self.random_state)
         architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
         # SciPy computes in float64, whatever the dtype of its input.
@@ -100,11 +101,11 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             if validation[0] is not None:
                 held_out = self._given_validation(validation, backend, dtype)
             elif self.early_stopping:
-                rows, looked_at = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
+                rows, validation_rows = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
                 # Evaluated like validation data passed to `fit`, in which classes have no weights.
                 bare = self._sample_weights(sample_weight, samples.n)
-                scored = score_of(self, targets, bare, looked_at, given)
-                held_out = Validation(samples.weighted(bare), looked_at, scored)
+                scored = score_of(self, targets, bare, validation_rows, given)
+                held_out = Validation(samples.weighted(bare), validation_rows, scored)
             n = samples.n if rows is None else len(rows)
             if self.batch_size != "auto" and self.batch_size > n:
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
@@ -131,6 +132,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             self._begin(rng, sizes, backend, dtype)
         else:
             self._move_to(backend, dtype)
+        # `predict` uses this form: a parameter set after the fit does not change the fitted network.
         self._form = parameters.without_training(architecture)
         return architecture if self.exact_loss else parameters.as_reported(architecture)
 
@@ -167,6 +169,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         drawn = randomness.initial_weights(rng, sizes, initializer, logistic=parameters.is_logistic(self.activation))
         self.coefs_, self.intercepts_ = ([backend.asarray(part, dtype) for part in parts] for parts in drawn)
         self._best, self._best_by = self._parameters(), None
+        # New weights: the moments of an earlier solver do not belong to them.
         self.__dict__.pop("_optimizer", None)
         if self.solver == "lbfgs":
             return
@@ -202,12 +205,14 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         once: bool = False,
     ) -> None:
         """Run a stochastic solver over batches of n rows in all, 0 if unknown; `once` where the data are one epoch."""
+        # As in scikit-learn, only `partial_fit` continues with the moments and the learning rate of the fit before.
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
             solver = self._optimizer = Solver.of(self)
         self._begin_course(validates=validation is not None)
         epochs = 1 if once else self.max_iter
         n_batches = n / self._batch_rows(n) if n else 0.0
+        # Estimated elements: activations of all rows, and parameters once a batch. A backend compiles if many.
         numbers = n * sum(architecture.layer_sizes) + n_batches * sum(map(prod, architecture.shapes))
         if incremental:
             step = self._kept_step(source, architecture, solver)
@@ -220,11 +225,12 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             found = self._best if self.early_stopping or self.restore_best else descent.last()
             self._settle(found, source.backend, source.dtype, good=descent.good)
         finally:
-            watching.end()
+            watching.end()  # also after an error, so that the progress bar leaves the terminal in order
 
     def _minimise(self, architecture: Architecture, samples: Samples, dtype: str, given: tuple[Any, Any, Any]) -> None:
         """Run L-BFGS over all the data."""
         watching = Watching(self, self.max_iter, samples.n, given, incremental=False)
+        # On the host SciPy's own routine, as scikit-learn; on a device ours, over its arrays.
         minimise = lbfgs.fit_on_host if samples.backend == host_backend() else lbfgs.fit_on_device
         try:
             found = minimise(self, architecture, self._parameters(), samples, watching)
@@ -270,6 +276,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         self, found: Parameters, backend: Backend, dtype: str, *, good: Callable[[], Parameters] | None = None
     ) -> None:
         """Keep the parameters that a solver has found, if they are finite, else the last good ones."""
+        # The last good parameters are stored before the error is raised: the estimator stays usable.
         is_finite = are_finite(found, backend)
         kept = found if is_finite else good and good()
         if kept:  # else the initial parameters
@@ -300,6 +307,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         def moved(array: Array) -> Array:
             return backend.asarray(array if old == backend else old.to_numpy(array), dtype)
 
+        # The moments of the solver and the best weights move along: a further fit continues from them.
         if old != backend or old.dtype_name(self.coefs_[0]) != dtype:
             for name in moving.ATTRIBUTES:
                 if hasattr(self, name):
@@ -322,14 +330,15 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             found.thetas, found.biases, hidden=a.hidden, output=a.output.activation, loss=a.output.loss
         )
 
-    def _met(self, X: Any, method: str) -> Meeting:
+    def _on_one_device(self, X: Any, method: str) -> OnOneDevice:
         """Return X and the fitted network on one device."""
         x, given = arrays.taken_inputs(self, X, reset=False, floats=False)
-        return met(self, x, given, self._parameters(), self._form, method)
+        return on_one_device(self, x, given, self._parameters(), self._form, method)
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
         """Return a^(L) of X, one observation per row, on the device of X, and its backend."""
-        here = self._met(X, method)
+        here = self._on_one_device(X, method)
+        # In chunks of rows: the activations of large inputs need not fit in memory at once.
         size = self.predict_batch_size
         size = chunk_rows(here.architecture.layer_sizes) if size == "auto" else size
         operations, outputs = here.backend.operations(), []
@@ -338,7 +347,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 x = here.rows(None if here.n <= size else window)
                 outputs.append(forward(operations, here.architecture, here.parameters, x).a[-1])
             a = outputs[0] if len(outputs) == 1 else here.backend.xp.concat(outputs, axis=0)
-        return here.given_back(a), here.given
+        return here.to_input_device(a), here.given
 
     # The protocols of scikit-learn and Python ------------------------------------------------------------------------
 

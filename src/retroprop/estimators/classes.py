@@ -47,8 +47,8 @@ class Classes(BaseMLP):
         keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
         return targets if keeps else targets._replace(stratify=None)
 
-    def _know(self, classes: Any, *, reset: bool) -> None:
-        """Set all the classes of the batches to come."""
+    def _set_classes(self, classes: Any, *, reset: bool) -> None:
+        """Set the classes of all later batches."""
         self._refuse_balanced("an iterator of batches")
         if reset and classes is None:
             raise ValueError(
@@ -71,8 +71,8 @@ class Classes(BaseMLP):
                 "weights that compute_class_weight('balanced', classes=..., y=...) gives, as a dict."
             )
 
-    def _refuse_new(self, looked_at: tuple[Any, bool, bool]) -> None:
-        found, is_new, _ = looked_at
+    def _refuse_new(self, unknown: tuple[Any, bool, bool]) -> None:
+        found, is_new, _ = unknown
         if is_new:
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."

@@ -273,7 +273,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         y, classes = arrays.to_host(y), arrays.to_host(classes)
         self._refuse_balanced("partial_fit")
         if are_columns(classes):
-            self._know(classes, reset=not hasattr(self, "classes_"))
+            self._set_classes(classes, reset=not hasattr(self, "classes_"))
         elif _check_partial_fit_first_call(self, classes):
             self._coding = Labels(y if type_of_target(y).startswith("multilabel") else classes)
         return self._fit(X, y, sample_weight, incremental=True)

@@ -26,11 +26,11 @@ class Conversion:
     """The conversion methods of both estimators."""
 
     def to_sklearn(self) -> Any:
-        """Return scikit-learn's estimator that predicts the same, and goes on training from here.
+        """Return scikit-learn's estimator that predicts the same, and continues training from here.
 
-        A further `partial_fit` there begins with new moments, and without what scikit-learn has no parameter for, such
-        as dropout. A fitted estimator whose solver or schedule scikit-learn has not goes on with "adam" there, at
-        the constant `learning_rate_init`: it predicts the same.
+        A further `partial_fit` there begins with new moments, and without the options that scikit-learn lacks, such as
+        dropout. A fitted estimator whose solver or schedule scikit-learn lacks continues with "adam" there, at the
+        constant `learning_rate_init`: it predicts the same.
 
         Raises
         ------

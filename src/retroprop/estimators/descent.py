@@ -60,6 +60,7 @@ class Descent:
         self.estimator, self.architecture, self.solver, self.validation = estimator, architecture, solver, validation
         backend = source.backend
         xp = backend.xp
+        # A copy: the step overwrites its parameters, and a first epoch that diverges goes back to these.
         begin = joined(parameters, xp)
         self.epochs = Epochs(
             backend,
@@ -94,20 +95,22 @@ class Descent:
 
     def run(self, epochs: int, watching: Watching, *, once: bool = False) -> None:
         """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch."""
-        e, machine = self.estimator, self.epochs
+        e, epochs_run = self.estimator, self.epochs
         e.n_iter_ = 0
         try:
             while e.n_iter_ < epochs:
                 watching.epoch_begins()
-                before = machine.course
-                figures = machine.run()
+                before = epochs_run.course
+                figures = epochs_run.run()
                 self._count(figures)
+                # Parameters that are NaN never recover; with early stopping the score ends the run.
                 if not isfinite(e.loss_) and not e.early_stopping and not figures.finite:
                     break
                 self._compare(before, figures)
                 self.solver.epoch_ends(e.t_, e.loss_)
+                # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
-                machine.course = machine.course._replace(schedule=self.solver.schedule.run_state)
+                epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
                 if stopped or watching.incremental:
                     break
                 if e.n_iter_ == epochs and not once:
@@ -117,8 +120,9 @@ class Descent:
                         ConvergenceWarning,
                     )
         except KeyboardInterrupt:
+            # As in scikit-learn, the updates of the incomplete epoch count.
             warn("Training interrupted by user.")
-            machine.course = machine.course._replace(last=machine.joined(machine.course.parameters))
+            epochs_run.course = epochs_run.course._replace(last=epochs_run.joined(epochs_run.course.parameters))
         finally:
             self._keep()
 
@@ -140,6 +144,7 @@ class Descent:
         measured = before.last if len(figures.costs) == 1 else course.last
         is_best = False
         if self.validation is not None:
+            # Validation figures belong to the end of the epoch, whatever its number of batches.
             measured = course.last
             loss, score = self.validation.measure(self.architecture, self.epochs.separated(course.last))
             e.validation_loss_curve_.append(loss)
@@ -160,7 +165,7 @@ class Descent:
         bests.write_to(self.estimator)
 
     def _keep(self) -> None:
-        """Leave with the estimator and the solver what a further fit goes on from."""
+        """Store the state from which a further fit continues."""
         course = self.epochs.course
         self.solver.state, self.solver.n_updates = course.state, course.n_updates
         if course.stopping.parameters is not None:
@@ -170,11 +175,13 @@ class Descent:
     def _patience_is_out(self) -> bool:
         e = self.estimator
         bests: Bests = self.epochs.course.stopping
+        # More than n_iter_no_change epochs, not as many: scikit-learn's comparison.
         if not bests.waited > e.n_iter_no_change:
             return False
         figure = "Validation score" if e.early_stopping else "Training loss"
         message = f"{figure} did not improve more than tol={e.tol:f} for {e.n_iter_no_change} consecutive epochs."
         if self.solver.patience_is_out(message, verbose=bool(e.verbose)):
             return True
+        # An adaptive learning rate was lowered instead: the count of epochs starts again.
         self._note(bests._replace(waited=0))
         return False

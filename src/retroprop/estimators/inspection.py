@@ -25,10 +25,10 @@ class Inspection:
             One observation per row.
         """
         check_is_fitted(self)
-        met = self._met(X, "activations")  # type: ignore[attr-defined]
-        with met.backend.active():
-            trace = forward(met.backend.operations(), met.architecture, met.parameters, met.rows(None))
-            return [met.given_back(a) for a in trace.a]
+        here = self._on_one_device(X, "activations")  # type: ignore[attr-defined]
+        with here.backend.active():
+            trace = forward(here.backend.operations(), here.architecture, here.parameters, here.rows(None))
+            return [here.to_input_device(a) for a in trace.a]
 
     def input_gradient(self, X: Any, y: Any = None, *, output: int | None = None) -> Array:
         """Return the gradient with respect to the inputs, (n_samples, n_features): of the loss, or of an output.
@@ -54,23 +54,23 @@ class Inspection:
             output = 0
         if (output is None) == (y is None):
             raise ValueError(f"input_gradient needs either y or output, a column of the {n_outputs} outputs.")
-        met = self._met(X, "input_gradient")  # type: ignore[attr-defined]
-        architecture = met.architecture._replace(l2=0.0, l1=0.0)
+        here = self._on_one_device(X, "input_gradient")  # type: ignore[attr-defined]
+        architecture = here.architecture._replace(l2=0.0, l1=0.0)
         if y is None:
             if isinstance(output, bool) or not hasattr(output, "__index__"):
                 raise TypeError(f"output must be a whole number, not {output!r}.")
             if output not in range(n_outputs):
                 raise ValueError(f"output must be in [0, {n_outputs}), not {output!r}.")
-            targets = [[float(k == output) for k in range(n_outputs)]] * met.n
+            targets = [[float(k == output) for k in range(n_outputs)]] * here.n
             architecture = architecture._replace(output=ProjectedOutput(*architecture.output[:2]))
         else:
             targets = self._encoded(arrays.to_host(y), role="validation").y  # type: ignore[attr-defined]
-            check_consistent_length(met.x, targets)
-        with met.backend.active():
-            operations, x = met.backend.operations(), met.rows(None)
-            data = Samples(met.backend, met.dtype, x, numpy.asarray(targets), None).data
-            trace = forward(operations, architecture, met.parameters, x)
-            found = backward(operations, architecture, met.parameters, trace, data.y, wrt_input=True)
+            check_consistent_length(here.x, targets)
+        with here.backend.active():
+            operations, x = here.backend.operations(), here.rows(None)
+            data = Samples(here.backend, here.dtype, x, numpy.asarray(targets), None).data
+            trace = forward(operations, architecture, here.parameters, x)
+            found = backward(operations, architecture, here.parameters, trace, data.y, wrt_input=True)
             # J is a mean, in which each observation has the factor 1/n.
             gradient: Array = found.x
-            return met.given_back(gradient * float(met.n))
+            return here.to_input_device(gradient * float(here.n))

@@ -31,7 +31,7 @@ CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 
 
 def of_its_own(estimator: Any) -> None:
-    """Replace in a copied estimator all that a further fit changes in place by copies."""
+    """Copy the attributes that a further fit changes in place."""
     own = vars(estimator)
     if "coefs_" in own:
         change = partial(array_copy, backend_of(own["coefs_"][0]))

@@ -1,4 +1,4 @@
-"""The constructor's parameters: what each accepts, and what they are as retroprop's own objects."""
+"""The constructor's parameters: their accepted values, and their conversion to retroprop's own objects."""
 
 from collections.abc import Callable, Collection
 from numbers import Integral, Real
@@ -13,7 +13,7 @@ from retroprop.backends import host
 from retroprop.core.architecture import Architecture, build
 from retroprop.functions import activations, custom, initializers, losses, names, schedules
 from retroprop.functions.losses import Loss
-from retroprop.functions.outputs import AveragedOutput, HeldOutput, PairedOutput
+from retroprop.functions.outputs import AveragedOutput, ClippedOutput, PairedOutput
 from retroprop.functions.schedules import Schedule
 from retroprop.training import optimizers
 from retroprop.training.optimizers import UpdateRule
@@ -144,12 +144,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, Any, Any]) -> None:
-    """Refuse what a fit would have to leave unread.
+    """Raise for parameters that a fit would ignore.
 
     Parameters
     ----------
     estimator : BaseMLP
-        What is to be fitted.
+        The estimator to fit.
     incremental : bool
         Whether by `partial_fit`.
     validation : tuple
@@ -159,7 +159,7 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
     ------
     ValueError
         For `partial_fit` with early stopping or the best weights, two learning rates, validation targets without
-        inputs, and what "lbfgs" cannot do.
+        inputs, and options that "lbfgs" does not support.
     """
     e = estimator
     validates = validation[0] is not None
@@ -217,7 +217,7 @@ def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, l
     Raises
     ------
     ValueError, TypeError
-        For what makes no network, and for a custom function whose derivative is not that of its value.
+        For an invalid network, and for a custom function whose derivative is not that of its value.
     """
     n_hidden = len(layer_sizes) - 2
     given = estimator.activation
@@ -244,7 +244,7 @@ def architecture_of(estimator: Any, layer_sizes: tuple[int, ...], output: Any, l
 
 
 def without_training(architecture: Architecture) -> Architecture:
-    """Return the network alone: without what only its training has, penalties and dropout."""
+    """Return the network without penalties and dropout."""
     return architecture._replace(l2=0.0, l1=0.0, dropout=(0.0,) * len(architecture.dropout))
 
 
@@ -256,7 +256,7 @@ def _checked(f: Any) -> Any:
 
 
 def _check_alpha(alpha: Any, n: int) -> None:
-    """Refuse alphas that are not one for each of the n matrices of weights; one alone has been looked at."""
+    """Raise unless alphas are one for each of the n matrices of weights; a single alpha was checked before."""
     if not hasattr(alpha, "__len__"):
         return
     if len(alpha) != n:
@@ -271,15 +271,16 @@ def _plain(given: Any) -> Any:
 
 
 def as_reported(architecture: Architecture) -> Architecture:
-    """Return the network with its loss told as scikit-learn tells it (where it has the loss); gradients are the same.
+    """Return the network with its loss reported as scikit-learn reports it; gradients are the same.
 
-    Log-losses are of probabilities held to [ε, 1 − ε], the squared error is averaged over the outputs.
+    Log-losses use probabilities clipped to [ε, 1 − ε], the squared error is averaged over the outputs, and a loss that
+    scikit-learn lacks is reported unchanged.
     """
     output = architecture.output
     if not isinstance(output, PairedOutput):
         return architecture
     if isinstance(output.loss, (losses.CrossEntropy, losses.BinaryCrossEntropy)):
-        return architecture._replace(output=HeldOutput(*output))
+        return architecture._replace(output=ClippedOutput(*output))
     if isinstance(output.loss, losses.SquaredError) and architecture.layer_sizes[-1] > 1:
         return architecture._replace(output=AveragedOutput(*output))
     return architecture

@@ -57,7 +57,7 @@ def fit_stream(
     opened = source if once else iter(source())
     first = _first(opened)
     first_pass = not hasattr(e, "coefs_") or not e.warm_start
-    e._know(classes, reset=first_pass)
+    e._set_classes(classes, reset=first_pass)
     x, lives_on, targets, _ = e._taken(*_parts(first), role="batch", reset=first_pass)
     backend = arrays.working_backend(e.device, lives_on)
     dtype = str(x.dtype).rpartition(".")[2]

@@ -310,7 +310,7 @@ def groups(array: Array, sizes: tuple[int, ...]) -> list[Array]:
 
 
 class CustomActivation(Activation):
-    """An object from outside with `value(z, xp)`, `derivative(z, a, xp)` and `needs_z`, as an `Activation`."""
+    """A user-defined object with `value(z, xp)`, `derivative(z, a, xp)` and `needs_z`, as an `Activation`."""
 
     range: ClassVar[tuple[float, float] | None] = None
 

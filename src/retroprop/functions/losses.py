@@ -32,7 +32,8 @@ class Loss(Named, ABC):
     takes_indices : bool
         Whether a target may be the index of a class.
     tasks : tuple of str
-        Where the estimators and the command line take it by its name: "classification", "regression" or both.
+        The tasks for which its name is accepted, by the estimators and the command line: "classification",
+        "regression" or both.
     """
 
     name: ClassVar[str]
@@ -247,7 +248,7 @@ class GroupedCrossEntropy(CrossEntropy):
 
 
 class CustomLoss(Loss):
-    """An object from outside with `value(a, y, xp)` and `derivative(a, y, xp)`, as a `Loss`."""
+    """A user-defined object with `value(a, y, xp)` and `derivative(a, y, xp)`, as a `Loss`."""
 
     def __init__(self, custom: Any) -> None:
         if isinstance(custom, type):

@@ -58,7 +58,7 @@ class GeneralOutput(NamedTuple):
 
 
 @dataclass(frozen=True)
-class HeldOutput:
+class ClippedOutput:
     """A pair whose J_i is reported for probabilities clipped to [ε, 1 − ε], ε the dtype's: it never exceeds −log ε.
 
     It is differentiated as if they were not clipped: ∂J_i/∂z = a − y.

@@ -157,7 +157,7 @@ class Warmup(Schedule):
         return get(self.then).run_state
 
     def start(self, state: tuple[float, ...] = ()) -> Schedule:
-        # A schedule without a state need not know that one could be given.
+        # A user's schedule may define `start()` without `state`.
         return Warmup(self.n_updates, get(self.then).start(*[state] if state else ()))
 
     def observe(self, cost: float) -> None:

@@ -82,8 +82,8 @@ class EarlyStopping:
         if not 0.0 <= number("tol of EarlyStopping", self.tol) < inf:
             raise ValueError(f"tol of EarlyStopping must be 0 or above and finite, not {self.tol!r}.")
 
-    def start(self, *, validates: bool, metrics: list[Metric]) -> "Watch":
-        """Return the rule for one training; raise ValueError if it has no figure of the name to monitor."""
+    def start(self, *, validates: bool, metrics: list[Metric]) -> "StoppingMonitor":
+        """Return the monitor for one training; raise ValueError if the training has no figure of that name."""
         better_up = {metric.name: metric.greater_is_better for metric in metrics} | {"cost": False}
         if validates:
             better_up["validation_cost"] = False
@@ -93,10 +93,10 @@ class EarlyStopping:
                 + ("" if validates else " Pass validation_data=(x, y) to have a validation_cost.")
             )
         sign = -1.0 if better_up[self.monitor] else 1.0
-        return Watch(self, sign, of_own_steps=self.monitor == "cost" or not validates)
+        return StoppingMonitor(self, sign, of_own_steps=self.monitor == "cost" or not validates)
 
 
-class Stopping(NamedTuple):
+class StoppingState(NamedTuple):
     """The state of early stopping.
 
     Attributes
@@ -118,13 +118,13 @@ class Stopping(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Watch:
-    """The rule of early stopping in one training; its state is a `Stopping`.
+class StoppingMonitor:
+    """Early stopping in one training: its rule, and the figure it monitors; its state is a `StoppingState`.
 
     Attributes
     ----------
     rule : EarlyStopping
-        The rule.
+        The user's options.
     sign : float
         −1 where a greater figure is better.
     of_own_steps : bool
@@ -135,7 +135,7 @@ class Watch:
     sign: float
     of_own_steps: bool
 
-    def after(self, stopping: Stopping, state: TrainingState, measured: Array) -> Stopping:
+    def after(self, stopping: StoppingState, state: TrainingState, measured: Array) -> StoppingState:
         """Return the state after the epoch just finished, whose figure belongs to the parameters `measured`."""
         history = state.history
         series = {"cost": history.cost, "validation_cost": history.validation_cost} | history.metrics
@@ -143,8 +143,8 @@ class Watch:
         waited = 0 if value < stopping.best - self.rule.tol else stopping.waited + 1
         if not value < stopping.best:
             return stopping._replace(waited=waited)
-        return Stopping(value, state.epoch, waited, measured if self.rule.restore_best else None)
+        return StoppingState(value, state.epoch, waited, measured if self.rule.restore_best else None)
 
-    def is_out(self, stopping: Stopping) -> bool:
+    def is_out(self, stopping: StoppingState) -> bool:
         """Return whether the patience is used up."""
         return stopping.waited >= self.rule.patience

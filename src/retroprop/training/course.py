@@ -45,8 +45,8 @@ class Course(NamedTuple):
         J of those batches, each before its update: 0-d arrays and, of runs of steps, 1-D arrays.
     weights : tuple of array
         The sums of their weights, likewise; empty where batches count by their rows.
-    rows : tuple of int
-        The numbers of their rows.
+    batch_sizes : tuple of int
+        Their numbers of rows.
     seen : tuple of Batch
         Their outputs, targets and weights; empty unless metrics are computed of them.
     """
@@ -65,7 +65,7 @@ class Course(NamedTuple):
     n_batches: int = 0
     costs: tuple[Array, ...] = ()
     weights: tuple[Array, ...] = ()
-    rows: tuple[int, ...] = ()
+    batch_sizes: tuple[int, ...] = ()
     seen: tuple[Batch, ...] = ()
 
 

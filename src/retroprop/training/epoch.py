@@ -121,11 +121,13 @@ class Epochs:
         An error or Ctrl-C leaves the course after the last complete step.
         """
         course = self.course
+        # An epoch that was interrupted goes on with the order drawn at its start.
         if course.n_batches == 0:
             order = self.order.draw(self.rng, course.order)
             if order is not course.order:
                 self.course = course._replace(order=order, generator=state_of(self.rng))
         windows = self.order.windows[course.n_batches :]
+        # Closed also after an error: the generator may have a thread that reads ahead.
         with closing(self.source.stretches(self.course.order, windows)) as stretches:
             for stretch in stretches:
                 self._steps(*stretch)
@@ -147,37 +149,42 @@ class Epochs:
         """Do the steps of a stretch."""
         course, xp, step, hyper, advance = self.course, self.backend.xp, self.step, self.hyper, self.advance
         parameters, state, t = course.parameters, course.state, course.n_updates
-        costs, weights, rows, seen = list(course.costs), list(course.weights), list(course.rows), list(course.seen)
+        costs, weights = list(course.costs), list(course.weights)
+        batch_sizes, seen = list(course.batch_sizes), list(course.seen)
         weighs = self.weighs and data.weight is not None
         n_batches = 0
         try:
-            # Consecutive batches of one size as one call, where the step can; its outputs are then never there.
+            # Consecutive batches of one size as one call, where the step can; the outputs of such steps are not kept.
             if not self.collects:
                 for ran in runs(self.backend, step, data, order, windows, course, hyper, self.masks):
                     parameters, state, t = ran.parameters, ran.state, t + ran.steps
                     n_batches += ran.steps
                     costs.append(ran.costs)
-                    rows.extend([ran.rows // ran.steps] * ran.steps)
+                    batch_sizes.extend([ran.rows // ran.steps] * ran.steps)
                     if weighs:
                         weights.append(ran.weights)
                     advance(ran.rows)
+            # The remaining batches one by one: all of them, or those of another size at the end.
             for window in windows[n_batches:]:
-                batch, some = (in_order(data, window), None) if order is None else (data, order[window])
+                # Without an order a window is a view; with one the step gathers the rows itself, into its own buffer.
+                batch, indices = (in_order(data, window), None) if order is None else (data, order[window])
                 m = window.stop - window.start
-                masks = None if self.masks is None else dropout_masks(self.masks, t, m, draws=step.draws)
-                parameters, state, cost, a = step(parameters, state, hyper(t), batch, some, masks)
+                masks = dropout_masks(self.masks, t, m, draws=step.draws)
+                parameters, state, cost, a = step(parameters, state, hyper(t), batch, indices, masks)
                 t += 1
                 n_batches += 1
                 costs.append(cost)
-                rows.append(m)
+                batch_sizes.append(m)
                 if weighs or self.collects:
-                    y, weight = batch[1:] if some is None else (self.gather(part, some) for part in batch[1:])
+                    y, weight = batch[1:] if indices is None else (self.gather(part, indices) for part in batch[1:])
                     if weighs:
                         weights.append(xp.sum(weight))
-                    if self.collects:  # a copy, as the next step may overwrite the output
+                    if self.collects:
+                        # A copy, as the next step may overwrite the output.
                         seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
                 advance(m)
         finally:
+            # Also after Ctrl-C or an error: the course is that of the last complete step, from which a run can go on.
             self.course = course._replace(
                 parameters=parameters,
                 state=state,
@@ -185,7 +192,7 @@ class Epochs:
                 n_batches=course.n_batches + n_batches,
                 costs=tuple(costs),
                 weights=tuple(weights),
-                rows=tuple(rows),
+                batch_sizes=tuple(batch_sizes),
                 seen=tuple(seen),
             )
 
@@ -197,9 +204,11 @@ class Epochs:
         last = self.joined(course.parameters)
         finite = xp.astype(xp.all(xp.isfinite(last)), last.dtype)
         *values, is_finite = read(self.backend, [*course.costs, *course.weights, finite])
-        n = len(course.rows)
-        costs, shares = values[:n], values[n:] or course.rows
+        # The costs come first; the weights of the batches follow where they have weights.
+        n = len(course.batch_sizes)
+        costs, shares = values[:n], values[n:] or course.batch_sizes
         cost = sum(map(mul, shares, costs)) / sum(shares)
+        # The costs were measured before the updates, so finite ones vouch for the parameters at the start, not the end.
         self.course = course._replace(
             epoch=course.epoch + 1,
             last=last,
@@ -207,7 +216,7 @@ class Epochs:
             n_batches=0,
             costs=(),
             weights=(),
-            rows=(),
+            batch_sizes=(),
             seen=(),
         )
-        return Figures(costs, cost, is_finite == 1.0, sum(course.rows), course.seen)
+        return Figures(costs, cost, is_finite == 1.0, sum(course.batch_sizes), course.seen)

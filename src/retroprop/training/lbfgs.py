@@ -118,6 +118,7 @@ def direction(gradient: Array, pairs: tuple[Pair, ...], xp: Namespace) -> Array:
         # Scaled by the largest element first: the squares of float32 gradients of 1e20 would overflow.
         scaled = gradient / xp.max(xp.abs(gradient))
         return -scaled / xp.sqrt(xp.matmul(scaled, scaled))
+    # The first loop runs from the newest pair to the oldest, the second back.
     q, alphas = gradient, []
     for s, y, rho in reversed(pairs):
         # α_i = ρ_i s_iᵀq,  q ← q − α_i y_i
@@ -125,6 +126,7 @@ def direction(gradient: Array, pairs: tuple[Pair, ...], xp: Namespace) -> Array:
         q = q - alpha * y
         alphas.append(alpha)
     _, y, rho = pairs[-1]
+    # r ← γ q, as γ = sᵀy / yᵀy = 1 / (ρ yᵀy)
     r = q / (rho * xp.matmul(y, y))
     for (s, y, rho), alpha in zip(pairs, reversed(alphas), strict=True):
         # β = ρ_i y_iᵀr,  r ← r + (α_i − β) s_i
@@ -152,6 +154,7 @@ class Objective:
 
     def at(self, x: Array, *lines: Array) -> tuple[Point, list[float]]:
         """Return the point x, and the slopes along directions."""
+        # In their shapes, without a copy where the library has views.
         xp, parameters = self.xp, separated(x, self.shapes, self.xp)
         cost, gradients, a = self.measure(parameters)
         self.n_evaluations += 1
@@ -159,7 +162,9 @@ class Objective:
         largest = xp.max(xp.abs(gradient))
         # φ′(t) = gᵀd
         slopes = [xp.matmul(gradient, d) for d in lines]
+        # One read for all of them: each read waits for the device.
         cost_read, largest_read, *slopes_read = read(self.backend, [cost, largest, *slopes])
+        # The measure reuses its buffers, and the point outlives its next call.
         kept = None if a is None else xp.astype(a, a.dtype, copy=True)
         return Point(x, parameters, gradient, cost, kept, cost_read, largest_read), slopes_read
 
@@ -188,6 +193,7 @@ def iterate(objective: Objective, state: State, rule: LBFGS) -> State:
     d = direction(old.gradient, state.pairs, xp)
     (slope,) = read(objective.backend, [xp.matmul(old.gradient, d)])
     found = start = LineTrial(0.0, old.value, slope, old)
+    # Without a finite slope below 0, d is no direction of descent, and a search along it is pointless.
     if -inf < slope < 0.0:
         found = strong_wolfe(
             objective.along(old.x, d), start, c1=rule.c1, c2=rule.c2, max_evaluations=rule.max_evaluations, eps=eps
@@ -201,6 +207,7 @@ def iterate(objective: Objective, state: State, rule: LBFGS) -> State:
     if found.slope - slope > eps * -slope:
         s, y = found.step * d, new.gradient - old.gradient
         pairs = (*pairs, Pair(s, y, 1.0 / xp.matmul(y, s)))[-rule.history :]
+    # SciPy's criterion on the cost, but never below the rounding of the cost itself.
     size = max(abs(old.value), abs(new.value))
     small = max(rule.cost_tol * max(size, 1.0), eps * size)
     converged = new.largest <= rule.gradient_tol or old.value - new.value <= small
@@ -255,7 +262,7 @@ def minimize(
         state = begin(objective, start, rule)
         while not (reason := state.reason):
             state = iterate(objective, state, rule)
-            if state.reason == "stalled":
+            if state.reason == "stalled":  # no step was made, so it does not count as an iteration
                 continue
             n_iterations += 1
             so_far = Minimum(state.point.parameters, state.point.value, n_iterations, objective.n_evaluations, "")
@@ -304,8 +311,10 @@ def bind(
         masks: Any,
     ) -> Stepped:
         objective = Objective(backend, lambda at: measure(at, data), parameters)
+        # At the first step, and after a callback that changed the parameters, old pairs and gradient do not apply.
         if not isinstance(state, State) or not _is_at(backend, state.point, parameters):
             state = begin(objective, parameters, rule)
+        # As for every optimizer, the cost and the output of a step are those before its update.
         measured = state.point
         if not state.reason:
             state = iterate(objective, state, rule)

@@ -16,7 +16,7 @@ from retroprop.network import Network
 from retroprop.training import arguments, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
 from retroprop.training.batches import BatchOrder, Minibatches, mask_stream
-from retroprop.training.callbacks import EarlyStopping, Stopping, TrainingState
+from retroprop.training.callbacks import EarlyStopping, StoppingState, TrainingState
 from retroprop.training.course import Course, are_finite, copied
 from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.history import DivergenceError, History, kept
@@ -96,8 +96,7 @@ def fit(
     Returns
     -------
     History
-        Ctrl-C ends the training with the current parameters, `stop_reason` "interrupted". If it arrives in the middle
-        of an update, some of the parameters may be updated and others not.
+        The figures of each epoch, and the reason why the training ended.
 
     Raises
     ------
@@ -109,6 +108,11 @@ def fit(
         If the device has no memory for it; the message says which batch size would fit.
     Exception
         An error of a callback or another function of the user, with the finished epochs as its attribute `history`.
+
+    Notes
+    -----
+    Ctrl-C ends the training with the current parameters, `stop_reason` "interrupted". If it arrives in the middle of an
+    update, some of the parameters may be updated and others not.
     """
     arguments.check_counts(epochs=epochs, batch_size=batch_size)
     clips: dict[str, Any] = {
@@ -129,6 +133,7 @@ def fit(
             f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
             f"or above, not {batch_size!r}."
         )
+    # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
     if isinstance(rule, LBFGS):
         step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
     else:
@@ -146,6 +151,7 @@ def fit(
         early_stopping=early_stopping,
         progress=display(progress),
     )
+    # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
     with kept(training.history), explained(net, rule, order.batch_size):
         return training.run(epochs)
 
@@ -171,7 +177,7 @@ class Training:
         self.net, self.data, self.optimizer, self.backend = net, data, optimizer, net.backend
         self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
         self.history = History(metrics={metric.name: [] for metric in metrics})
-        self.watch = (
+        self.monitor = (
             None if early_stopping is None else early_stopping.start(validates=validation is not None, metrics=metrics)
         )
         self.epochs = Epochs(
@@ -183,78 +189,86 @@ class Training:
             schedule=schedules.get(optimizer.learning_rate).start(),
             rng=rng,
             masks=mask_stream(net.backend, net.architecture, net.dtype, rng),
-            course=Course(net.parameters, stopping=None if self.watch is None else Stopping()),
+            course=Course(net.parameters, stopping=None if self.monitor is None else StoppingState()),
             collects=bool(metrics) and validation is None,
             advance=progress.advance,
         )
 
     def run(self, epochs: int) -> History:
         """Train for a number of epochs, or until early stopping, a callback or the optimizer ends it."""
-        net, history, machine = self.net, self.history, self.epochs
-        report = TrainingState(net, history, epochs)
+        net, history, epochs_run = self.net, self.history, self.epochs
+        callback_state = TrainingState(net, history, epochs)
         with self.backend.active():
-            self.shown = machine.joined(net.parameters)
-            machine.course = machine.course._replace(last=self.shown, good=self.shown)
+            # The joined parameters that the network has: `_show` compares by identity, so that it splits them once.
+            self.shown = epochs_run.joined(net.parameters)
+            epochs_run.course = epochs_run.course._replace(last=self.shown, good=self.shown)
             try:
-                hooks.call(self.callbacks, "on_fit_begin", report)
+                hooks.call(self.callbacks, "on_fit_begin", callback_state)
+                # After `on_fit_begin`, which may set the parameters: the optimizer starts from those.
                 self._take_parameters()
-                state = self.optimizer.start(machine.course.parameters, self.backend.xp.zeros_like)
-                machine.course = machine.course._replace(state=state)
+                state = self.optimizer.start(epochs_run.course.parameters, self.backend.xp.zeros_like)
+                epochs_run.course = epochs_run.course._replace(state=state)
                 self.progress.start(epochs, self.data.x.shape[0])
-                while machine.course.epoch < epochs and not self._ends(report):
+                while epochs_run.course.epoch < epochs and not self._ends(callback_state):
                     pass
             except KeyboardInterrupt:
                 history.stop_reason = "interrupted"
-                parameters = machine.course.parameters
+                parameters = epochs_run.course.parameters
+                # Interrupted after an update that diverged: the end of the epoch before stays.
                 if are_finite(parameters, self.backend):
-                    machine.course = machine.course._replace(last=machine.joined(parameters))
-                self._show(machine.course.last)
+                    epochs_run.course = epochs_run.course._replace(last=epochs_run.joined(parameters))
+                self._show(epochs_run.course.last)
             finally:
                 self.progress.stop()
-                report.n_updates = machine.course.n_updates
+                callback_state.n_updates = epochs_run.course.n_updates
                 if not self.callbacks:
-                    self._show(machine.course.last)
+                    self._show(epochs_run.course.last)
             self._restore_best()
             # The network ends with arrays of its own, not with views of the joined copy.
             net.parameters = copied(net.parameters, self.backend.xp)
             memory = self.backend.memory()
             history.peak_memory = None if memory is None else memory.peak
-            hooks.call(self.callbacks, "on_fit_end", report)
+            hooks.call(self.callbacks, "on_fit_end", callback_state)
         return history
 
-    def _ends(self, report: TrainingState) -> bool:
+    def _ends(self, callback_state: TrainingState) -> bool:
         """Run one epoch; return whether the training ends with it."""
         before = self.epochs.course
-        self._epoch(before, report)
-        report.epoch = self.epochs.course.epoch
-        self.progress.epoch(report)
-        patience_is_out = self.watch is not None and self._patience_is_out(before, report)
-        callback_stops = hooks.call(self.callbacks, "on_epoch_end", report)
+        self._epoch(before, callback_state)
+        callback_state.epoch = self.epochs.course.epoch
+        self.progress.epoch(callback_state)
+        patience_is_out = self.monitor is not None and self._patience_is_out(before, callback_state)
+        callback_stops = hooks.call(self.callbacks, "on_epoch_end", callback_state)
+        # A callback may have changed the network: the next epoch goes on from it.
         if self.callbacks:
             self._take_parameters()
+        # The optimizer's own reason comes before early stopping's, and a callback's before both.
         ended = "early_stopping" if patience_is_out else ""
         ended = self.optimizer.end(self.epochs.course.state) or ended
         if reason := "callback" if callback_stops else ended:
             self.history.stop_reason = reason
         return bool(reason)
 
-    def _epoch(self, before: Course, report: TrainingState) -> None:
+    def _epoch(self, before: Course, callback_state: TrainingState) -> None:
         """Run one epoch and write it into the history, all of it or nothing."""
         began = perf_counter()
-        machine = self.epochs
-        figures = machine.run()
-        report.n_updates = machine.course.n_updates
-        learning_rate = float(machine.schedule(report.n_updates - 1))
+        epochs_run = self.epochs
+        figures = epochs_run.run()
+        callback_state.n_updates = epochs_run.course.n_updates
+        learning_rate = float(epochs_run.schedule(callback_state.n_updates - 1))
+        # Before anything is shown or appended: a diverged epoch leaves neither parameters nor figures behind.
         self._refuse_divergence(figures, before)
-        if self.callbacks or self.metrics:  # the only functions of a user that can look at the network now
-            self._show(machine.course.last)
+        # Only a user's callback or metric could read the network now; without them it is updated at the end.
+        if self.callbacks or self.metrics:
+            self._show(epochs_run.course.last)
         validation_cost, metrics = self._evaluate(figures.seen)
         if validation_cost is not None and not isfinite(validation_cost):
             n = len(figures.costs)
             place = f"batch {n} of {n}, the validation cost is {validation_cost}"
             self._diverged(place, before, n, before.epoch, before.last)
-        machine.schedule.observe(figures.cost if validation_cost is None else validation_cost)
-        machine.course = machine.course._replace(schedule=machine.schedule.run_state)
+        # Reduce-on-plateau counts epochs, and prefers the validation cost.
+        epochs_run.schedule.observe(figures.cost if validation_cost is None else validation_cost)
+        epochs_run.course = epochs_run.course._replace(schedule=epochs_run.schedule.run_state)
         self.history.append(
             cost=figures.cost,
             validation_cost=validation_cost,
@@ -263,17 +277,17 @@ class Training:
             seconds=perf_counter() - began,
         )
 
-    def _patience_is_out(self, before: Course, report: TrainingState) -> bool:
+    def _patience_is_out(self, before: Course, callback_state: TrainingState) -> bool:
         """Let early stopping take the epoch into account; return whether it ends the training."""
-        assert self.watch is not None
+        assert self.monitor is not None
         course = self.epochs.course
         # Figures of the validation data belong to the end of the epoch. Those of its own steps were measured before
         # each update: with one batch an epoch that is its start, with many the end is as near as the start, and later.
         one_batch = course.n_updates - before.n_updates == 1
-        measured = before.last if one_batch and self.watch.of_own_steps else course.last
-        stopping = self.watch.after(course.stopping, report, measured)
+        measured = before.last if one_batch and self.monitor.of_own_steps else course.last
+        stopping = self.monitor.after(course.stopping, callback_state, measured)
         self.epochs.course = course._replace(stopping=stopping)
-        return self.watch.is_out(stopping)
+        return self.monitor.is_out(stopping)
 
     def _refuse_divergence(self, figures: Figures, before: Course) -> None:
         """Raise if a cost of the epoch, or a parameter after its last update, is not finite."""
@@ -289,19 +303,19 @@ class Training:
 
     def _diverged(self, place: str, before: Course, batch: int, finished: int, good: Array) -> NoReturn:
         """Raise, with the network at `good`, the end of epoch `finished`, or at the best that early stopping has."""
-        name, machine = f"of the end of epoch {finished}" if finished > 0 else "it started with", self.epochs
-        stopping = machine.course.stopping
+        name, epochs_run = f"of the end of epoch {finished}" if finished > 0 else "it started with", self.epochs
+        stopping = epochs_run.course.stopping
         if stopping is not None and stopping.parameters is not None:
             good, self.history.best_epoch = stopping.parameters, stopping.best_epoch
             name = f"of the best epoch, {stopping.best_epoch}"
-        machine.course = machine.course._replace(last=good)
+        epochs_run.course = epochs_run.course._replace(last=good)
         self._show(good)
         self.history.stop_reason = "diverged"
         epoch = before.epoch + 1
         raise DivergenceError(
             f"the training diverged: at epoch {epoch}, {place}. "
-            f"{self.optimizer.remedy(machine.schedule(machine.course.n_updates - 1))} The network has the parameters "
-            f"{name}.",
+            f"{self.optimizer.remedy(epochs_run.schedule(epochs_run.course.n_updates - 1))} "
+            f"The network has the parameters {name}.",
             epoch=epoch,
             batch=batch,
             history=self.history,
@@ -317,6 +331,7 @@ class Training:
             cost = float(to_numpy(cost_array))
             outputs = Batch(a, self.validation.y, self.validation.weight)
         elif self.metrics:
+            # The outputs of the batches, in the order they ran in, as if they were of one batch.
             columns = map(list, zip(*seen, strict=True))
             outputs = Batch(*(None if column[0] is None else xp.concat(column, axis=0) for column in columns))
         metrics = {metric.name: float(to_numpy(metric(*outputs, xp))) for metric in self.metrics}
@@ -327,6 +342,7 @@ class Training:
         parameters = self.net.parameters
         last = self.epochs.joined(parameters) if self.callbacks else self.epochs.course.last
         self.shown = last
+        # The step may overwrite its parameters; the network's own arrays are the user's.
         own = copied(parameters, self.backend.xp)
         self.epochs.course = self.epochs.course._replace(parameters=own, last=last)
 

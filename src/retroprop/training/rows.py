@@ -11,9 +11,8 @@ from retroprop.backends.staging import Staging
 from retroprop.functions.types import Array
 from retroprop.network import Network
 
-STRETCH = (
-    2**23
-)  # bytes per read: enough for the full speed of a disk and a bus, and about the size of a processor's cache
+# Bytes per read: enough for the full speed of a disk and a bus, and about the size of a processor's cache
+STRETCH = 2**23
 
 
 class Stretch(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retroprop.bench.contestant import Contestant, NotHereError
+from retroprop.bench.contestant import Contestant, UnavailableContestantError
 from retroprop.bench.workloads import Problem
 from retroprop.functions.types import Array
 
@@ -17,7 +17,7 @@ def prepare(problem: Problem, device: str = "cpu") -> Contestant:
     import optax
 
     if problem.dtype == "float64" and not jax.config.jax_enable_x64:
-        raise NotHereError("JAX computes in float64 only with JAX_ENABLE_X64=1")
+        raise UnavailableContestantError("JAX computes in float64 only with JAX_ENABLE_X64=1")
     platform, _, number = device.partition(":")
     where = jax.devices("gpu" if platform == "cuda" else platform)[int(number or 0)]
     optimizer = (optax.sgd if problem.optimizer == "sgd" else optax.adam)(problem.learning_rate)

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from retroprop.backends import BackendInfo
-from retroprop.bench.contestant import Contestant, NotHereError
+from retroprop.bench.contestant import Contestant, UnavailableContestantError
 from retroprop.bench.workloads import Problem
 
 Prepare = Callable[..., Contestant]
@@ -73,13 +73,13 @@ def prepare(peer: Peer, problem: Problem, device: str = "cpu", **settings: int) 
 
     Raises
     ------
-    NotHereError
+    UnavailableContestantError
         If it is not installed or does not support the dtype.
     """
     reason = peer.missing()
     if reason is not None:
-        raise NotHereError(reason)
+        raise UnavailableContestantError(reason)
     if problem.dtype not in peer.dtypes:
-        raise NotHereError(f"computes in {', '.join(peer.dtypes)} only")
+        raise UnavailableContestantError(f"computes in {', '.join(peer.dtypes)} only")
     make: Prepare = import_module(f"retroprop.bench.peers.{peer.module}").prepare
     return make(problem, device, **settings)

@@ -12,8 +12,8 @@ from retroprop.estimators.arrays import FLOATS, rows_of
 from retroprop.functions.types import Array
 
 
-class Meeting(NamedTuple):
-    """X and a fitted network on one device.
+class OnOneDevice(NamedTuple):
+    """Inputs X and a fitted network on one device.
 
     Attributes
     ----------
@@ -43,17 +43,17 @@ class Meeting(NamedTuple):
         """Return some rows of X, or all, on `backend`."""
         return rows_of(self.x, window, self.backend, self.dtype)
 
-    def given_back(self, a: Array) -> Array:
-        """Return a result on the device of X."""
+    def to_input_device(self, a: Array) -> Array:
+        """Return a result moved to the device of X."""
         return a if self.backend == self.given else self.given.asarray(self.backend.to_numpy(a))
 
 
-def met(
+def on_one_device(
     estimator: Any, x: Any, given: Backend, parameters: Parameters, architecture: Architecture, method: str
-) -> Meeting:
-    """Return inputs of the backend `given` and the parameters on one device, in the wider of their dtypes."""
+) -> OnOneDevice:
+    """Return X, which lives on `given`, and the fitted network on one device, in the wider of their dtypes."""
     fitted = estimator._backend()
-    backend = meeting_place(estimator, fitted, given, method)
+    backend = common_backend(estimator, fitted, given, method)
     own = fitted.dtype_name(parameters.leaves[0])
     dtype = result_dtype(x, own)
     if backend != fitted or dtype != own:
@@ -61,10 +61,10 @@ def met(
         parameters = parameters.like([backend.asarray(leaf, dtype) for leaf in moved])
     if sparse.issparse(x):
         x = x.tocsr()  # a CSC matrix is searched as a whole for its rows
-    return Meeting(x, given, backend, dtype, parameters, architecture)
+    return OnOneDevice(x, given, backend, dtype, parameters, architecture)
 
 
-def meeting_place(estimator: Any, fitted: Backend, given: Backend, method: str) -> Backend:
+def common_backend(estimator: Any, fitted: Backend, given: Backend, method: str) -> Backend:
     """Return the backend for a model on `fitted` and data on `given`.
 
     Host data are moved to the model; the parameters of a model on the host, to the data.
