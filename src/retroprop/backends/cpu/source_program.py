@@ -106,6 +106,7 @@ class SourceProgram(Program):
             return self.number(value, dtype)
         if not value.weak:
             return self.name(value)
+        # A number that changes is written into one 0-d array a step, as NumPy converts a Python float at every call.
         name = f"n{value.index}_{dtype}"
         if name not in self.names:
             self.bind(name, self.target.constant(0, dtype))
@@ -116,6 +117,7 @@ class SourceProgram(Program):
 
     def _written(self) -> str:
         plan, target = self.plan, self.target
+        # The instructions come first: they say which views and numbers of the arguments the head has to name.
         body = [f"copy({self.bind(f'v{node.index}', self.array(node))}, a{node.index})" for node in plan.copied]
         for one in plan.instructions:
             body += target.loop(one, self) if one.loop is not None else target.call(one.nodes[0], self)

@@ -36,6 +36,7 @@ class Leaves:
     def __init__(self, recording: Recording, wanted: Sequence[Node], theta_fortran: Callable[[Shape], bool]) -> None:
         joins = [node for node in wanted if node.op == "join"]
         self.kept = _kept(recording)
+        # The leaves of arguments whose new values take their place: their memory lasts from step to step.
         stay = {leaf.index for argument in self.kept for leaf in tree.leaves(recording.arguments[argument])}
         self.joins = _joined(joins, stay)
         if sum(len(join.operands) for join in joins if self.joins.get(join.index)) < len(stay):
@@ -50,6 +51,7 @@ class Leaves:
 
     def _order_overwrites(self, wanted: Sequence[Node]) -> None:
         """Note which nodes overwrite parameters or state, and all that reads those: it must run before."""
+        # A view is no reader: who reads through it counts, with the base it reaches.
         made = [node for node in wanted if node.op not in (*VIEWS, "join")]
         reads = [(node.index, {base_of(operand).index for operand in node.operands}) for node in made]
         for node in wanted:
@@ -96,6 +98,7 @@ def _turned(joins: Sequence[Node], wanted: Sequence[Node], theta_fortran: Callab
     found: set[int] = set()
     for leaves in zip(*(join.operands for join in joins), strict=True):
         if leaves[0].ndim == 2 and theta_fortran(leaves[0].shape):
+            # What is computed elementwise from a leaf in the same order needs no copy between them.
             waiting = list(leaves)
             while waiting:
                 node = waiting.pop()
