@@ -64,12 +64,13 @@ def network_case(layer_sizes, *, m=96, net=None, y="real", weights=False, cast="
         fit["validation_data"] = (x[:20], targets[:20])
     history = rp.fit(network, x, targets, seed=2, **{"epochs": 4, **fit})
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in network.parameters.leaves))
-    return [*history.cost, *history.validation_cost], digest.hexdigest()
+    # The outputs too: their bits depend on the memory order that the parameters are left in.
+    return [*history.cost, *history.validation_cost, float(network.predict(x[:7]).sum())], digest.hexdigest()
 
 
 def estimator_case(kind, **options):
     """Return the losses of an estimator's fit and the hash of its coefficients."""
-    x, rng = data("float32", 120, 6)
+    x, rng = data("float32", 120, options.pop("n_features", 6))
     y = rng.integers(0, 3, 120) if kind == "classifier" else rng.standard_normal(120)
     passes = options.pop("passes", 0)
     model = (MLPClassifier if kind == "classifier" else MLPRegressor)(
@@ -83,7 +84,8 @@ def estimator_case(kind, **options):
         else:
             model.fit(x, y)
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in (*model.coefs_, *model.intercepts_)))
-    return list(map(float, model.loss_curve_)), digest.hexdigest()
+    curves = [*model.loss_curve_, *(model.validation_scores_ or ()), model.predict(x[:7]).sum()]
+    return list(map(float, curves)), digest.hexdigest()
 
 
 SOFTMAX = {"output": "softmax", "loss": "cross_entropy"}
@@ -114,6 +116,8 @@ NETWORKS = {
     "bytes": ((7, 16, 3), {"cast": "uint8", "batch_size": 32}),
     "lbfgs": ((7, 10, 2), {"net": {"hidden": "tanh"}, "optimizer": "lbfgs", "epochs": 8}),
     "turned": ((300, 40, 5), {"net": SOFTMAX, "y": "classes", "batch_size": 32, "m": 200}),
+    "wide-validated": ((300, 40, 4), {"batch_size": 32, "validates": True, "epochs": 6,
+                                      "early_stopping": rp.EarlyStopping(patience=2)}),
     "wide-output": ((7, 40, 60), {"net": SOFTMAX, "y": "classes", "batch_size": 32}),
     "unshuffled": ((7, 16, 3), {"batch_size": 25, "shuffle": False}),
     "compiled": ((64, 60, 10), {"net": SOFTMAX, "y": "classes", "batch_size": 100, "m": 2000, "epochs": 40}),
@@ -125,6 +129,7 @@ ESTIMATORS = {
     "classifier-adam": ("classifier", {}),
     "classifier-early": ("classifier", {"early_stopping": True, "max_iter": 20}),
     "classifier-partial": ("classifier", {"passes": 3}),
+    "regressor-wide": ("regressor", {"n_features": 300, "hidden_layer_sizes": (40,), "early_stopping": True}),
     "regressor-sgd": ("regressor", {"solver": "sgd", "learning_rate": "adaptive", "max_iter": 30}),
     "regressor-dropout": ("regressor", {"dropout": 0.2, "batch_size": 17}),
     "regressor-tanh": ("regressor", {"activation": "tanh", "alpha": 0.1, "restore_best": True}),

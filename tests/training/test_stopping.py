@@ -460,6 +460,49 @@ class Interrupting(schedules.Schedule):
         return 0.1
 
 
+@pytest.mark.parametrize("end", [RuntimeError("no rate"), KeyboardInterrupt()])
+@pytest.mark.parametrize("rate", [0.1, float("inf")])
+def test_what_ends_an_epoch_before_its_figures_are_known_leaves_finite_parameters(end, rate):
+    """A schedule that raises when the rate of a finished epoch is read: the epoch is in no history."""
+
+    class Raising(schedules.Schedule):
+        asked = 0
+
+        def __call__(self, t):
+            Raising.asked += 1
+            if Raising.asked == 4:  # one a batch of the full epoch and one for its history, twice
+                raise end
+            return rate if Raising.asked > 2 else 0.1
+
+    net, reference = network(), network()
+    first = rp.fit(reference, X, Y, optimizer=SGD(0.1), epochs=1)
+    try:
+        history = rp.fit(net, X, Y, optimizer=SGD(Raising()), epochs=5)
+    except RuntimeError as error:
+        history = error.history
+    assert history.cost == first.cost
+    assert all(np.isfinite(array).all() for array in numbers(net))
+    if isinstance(end, RuntimeError):
+        assert equal(numbers(net), numbers(reference))
+
+
+def test_a_callback_that_changes_arrays_in_place_does_not_reach_the_best_ones():
+    ends = []
+
+    class Decay:
+        def on_epoch_end(self, state):
+            ends.append(numbers(state.network))
+            for theta in state.network.parameters.thetas:
+                theta *= 0.9
+
+    net = network()
+    stopping = rp.EarlyStopping(patience=3, tol=0.0)
+    history = rp.fit(net, X, Y, optimizer=SGD(0.1), epochs=6, validation_data=(X, Y), early_stopping=stopping,
+                     callbacks=[Decay()])  # fmt: skip
+    assert equal(numbers(net), ends[history.best_epoch - 1])
+    assert net.cost(X, Y) == history.validation_cost[history.best_epoch - 1]
+
+
 def test_ctrl_c_within_an_epoch_leaves_the_model_as_it_stood_and_the_history_of_whole_epochs():
     net, by_hand = network(), network()
     history = rp.fit(

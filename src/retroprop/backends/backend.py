@@ -177,6 +177,10 @@ class Backend:
         """
         return nullcontext()
 
+    def ordered_as(self, array: Array, like: Array) -> Array:
+        """Return a matrix in the memory order of another, where the library has more than one."""
+        return array
+
     # Memory of its own ----------------------------------------------------------------------------------------
 
     def memory(self) -> DeviceMemory | None:

@@ -48,6 +48,9 @@ class NumpyBackend(Backend):
     def to_numpy(self, x: Array) -> Array:
         return numpy.asarray(x)
 
+    def ordered_as(self, array: Array, like: Array) -> Array:
+        return array if like.flags.c_contiguous else numpy.asfortranarray(array)
+
     def active(self) -> AbstractContextManager[Any]:
         return host.quiet()
 

@@ -60,6 +60,9 @@ class TorchBackend(Backend):
         x = x.astype(dtype or x.dtype, copy=True, order="C")
         return torch.from_numpy(x).to(self.device)
 
+    def ordered_as(self, array: Array, like: Array) -> Array:
+        return array if like.is_contiguous() else array.mT.contiguous().mT
+
     def to_numpy(self, x: Array) -> Array:
         return x.detach().cpu().numpy()
 

@@ -138,8 +138,10 @@ class Epochs:
         return self.optimizer.hyper(t + 1, float(self.schedule(t)))
 
     def separated(self, flat: Array) -> Parameters:
-        """Return joined parameters in their shapes."""
-        return separated(flat, self.shapes, self.backend.xp)
+        """Return joined parameters in their shapes, in the memory order of the step's own, which its products need."""
+        parameters = separated(flat, self.shapes, self.backend.xp)
+        pairs = zip(parameters.leaves, self.course.parameters.leaves, strict=True)
+        return parameters.like([self.backend.ordered_as(leaf, own) for leaf, own in pairs])
 
     def joined(self, parameters: Parameters) -> Array:
         """Return a copy of parameters as one 1-D array."""

@@ -254,6 +254,18 @@ class Training:
         began = perf_counter()
         epochs_run = self.epochs
         figures = epochs_run.run()
+        try:
+            self._account(figures, before, callback_state, began)
+        except DivergenceError:
+            raise  # it has chosen the parameters
+        except BaseException:
+            # Without its figures an epoch has not been: nobody knows yet whether its parameters are finite.
+            epochs_run.course = epochs_run.course._replace(last=before.last, good=before.good)
+            raise
+
+    def _account(self, figures: Figures, before: Course, callback_state: TrainingState, began: float) -> None:
+        """Check an epoch's figures, and write it into the history."""
+        epochs_run = self.epochs
         callback_state.n_updates = epochs_run.course.n_updates
         learning_rate = float(epochs_run.schedule(callback_state.n_updates - 1))
         # Before anything is shown or appended: a diverged epoch leaves neither parameters nor figures behind.
@@ -349,7 +361,10 @@ class Training:
     def _show(self, flat: Array) -> None:
         """Give the network these parameters, unless it has them."""
         if flat is not self.shown:
-            self.net.parameters, self.shown = self.epochs.separated(flat), flat
+            parameters = self.epochs.separated(flat)
+            # A callback may change them in place, and `flat` may be the best epoch's.
+            self.net.parameters = copied(parameters, self.backend.xp) if self.callbacks else parameters
+            self.shown = flat
 
     def _restore_best(self) -> None:
         """Give the network the parameters of the best epoch, if early stopping kept them."""
