@@ -90,6 +90,23 @@ def test_every_pointwise_operation_is_replayed(name, caplog, monkeypatch):
     assert [record.getMessage() for record in caplog.records] == []
 
 
+@pytest.mark.parametrize("name", ["numpy", "torch:cpu"])
+def test_booleans_count_in_arithmetic_and_sums_of_one_number_have_their_dtype(name):
+    """(a > 0) · 2 is 0 or 2, an integer, not a truth; `any` of a number is one."""
+    backend = open_backend(name)
+
+    def step(operations, x):
+        xp, positive = operations.xp, x > 0.0
+        return positive * 2, positive + 1, xp.any(xp.sum(x)), xp.all(xp.max(x)), xp.sum(positive[0])
+
+    x = np.array([1.0, -1.0, 3.0])
+    positive = x > 0.0
+    expected = (positive * 2, positive + 1, np.True_, np.True_, np.int64(1))
+    for found, wanted in zip(backend.capture(step)(backend.asarray(x)), expected, strict=True):
+        np.testing.assert_array_equal(backend.to_numpy(found), wanted)
+        assert backend.dtype_name(found) == str(wanted.dtype)
+
+
 def test_equal_nodes_are_one_and_unequal_numbers_are_not():
     xp = Symbols()
     x = xp.graph.given("input", (3,), "float32", n=0)

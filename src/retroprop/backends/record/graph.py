@@ -269,7 +269,7 @@ def number_dtype(node: Node, value: Any) -> Any:
     others = [i.dtype for i in node.operands if not i.weak]
     if node.op in _COMPARISONS:
         return numpy.result_type(others[0], 1.0 if isinstance(value, Node) else value)
-    return numpy.result_type(node.dtype, *others) if node.dtype.kind == "f" else numpy.result_type(*others)
+    return numpy.result_type(*others) if node.dtype.kind == "b" else numpy.result_type(node.dtype, *others)
 
 
 def _simpler(op: str, inputs: tuple[Any, ...]) -> Node | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from retroprop.backends.record.graph import Graph, Node, NotTraceableError
-from retroprop.backends.record.table import REDUCTIONS, UFUNCS, axes_of
+from retroprop.backends.record.table import OPERATIONS, REDUCTIONS, UFUNCS, axes_of
 
 # Questions of a formula about dtypes and numbers are answered by NumPy.
 _ANSWERED = ("finfo", "iinfo", "isdtype", "pi", "e", "inf", "nan", "newaxis", "bool", "int8", "int16", "int32", "int64",
@@ -36,7 +36,9 @@ class Symbols:
 
     def _reduce(self, op: str, x: Node, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Node:
         axes, name = axes_of(axis, x.ndim), None if dtype is None else str(numpy.dtype(dtype))
-        return self.graph.apply(op, x, axes=axes, keepdims=bool(keepdims), dtype=name) if axes else x
+        if not axes:  # nothing to reduce, but a reduction has a dtype of its own: a count, or a truth
+            return self.astype(x, OPERATIONS[op].dtype((x.dtype,), {"dtype": name}))
+        return self.graph.apply(op, x, axes=axes, keepdims=bool(keepdims), dtype=name)
 
     def mean(self, x: Node, *, axis: Any = None, keepdims: bool = False) -> Node:
         axes = axes_of(axis, x.ndim)
