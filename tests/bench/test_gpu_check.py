@@ -254,7 +254,7 @@ def test_the_facts_of_a_gpu_are_in_the_report(check, report, tmp_path, monkeypat
 
     runtime = SimpleNamespace(getDevice=lambda: 0, runtimeGetVersion=lambda: 13000, driverGetVersion=lambda: 13010)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
-    library = SimpleNamespace(products_here=lambda device: SimpleNamespace(said="cublasLt 13.1"))
+    library = SimpleNamespace(products_here=lambda device: SimpleNamespace(report="cublasLt 13.1"))
     monkeypatch.setitem(sys.modules, "retroprop.backends.cuda.products.cupy_products", library)
     about = check.machine("NVIDIA H100", "0123abc")
     text = report(**about).write()
