@@ -276,6 +276,14 @@ def test_any_other_missing_attribute_is_an_ordinary_error():
     with pytest.raises(AttributeError, match=r"'Network' object has no attribute 'thets'$"):
         network().thets  # noqa: B018
 
+    class Wider(rp.Network):
+        @property
+        def summary(self):
+            return self.breadth
+
+    with pytest.raises(AttributeError, match=r"'Wider' object has no attribute 'breadth'$"):
+        Wider([3, 2], seed=0).summary  # noqa: B018
+
 
 @pytest.mark.parametrize(
     ("make", "message"),

@@ -303,8 +303,10 @@ class Network:
 
     def __getattr__(self, name: str) -> Any:
         """Raise the AttributeError of a missing attribute, with a pointer to the call that does the same here."""
-        pointer = f". Use {_ELSEWHERE[name]}." if name in _ELSEWHERE else ""
-        raise AttributeError(f"'Network' object has no attribute {name!r}{pointer}", name=name, obj=self)
+        if name not in _ELSEWHERE or hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # for Python's own error, in a property that of its body
+        what = f"{type(self).__name__!r} object has no attribute {name!r}. Use {_ELSEWHERE[name]}."
+        raise AttributeError(what, name=name, obj=self)
 
     def __repr__(self) -> str:
         a = self.architecture

@@ -98,6 +98,73 @@ def test_an_override_takes_effect_elsewhere(name):
     assert Counted.calls["affine"] == 2
 
 
+class Doubled(Operations):
+    """A batch is gathered, and J weighed, otherwise."""
+
+    penalty_fraction = 0.25
+
+    def gather(self, part, rows):
+        found = super().gather(part, rows)
+        return found if found is None or found.ndim == 1 else found * 2.0
+
+
+def by_class(kind):
+    class Overriding(kind):
+        def operations(self):
+            return Doubled(self.xp, self.device)
+
+    return Overriding
+
+
+def on_the_object(kind):
+    class Overriding(kind):
+        def operations(self):
+            operations = super().operations()
+            operations.penalty_fraction = 0.25
+            operations.gather = Doubled(self.xp, self.device).gather
+            return operations
+
+    return Overriding
+
+
+@pytest.mark.parametrize("override", [by_class, on_the_object])
+@pytest.mark.parametrize("name", ["numpy", "torch:cpu", "jax:cpu"])
+def test_an_override_is_of_its_backend_alone(name, override, monkeypatch):
+    """Plans and compiled steps are shared by trainings, but not with those of other operations: in any order."""
+    kind, device = type(open_backend(name)), name.partition(":")[2] or None
+
+    def cost(backend):
+        net = rp.Network([3, 4, 2], hidden="tanh", seed=0, dtype="float64", backend=backend, l2=0.5)
+        return rp.fit(net, X, Y, optimizer="sgd", seed=0, epochs=2, batch_size=4).cost
+
+    found = [cost(k.open(device)) for k in (kind, override(kind), kind)]
+    monkeypatch.setattr(NumpyBackend, "capture", Backend.capture)
+    expected = [cost(k.open(None)) for k in (NumpyBackend, by_class(NumpyBackend), NumpyBackend)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert abs(found[0][0] - found[1][0]) > 1e-2
+
+
+def test_operations_over_functions_of_their_own_are_not_recorded(caplog):
+    """Symbols would take the place of the functions, and `fit` would train another network than `predict` shows."""
+
+    class Rounding:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def matmul(self, a, b):
+            return np.matmul(np.round(a, 1), np.round(b, 1))
+
+    class RoundingBackend(NumpyBackend):
+        def operations(self):
+            return Operations(Rounding(), self.device)
+
+    caplog.set_level(logging.INFO, "retroprop")
+    net = rp.Network([3, 5, 2], hidden="tanh", seed=0, dtype="float64", backend=RoundingBackend())
+    before = float(net.cost(X, Y))
+    assert rp.fit(net, X, Y, optimizer="sgd", epochs=1).cost == [before]
+    assert "compute with functions of their own" in caplog.text
+
+
 def test_an_override_that_cannot_be_recorded_runs_as_it_is_written(caplog, monkeypatch):
     class OnHost(Operations):
         def affine(self, layer, a, theta, bias, activation, *, keep_z):

@@ -66,7 +66,7 @@ def test_custom_functions_are_checked(estimator, solver):
         ({"alpha": [1.0, -1.0]}, "alpha must be 0 or above and finite, not -1.0"),
         ({"alpha": [1.0]}, "alpha must be one number, or one for each of 2 matrices"),
         ({"activation": ["tanh", "relu"]}, "activation must be one, or one for each of 1 hidden layers, not 2"),
-        ({"loss": "mse"}, "'loss' parameter .* one of .*squared_error.* Did you mean 'squared_error'"),
+        ({"loss": "mse"}, "'loss' parameter .* a str among {.*'squared_error'}.* Did you mean 'squared_error'"),
         ({"activation": "swish"}, "'activation' parameter .* Did you mean 'silu'"),
         ({"solver": "nesterov"}, "'solver' parameter .* Did you mean 'sgd'"),
         ({"initializer": "xavier"}, "'initializer' parameter .* Did you mean 'glorot_uniform'"),

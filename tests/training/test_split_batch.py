@@ -8,6 +8,7 @@ import pytest
 import retroprop as rp
 from retroprop.backends.backend import Backend
 from retroprop.backends.intake.batch import Batch
+from retroprop.core.backward import evaluate
 from retroprop.core.operations import Operations
 from retroprop.training import optimizers
 from retroprop.training.step import bind, bind_measure
@@ -108,7 +109,7 @@ def test_the_step_of_two_half_batches_is_that_of_the_whole(weighted, penalties_o
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_so_is_the_gradient_without_an_update(weighted):
+def test_so_are_the_gradient_without_an_update_and_the_cost_of_an_evaluation(weighted):
     net = network(hidden="sigmoid")
 
     def measured(backend, rows):
@@ -119,6 +120,11 @@ def test_so_is_the_gradient_without_an_update(weighted):
         assert float(found.cost) == pytest.approx(float(expected.cost), rel=1e-13)
         for mine, theirs in zip(found.gradients.leaves, expected.gradients.leaves, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-15)
+
+    def evaluated(backend, rows):
+        return float(evaluate(backend.operations(), net.architecture, net.parameters, *part(rows, weighted))[0])
+
+    assert on_all_ranks(evaluated) == pytest.approx([float(expected.cost)] * 2, rel=1e-13)
 
 
 def test_every_gradient_passes_the_hook_before_it_is_clipped():

@@ -12,6 +12,7 @@ import numpy
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands, DeviceMemory
 from retroprop.backends.masks import Masks
 from retroprop.backends.replay.captured_step import CapturedStep
+from retroprop.core.operations import overridden
 from retroprop.functions.types import Array, Device, DType
 
 
@@ -120,7 +121,8 @@ class JaxBackend(Backend):
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        return _compiled(self, step, donate, demands.precision)
+        capture = CompiledStep if overridden(self.operations()) else _compiled
+        return capture(self, step, donate, demands.precision)
 
 
 # Rows times parameters up to which a scan is faster on a CPU: XLA computes the products within a scan on one thread. On

@@ -51,7 +51,9 @@ def evaluate(
     trace = forward(operations, architecture, parameters, x)
     layer = len(parameters.thetas)
     value, _ = operations.output(layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
-    return value + operations.penalty(parameters.thetas, architecture.penalties), trace.a[-1]
+    penalty = operations.penalty_fraction * operations.penalty(parameters.thetas, architecture.penalties)
+    cost, _ = operations.reduced(value + penalty, Parameters((), ()))
+    return cost, trace.a[-1]
 
 
 def backward(
@@ -113,7 +115,7 @@ def backward(
             )
     penalty = operations.penalty(parameters.thetas, penalties)
     # An array of shares is (..., 1, 1), to broadcast over Θ; the cost has the model axes only.
-    part = share if isinstance(share, float) else share[..., 0, 0]
+    part = share if isinstance(share, (int, float)) else share[..., 0, 0]
     cost, gradients = operations.reduced(value + part * penalty, Parameters(tuple(thetas), tuple(biases)))
     return Gradient(
         cost=cost,

@@ -125,7 +125,7 @@ class Operations:
     def reduced(self, cost: Array, gradients: Parameters) -> tuple[Array, Parameters]:
         """Return J, shape (...), and its gradient over all processes that share the batch: here, those given.
 
-        Every gradient passes here once, before clipping and the update.
+        Every gradient passes here once, before clipping and the update. `evaluate` has a J and no gradients.
         """
         return cost, gradients
 
@@ -185,3 +185,14 @@ class Operations:
         new = [rule(self.xp, theta, grad, *slots, *hyper) for theta, grad, *slots in columns]
         updated, *slots_updated = (parameters.like(column) for column in zip(*new, strict=True))
         return updated, tuple(slots_updated)
+
+
+def overridden(operations: Operations, *names: str) -> bool:
+    """Return whether one of these operations, or without names anything, is not the one above.
+
+    A backend overrides an operation in a class of its own, or sets it on the object that it returns.
+    """
+    own = vars(operations).keys() - {"xp", "device"}
+    if not names:
+        return type(operations) is not Operations or own != set()
+    return any(name in own or getattr(type(operations), name) is not getattr(Operations, name) for name in names)

@@ -76,7 +76,7 @@ class TableNames(StrOptions):
         return isinstance(val, str) and val in self.names()
 
     def __str__(self) -> str:
-        return f"one of {', '.join(sorted(self.names()))}"
+        return f"a str among {{{', '.join(map(repr, sorted(self.names())))}}}"
 
 
 class NamedParameters(BaseEstimator):

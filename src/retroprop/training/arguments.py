@@ -10,7 +10,7 @@ from retroprop.backends.intake.arrays import holds
 from retroprop.backends.intake.batch import Batch
 from retroprop.functions import metrics as metric_table
 from retroprop.functions.metrics import Metric
-from retroprop.functions.names import number
+from retroprop.functions.names import number, suggestion
 from retroprop.functions.types import Array
 from retroprop.network import Network
 from retroprop.training.callbacks import EarlyStopping
@@ -62,7 +62,8 @@ def with_pointers(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in kwargs.items():
             if name not in accepted:
                 advice = POINTERS.get(name, f"it takes {', '.join(accepted)}")
-                raise TypeError(f"{function.__name__} has no argument {name}={shortened(value)}: {advice}.")
+                meant = "" if name in POINTERS else suggestion(name, accepted, {})
+                raise TypeError(f"{function.__name__} has no argument {name}={shortened(value)}: {advice}.{meant}")
         return function(*args, **kwargs)
 
     return call
@@ -85,13 +86,15 @@ def early_stopping(given: Any) -> EarlyStopping | None:
     if given is None or isinstance(given, EarlyStopping):
         return given
     raise TypeError(
-        f"early_stopping must be an EarlyStopping or None, not {given!r}: pass early_stopping=rp.EarlyStopping() with "
-        "validation_data=(x, y), or rp.EarlyStopping(monitor='cost') without."
+        f"early_stopping must be an EarlyStopping or None, not {given!r}: leave it out for none, pass "
+        "early_stopping=rp.EarlyStopping() with validation_data=(x, y), or rp.EarlyStopping(monitor='cost') without."
     )
 
 
 def check_single(net: Network) -> None:
-    """Raise ValueError for a network of several models."""
+    """Raise TypeError for anything but a network, ValueError for a network of several models."""
+    if not isinstance(net, Network):
+        raise TypeError(f"fit takes the network first, rp.fit(net, x, y), not an object of {type(net).__name__}.")
     shape = tuple(net.parameters.thetas[0].shape)
     if len(shape) != 2:
         raise ValueError(

@@ -113,6 +113,8 @@ def fit(
     -----
     Ctrl-C ends the training with the current parameters, `stop_reason` "interrupted". If it arrives in the middle of an
     update, some of the parameters may be updated and others not.
+
+    With callbacks or metrics the network has new parameters after each epoch, otherwise at the end of the training.
     """
     arguments.check_counts(epochs=epochs, batch_size=batch_size)
     clips: dict[str, Any] = {
@@ -270,7 +272,7 @@ class Training:
         learning_rate = float(epochs_run.schedule(callback_state.n_updates - 1))
         # Before anything is shown or appended: a diverged epoch leaves neither parameters nor figures behind.
         self._refuse_divergence(figures, before)
-        # Only a user's callback or metric could read the network now; without them it is updated at the end.
+        # A callback or a metric may read the network now; without them it is updated at the end.
         if self.callbacks or self.metrics:
             self._show(epochs_run.course.last)
         validation_cost, metrics = self._evaluate(figures.seen)

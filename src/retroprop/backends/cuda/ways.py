@@ -18,7 +18,7 @@ from retroprop.backends.cuda.rewrites.epilogues import EPILOGUES, with_epilogues
 from retroprop.backends.cuda.rewrites.product_calls import Rewrite
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.replay.trial import DIFFERS, NoWayError, StepTrial
-from retroprop.core.operations import Operations
+from retroprop.core.operations import Operations, overridden
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
@@ -165,13 +165,9 @@ def rewrites_for(runtime: Runtime, operations: Operations) -> dict[str, Rewrite]
 
     Their calls compute what core's own operations do, so that one a backend overrides is no part of any.
     """
-
-    def plain(*names: str) -> bool:
-        return all(getattr(type(operations), name) is getattr(Operations, name) for name in names)
-
     found: dict[str, Rewrite] = {}
-    if runtime.measures and runtime.epilogues and plain("affine", "delta", "gradient"):
+    if runtime.measures and runtime.epilogues and not overridden(operations, "affine", "delta", "gradient"):
         found = {f.name: partial(with_epilogues, f) for f in EPILOGUES}
-    if runtime.measures and runtime.descends and plain("update"):
+    if runtime.measures and runtime.descends and not overridden(operations, "update"):
         found["the update"] = with_update
     return found

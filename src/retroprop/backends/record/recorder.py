@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
-from inspect import isfunction, signature
+from inspect import isfunction, ismodule, signature
 from typing import Any, NamedTuple
 
 from retroprop.backends.record import tree
 from retroprop.backends.record.graph import Graph, Node, NotTraceableError, Role
 from retroprop.backends.record.symbols import Symbols
 from retroprop.backends.record.table import POINTWISE
-from retroprop.core.operations import Operations
+from retroprop.core.operations import Operations, overridden
 from retroprop.core.parameters import Parameters
 
 _FUNCTIONS = ("activation", "output", "rule")  # the arguments of an operation that its role remembers
@@ -105,6 +105,8 @@ class Recorder:
     """The operations of a backend on symbols; each call is noted, and its nodes get its role."""
 
     def __init__(self, operations: Operations, xp: Symbols) -> None:
+        if not ismodule(operations.xp):  # symbols would take its place, and what it computes be lost
+            raise NotTraceableError("its operations compute with functions of their own, in place of a library's.")
         self.xp = xp
         self.recorded: list[RecordedOperation] = []
         self._own = copy(operations)
@@ -112,7 +114,7 @@ class Recorder:
         self._forms = {
             name: method
             for name, method in (("gather", self._gather), ("update", self._update))
-            if getattr(type(operations), name) is getattr(Operations, name)
+            if not overridden(operations, name)
         }
 
     def __getattr__(self, name: str) -> Any:

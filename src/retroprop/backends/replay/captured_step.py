@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from retroprop.backends.plan.plan import Plan, Rules
 from retroprop.backends.record.graph import NotTraceableError
 from retroprop.backends.record.recorder import record
-from retroprop.core.operations import Operations
+from retroprop.core.operations import Operations, overridden
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
@@ -102,7 +102,7 @@ class RecordedStep(CapturedStep, Generic[P]):
         A plan has no memory, so trainings share it, and it lives as long as the step. One recorded with operations that
         a backend overrides is this training's own: they may hold state.
         """
-        plans = _plans.setdefault(self._step, {}) if type(self._operations) is Operations else {}
+        plans = _plans.setdefault(self._step, {}) if not overridden(self._operations) else {}
         key = form, self._donate, rules, change
         if key not in plans:
             recording = record(self._step, self._operations, form, self._donate)
