@@ -30,7 +30,7 @@ and the processes take turns, round by round; those that compile for long are ti
 
 
 class OtherDeviceError(ValueError):
-    """Raised for a report that holds rows of another device."""
+    """Raised for a report that holds tests or rows of another device."""
 
 
 class Report:
@@ -39,7 +39,7 @@ class Report:
     Raises
     ------
     OtherDeviceError
-        If the folder holds rows that another device timed: their figures cannot be compared.
+        If the folder holds results of another device: its figures cannot be compared, and its tests say nothing here.
     """
 
     def __init__(self, out: Path, about: dict[str, Any], *, forget: bool, logs: Path) -> None:
@@ -47,11 +47,12 @@ class Report:
         path = out / "gpu_check.json"
         empty: dict[str, Any] = {"tests": {}, "rows": {}}
         self.content = json.loads(path.read_text("utf-8")) if path.exists() and not forget else empty
-        others = {row.get("device", "an unknown device") for row in self.content["rows"].values()} - {about["device"]}
+        results = [result for kind in ("tests", "rows") for result in self.content[kind].values()]
+        others = {result.get("device", "an unknown device") for result in results} - {about["device"]}
         if others:
             raise OtherDeviceError(
-                f"{path} holds rows timed on {', '.join(sorted(others))}, and this device is {about['device']}. Choose "
-                f"another folder with --out, or forget those rows with --again."
+                f"{path} holds results of {', '.join(sorted(others))}, and this device is {about['device']}. Choose "
+                f"another folder with --out, or forget those results with --again."
             )
         self.content["machine"] = about
         for folder in (out, logs):

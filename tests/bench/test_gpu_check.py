@@ -194,7 +194,7 @@ def timed_as(median):
     return timed
 
 
-def test_rows_of_another_device_are_refused(check, report, tmp_path, monkeypatch, capsys):
+def test_results_of_another_device_are_refused(check, report, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(turns, "timed", timed_as(1e-6))
     made = report(device="NVIDIA H100")
     assert check.run_rows(made, [("2-2@4", "tf32")], rows.ALL, 10.0**12) == 0
@@ -202,7 +202,9 @@ def test_rows_of_another_device_are_refused(check, report, tmp_path, monkeypatch
     assert (stored["device"], stored["commit"]) == ("NVIDIA H100", "abc")
     assert "| 2-2@4 | tf32 | NVIDIA H100 |" in (tmp_path / "out" / "gpu_check.md").read_text("utf-8")
     before = (tmp_path / "out" / "gpu_check.json").read_bytes()
-    with pytest.raises(OtherDeviceError, match=r"timed on NVIDIA H100, and this device is NVIDIA H200.*--out.*--again"):
+    with pytest.raises(
+        OtherDeviceError, match=r"holds results of NVIDIA H100, and this device is NVIDIA H200.*--out.*--again"
+    ):
         report(device="NVIDIA H200")
     monkeypatch.setattr(check, "gpu", lambda: (None, "cupy: not installed"))
     arguments = ["--part", "bench", "--contestants", "numpy", "--out", str(tmp_path / "out")]
@@ -210,7 +212,11 @@ def test_rows_of_another_device_are_refused(check, report, tmp_path, monkeypatch
     assert "NVIDIA H100" in capsys.readouterr().err
     assert (tmp_path / "out" / "gpu_check.json").read_bytes() == before
     assert report(device="NVIDIA H100").has("rows", "2-2@4 tf32")
-    assert report(device="NVIDIA H200", forget=True).content["rows"] == {}
+    tested = report(device="NVIDIA H200", forget=True)
+    assert tested.content["rows"] == {}
+    tested.add("tests", SAY_MOST[0], {"ok": True, "passed": 5, "failed": 0, "skipped": 0, "cut_off": False})
+    with pytest.raises(OtherDeviceError, match="holds results of NVIDIA H200"):
+        report(device="NVIDIA H100")
 
 
 def test_the_commit_is_given_or_read(check, tmp_path, monkeypatch):
