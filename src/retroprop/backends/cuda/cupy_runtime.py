@@ -204,7 +204,7 @@ class CupyRuntime(Runtime):
         return self._cuda_graph(launches)
 
     def _cuda_graph(self, launches: Launch) -> Launch:
-        """Capture what a function launches."""
+        """Capture the launches of a function."""
         stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
         stream.wait_event(cupy.cuda.get_current_stream().record())
         collects = gc.isenabled()

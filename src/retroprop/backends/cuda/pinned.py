@@ -28,7 +28,7 @@ class PinnedStaging(Staging):
         # A thread that waits for a copy blocks, and does not spin: the processor has other work.
         self._came = [cupy.cuda.Event(block=True, disable_timing=True) for _ in range(2)]
         self._used = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
-        # The device may still use what was in this memory before.
+        # The device may still use the previous contents of this memory.
         self._stream.wait_event(cupy.cuda.get_current_stream().record())
 
     def room(self, turn: int, rows: int) -> Array:

@@ -203,7 +203,7 @@ def fuse(
         loops[both] = loop
         above, below = ancestors[i] | ancestors[j], descendants[i] | descendants[j]
         for k in operands:
-            # The two are one node now: what comes before or after either comes before or after both.
+            # The two are one node now: the predecessors and successors of either are those of both.
             if both >> k & 1:
                 group[k], ancestors[k], descendants[k] = both, above | both, below | both
             else:

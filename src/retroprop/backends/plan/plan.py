@@ -133,7 +133,7 @@ class Plan:
             self.places[new] = self.places[old.index]
 
     def _place_instructions(self) -> None:
-        """Place what each instruction stores, and note for each cell from when to when it is needed."""
+        """Place the result of each instruction, and record the first and last use of each cell."""
         last = {i: at for at, one in enumerate(self.instructions) for i in one.sources}
         last |= dict.fromkeys(self._returned, len(self.instructions))
         for at, one in enumerate(self.instructions):

@@ -105,7 +105,7 @@ class Recorder:
     """The operations of a backend on symbols; each call is noted, and its nodes get its role."""
 
     def __init__(self, operations: Operations, xp: Symbols) -> None:
-        if not ismodule(operations.xp):  # symbols would take its place, and what it computes be lost
+        if not ismodule(operations.xp):  # symbols would replace them unnoticed
             raise NotTraceableError("its operations compute with functions of their own, in place of a library's.")
         self.xp = xp
         self.recorded: list[RecordedOperation] = []

@@ -118,7 +118,7 @@ class CudaLoopSource(Operands):
             for node in self._of("row"):  # scalars of a row that are known before this walk
                 if node.op not in FUSED_REDUCTIONS and self.stages[node.index] == stage:
                     lines += [self.computed(node), *self._stored(node, _LEADER, "i")]
-            # A row is reduced in the walk that computes what is summed.
+            # A row is reduced in the walk that computes its summands.
             sums = [n for n in self._of("row") if n.op in FUSED_REDUCTIONS]
             sums = [n for n in sums if self.stages.get(base_of(n.inputs[0]).index, 0) == stage]
             if sums:
