@@ -83,6 +83,7 @@ class Program:
         self.plan, self.memory, self.workspace = plan, memory, workspace
         self.block = workspace.block(plan.nbytes)
         self._arrays: dict[int, Array] = dict(given or {})
+        self._placed: dict[tuple[Place, tuple[int, ...], Any], Array] = {}
         self.host_numbers = [node for node in plan.wanted if node.weak and node.op in HOST_ARITHMETIC]
         arguments = plan.recording.arguments
         self.kept = {
@@ -108,7 +109,13 @@ class Program:
         return self.placed(self.plan.places[node.index], node.shape, node.dtype)
 
     def placed(self, place: Place, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Return an array over a place."""
+        """Return the array over a place: one object, since NumPy calls in place run twice as fast on one as on two."""
+        key = place, shape, dtype
+        if key not in self._placed:
+            self._placed[key] = self._over(place, shape, dtype)
+        return self._placed[key]
+
+    def _over(self, place: Place, shape: tuple[int, ...], dtype: Any) -> Array:
         start = place.cell.offset + place.offset * dtype.itemsize
         return self.memory.array(self.bytes_of(place.cell), start, shape, dtype, fortran=place.fortran)
 
