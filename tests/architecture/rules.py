@@ -6,6 +6,7 @@ import ast
 ORDER = (
     "functions",
     "core",
+    "user_cache",
     "backends",
     "network",
     "persistence",

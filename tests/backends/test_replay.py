@@ -473,8 +473,9 @@ def test_batches_of_two_sizes_take_turns_without_a_look_at_their_form(monkeypatc
 
 
 def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
+    """Neither earlier trainings nor the calls of this one count: only the arguments do."""
     monkeypatch.setattr(numba_target, "available", lambda: True)
-    backend, enough = rp.get_backend("numpy"), numba_target._WORTH
+    backend, enough = rp.get_backend("numpy"), numba_target.WORTH["auto"]
 
     def step(operations, x):
         return operations.xp.exp(x)
@@ -482,5 +483,23 @@ def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
     def looped(work):
         return type(backend.capture(step, demands=Demands(work=work))._target) is numba_target.NumbaLoops
 
-    assert [looped(work) for work in (0.4 * enough, 0.4 * enough, 0.4 * enough)] == [False, False, True]  # asked again
-    assert looped(float("inf"))
+    for chosen in ("auto", ""):
+        monkeypatch.setenv("RETROPROP_NUMBA", chosen)
+        assert [looped(work * enough) for work in (0.9, 0.9, 0.9, 1.0, 0.9)] == [False, False, False, True, False]
+        assert looped(float("inf"))
+    monkeypatch.setenv("RETROPROP_NUMBA", "0")
+    assert not looped(float("inf"))
+    monkeypatch.setenv("RETROPROP_NUMBA", "1")
+    assert looped(0.0)
+    monkeypatch.setenv("RETROPROP_NUMBA", "yes")
+    with pytest.raises(ValueError, match="RETROPROP_NUMBA must be one of 0, 1, auto, not 'yes'"):
+        looped(0.0)
+
+
+def test_the_work_of_a_training_is_a_function_of_its_arguments():
+    """Half the epochs are half the work, whatever was trained before; more rows in a step mean fewer calls."""
+    architecture = rp.Network([64, 100, 10]).architecture
+    work = steps.estimated_elements(architecture, 2000, 32)
+    assert work == 2000 * 174 + 32 * (7400 + 3 * 6000)
+    assert steps.estimated_elements(architecture, 4000, 64) == 2 * work
+    assert steps.estimated_elements(architecture, 2000, 1) < work

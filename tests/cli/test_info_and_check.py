@@ -1,10 +1,12 @@
 """`retroprop info`, `retroprop check`, and the options before a command."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
 import retroprop as rp
+from retroprop.backends.cpu.numba_target import CACHE
 
 
 def test_version(cli):
@@ -34,6 +36,19 @@ def test_info_as_json(cli):
     for backend in found["backends"]:
         assert backend["available"] or backend["reason"]
     assert found["blas"]["name"]
+
+
+def test_info_says_where_compiled_loops_are_and_empties_the_cache(cli, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("RETROPROP_NUMBA", "0")
+    CACHE.write("a loop", bytes(range(100)))
+    found = json.loads(cli("info", "--json").stdout)["cpu"]
+    assert found["cache of loops"].startswith(f"{tmp_path / 'retroprop' / 'loops'}: 0.0 MB of at most 17, files: 1;")
+    assert "never (RETROPROP_NUMBA=0)" in found["compiled loops"] or find_spec("numba") is None
+    found = json.loads(cli("info", "--json", "--clear-cache").stdout)["cpu"]
+    assert "files: 0;" in found["cache of loops"]
+    assert CACHE.read("a loop") is None
+    assert "Cache of loops" in cli("info").stdout
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,6 @@ def test_every_way_to_fit(task, how, options):
 def test_float64_in_compiled_loops(monkeypatch):
     pytest.importorskip("numba", reason="Numba is not installed")
     monkeypatch.setenv(numba_target.ENVIRONMENT_VARIABLE, "1")
-    monkeypatch.setattr(numba_target, "_WORTH", 0.0)
     for task, options in CONFIGURATIONS[::5]:
         test_float64(task, options)
 

@@ -6,8 +6,8 @@ from math import inf
 from typing import Any, ClassVar, NamedTuple
 
 from retroprop.backends import host
+from retroprop.backends.host import Staging
 from retroprop.backends.replay.captured_step import CapturedStep
-from retroprop.backends.staging import Staging
 from retroprop.core.operations import Operations
 from retroprop.functions.names import flag
 from retroprop.functions.types import Array, Device, DType, Namespace
@@ -25,7 +25,8 @@ class Demands(NamedTuple):
     deterministic : bool
         Whether the same numbers must give the same bits in each run.
     work : float
-        The estimated number of elements of all calls to come, by which a backend decides whether to compile.
+        The estimated elements of all calls to come, the calls themselves counted as elements, by which a backend
+        decides whether to compile.
     """
 
     precision: str = "highest"

@@ -13,8 +13,8 @@ from retroprop.backends.cuda.cuda_step import CudaStep
 from retroprop.backends.cuda.cupy_runtime import CupyRuntime, compiled, device_name
 from retroprop.backends.cuda.pinned import pinned
 from retroprop.backends.cuda.products.cupy_products import products_here
+from retroprop.backends.host import Staging
 from retroprop.backends.replay.captured_step import CapturedStep
-from retroprop.backends.staging import Staging
 from retroprop.functions.types import Array
 
 # Needs no header, as no kernel of ours does; CuPy looks for CUDA's all the same.

@@ -1,6 +1,6 @@
 """The host: NumPy, where data come from, random numbers are drawn, and results are read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -82,3 +82,24 @@ def all_finite(array: Array) -> bool:
 def first_not_finite(array: Array) -> tuple[int, ...]:
     """Return the index of the first NaN or inf of a host array that has one."""
     return tuple(int(i) for i in numpy.argwhere(~numpy.isfinite(array))[0])
+
+
+class Staging:
+    """Double-buffered upload of rows to a device: one buffer is filled while the steps use the rows of the other.
+
+    Uploads (turns) are numbered from 0. For each, call `room`, fill it on any thread, then call `moved` on the thread
+    of the training; `room` of the next may be called from then on. `asarray` moves a host array to the device; `shape`
+    is the largest number of rows of an upload, and the length of a row.
+    """
+
+    def __init__(self, asarray: Callable[[Array], Array], shape: tuple[int, int], dtype: Any) -> None:
+        self._asarray = asarray
+        self._rooms: list[Array] = [numpy.empty(shape, dtype) for _ in range(2)]
+
+    def room(self, turn: int, rows: int) -> Array:
+        """Return the host array to fill for an upload, once its former content has been moved."""
+        return self._rooms[turn % 2][:rows]
+
+    def moved(self, turn: int, rows: int) -> Array:
+        """Return the rows on the device; they are valid until the upload after the next is moved."""
+        return self._asarray(self._rooms[turn % 2][:rows])

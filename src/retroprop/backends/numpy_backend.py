@@ -51,11 +51,14 @@ class NumpyBackend(Backend):
     def ordered_as(self, array: Array, like: Array) -> Array:
         return array if like.flags.c_contiguous else numpy.asfortranarray(array)
 
+    def report(self) -> dict[str, str]:
+        return numba_target.report()
+
     def active(self) -> AbstractContextManager[Any]:
         return host.quiet()
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        compiles = numba_target.worthwhile(step, demands.work)
+        compiles = numba_target.worthwhile(demands.work)
         return ReplayedStep(step, self.operations(), donate, numba_target.NumbaLoops() if compiles else NumpyCalls())

@@ -90,7 +90,7 @@ class TorchBackend(Backend):
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        compiles = self.device.type == "cpu" and numba_target.worthwhile(step, demands.work)
+        compiles = self.device.type == "cpu" and numba_target.worthwhile(demands.work)
         target = TorchLoops() if compiles else TorchCalls(self.device)
         replayed = ReplayedStep(step, self.operations(), donate, target)
         if self.device.type == "cuda" and donate and switches.enabled("graph"):

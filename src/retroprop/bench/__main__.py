@@ -6,7 +6,7 @@ from pathlib import Path
 
 from retroprop.bench import FULL, QUICK, STANDARD, chosen, read, run, to_json
 from retroprop.bench.render import markdown, text
-from retroprop.bench.result_tables import headline, tables, warning
+from retroprop.bench.result_tables import headline, reports, tables, warning
 from retroprop.persistence.files import write_whole
 from retroprop.training.progress import on_terminal
 
@@ -44,7 +44,7 @@ def _measure(options: argparse.Namespace) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         write_whole(options.json, to_json(results).encode())
     if not options.quiet:
-        shown = [headline(results), *map(text, tables(results, wide=False)), warning(results)]
+        shown = ["\n".join([headline(results), *reports()]), *map(text, tables(results, wide=False)), warning(results)]
         print("\n\n".join(filter(None, shown)))
     return 130 if results.interrupted else 0
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+import retroprop as rp
 from retroprop.bench.analysis import Ratio, break_even, over_floor, over_hand_written, ratio
 from retroprop.bench.peers import HAND_WRITTEN
 from retroprop.bench.processor_load import NOTICED
@@ -76,6 +77,11 @@ def headline(results: Results) -> str:
         ", ".join([f"retroprop {machine['retroprop']}", *commit, machine["date"]]),
     ]
     return "; ".join(about) + "."
+
+
+def reports() -> list[str]:
+    """Return lines on this process that are not stored with the figures: its compiled loops, and their cache."""
+    return [f"{name.capitalize()}: {said}." for name, said in rp.get_backend("numpy").report().items()]
 
 
 # The tables -------------------------------------------------------------------------------------------------

@@ -84,11 +84,17 @@ def common(
 
 
 @app.command()
-def info(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the backends and devices of this machine, and why one is missing."""
-    from retroprop.cli.info import gather
+def info(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    clear_cache: Annotated[bool, typer.Option("--clear-cache", help="First empty the cache of loops.")] = False,
+) -> None:
+    """Show the backends and devices of this machine, why one is missing, and the cache of compiled loops."""
+    from retroprop.cli.info import clear, gather
     from retroprop.cli.printed_tables import info_tables
 
+    if clear_cache:
+        clear()
     found = gather()
     if as_json:
         typer.echo(json.dumps(found, indent=2))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retroprop.bench import FULL, QUICK, STANDARD, Results, chosen, read, render, run, to_json
-from retroprop.bench.result_tables import ResultTable, headline, tables, warning
+from retroprop.bench.result_tables import ResultTable, headline, reports, tables, warning
 from retroprop.cli.destinations import check_destination, check_picture
 from retroprop.cli.errors import CommandError, need
 from retroprop.persistence.files import write_whole
@@ -113,7 +113,7 @@ def show(console: Console, results: Results) -> None:
     """Print the tables of a run on a terminal."""
     for table in tables(results, wide=False):
         console.print(_rendered(table))
-    console.print(Text(headline(results), style="dim"))
+    console.print(Text("\n".join([headline(results), *reports()]), style="dim"))
     if warning(results):
         console.print(Text(warning(results), style="yellow"))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import retroprop as rp
 from retroprop.backends import BackendInfo
+from retroprop.backends.cpu.numba_target import CACHE
 
 # Package, the extra that installs it, its purpose.
 _EXTRAS = (
@@ -36,11 +37,17 @@ def gather() -> dict[str, Any]:
         "RETROPROP_DISABLE": os.environ.get("RETROPROP_DISABLE"),
         "backends": [backend._asdict() for backend in backends],
         "gpu": _of_cupy(backends),
+        "cpu": rp.get_backend("numpy").report(),
         "packages": [
             {"name": name, "version": _version(name), "extra": extra, "purpose": purpose}
             for name, extra, purpose in _EXTRAS
         ],
     }
+
+
+def clear() -> None:
+    """Remove every compiled loop from the disk."""
+    CACHE.clear()
 
 
 def _of_cupy(backends: list[BackendInfo]) -> dict[str, str]:

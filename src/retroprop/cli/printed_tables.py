@@ -60,6 +60,7 @@ def info_tables(info: Mapping[str, Any]) -> list[Table]:
             "CPU": f"{info['cpu_cores']} cores",
             "BLAS of NumPy": f"{blas['name'] or 'unknown'} {blas['version'] or ''}{threads}",
             "auto picks": info["auto"] + (f" (but RETROPROP_BACKEND={asked})" if asked else ""),
+            **{name.capitalize(): said for name, said in info["cpu"].items()},
             **{f"GPU: {name}": said for name, said in info["gpu"].items()},
         },
     )

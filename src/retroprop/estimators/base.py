@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy, deepcopy
-from math import prod
 from typing import Any, ClassVar
 
 import numpy
@@ -33,7 +32,7 @@ from retroprop.functions.types import Array
 from retroprop.network import Network
 from retroprop.training.batches import BatchOrder
 from retroprop.training.course import are_finite
-from retroprop.training.step import bind
+from retroprop.training.step import bind, estimated_elements
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -211,13 +210,12 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             solver = self._optimizer = Solver.of(self)
         self._begin_course(validates=validation is not None)
         epochs = 1 if once else self.max_iter
-        n_batches = n / self._batch_rows(n) if n else 0.0
-        # Estimated elements: activations of all rows, and parameters once a batch. A backend compiles if many.
-        numbers = n * sum(architecture.layer_sizes) + n_batches * sum(map(prod, architecture.shapes))
+        steps = -(-n // self._batch_rows(n)) if n else 0
         if incremental:
             step = self._kept_step(source, architecture, solver)
         else:
-            step = self._step(source.backend, architecture, solver, work=epochs * numbers)
+            work = estimated_elements(architecture, epochs * n, epochs * steps)
+            step = self._step(source.backend, architecture, solver, work=work)
         watching = Watching(self, epochs, n, given, incremental=incremental)
         descent = Descent(self, architecture, step, solver, self._parameters(), source, order, rng, validation)
         try:

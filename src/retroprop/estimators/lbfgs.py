@@ -16,7 +16,7 @@ from retroprop.estimators.watching import Watching, warn
 from retroprop.functions.types import Array
 from retroprop.training.lbfgs import Minimum, minimize
 from retroprop.training.optimizers import LBFGS
-from retroprop.training.step import Measured, bind_measure
+from retroprop.training.step import Measured, bind_measure, estimated_elements
 
 STOPPED = 99  # SciPy's status after a callback has ended it
 EVALUATIONS = 200  # of a typical run, by which a backend decides whether to compile
@@ -125,7 +125,7 @@ class ChunkedLoss:
         self.samples, n = samples, samples.n
         size = chunk_rows(architecture.layer_sizes) if samples.sparse else n
         self.windows = list(windows(n, size))
-        demands = Demands(work=EVALUATIONS * n * float(sum(architecture.layer_sizes)))
+        demands = Demands(work=estimated_elements(architecture, EVALUATIONS * n, EVALUATIONS))
         bound = partial(bind_measure, samples.backend, penalties_of_sum=True, demands=demands)
         self.first, self.others = bound(architecture), bound(architecture._replace(l2=0.0, l1=0.0))
         self.batch_of = samples.ordered(None)

@@ -24,7 +24,7 @@ from retroprop.training.memory_advice import explained
 from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import Silence, display
 from retroprop.training.rows import source_of, taken
-from retroprop.training.step import bind
+from retroprop.training.step import bind, estimated_elements
 
 
 @arguments.with_pointers
@@ -135,6 +135,8 @@ def fit(
             f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
             f"or above, not {batch_size!r}."
         )
+    work = estimated_elements(net.architecture, epochs * order.m, epochs * len(order.windows))
+    demands = demands._replace(work=work)
     # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
     if isinstance(rule, LBFGS):
         step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)

@@ -5,9 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from retroprop.backends import Backend
+from retroprop.backends.host import Staging
 from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
 from retroprop.backends.intake.mapped_file import Mapped
-from retroprop.backends.staging import Staging
 from retroprop.functions.types import Array
 from retroprop.network import Network
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 from retroprop.backends.backend import PLAIN, Backend, Demands
@@ -17,6 +18,9 @@ from retroprop.functions.activations import CustomActivation
 from retroprop.functions.losses import CustomLoss
 from retroprop.functions.types import Array
 from retroprop.training.optimizers import OPTIMIZERS, UpdateRule
+
+# The calls of a library for one layer of a step take as long as a loop over so many elements.
+_CALLS = 6000
 
 
 class Measured(NamedTuple):
@@ -101,6 +105,12 @@ def bind(
     make = _step.__wrapped__ if custom else _step
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
     return backend.capture(step, donate=(0, 1), demands=demands)
+
+
+def estimated_elements(architecture: Architecture, rows: int, steps: int) -> int:
+    """Return the work of steps over so many rows in all, as `Demands.work` counts it."""
+    of_a_step = sum(map(prod, architecture.shapes)) + _CALLS * len(architecture.layer_sizes)
+    return rows * sum(architecture.layer_sizes) + steps * of_a_step
 
 
 def bind_measure(

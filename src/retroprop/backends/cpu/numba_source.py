@@ -1,5 +1,6 @@
 """A loop as the source of one function that Numba compiles: each element is read once, and written once."""
 
+import re
 from math import isnan
 from typing import Any
 
@@ -70,7 +71,7 @@ class NumbaLoopSource:
         body = [*self.outside("before"), *self.body(), *self.outside("after")]
         names = [*"mn"[2 - len(self.domain) :], *(name for name, _ in self.arrays)]
         names += [f"s{i}" for i in range(len(self.numbers))]
-        self.text = "\n    ".join([f"def kernel({', '.join(names)}):", *self._head, *body]) + "\n"
+        self.text = _renumbered("\n    ".join([f"def kernel({', '.join(names)}):", *self._head, *body]) + "\n")
 
     # Arguments -----------------------------------------------------------------------------------------------------
 
@@ -263,6 +264,12 @@ class ColumnLoopSource(NumbaLoopSource):
         if base is not None and self.kinds.get(base.index) == "row":
             return self.reading(f"r{base.index}", f"{self.array(base)}[i]")
         return super().operand(node, value)
+
+
+def _renumbered(text: str) -> str:
+    """Return a source with its variables numbered as they appear: equal loops are one, whatever step they are of."""
+    numbers: dict[str, int] = {}
+    return re.sub(r"\b([qra])\d+\b", lambda found: f"{found[1]}{numbers.setdefault(found[0], len(numbers))}", text)
 
 
 def type_of(dtype: Any) -> str:

@@ -4,20 +4,16 @@ They are serial because between two matrix products there is too little work to 
 65 to 90 µs a call, and two threads of a program that enter its default threading layer end the process.
 """
 
-import hashlib
-import importlib.util
 import logging
 import os
-import sys
-import tempfile
-from collections.abc import Callable
+import pickle
 from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
-from threading import Lock
-from types import ModuleType
+from math import nan
+from threading import RLock
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from retroprop.backends.cpu.numba_source import ColumnLoopSource, NumbaLoopSource, can_loop, fits_loop
 from retroprop.backends.cpu.numpy_calls import NumpyCalls, fortran, theta_fortran
@@ -26,40 +22,44 @@ from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Rules
 from retroprop.backends.record.graph import Node, base_of
 from retroprop.functions.types import Array
+from retroprop.user_cache import UserCache
 
 ENVIRONMENT_VARIABLE = "RETROPROP_NUMBA"
-_HEAD = '''"""A loop of retroprop, generated; its name is the hash of what follows."""
-
-from math import exp, expm1, inf, log, log1p, sqrt, tanh
-
+CACHE = UserCache("loops")
+# The elements of a training from which on its loops are compiled, by `RETROPROP_NUMBA`. They save about 0.6 ns an
+# element, so a second, and to compile them takes two where they are not on disk. Whether they are is not asked, nor
+# what was compiled before: loops and calls round differently, and the same training must have the same bits.
+WORTH = {"0": nan, "1": 0.0, "auto": 1.5e9}  # no number is above NaN
+_HEAD = """from math import exp, expm1, inf, log, log1p, sqrt, tanh
 from numba import float32 as f32, float64 as f64, njit
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={flags})
-'''
-# The loops of a step save one to four nanoseconds for each element it computes, and take about a second to compile.
-_WORTH = 5e8
-_asked: WeakKeyDictionary[Callable[..., Any], float] = WeakKeyDictionary()
-_lock = Lock()
+@njit(nogil=True, error_model="numpy", fastmath={flags})
+"""
+# One thread compiles at a time. A fork waits for it, so that the child finds Numba's and LLVM's own locks free.
+_lock = RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 log = logging.getLogger("retroprop")
 
 
-def available() -> bool:
-    """Return whether Numba is installed, works, and is not switched off (RETROPROP_NUMBA=0)."""
-    return os.environ.get(ENVIRONMENT_VARIABLE, "1") != "0" and find_spec("numba") is not None and _works()
+def worthwhile(work: float) -> bool:
+    """Return whether loops are compiled for a training of so many elements; see `Demands.work`.
 
-
-def worthwhile(step: Callable[..., Any], work: float) -> bool:
-    """Return whether loops for a step save the time their compilation takes.
-
-    `work` is the number of elements the calls to come will compute; that of earlier captures of the step is added.
+    Raises
+    ------
+    ValueError
+        If RETROPROP_NUMBA is none of its values.
     """
-    _asked[step] = _asked.get(step, 0.0) + work
-    return _asked[step] >= _WORTH and available()
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
+    if chosen not in WORTH:
+        raise ValueError(f"{ENVIRONMENT_VARIABLE} must be one of {', '.join(WORTH)}, not {chosen!r}.")
+    return work >= WORTH[chosen] and available()
 
 
 @lru_cache(maxsize=1)
-def _works() -> bool:
+def available() -> bool:
+    """Return whether Numba is installed and works."""
+    if find_spec("numba") is None:
+        return False
     try:
         import numba  # noqa: F401
     except Exception as error:
@@ -67,6 +67,17 @@ def _works() -> bool:
         log.warning("Numba is installed but cannot be imported, and is not used: %s", error)
         return False
     return True
+
+
+def report() -> dict[str, str]:
+    """Return a report on the compiled loops and on their cache, for `retroprop info`."""
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
+    when = {"0": "never", "1": "for every training"}.get(chosen, "for a training of enough work")
+    loops = f"by Numba {version('numba')}, {when} ({ENVIRONMENT_VARIABLE}={chosen})" if available() else "no Numba"
+    return {
+        "compiled loops": f"{loops}; {compiled.cache_info().currsize} in this process",
+        "cache of loops": f"{CACHE}; `retroprop info --clear-cache` empties it",
+    }
 
 
 class NumbaLoops(NumpyCalls):
@@ -123,11 +134,13 @@ def _reorders(one: Instruction) -> bool:
 def compiled(text: str, reorders: bool) -> Any:
     """Return the function that a source defines, compiled at its first call or read from the cache on disk."""
     source = _HEAD.format(flags="{'contract', 'reassoc'}" if reorders else "{'contract'}") + text
-    name = f"retroprop_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
+    # A name of its own, by which Numba's symbols differ. Numba imports the module again when it reads from the cache.
+    name = f"loop_{sha256(source.encode()).hexdigest()[:24]}"
+    names: dict[str, Any] = {"__name__": __name__}
     with _lock:
-        if name not in sys.modules:
-            sys.modules[name] = _imported(name, source)
-        return sys.modules[name].kernel
+        exec(source.replace("def kernel(", f"def {name}("), names)
+        names[name]._cache = StoredLoop(source)
+    return names[name]
 
 
 def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
@@ -138,48 +151,33 @@ def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
         kernel.compile(tuple(typeof(argument) for argument in arguments))
 
 
-def _imported(name: str, source: str) -> ModuleType:
-    path = folder() / f"{name}.py"
-    if not path.exists() or path.read_text(encoding="utf-8") != source:
-        replace(path, source)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+class StoredLoop:
+    """The machine code of one loop on disk, by the interface that Numba's dispatcher has for its caches."""
 
+    def __init__(self, source: str) -> None:
+        self._source = source
 
-def folder() -> Path:
-    """Return the folder of the loops in the user's cache, else a temporary one.
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Return the loop compiled for a signature; None if it is not there, or of no use."""
+        from numba.core.compiler import CompileResult
 
-    Its files are run, so nobody else may be able to write to it.
-    """
-    return _made(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        context.refresh()
+        key = self._key(signature, context.codegen())
+        content = CACHE.read(key)
+        try:
+            return None if content is None else CompileResult._rebuild(context, *pickle.loads(content))
+        except Exception as error:  # whatever an object of another build of Numba does
+            log.info("a loop in the cache is compiled again: %s: %s", type(error).__name__, error)
+            CACHE.remove(key)
+            return None
 
+    def save_overload(self, signature: Any, found: Any) -> None:
+        """Store a loop that was compiled."""
+        from numba.core.serialize import dumps
 
-@lru_cache(maxsize=16)
-def _made(cache: str) -> Path:
-    try:
-        made = Path(cache).expanduser() / "retroprop" / "loops"
-        made.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=made):
-            pass
-        found = made.stat()
-        if not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022):
-            return made
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
-        pass
-    return Path(tempfile.mkdtemp(prefix="retroprop-"))
+        if not found.library.has_dynamic_globals:
+            CACHE.write(self._key(signature, found.codegen), dumps(found._reduce()))
 
-
-def replace(path: Path, text: str) -> None:
-    """Write a file so that whoever reads it meanwhile sees all of the old one, or all of the new one."""
-    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(written).replace(path)
-    except OSError:
-        Path(written).unlink(missing_ok=True)
-        raise
+    def _key(self, signature: Any, codegen: Any) -> str:
+        """Return all that the machine code depends on: the loop, the processor, and the versions of the compiler."""
+        return repr((self._source, signature, codegen.magic_tuple(), *map(version, ("numba", "llvmlite"))))

@@ -7,7 +7,7 @@ import cupy
 import cupyx
 
 from retroprop.backends.cuda import switches
-from retroprop.backends.staging import Staging
+from retroprop.backends.host import Staging
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
