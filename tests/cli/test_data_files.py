@@ -1,5 +1,8 @@
 """Reading DATA: every accepted kind of file becomes a table."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -127,9 +130,24 @@ SHAPES = {
 
 @pytest.mark.parametrize(("name", "shape"), list(SHAPES.items()))
 def test_bundled(name, shape):
-    pytest.importorskip("sklearn", reason="the bundled data sets are scikit-learn's")
+    datasets = pytest.importorskip("sklearn.datasets", reason="the bundled data sets are scikit-learn's")
     assert set(SHAPES) == set(BUNDLED)
     table = read_table(name, Selection())
     assert table.x.shape == shape
+    expected = getattr(datasets, f"load_{name}")()
+    np.testing.assert_array_equal(table.x, expected.data)
+    assert list(table.feature_names) == list(expected.feature_names)
+    names = getattr(expected, "target_names", None)
+    assert table.y.tolist() == (expected.target if name in ("digits", "diabetes") else names[expected.target]).tolist()
     assert len(table.feature_names) == shape[1]
     assert table.y.dtype.kind == ("f" if name in ("digits", "diabetes") else "U")
+
+
+def test_digits_are_read_without_importing_scikit_learn():
+    """That takes longer than the training of the demo."""
+    pytest.importorskip("sklearn", reason="the bundled data sets are scikit-learn's")
+    code = (
+        "import sys\nfrom retroprop.cli.data_sources import read_table\nfrom retroprop.cli.table import Selection\n"
+        "assert read_table('digits', Selection()).x.shape == (1797, 64)\nassert 'sklearn' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
