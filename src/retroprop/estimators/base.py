@@ -16,16 +16,16 @@ from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
-from retroprop.estimators import arrays, lbfgs, moving, parameters, randomness, stopping
+from retroprop.estimators import arrays, lbfgs, moving, parameters, randomness
 from retroprop.estimators.common_device import OnOneDevice, on_one_device
 from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent
 from retroprop.estimators.inspection import Inspection
 from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
-from retroprop.estimators.stopping import Solver
+from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
-from retroprop.estimators.watching import Callbacks, Watching, warn
+from retroprop.estimators.watching import INTERRUPTED, Callbacks, Watching, warn
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
@@ -39,12 +39,13 @@ NOT_FINITE = (
     "preprocessed. The estimator keeps the last weights with a finite loss."
 )
 
+Good = Callable[[], Parameters] | None
+
 
 class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     """The fit and the forward propagation of both estimators; use `MLPClassifier` or `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
-    _best_by: str | None = None
     _form: Architecture  # of the last fit, whatever the estimator's parameters are set to now
     best_loss_: float | None
     best_validation_score_: float | None
@@ -79,6 +80,12 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         *,
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
+    ) -> Any:
+        with moving.unchanged_before_an_update(self):
+            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation)
+
+    def _fitted(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, validation: tuple[Any, Any, Any]
     ) -> Any:
         parameters.check_together(self, incremental=incremental, validation=validation)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -167,28 +174,31 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         initializer = None if self.initializer is None else initializers.get(self.initializer)
         drawn = randomness.initial_weights(rng, sizes, initializer, logistic=parameters.is_logistic(self.activation))
         self.coefs_, self.intercepts_ = ([backend.asarray(part, dtype) for part in parts] for parts in drawn)
-        self._best, self._best_by = self._parameters(), None
+        self._best = self._parameters()
         # New weights: the moments of an earlier solver do not belong to them.
         self.__dict__.pop("_optimizer", None)
-        if self.solver == "lbfgs":
-            return
-        self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self.best_loss_ = self.best_validation_score_ = self.validation_scores_ = self.validation_loss_curve_ = None
+        for name in ("loss_curve_", "best_loss_"):  # L-BFGS has none
+            self.__dict__.pop(name, None)
+        if self.solver != "lbfgs":
+            self.loss_curve_: list[float] = []
+            self.best_loss_ = self.best_validation_score_ = self.validation_scores_ = self.validation_loss_curve_ = None
 
-    def _begin_course(self, *, validates: bool) -> None:
-        """Initialise the figures that this fit has and the fits before it did not have."""
-        # A best figure is comparable only if its weights were kept.
-        restores = self.early_stopping or self.restore_best
-        anew = restores and self._best_by != stopping.decides(validates=validates)
-        if not self.early_stopping and (self.best_loss_ is None or (anew and not validates)):
-            self.best_loss_ = numpy.inf
-        if validates and self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
-        if validates and (self.best_validation_score_ is None or anew):
-            self.best_validation_score_ = -numpy.inf
-        if anew:
-            self._best = self._parameters()
+    def _begin_course(self, *, validates: bool, incremental: bool) -> float:
+        """Begin the figures of a fit; return the least loss of the fits before that `best_loss_` reports too.
+
+        Only `partial_fit` is measured against the fits before it: they may have had other data.
+        """
+        own = self.__dict__
+        for name in ("loss_curve_", *(("validation_scores_", "validation_loss_curve_") if validates else ())):
+            own[name] = own.get(name) or []
+        least: float | None = own.get("best_loss_")
+        if incremental and least is not None:
+            return least
+        self._no_improvement_count, self._best = 0, self._parameters()
+        self.best_loss_ = None if self.early_stopping else numpy.inf
+        self.best_validation_score_ = -numpy.inf if validates else None
+        # The best weights, where they are kept, have the best figure.
+        return numpy.inf if least is None or validates or self.restore_best else least
 
     def _run(
         self,
@@ -205,10 +215,11 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     ) -> None:
         """Run a stochastic solver over batches of n rows in all, 0 if unknown; `once` where the data are one epoch."""
         # As in scikit-learn, only `partial_fit` continues with the moments and the learning rate of the fit before.
-        solver = getattr(self, "_optimizer", None)
-        if solver is None or not incremental:
-            solver = self._optimizer = Solver.of(self)
-        self._begin_course(validates=validation is not None)
+        solver, before = Solver.of(self), vars(self).get("_optimizer")
+        if incremental and before is not None:
+            solver = before.continued(solver)
+        self._optimizer = solver
+        least = self._begin_course(validates=validation is not None, incremental=incremental)
         epochs = 1 if once else self.max_iter
         steps = -(-n // self._batch_rows(n)) if n else 0
         if incremental:
@@ -217,11 +228,16 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             work = estimated_elements(architecture, epochs * n, epochs * steps)
             step = self._step(source.backend, architecture, solver, work=work)
         watching = Watching(self, epochs, n, given, incremental=incremental)
-        descent = Descent(self, architecture, step, solver, self._parameters(), source, order, rng, validation)
+        bests = Bests.of(self, least)
+        descent = Descent(self, architecture, step, solver, self._parameters(), bests, source, order, rng, validation)
         try:
             descent.run(epochs, watching, once=once)
-            found = self._best if self.early_stopping or self.restore_best else descent.last()
-            self._settle(found, source.backend, source.dtype, good=descent.good)
+            self._settle(descent.found(), source.backend, source.dtype, good=descent.good)
+        except Exception:
+            # Of a function of the user, or a warning made an error: nothing that was computed is lost.
+            if descent.has_updated:
+                self._store(descent.found(interrupted=True), source.backend, source.dtype, good=descent.good)
+            raise
         finally:
             watching.end()  # also after an error, so that the progress bar leaves the terminal in order
 
@@ -230,9 +246,17 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         watching = Watching(self, self.max_iter, samples.n, given, incremental=False)
         # On the host SciPy's own routine, as scikit-learn; on a device ours, over its arrays.
         minimise = lbfgs.fit_on_host if samples.backend == host_backend() else lbfgs.fit_on_device
+        iterates = lbfgs.Iterates(self, watching, self._parameters())
         try:
-            found = minimise(self, architecture, self._parameters(), samples, watching)
-            self._settle(found, samples.backend, dtype)
+            minimise(self, architecture, samples, iterates)
+            self._settle(iterates.last, samples.backend, dtype)
+        except KeyboardInterrupt:
+            warn(INTERRUPTED)
+            self._settle(iterates.last, samples.backend, dtype)
+        except Exception:
+            if self.n_iter_:
+                self._store(iterates.last, samples.backend, dtype)
+            raise
         finally:
             watching.end()
 
@@ -270,18 +294,21 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             self._bound = wanted, self._step(source.backend, architecture, solver, work=0.0)
         return self._bound[1]
 
-    def _settle(
-        self, found: Parameters, backend: Backend, dtype: str, *, good: Callable[[], Parameters] | None = None
-    ) -> None:
-        """Keep the parameters that a solver has found, if they are finite, else the last good ones."""
+    def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Good = None) -> None:
+        """Store the parameters that a solver has found; raise ValueError if they are not finite."""
         # The last good parameters are stored before the error is raised: the estimator stays usable.
+        if not self._store(found, backend, dtype, good=good):
+            raise ValueError(NOT_FINITE)
+
+    def _store(self, found: Parameters, backend: Backend, dtype: str, *, good: Good = None) -> bool:
+        """Store parameters, if they are not finite the last good ones; return whether they are."""
+        self._has_updated = True
         is_finite = are_finite(found, backend)
         kept = found if is_finite else good and good()
         if kept:  # else the initial parameters
             self.coefs_ = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
             self.intercepts_ = [backend.asarray(bias, dtype) for bias in kept.biases]
-        if not is_finite:
-            raise ValueError(NOT_FINITE)
+        return is_finite
 
     # The fitted network -------------------------------------------------------------------------------------
 
@@ -315,7 +342,6 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         """Return a copy of this fitted estimator that lives on another backend ("numpy", "torch:cuda:0", ...)."""
         check_is_fitted(self)
         moved = copy(self)
-        moving.of_its_own(moved)
         moved._move_to(get_backend(backend), self._backend().dtype_name(self.coefs_[0]))
         return moved
 
@@ -359,14 +385,14 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def __copy__(self) -> Any:
         """Return an estimator with the same attributes, on the same device."""
         found = type(self).__new__(type(self))
-        # A bound step has buffers, which two estimators must not share.
+        # A bound step has buffers, and a further fit changes arrays and lists in place: two estimators share neither.
         found.__dict__.update({name: value for name, value in vars(self).items() if name != "_bound"})
+        moving.of_its_own(found)
         return found
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Return an independent copy, on the same device."""
         found = memo[id(self)] = copy(self)
-        moving.of_its_own(found)
         on_device = {name: vars(found)[name] for name in moving.ATTRIBUTES if name in vars(found)}
         found.__dict__.update({n: v if n in on_device else deepcopy(v, memo) for n, v in vars(found).items()})
         return found

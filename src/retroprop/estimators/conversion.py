@@ -97,10 +97,8 @@ class Conversion:
             if hasattr(estimator, name):
                 setattr(found, name, deepcopy(getattr(estimator, name)))
         found.coefs_, found.intercepts_ = deepcopy(estimator.coefs_), deepcopy(estimator.intercepts_)
-        stopped_early = found.__dict__.get("validation_scores_") is not None
-        # With early stopping the weights there are the best ones, else the last.
-        found._best, found._best_by = found._parameters(), "score" if stopped_early else None
-        found.validation_loss_curve_ = [] if stopped_early else None
+        found._best = found._parameters()
+        found.validation_loss_curve_ = [] if found.__dict__.get("validation_scores_") is not None else None
         if hasattr(estimator, "_label_binarizer"):
             found._coding = Labels.of(deepcopy(estimator._label_binarizer))
         output = found._output_activation(), found._loss()

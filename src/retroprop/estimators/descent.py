@@ -10,9 +10,9 @@ from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters, joined
 from retroprop.estimators.samples import Samples, Stream
-from retroprop.estimators.stopping import Bests, Solver, decides
+from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.validation import Validation
-from retroprop.estimators.watching import Watching, warn
+from retroprop.estimators.watching import INTERRUPTED, Watching, warn
 from retroprop.functions.types import Array
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.course import Course, copied
@@ -34,6 +34,8 @@ class Descent:
         Update rule and learning rate.
     parameters : Parameters
         The initial parameters; they are copied.
+    bests : Bests
+        The figures to compare with.
     source : Samples or Stream
         The data.
     order : BatchOrder
@@ -52,12 +54,14 @@ class Descent:
         step: CapturedStep,
         solver: Solver,
         parameters: Parameters,
+        bests: Bests,
         source: Samples | Stream,
         order: BatchOrder,
         rng: Any,
         validation: Validation | None,
     ) -> None:
         self.estimator, self.architecture, self.solver, self.validation = estimator, architecture, solver, validation
+        self._first_update = solver.n_updates
         backend = source.backend
         xp = backend.xp
         # A copy: the step overwrites its parameters, and a first epoch that diverges goes back to these.
@@ -75,12 +79,30 @@ class Descent:
                 copied(parameters, xp),
                 solver.state or solver.rule.start(parameters, xp.zeros_like),
                 solver.n_updates,
-                stopping=Bests.of(estimator),
+                stopping=bests,
                 last=begin,
                 good=begin,
             ),
             weighs=False,  # as in scikit-learn, a batch counts by its rows
         )
+
+    @property
+    def has_updated(self) -> bool:
+        """Whether the parameters are others than at the beginning."""
+        return self.epochs.course.n_updates > self._first_update
+
+    def found(self, *, interrupted: bool = False) -> Parameters:
+        """Return the parameters that the fit ends with, in arrays of their own.
+
+        If it is `interrupted`, they are the present ones: the updates of the incomplete epoch count.
+        """
+        e, epochs_run = self.estimator, self.epochs
+        if (e.early_stopping or e.restore_best) and not (interrupted and not e.n_iter_):
+            best: Parameters = e._best
+            return best
+        if interrupted:
+            return self._own(epochs_run.joined(epochs_run.course.parameters))
+        return self.last()
 
     def last(self) -> Parameters:
         """Return the parameters at the end of the last epoch, in arrays of their own."""
@@ -102,11 +124,13 @@ class Descent:
                 watching.epoch_begins()
                 before = epochs_run.course
                 figures = epochs_run.run()
-                self._count(figures)
                 # Parameters that are NaN never recover; with early stopping the score ends the run.
-                if not isfinite(e.loss_) and not e.early_stopping and not figures.finite:
+                diverged = not isfinite(figures.cost) and not e.early_stopping and not figures.finite
+                validated = None if diverged else self._validated(before)
+                self._count(figures)
+                if diverged:
                     break
-                self._compare(before, figures)
+                self._compare(before, figures, validated)
                 self.solver.epoch_ends(e.t_, e.loss_)
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
@@ -121,7 +145,7 @@ class Descent:
                     )
         except KeyboardInterrupt:
             # As in scikit-learn, the updates of the incomplete epoch count.
-            warn("Training interrupted by user.")
+            warn(INTERRUPTED)
             epochs_run.course = epochs_run.course._replace(last=epochs_run.joined(epochs_run.course.parameters))
         finally:
             self._keep()
@@ -136,17 +160,31 @@ class Descent:
         if e.verbose:
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
 
-    def _compare(self, before: Course, figures: Figures) -> None:
+    def _validated(self, before: Course) -> tuple[float, float] | None:
+        """Return the loss and the score of the validation data, None without any.
+
+        If the scorer, a function of the user, fails, the course is that of the epoch before, as the attributes are.
+        """
+        run = self.epochs
+        if self.validation is None:
+            return None
+        try:
+            return self.validation.measure(self.architecture, run.separated(run.course.last))
+        except BaseException:
+            parameters = self._own(before.last)
+            run.course = run.course._replace(parameters=parameters, last=before.last, n_updates=before.n_updates)
+            raise
+
+    def _compare(self, before: Course, figures: Figures, validated: tuple[float, float] | None) -> None:
         """Compare the loss and the score of an epoch with the best, and keep its parameters where they are the best."""
         e, course = self.estimator, self.epochs.course
         bests: Bests = course.stopping
         # A loss is measured before its update: with one batch an epoch at its start; with many the end is as near.
         measured = before.last if len(figures.costs) == 1 else course.last
         is_best = False
-        if self.validation is not None:
+        if validated is not None:
             # Validation figures belong to the end of the epoch, whatever its number of batches.
-            measured = course.last
-            loss, score = self.validation.measure(self.architecture, self.epochs.separated(course.last))
+            measured, (loss, score) = course.last, validated
             e.validation_loss_curve_.append(loss)
             e.validation_scores_.append(score)
             if e.verbose:
@@ -154,7 +192,7 @@ class Descent:
             bests, is_best = bests.with_score(score, e.tol, counts=e.early_stopping)
         if not e.early_stopping:
             bests, is_least = bests.with_loss(e.loss_, e.tol)
-            is_best = is_least if self.validation is None else is_best
+            is_best = is_least if validated is None else is_best
         if is_best:  # kept even if nothing is restored: a further fit, which goes on from these figures, may restore it
             bests = bests._replace(parameters=measured)
         self._note(bests)
@@ -170,7 +208,6 @@ class Descent:
         self.solver.state, self.solver.n_updates = course.state, course.n_updates
         if course.stopping.parameters is not None:
             self.estimator._best = self._own(course.stopping.parameters)
-            self.estimator._best_by = decides(validates=self.validation is not None)
 
     def _patience_is_out(self) -> bool:
         e = self.estimator

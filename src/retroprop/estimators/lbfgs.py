@@ -14,7 +14,7 @@ from retroprop.core.parameters import Parameters, joined, separated
 from retroprop.estimators.samples import Samples, chunk_rows, windows
 from retroprop.estimators.watching import Watching, warn
 from retroprop.functions.types import Array
-from retroprop.training.lbfgs import Minimum, minimize
+from retroprop.training.lbfgs import minimize
 from retroprop.training.optimizers import LBFGS
 from retroprop.training.step import Measured, bind_measure, estimated_elements
 
@@ -27,83 +27,89 @@ _ADVICE = (
 )
 
 
-def fit_on_host(
-    estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples, watching: Watching
-) -> Parameters:
-    """Minimise the loss of all the data with SciPy; return the parameters of the minimum, float64 as SciPy works in.
+class Iterates:
+    """The parameters that a minimisation has come to, and the reports to the observers of the fit.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Its `n_iter_` and `loss_` are updated.
-    architecture, parameters
-        The network, and its initial parameters.
+        Its `n_iter_` and `loss_` are those of the last iteration.
+    watching : Watching
+        The observers, which may stop the iterations.
+    last : Parameters
+        The initial parameters; then those of the last iteration.
+    """
+
+    def __init__(self, estimator: Any, watching: Watching, last: Parameters) -> None:
+        self.estimator, self.watching, self.last = estimator, watching, last
+        estimator.n_iter_ = 0
+        watching.epoch_begins()
+
+    def reached(self, n_iterations: int, cost: float, parameters: Parameters) -> bool:
+        """Take an iteration; return whether a callback requests to stop."""
+        e, self.last = self.estimator, parameters
+        e.n_iter_, e.loss_ = n_iterations, numpy.float64(cost)
+        stops = self.watching.epoch_ends(lambda: parameters)
+        if not stops and n_iterations < e.max_iter:
+            self.watching.epoch_begins()
+        return stops
+
+
+def fit_on_host(estimator: Any, architecture: Architecture, samples: Samples, iterates: Iterates) -> None:
+    """Minimise the loss of all the data with SciPy, in float64.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Its parameters are those of the minimisation.
+    architecture : Architecture
+        The network.
     samples : Samples
         The data, on the host, float64.
-    watching : Watching
-        The observers of the iterations, which may stop them.
+    iterates : Iterates
+        Begins at the initial parameters, and ends at those of the minimum.
     """
-    e, objective = estimator, ChunkedLoss(architecture, samples)
-    start = joined(parameters, numpy).astype("float64")
+    e, objective, shapes = estimator, ChunkedLoss(architecture, samples), iterates.last.shapes
 
     def value_and_gradient(flat: Array) -> tuple[float, Array]:
-        cost, gradient = objective(separated(flat, parameters.shapes, numpy))
+        cost, gradient = objective(separated(flat, shapes, numpy))
         return float(cost), joined(gradient, numpy)
 
     def iterated(intermediate_result: Any) -> None:
-        at = separated(intermediate_result.x, parameters.shapes, numpy)
-        if _reported(e, watching, e.n_iter_ + 1, float(intermediate_result.fun), at):
+        at = separated(intermediate_result.x.copy(), shapes, numpy)
+        if iterates.reached(e.n_iter_ + 1, float(intermediate_result.fun), at):
             raise StopIteration
 
-    e.n_iter_ = 0
-    watching.epoch_begins()
     result = scipy.optimize.minimize(
         value_and_gradient,
-        start,
-        callback=iterated if watching.follows else None,
+        joined(iterates.last, numpy).astype("float64"),
+        callback=iterated,
         method="L-BFGS-B",
         jac=True,
         options={"maxfun": e.max_fun, "maxiter": e.max_iter, "gtol": e.tol},
     )
+    iterates.last = separated(result.x, shapes, numpy)
     e.n_iter_, e.loss_ = min(int(result.nit), e.max_iter), numpy.float64(result.fun)
     if result.status not in (0, STOPPED):
         _warn(e, f"(status={result.status}):\n{result.message}")
-    return separated(result.x, parameters.shapes, numpy)
 
 
-def fit_on_device(
-    estimator: Any, architecture: Architecture, parameters: Parameters, samples: Samples, watching: Watching
-) -> Parameters:
+def fit_on_device(estimator: Any, architecture: Architecture, samples: Samples, iterates: Iterates) -> None:
     """Minimise the loss of all the data on their device; the arguments are those of `fit_on_host`."""
-    e, objective = estimator, ChunkedLoss(architecture, samples)
-
-    def iterated(so_far: Minimum) -> bool:
-        return _reported(e, watching, so_far.n_iterations, so_far.cost, so_far.parameters)
-
-    e.n_iter_ = 0
-    watching.epoch_begins()
+    e = estimator
     found = minimize(
-        objective,
-        parameters,
+        ChunkedLoss(architecture, samples),
+        iterates.last,
         backend=samples.backend,
         rule=LBFGS(gradient_tol=e.tol),
         max_iterations=e.max_iter,
         max_evaluations=e.max_fun,
-        callback=iterated if watching.follows else None,
+        callback=lambda so_far: iterates.reached(so_far.n_iterations, so_far.cost, so_far.parameters),
     )
+    iterates.last = found.parameters
     e.n_iter_, e.loss_ = found.n_iterations, numpy.float64(found.cost)
     if found.reason not in ("converged", "callback"):
         _warn(e, f"({found.reason}).")
-    return found.parameters
-
-
-def _reported(estimator: Any, watching: Watching, n_iterations: int, cost: float, parameters: Parameters) -> bool:
-    """Report an iteration to the observers of the fit; return whether a callback requests to stop."""
-    estimator.n_iter_, estimator.loss_ = n_iterations, cost
-    stops = watching.epoch_ends(lambda: parameters)
-    if not stops and n_iterations < estimator.max_iter:
-        watching.epoch_begins()
-    return stops
 
 
 def _warn(estimator: Any, how: str) -> None:
@@ -118,7 +124,8 @@ def _warn(estimator: Any, how: str) -> None:
 class ChunkedLoss:
     """J of all the data and its gradient; sparse rows are converted to dense chunk by chunk.
 
-    J is Σ_chunks W_c J_c / Σ W_c, and so is its gradient; the penalties, λ/Σw in J, go with the first chunk: λ/W_1.
+    J is Σ_chunks W_c J_c / Σ W_c, and so is its gradient; the penalties, λ/Σw in J, go with one chunk whose W is not 0:
+    λ/W_c.
     """
 
     def __init__(self, architecture: Architecture, samples: Samples) -> None:
@@ -127,20 +134,24 @@ class ChunkedLoss:
         self.windows = list(windows(n, size))
         demands = Demands(work=estimated_elements(architecture, EVALUATIONS * n, EVALUATIONS))
         bound = partial(bind_measure, samples.backend, penalties_of_sum=True, demands=demands)
-        self.first, self.others = bound(architecture), bound(architecture._replace(l2=0.0, l1=0.0))
+        self.penalised, self.plain = bound(architecture), bound(architecture._replace(l2=0.0, l1=0.0))
         self.batch_of = samples.ordered(None)
+        weight = samples.data.weight if samples.sparse else None  # on the host
+        weighs = (window for window in self.windows if weight is None or weight[window].any())
+        self.penalised_window = next(weighs)
 
     def __call__(self, parameters: Parameters) -> tuple[Array, Parameters]:
         """Return J and its gradient, which are valid until the next call."""
         with self.samples.backend.active():
             if len(self.windows) == 1:
-                return self.first(parameters, self.batch_of(self.windows[0])[0])[:2]
+                return self.penalised(parameters, self.batch_of(self.windows[0])[0])[:2]
             parts: list[list[Array]] = []
             shares = []
             for window in self.windows:
                 batch = self.batch_of(window)[0]
                 share = self._share(batch)
-                parts.append(_scaled((self.others if parts else self.first)(parameters, batch), share))
+                measure = self.penalised if window == self.penalised_window else self.plain
+                parts.append(_scaled(measure(parameters, batch), share))
                 shares.append(share)
             total = sum(shares)
             cost, *leaves = (sum(column) / total for column in zip(*parts, strict=True))

@@ -1,6 +1,7 @@
 """Copies of a fitted estimator, on the same or another device, and pickles, with all its arrays on the host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,24 @@ def of_its_own(estimator: Any) -> None:
         change = partial(array_copy, backend_of(own["coefs_"][0]))
         own |= {name: with_arrays(own[name], change) for name in ATTRIBUTES if name in own}
     own |= {name: list(own[name]) for name in CURVES if own.get(name) is not None}
+
+
+@contextmanager
+def unchanged_before_an_update(estimator: Any) -> Iterator[None]:
+    """Give an estimator back the attributes it had, if an error ends a fit before its first update."""
+    before = dict(vars(estimator))
+    # The parts that a fit changes in place.
+    curves = {name: list(before[name]) for name in CURVES if before.get(name) is not None}
+    try:
+        yield
+    except BaseException:
+        own = vars(estimator)
+        if "_has_updated" not in own:
+            own.clear()
+            own.update(before | curves)
+        raise
+    finally:
+        vars(estimator).pop("_has_updated", None)
 
 
 def array_copy(backend: Backend, array: Array) -> Array:

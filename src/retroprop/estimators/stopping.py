@@ -1,7 +1,8 @@
 """The learning rate and the patience, by scikit-learn's rules."""
 
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, NamedTuple
 
 from retroprop.core.parameters import Parameters
@@ -66,12 +67,15 @@ class Solver:
         The state of the rule, such as moments; empty before the first update.
     n_updates : int
         How many updates were made.
+    rate : tuple
+        The parameters of the estimator that the schedule comes from.
     """
 
     rule: UpdateRule
     schedule: Schedule
     state: tuple[Parameters, ...] = field(repr=False, default=())
     n_updates: int = 0
+    rate: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, estimator: Any) -> "Solver":
@@ -80,7 +84,19 @@ class Solver:
         # As in scikit-learn, whose Adam ignores the three names; a schedule serves every solver.
         named = isinstance(e.learning_rate, str) and e.solver != "adam"
         rate = NamedRate(e.learning_rate if named else "constant", float(e.learning_rate_init), e.power_t)
-        return cls(optimizer_of(e), schedule_of(e) or rate)
+        rule = optimizer_of(e)
+        return cls(rule, schedule_of(e) or rate, rate=(e.learning_rate, named, e.power_t, rule.learning_rate))
+
+    def continued(self, wanted: "Solver") -> "Solver":
+        """Return the solver of a further `partial_fit`, whose parameters may have been set since the last.
+
+        The moments go on unless the update rule is another; the learning rate, unless it was set.
+        """
+        if _apart_from_the_rate(self.rule) != _apart_from_the_rate(wanted.rule):
+            return wanted
+        if self.rate != wanted.rate:
+            return replace(self, rule=wanted.rule, schedule=wanted.schedule, rate=wanted.rate)
+        return self
 
     @property
     def learning_rate(self) -> float:
@@ -109,34 +125,42 @@ class Solver:
         return stops
 
 
+def _apart_from_the_rate(rule: UpdateRule) -> tuple[Any, ...]:
+    return type(rule), {name: value for name, value in vars(rule).items() if name != "learning_rate"}
+
+
 class Bests(NamedTuple):
-    """The state of the patience, by scikit-learn's rules: of a fit, and of those that it goes on from.
+    """The state of the patience, by scikit-learn's rules.
 
     Attributes
     ----------
     loss, score : float or None
-        `best_loss_` and `best_validation_score_`.
+        The least loss and the best validation score of this fit, and of those that a `partial_fit` goes on from.
     waited : int
         The number of epochs in a row without improvement.
     parameters : array (n,) or None
         The parameters of the best epoch of this fit, joined; None if none was better than those before.
+    least : float
+        The least loss of earlier fits, which `best_loss_` reports too.
     """
 
     loss: float | None
     score: float | None
     waited: int
     parameters: Array | None = None
+    least: float = inf
 
     @classmethod
-    def of(cls, estimator: Any) -> "Bests":
+    def of(cls, estimator: Any, least: float) -> "Bests":
         """Return the state that an estimator's attributes hold."""
         e = estimator
-        return cls(e.best_loss_, getattr(e, "best_validation_score_", None), e._no_improvement_count)
+        return cls(e.best_loss_, vars(e).get("best_validation_score_"), e._no_improvement_count, least=least)
 
     def write_to(self, estimator: Any) -> None:
         """Write the figures into an estimator's attributes."""
         e = estimator
-        e.best_loss_, e.best_validation_score_, e._no_improvement_count = self[:3]
+        e.best_loss_ = None if self.loss is None else min(self.loss, self.least)
+        e.best_validation_score_, e._no_improvement_count = self.score, self.waited
 
     def with_loss(self, loss: float, tol: float) -> tuple["Bests", bool]:
         """Return the state after an epoch of that loss, and whether it is the least so far.
@@ -158,8 +182,3 @@ class Bests(NamedTuple):
         if counts:
             waited = self.waited + 1 if score < self.score + tol else 0
         return self._replace(score=score if is_best else self.score, waited=waited), bool(is_best)
-
-
-def decides(*, validates: bool) -> str:
-    """Return the name of the figure by which an epoch is the best."""
-    return "score" if validates else "loss"

@@ -7,6 +7,7 @@ from typing import Any
 from sklearn.utils import check_random_state
 
 from retroprop.estimators import arrays, parameters
+from retroprop.estimators.moving import unchanged_before_an_update
 from retroprop.estimators.samples import Samples, Stream
 
 
@@ -43,7 +44,11 @@ def fit_stream(
     ValueError
         For options that need all data at once: solver="lbfgs", a validation split, balanced classes, weights.
     """
-    e = estimator
+    with unchanged_before_an_update(estimator):
+        return _fitted(estimator, source, sample_weight, classes, validation)
+
+
+def _fitted(e: Any, source: Any, sample_weight: Any, classes: Any, validation: tuple[Any, Any, Any]) -> Any:
     if sample_weight is not None:
         raise ValueError("sample_weight goes with X and y; where X gives batches, give (X, y, sample_weight).")
     parameters.check_together(e, incremental=False, validation=validation)

@@ -15,6 +15,8 @@ try:
 except ImportError:  # before scikit-learn 1.9
     callback = None
 
+INTERRUPTED = "Training interrupted by user."
+
 
 class _NoCallbacks:
     """Callbacks came with scikit-learn 1.9."""
