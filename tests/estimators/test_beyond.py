@@ -160,9 +160,15 @@ def test_initializer(initializer):
 # Solvers ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", ["adamw", "rmsprop", "lion", rp.optimizers.SGD(0.3, momentum=0.9)])
-def test_more_solvers(solver):
-    found = classifier(solver=solver, learning_rate_init=0.005, max_iter=150).fit(X, Y)
+RATE = 0.001  # the default of `learning_rate_init`, beside an object that has a rate of its own
+
+
+@pytest.mark.parametrize(
+    ("solver", "rate"),
+    [("adamw", 0.005), ("rmsprop", 0.005), ("lion", 0.005), (rp.optimizers.SGD(0.3, momentum=0.9), RATE)],
+)
+def test_more_solvers(solver, rate):
+    found = classifier(solver=solver, learning_rate_init=rate, max_iter=150).fit(X, Y)
     assert found.score(X, Y) > 0.9
     np.testing.assert_array_equal(found.partial_fit(X, Y).classes_, [0, 1, 2])
 
@@ -170,13 +176,14 @@ def test_more_solvers(solver):
 @pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "rmsprop", "lion"])
 def test_a_schedule_for_every_solver(solver):
     falling = rp.schedules.Step(0.01, 1, factor=1e-9)  # after the first update there is no other to speak of
-    options = {"solver": solver, "batch_size": 150, "momentum": 0.0}
+    options = {"solver": solver, "batch_size": 150, "learning_rate_init": RATE}
+    options |= {"momentum": 0.0} if solver == "sgd" else {}
     once = classifier(learning_rate=falling, max_iter=1, **options).fit(X, Y)
     often = classifier(learning_rate=falling, max_iter=5, **options).fit(X, Y)
     np.testing.assert_allclose(once.coefs_[0], often.coefs_[0], atol=1e-9)
     start = rp.schedules.Constant(0.01)
     assert same(classifier(learning_rate=start, **options).fit(X, Y),
-                classifier(learning_rate_init=0.01, **options).fit(X, Y))  # fmt: skip
+                classifier(**options | {"learning_rate_init": 0.01}).fit(X, Y))  # fmt: skip
 
 
 def test_clip_norm_bounds_a_step():
@@ -315,11 +322,16 @@ def test_multilabel_with_everything():
     )
     assert found.predict(X).shape == (150, 3)
     assert found.score(X, labels) > 0.9
-    assert found.validation_scores_[-1] == pytest.approx(found.score(X[1::2], labels[1::2]))
+    weight = 2.0 ** labels[1::2].sum(axis=1)
+    assert found.validation_scores_[-1] == pytest.approx(found.score(X[1::2], labels[1::2], weight))
 
 
 def test_partial_fit_where_it_makes_sense():
-    for options in ({"solver": "lion"}, {"solver": rp.optimizers.RMSprop(0.01)}, {"loss": "huber"}):
+    for options in (
+        {"solver": "lion"},
+        {"solver": rp.optimizers.RMSprop(0.01), "learning_rate_init": RATE},
+        {"loss": "huber"},
+    ):
         found = classifier(**options)
         for part in np.array_split(np.random.default_rng(0).permutation(150), 3):
             found.partial_fit(X[part], Y[part], classes=[0, 1, 2])
@@ -475,7 +487,7 @@ def test_what_scikit_learn_does_not_have_is_not_converted():
             classifier(**options).to_sklearn()
     with pytest.raises(ValueError, match="several columns"):
         classifier(max_iter=2).fit(X, COLUMNS).to_sklearn()
-    fitted = classifier(solver="lion", learning_rate=rp.schedules.Constant(0.01)).fit(X, Y)
+    fitted = classifier(solver="lion", learning_rate=rp.schedules.Constant(0.01), learning_rate_init=RATE).fit(X, Y)
     there = fitted.to_sklearn()
     np.testing.assert_array_equal(there.predict_proba(X), fitted.predict_proba(X))
     assert (there.solver, there.learning_rate) == ("adam", "constant")

@@ -29,8 +29,13 @@ OPTIONS = {"random_state": 0, "max_iter": 40, "hidden_layer_sizes": (8,), "learn
 def test_pipeline_search_and_cross_validation():
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(**OPTIONS))
     assert cross_val_score(pipeline, X, Y, cv=3).mean() > 0.9
-    grid = {"mlpclassifier__dropout": [0.0, 0.2], "mlpclassifier__activation": ["relu", "gelu"],
-            "mlpclassifier__solver": ["adam", rp.optimizers.SGD(0.1)]}  # fmt: skip
+    grid = [
+        {"mlpclassifier__dropout": [0.0, 0.2], "mlpclassifier__activation": ["relu", "gelu"], **solver}
+        for solver in (
+            {"mlpclassifier__solver": ["adam"]},
+            {"mlpclassifier__solver": [rp.optimizers.SGD(0.1)], "mlpclassifier__learning_rate_init": [0.001]},
+        )
+    ]
     search = GridSearchCV(pipeline, grid, cv=2).fit(X, Y)
     assert search.best_score_ > 0.9
     assert len(search.cv_results_["params"]) == 8

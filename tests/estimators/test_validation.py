@@ -18,7 +18,8 @@ UNEVEN = {0: 1.0, 1: 5.0, 2: 0.1}
 
 
 @pytest.mark.parametrize("scoring", [None, "accuracy"])
-def test_class_weights_are_not_in_the_validation_figures(scoring):
+def test_class_weights_are_in_the_validation_loss_and_the_default_score(scoring):
+    """A scorer that was chosen gets the weights that were passed to `fit`."""
     found = MLPClassifier(class_weight=UNEVEN, scoring=scoring, early_stopping=True, validation_fraction=0.3, **OPTIONS)
     found.fit(X, Y, WEIGHT)
     rng = np.random.RandomState(0)
@@ -26,9 +27,11 @@ def test_class_weights_are_not_in_the_validation_figures(scoring):
         rng.uniform(size=(n_in + 1, n_out))
     _, rows = split(rng, 150, 0.3, None)
     best = int(np.argmax(found.validation_scores_))
-    expected = accuracy_score(Y[rows], found.predict(X[rows]), sample_weight=WEIGHT[rows])
+    with_classes = WEIGHT * np.asarray([UNEVEN[c] for c in Y])
+    scored_by = with_classes if scoring is None else WEIGHT
+    expected = accuracy_score(Y[rows], found.predict(X[rows]), sample_weight=scored_by[rows])
     assert found.validation_scores_[best] == pytest.approx(expected)
-    expected = log_loss(Y[rows], found.predict_proba(X[rows]), sample_weight=WEIGHT[rows])
+    expected = log_loss(Y[rows], found.predict_proba(X[rows]), sample_weight=with_classes[rows])
     assert found.validation_loss_curve_[best] == pytest.approx(expected)
 
 

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from copy import copy, deepcopy
 from typing import Any, ClassVar
 
 import numpy
@@ -10,17 +9,18 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from retroprop.backends import Backend, backend_of, get_backend, host_backend
+from retroprop.backends import Backend, host_backend
 from retroprop.backends.backend import Demands
 from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
-from retroprop.estimators import arrays, lbfgs, moving, parameters, randomness
+from retroprop.estimators import arrays, lbfgs, parameters, randomness
 from retroprop.estimators.common_device import OnOneDevice, on_one_device
 from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent
 from retroprop.estimators.inspection import Inspection
+from retroprop.estimators.moving import Moving, unchanged_before_an_update
 from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
 from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.targets import Targets
@@ -42,7 +42,7 @@ NOT_FINITE = (
 Good = Callable[[], Parameters] | None
 
 
-class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
+class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     """The fit and the forward propagation of both estimators; use `MLPClassifier` or `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
@@ -81,7 +81,7 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        with moving.unchanged_before_an_update(self):
+        with unchanged_before_an_update(self):
             return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation)
 
     def _fitted(
@@ -108,10 +108,13 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 held_out = self._given_validation(validation, backend, dtype)
             elif self.early_stopping:
                 rows, validation_rows = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
-                # Evaluated like validation data passed to `fit`, in which classes have no weights.
-                bare = self._sample_weights(sample_weight, samples.n)
-                scored = score_of(self, targets, bare, validation_rows, given)
-                held_out = Validation(samples.weighted(bare), validation_rows, scored)
+                if weight is not None and not weight[validation_rows].any():
+                    raise ValueError(
+                        "all rows that early_stopping splits off for validation have weight 0: raise "
+                        "validation_fraction, set another random_state, or pass X_val and y_val."
+                    )
+                scored = score_of(self, targets, weight, validation_rows, given)
+                held_out = Validation(samples, validation_rows, scored)
             n = samples.n if rows is None else len(rows)
             if self.batch_size != "auto" and self.batch_size > n:
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
@@ -151,19 +154,30 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         x, backend = arrays.taken_inputs(self, X, reset=reset)
         targets = self._encoded(arrays.to_host(y), role=role)
         check_consistent_length(x, targets.y)
-        weight = self._weights(self._sample_weights(sample_weight, x.shape[0]), y)
-        return x, backend, targets, weight
+        weight = self._sample_weights(sample_weight, x.shape[0], some=role != "batch")
+        return x, backend, targets, self._weights(weight, y, begins=role != "batch")
 
-    def _weights(self, weight: Array | None, y: Any) -> Array | None:
-        """Return the weights of the observations in training."""
+    def _check_outputs(self, targets: Targets, role: str) -> Targets:
+        """Return the targets of a later batch or of validation data, which must have as many outputs as the network."""
+        if targets.n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"y of a {role} makes {targets.n_outputs} outputs, and the network has {self.n_outputs_}: its columns "
+                "must be those of the y of fit."
+            )
+        return targets
+
+    def _weights(self, weight: Array | None, y: Any, *, begins: bool = False) -> Array | None:
+        """Return the weights of the observations with those of their classes; `begins` with the y of the training."""
         return weight
 
-    def _sample_weights(self, sample_weight: Any, n: int) -> Array | None:
-        """Return the weights of the observations, on the host, checked."""
+    def _sample_weights(self, sample_weight: Any, n: int, *, some: bool = True) -> Array | None:
+        """Return the weights of the observations, on the host, checked; `some` of them must be above 0."""
         if sample_weight is None:
             return None
-        weight = _check_sample_weight(arrays.to_host(sample_weight), numpy.empty((n, 1)), ensure_non_negative=True)
-        if not weight.any():  # scikit-learn checks this from 1.9 on
+        given = numpy.asarray(arrays.to_host(sample_weight))
+        nothing = not some and not given.any()  # scikit-learn's check refuses that, from 1.9 on
+        weight = _check_sample_weight(given + nothing, numpy.empty((n, 1)), ensure_non_negative=True) - nothing
+        if some and not weight.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weight
 
@@ -268,9 +282,10 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             raise ValueError(f"X_val must live where X does, on {backend}, or on the host; it lives on {lives_on}.")
         if y is None:
             raise ValueError("X_val needs y_val, and y_val is None.")
-        targets = self._encoded(arrays.to_host(y), role="validation")
+        y = arrays.to_host(y)
+        targets = self._check_outputs(self._encoded(y, role="validation"), "validation")
         check_consistent_length(x, targets.y)
-        weight = self._sample_weights(sample_weight, x.shape[0])
+        weight = self._weights(self._sample_weights(sample_weight, x.shape[0]), y)
         samples = Samples(backend, dtype, x, targets.y, weight)
         return Validation(samples, None, score_of(self, targets, weight, None, given))
 
@@ -322,29 +337,6 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _layer_sizes(self) -> tuple[int, ...]:
         return (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
 
-    def _backend(self) -> Backend:
-        return backend_of(self.coefs_[0])
-
-    def _move_to(self, backend: Backend, dtype: str) -> None:
-        """Move the parameters to the data of a further fit."""
-        old = self._backend()
-
-        def moved(array: Array) -> Array:
-            return backend.asarray(array if old == backend else old.to_numpy(array), dtype)
-
-        # The moments of the solver and the best weights move along: a further fit continues from them.
-        if old != backend or old.dtype_name(self.coefs_[0]) != dtype:
-            for name in moving.ATTRIBUTES:
-                if hasattr(self, name):
-                    setattr(self, name, moving.with_arrays(getattr(self, name), moved))
-
-    def to(self, backend: Any) -> Any:
-        """Return a copy of this fitted estimator that lives on another backend ("numpy", "torch:cuda:0", ...)."""
-        check_is_fitted(self)
-        moved = copy(self)
-        moved._move_to(get_backend(backend), self._backend().dtype_name(self.coefs_[0]))
-        return moved
-
     @property
     def network_(self) -> Network:
         """The fitted network, as one of retroprop's own: copies of its parameters, no penalties, no dropout."""
@@ -381,27 +373,6 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
         return True
-
-    def __copy__(self) -> Any:
-        """Return an estimator with the same attributes, on the same device."""
-        found = type(self).__new__(type(self))
-        # A bound step has buffers, and a further fit changes arrays and lists in place: two estimators share neither.
-        found.__dict__.update({name: value for name, value in vars(self).items() if name != "_bound"})
-        moving.of_its_own(found)
-        return found
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """Return an independent copy, on the same device."""
-        found = memo[id(self)] = copy(self)
-        on_device = {name: vars(found)[name] for name in moving.ATTRIBUTES if name in vars(found)}
-        found.__dict__.update({n: v if n in on_device else deepcopy(v, memo) for n, v in vars(found).items()})
-        return found
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state to pickle, with all arrays on the host, so that it loads without the device."""
-        state: dict[str, Any] = {**super().__getstate__()}
-        state.pop("_bound", None)
-        return moving.on_host(state)
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags of this estimator."""

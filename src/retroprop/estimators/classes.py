@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_y, column_or_1d
 
@@ -20,6 +19,7 @@ class Classes(BaseMLP):
     stratify: Any
     warm_start: bool
     classes_: Any
+    _balanced: list[dict[Any, float]]
     _coding: Labels | LabelColumns
 
     def _encoded(self, y: Any, *, role: str) -> Targets:
@@ -47,8 +47,8 @@ class Classes(BaseMLP):
         keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
         return targets if keeps else targets._replace(stratify=None)
 
-    def _set_classes(self, classes: Any, *, reset: bool) -> None:
-        """Set the classes of all later batches."""
+    def _set_classes(self, classes: Any, y: Any, *, reset: bool) -> None:
+        """Set the classes of all batches, of which y is the first."""
         self._refuse_balanced("an iterator of batches")
         if reset and classes is None:
             raise ValueError(
@@ -56,7 +56,14 @@ class Classes(BaseMLP):
             )
         if classes is None:
             return
-        coding = LabelColumns(classes) if are_columns(classes) else Labels(arrays.to_host(classes))
+        if are_columns(classes):
+            coding: Labels | LabelColumns = LabelColumns(classes)
+        elif is_indicator(y := arrays.to_host(y)):
+            coding = Labels(y)
+            if len(coding.classes) != len(classes):
+                raise ValueError(f"classes has {len(classes)} labels, and y has {len(coding.classes)} columns of them.")
+        else:
+            coding = Labels(arrays.to_host(classes))
         if reset:
             self._coding, self.classes_ = coding, coding.classes
         elif len(coding.classes) != len(self.classes_) or not all(
@@ -78,13 +85,50 @@ class Classes(BaseMLP):
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
             )
 
-    def _weights(self, weight: Array | None, y: Any) -> Array | None:
+    def _weights(self, weight: Array | None, y: Any, *, begins: bool = False) -> Array | None:
         if self.class_weight is None:
             return weight
-        of_classes = compute_sample_weight(self.class_weight, arrays.to_host(y))
-        if not (of_classes >= 0.0).all() or not numpy.isfinite(of_classes).all():
-            raise ValueError(f"class_weight must be 0 or above and finite, not {self.class_weight!r}.")
-        return self._sample_weights(of_classes if weight is None else weight * of_classes, len(of_classes))
+        columns = numpy.asarray(arrays.to_host(y))
+        columns = columns.reshape(len(columns), -1).T
+        if begins and isinstance(self.class_weight, str):
+            self._balanced = [_balanced(column) for column in columns]
+        found = numpy.ones(columns.shape[1])
+        for column, of_classes in zip(columns, self._class_weights(len(columns)), strict=True):
+            classes, which = numpy.unique(column, return_inverse=True)
+            found *= numpy.asarray([of_classes.get(c, 1.0) for c in classes.tolist()], dtype="float64")[which]
+        return self._sample_weights(found if weight is None else weight * found, len(found), some=begins)
+
+    def _class_weights(self, n_columns: int) -> list[dict[Any, float]]:
+        """Return the weights of the classes of each column of y: those given, or the balanced ones of the training."""
+        given, coding = self.class_weight, self._coding
+        if isinstance(given, str):
+            return self._balanced
+        if isinstance(coding, LabelColumns):
+            known = [classes.tolist() for classes in coding.classes]
+        else:
+            known = [self.classes_.tolist()] if n_columns == 1 else [[0, 1]] * n_columns
+        if isinstance(given, dict) != (n_columns == 1) or (n_columns > 1 and len(given) != n_columns):
+            wanted = "a dict" if n_columns == 1 else f"a list of {n_columns} dicts, one for each column of y"
+            raise ValueError(f'class_weight must be {wanted}, or "balanced", not {given!r}.')
+        weights = [given] if isinstance(given, dict) else given
+        for one, classes in zip(weights, known, strict=True):
+            unknown = [c for c in one if c not in classes]
+            if unknown:
+                raise ValueError(f"class_weight has {unknown}, not among the classes {classes}.")
+            if not all(0.0 <= value < numpy.inf for value in one.values()):
+                raise ValueError(f"class_weight must be 0 or above and finite, not {self.class_weight!r}.")
+        return list(weights)
+
+
+def _balanced(column: Array) -> dict[Any, float]:
+    """Return n / (k n_c) for each of k classes, n_c of n rows: equal weights of all classes together."""
+    classes, counts = numpy.unique(column, return_counts=True)
+    return dict(zip(classes.tolist(), (len(column) / (len(counts) * counts)).tolist(), strict=True))
+
+
+def is_indicator(y: Any) -> bool:
+    """Return whether y is a multilabel indicator."""
+    return bool(type_of_target(y).startswith("multilabel"))
 
 
 def is_multioutput(y: Any) -> bool:

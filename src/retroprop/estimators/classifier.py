@@ -79,8 +79,9 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         `retroprop.losses.LOSSES` whose `tasks` include classification, an object of `retroprop.losses`, or any object
         with `value` and `derivative`.
     class_weight : dict, list of dict, "balanced" or None
-        The weight of each class in training, not in validation; for several columns a list of one dict a column. For
-        an iterator of batches it must be a dict.
+        The weight of each class, 1 where the dict has none; for several columns a list of one dict a column. For an
+        iterator of batches and `partial_fit` it must be a dict. The validation loss and the default validation score
+        follow it, as the training does; `scoring` chooses a score that does not.
     stratify : bool or "binary"
         Whether the validation split keeps the fractions of the classes; "binary" does so for two classes only, as in
         scikit-learn.
@@ -273,7 +274,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         y, classes = arrays.to_host(y), arrays.to_host(classes)
         self._refuse_balanced("partial_fit")
         if are_columns(classes):
-            self._set_classes(classes, reset=not hasattr(self, "classes_"))
+            self._set_classes(classes, y, reset=not hasattr(self, "classes_"))
         elif _check_partial_fit_first_call(self, classes):
             self._coding = Labels(y if type_of_target(y).startswith("multilabel") else classes)
         return self._fit(X, y, sample_weight, incremental=True)

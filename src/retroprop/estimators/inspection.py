@@ -64,7 +64,8 @@ class Inspection:
             targets = [[float(k == output) for k in range(n_outputs)]] * here.n
             architecture = architecture._replace(output=ProjectedOutput(*architecture.output[:2]))
         else:
-            targets = self._encoded(arrays.to_host(y), role="validation").y  # type: ignore[attr-defined]
+            encoded = self._encoded(arrays.to_host(y), role="validation")  # type: ignore[attr-defined]
+            targets = self._check_outputs(encoded, "gradient").y  # type: ignore[attr-defined]
             check_consistent_length(here.x, targets)
         with here.backend.active():
             operations, x = here.backend.operations(), here.rows(None)

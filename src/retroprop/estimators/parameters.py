@@ -1,6 +1,7 @@
 """The constructor's parameters: their accepted values, and their conversion to retroprop's own objects."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any
 
@@ -177,8 +178,13 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
             f"of its own. Pass it there, as in {type(e.solver).__name__}(learning_rate) with a number or one of "
             "retroprop.schedules, or give the solver by name, as in solver='sgd'."
         )
-    if e.solver != "lbfgs":
-        return
+    if e.solver == "lbfgs":
+        _check_lbfgs(e, validates=validates)
+    for name, why in unread(e, validates=validates):
+        raise ValueError(f"{name}={getattr(e, name)!r} would not be read: {why}. Leave it at its default.")
+
+
+def _check_lbfgs(e: Any, *, validates: bool) -> None:
     for name, given in (
         ("dropout", numpy.any(e.dropout)),
         ("l1", numpy.any(e.l1)),
@@ -193,6 +199,40 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
             raise ValueError(
                 f"solver='lbfgs' does not go with {name}{shown}: use one of {', '.join(optimizers.minibatch_names())}."
             )
+
+
+def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
+    """Yield the parameters that are not at their default and that a fit would not read, each with the reason.
+
+    What scikit-learn accepts is accepted here: "adam" with a momentum, `validation_fraction` without early stopping.
+    """
+    e = estimator
+    defaults = {name: parameter.default for name, parameter in signature(type(e)).parameters.items()}
+    given = {name for name in defaults if not _is(getattr(e, name), defaults[name])}
+    of_rules = [*OF_OPTIMIZERS.values(), "power_t"]
+    if isinstance(e.solver, UpdateRule):
+        for name in of_rules:
+            if name in given:
+                yield name, f"solver={e.solver!r} has options of its own"
+    elif e.solver not in ("lbfgs", "sgd", "adam"):
+        rule = optimizers.OPTIMIZERS[e.solver]
+        for ours, theirs in OF_OPTIMIZERS.items():
+            if theirs in given and not hasattr(rule, ours):
+                yield theirs, f"solver={e.solver!r} has no {ours}"
+    if isinstance(e.learning_rate, Schedule):
+        for name in ("learning_rate_init", "power_t"):
+            if name in given:
+                yield name, f"learning_rate={e.learning_rate!r} gives the learning rate"
+    if "quantile" in given and e.loss != "quantile":
+        yield "quantile", f"it is of loss='quantile', and loss={e.loss!r}"
+    if "scoring" in given and not (validates or e.early_stopping):
+        yield "scoring", "there are no validation data: pass X_val and y_val, or set early_stopping=True"
+    if "stratify" in given and (validates or not e.early_stopping):
+        yield "stratify", "no rows are split off for validation"
+
+
+def _is(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and bool(value == default)
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:

@@ -274,7 +274,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         out = loss.link if loss.link is not None and "regression" in loss.tasks else "identity"
         return Targets(columns, columns.shape[1], out, y)
 
-    def _set_classes(self, classes: Any, *, reset: bool) -> None:
+    def _set_classes(self, classes: Any, y: Any, *, reset: bool) -> None:
         """Do nothing: the values of later batches need not be known beforehand."""
 
     def _loss(self) -> Loss:

@@ -1,9 +1,9 @@
 """The data of a fit, read batch by batch."""
 
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
 from typing import Any
 
+import numpy
 from scipy import sparse
 
 from retroprop.backends import Backend, host
@@ -40,6 +40,7 @@ class Samples:
     def __init__(self, backend: Backend, dtype: str, x: Any, y: Array, weight: Array | None) -> None:
         self.backend, self.dtype = backend, dtype
         self.n: int = x.shape[0]
+        _check_weights(weight, dtype)
         self.sparse = sparse.issparse(x)
         if self.sparse:
             self.data = Batch(x.tocsr(), y, weight)
@@ -50,13 +51,6 @@ class Samples:
     def _moved(self, y: Array, weight: Array | None) -> tuple[Array, Array | None]:
         y = self.backend.asarray(y, "int32" if y.ndim == 1 else self.dtype)
         return y, None if weight is None else self.backend.asarray(weight, self.dtype)
-
-    def weighted(self, weight: Array | None) -> "Samples":
-        """Return the same rows with other weights."""
-        found = copy(self)
-        given = weight if self.sparse or weight is None else self.backend.asarray(weight, self.dtype)
-        found.data = self.data._replace(weight=given)
-        return found
 
     def ordered(self, order: Array | None) -> Callable[[slice], Given]:
         """Return a function from a window over an order of the rows (None: as stored) to its batch."""
@@ -111,6 +105,19 @@ class Stream:
         """Return the batches of the next epoch."""
         for samples in self.passes():
             yield Stretch(samples.whole(), None, [slice(0, samples.n)])
+
+
+def _check_weights(weight: Array | None, dtype: str) -> None:
+    """Raise ValueError if the dtype of the network cannot hold the sum of the weights, or holds none above 0."""
+    if weight is None or not weight.any():
+        return
+    with numpy.errstate(over="ignore"):
+        there = weight.astype(dtype)
+        total = there.sum(dtype=dtype)
+    if not numpy.isfinite(total) or not there.any():
+        raise ValueError(
+            f"the sum of the weights, {weight.sum(dtype='float64'):g}, is no {dtype}: divide sample_weight by its mean."
+        )
 
 
 def in_rows(array: Array) -> Array:

@@ -52,6 +52,8 @@ def _fitted(e: Any, source: Any, sample_weight: Any, classes: Any, validation: t
     if sample_weight is not None:
         raise ValueError("sample_weight goes with X and y; where X gives batches, give (X, y, sample_weight).")
     parameters.check_together(e, incremental=False, validation=validation)
+    if e.batch_size != "auto":
+        raise ValueError(f"batch_size={e.batch_size!r} would not be read: X gives batches of its own sizes.")
     if e.solver == "lbfgs":
         raise ValueError("solver='lbfgs' needs all the data at once: pass X and y, or use another solver.")
     if e.early_stopping and validation[0] is None:
@@ -62,7 +64,7 @@ def _fitted(e: Any, source: Any, sample_weight: Any, classes: Any, validation: t
     opened = source if once else iter(source())
     first = _first(opened)
     first_pass = not hasattr(e, "coefs_") or not e.warm_start
-    e._set_classes(classes, reset=first_pass)
+    e._set_classes(classes, _parts(first)[1], reset=first_pass)
     x, lives_on, targets, _ = e._taken(*_parts(first), role="batch", reset=first_pass)
     backend = arrays.working_backend(e.device, lives_on)
     dtype = str(x.dtype).rpartition(".")[2]
@@ -71,9 +73,13 @@ def _fitted(e: Any, source: Any, sample_weight: Any, classes: Any, validation: t
     waiting = [chain([first], opened)]  # the first epoch has begun
 
     def batches() -> Iterator[Samples]:
+        weighs = False
         for given in waiting.pop() if waiting else _begun(source()):
             x, _, targets, weight = e._taken(*_parts(given), role="batch", reset=False)
-            yield Samples(backend, dtype, x, targets.y, weight)
+            weighs = weighs or weight is None or weight.any()
+            yield Samples(backend, dtype, x, e._check_outputs(targets, "batch").y, weight)
+        if not weighs:
+            raise ValueError("all rows of all batches have weight 0: one at least must have another.")
 
     with backend.active():
         held_out = None if validation[0] is None else e._given_validation(validation, backend, dtype)

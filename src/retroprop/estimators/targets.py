@@ -1,5 +1,6 @@
 """Coding of y for the network: values unchanged, labels as rows or indices, and decoding of outputs into labels."""
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy
@@ -7,6 +8,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import unique_labels
 
 from retroprop.backends import Backend, host_backend
+from retroprop.estimators.arrays import to_host
 from retroprop.functions.activations import GroupedSoftmax
 from retroprop.functions.losses import BinaryCrossEntropy, CrossEntropy, GroupedCrossEntropy, Loss
 from retroprop.functions.types import Array
@@ -83,6 +85,8 @@ class Labels:
 
     def right(self, outputs: Array, scored: Array) -> Array:
         """Return for each row of outputs, on the host, whether all its labels are right."""
+        if len(self.classes) == 1:
+            return numpy.ones(len(outputs), dtype=bool)  # `labels` knows no other
         if self.out_activation == "softmax":
             return outputs.argmax(axis=1) == scored
         return ((outputs > 0.5) == scored).all(axis=1)
@@ -144,7 +148,8 @@ class LabelColumns:
 
     def right(self, outputs: Array, scored: Array) -> Array:
         """Return for each row of outputs, on the host, whether its labels are right in all columns."""
-        chosen = [part.argmax(axis=1) for part in self._parts(outputs)]
+        parts = zip(self.classes, self._parts(outputs), strict=True)
+        chosen = [part[:, : len(classes)].argmax(axis=1) for classes, part in parts]
         return (numpy.stack(chosen, axis=1) == scored).all(axis=1)
 
     def labels(self, a: Array, backend: Backend) -> Array:
@@ -154,7 +159,9 @@ class LabelColumns:
             taken(classes, xp.argmax(part[:, : len(classes)], axis=1), backend)
             for classes, part in zip(self.classes, self._parts(a), strict=True)
         ]
-        return (numpy if isinstance(columns[0], numpy.ndarray) else xp).stack(columns, axis=1)
+        if any(isinstance(column, numpy.ndarray) for column in columns):
+            return numpy.stack([to_host(column) for column in columns], axis=1)
+        return xp.stack(columns, axis=1)
 
     def probabilities(self, a: Array, backend: Backend) -> Any:
         """Return for each column a probability for each of its classes."""
@@ -171,7 +178,10 @@ def are_columns(classes: Any) -> bool:
 
 
 def taken(classes: Array, which: Array, backend: Backend) -> Array:
-    """Return the classes at these indices: on the backend if they are numbers, else (text) on the host."""
-    if classes.dtype.kind in "OUS":
-        return classes[backend.to_numpy(which)]
-    return backend.xp.take(backend.asarray(classes), which, axis=0)
+    """Return the classes at these indices: on the backend if its library holds them exactly, else on the host."""
+    if classes.dtype.kind in "biuf":  # text, objects and dates stay
+        with suppress(TypeError, ValueError, RuntimeError):  # of a dtype that the library lacks
+            there = backend.asarray(classes)
+            if numpy.array_equal(backend.to_numpy(there), classes):
+                return backend.xp.take(there, which, axis=0)
+    return classes[backend.to_numpy(which)]
