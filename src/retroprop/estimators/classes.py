@@ -8,6 +8,7 @@ from sklearn.utils.validation import _check_y, column_or_1d
 
 from retroprop.estimators import arrays
 from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.class_weights import balanced, checked, weights
 from retroprop.estimators.targets import LabelColumns, Labels, Targets, are_columns
 from retroprop.functions.types import Array
 
@@ -91,39 +92,13 @@ class Classes(BaseMLP):
         columns = numpy.asarray(arrays.to_host(y))
         columns = columns.reshape(len(columns), -1).T
         if begins and isinstance(self.class_weight, str):
-            self._balanced = [_balanced(column) for column in columns]
-        found = numpy.ones(columns.shape[1])
-        for column, of_classes in zip(columns, self._class_weights(len(columns)), strict=True):
-            classes, which = numpy.unique(column, return_inverse=True)
-            found *= numpy.asarray([of_classes.get(c, 1.0) for c in classes.tolist()], dtype="float64")[which]
-        return self._sample_weights(found if weight is None else weight * found, len(found), some=begins)
-
-    def _class_weights(self, n_columns: int) -> list[dict[Any, float]]:
-        """Return the weights of the classes of each column of y: those given, or the balanced ones of the training."""
-        given, coding = self.class_weight, self._coding
-        if isinstance(given, str):
-            return self._balanced
-        if isinstance(coding, LabelColumns):
-            known = [classes.tolist() for classes in coding.classes]
+            self._balanced = [balanced(column) for column in columns]
+        if isinstance(self.class_weight, str):
+            of_classes = self._balanced
         else:
-            known = [self.classes_.tolist()] if n_columns == 1 else [[0, 1]] * n_columns
-        if isinstance(given, dict) != (n_columns == 1) or (n_columns > 1 and len(given) != n_columns):
-            wanted = "a dict" if n_columns == 1 else f"a list of {n_columns} dicts, one for each column of y"
-            raise ValueError(f'class_weight must be {wanted}, or "balanced", not {given!r}.')
-        weights = [given] if isinstance(given, dict) else given
-        for one, classes in zip(weights, known, strict=True):
-            unknown = [c for c in one if c not in classes]
-            if unknown:
-                raise ValueError(f"class_weight has {unknown}, not among the classes {classes}.")
-            if not all(0.0 <= value < numpy.inf for value in one.values()):
-                raise ValueError(f"class_weight must be 0 or above and finite, not {self.class_weight!r}.")
-        return list(weights)
-
-
-def _balanced(column: Array) -> dict[Any, float]:
-    """Return n / (k n_c) for each of k classes, n_c of n rows: equal weights of all classes together."""
-    classes, counts = numpy.unique(column, return_counts=True)
-    return dict(zip(classes.tolist(), (len(column) / (len(counts) * counts)).tolist(), strict=True))
+            of_classes = checked(self.class_weight, self._coding.columns(len(columns)))
+        found = numpy.prod([weights(*pair) for pair in zip(columns, of_classes, strict=True)], axis=0)
+        return self._sample_weights(found if weight is None else weight * found, len(found), some=begins)
 
 
 def is_indicator(y: Any) -> bool:

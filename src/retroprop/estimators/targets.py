@@ -75,6 +75,10 @@ class Labels:
         learnt = indices if softmax else columns.astype("float64")
         return Targets(learnt, columns.shape[1], self.out_activation, indices, indices)
 
+    def columns(self, n: int) -> list[list[Any]]:
+        """Return the classes of each of n columns of y: those of an indicator are 0 and 1."""
+        return [self.classes.tolist()] if n == 1 else [[0, 1]] * n
+
     def output_activation(self) -> str:
         """Return the activation that gives probabilities."""
         return "softmax" if self.out_activation == "softmax" else "sigmoid"
@@ -137,6 +141,10 @@ class LabelColumns:
         rows = [numpy.eye(size)[index] for size, index in zip(self.sizes, indices, strict=True)]
         together = numpy.stack(indices, axis=1)
         return Targets(numpy.concatenate(rows, axis=1), sum(self.sizes), "softmax", together, together)
+
+    def columns(self, n: int) -> list[list[Any]]:
+        """Return the classes of each of the n columns of y."""
+        return [classes.tolist() for classes in self.classes]
 
     def output_activation(self) -> GroupedSoftmax:
         """Return the activation that gives probabilities: a softmax per column."""
