@@ -83,7 +83,10 @@ class Labels:
             return None
         indices = numpy.searchsorted(classes, y)
         # Where a batch has many classes for its rows, some versions of scikit-learn warn.
-        if 2 * numpy.count_nonzero(numpy.bincount(indices)) > len(y) or (classes.take(indices, mode="clip") != y).any():
+        if (
+            2 * numpy.count_nonzero(numpy.bincount(indices)) >= len(y)
+            or (classes.take(indices, mode="clip") != y).any()
+        ):
             return None
         softmax = self.out_activation == "softmax"
         return self._coded(indices if softmax else indices[:, None] == 1, len(classes) if softmax else 1)
