@@ -7,16 +7,17 @@ from retroprop.core.architecture import Architecture
 from retroprop.core.forward import forward
 from retroprop.core.operations import Operations
 from retroprop.core.parameters import Parameters
-from retroprop.functions.activations import Activation
+from retroprop.functions.activations import Activation, CustomActivation
 from retroprop.functions.types import Array, Device, Namespace
 
 LEAST = 512  # rows of a block: with fewer, a product of matrices takes up to twice the time for each row
+CHUNK = 32768  # elements that an activation computes at a time, so that its intermediate arrays are small
 # A softmax over few neurons of many rows is faster in Fortran order, in which the inner loops are the longer ones.
 FEW, MANY = 32, 32
 
 
 class OutputOperations(Operations):
-    """The steps of a forward propagation whose z nobody reads afterwards."""
+    """The steps of a forward propagation whose z nobody reads afterwards: f(z) takes its place."""
 
     def affine(
         self, layer: int, a: Array, theta: Array, bias: Array | None, activation: Activation, *, keep_z: bool
@@ -30,7 +31,14 @@ class OutputOperations(Operations):
         if bias is not None:
             z += bias[..., None, :]
         # a^(l+1) = f(z^(l+1))
-        return None, activation.value(z, self.xp)
+        m, n = z.shape[-2:]
+        if m * n <= CHUNK or z.ndim > 2 or not activation.elementwise or isinstance(activation, CustomActivation):
+            return None, activation.value(z, self.xp)
+        rows = max(CHUNK // n, 1)
+        for at in range(0, m, rows):
+            chunk = z[at : at + rows, :]
+            chunk[...] = activation.value(chunk, self.xp)
+        return None, z
 
 
 def predicted(
@@ -47,13 +55,13 @@ def predicted(
     x : array (..., m, n_1)
         One observation a row.
     room : int
-        Bytes of the widest activation of a block, if that has `LEAST` rows or more.
+        Bytes of the activations of a block, if that has `LEAST` rows or more.
     """
     operations = OutputOperations(xp, device)
-    if x.ndim != 2 or parameters.thetas[0].ndim != 2:
-        return forward(operations, architecture, parameters, x).a[-1]
     m = x.shape[0]
-    rows = max(room // (x.dtype.itemsize * max(architecture.layer_sizes)), LEAST)
+    if m < MANY or x.ndim != 2 or parameters.thetas[0].ndim != 2:
+        return forward(operations, architecture, parameters, x).a[-1]
+    rows = max(room // (x.dtype.itemsize * sum(architecture.layer_sizes)), LEAST)
     for at in range(0, m, rows):
         a = forward(operations, architecture, parameters, x[at : at + rows, :]).a[-1]
         if at == 0:

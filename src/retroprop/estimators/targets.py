@@ -112,10 +112,10 @@ class Labels:
 
     def labels(self, a: Array, backend: Backend) -> Array:
         """Return the labels of outputs, on their device if its library can hold them."""
-        if backend == host_backend():
-            return self.binarizer.inverse_transform(a.ravel() if a.shape[1] == 1 else a)
         if self.out_activation == "softmax":
             return taken(self.classes, backend.xp.argmax(a, axis=1), backend)
+        if backend == host_backend():
+            return self.binarizer.inverse_transform(a.ravel() if a.shape[1] == 1 else a)
         chosen = backend.asarray(a > 0.5, "int32")
         return chosen if a.shape[1] > 1 else taken(self.classes, chosen[:, 0], backend)
 
