@@ -5,21 +5,19 @@ from math import prod
 from typing import Any
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
-from retroprop.backends.device_memory import in_parts
 from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
 from retroprop.backends.intake.parameters import Arrays, dtype_name, dtype_of, shape_of, take_parameters
 from retroprop.core import backward as algorithm
 from retroprop.core import gradient_check
-from retroprop.core.architecture import Architecture, build
+from retroprop.core.architecture import build
 from retroprop.core.backward import Gradient
 from retroprop.core.forward import Trace, forward
 from retroprop.core.gradient_check import GradientCheck
-from retroprop.core.operations import overridden
 from retroprop.core.parameters import Parameters
-from retroprop.core.prediction import predicted
 from retroprop.functions import custom, initializers
 from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
+from retroprop.inference import output_of
 
 # What other libraries make a method or attribute of a network, and its name here
 _ELSEWHERE = {
@@ -316,15 +314,6 @@ class Network:
             f"<Network {'-'.join(map(str, a.layer_sizes))}, hidden {hidden}, output {a.output.activation.name}, "
             f"loss {a.output.loss.name}, {self.n_parameters} parameters, {self.dtype} on {self.backend}>"
         )
-
-
-def output_of(backend: Backend, architecture: Architecture, parameters: Parameters, x: Array) -> Array:
-    """Return a^(L) of inputs that are checked and live on the backend; see `Network.predict`."""
-    operations = backend.operations()
-    if backend.cache and not overridden(operations):
-        return predicted(backend.xp, backend.device, architecture, parameters, x, backend.cache)
-    a_row = 2 * sum(architecture.layer_sizes) * backend.dtype_bytes(backend.dtype_name(x))
-    return in_parts(backend, lambda rows: forward(operations, architecture, parameters, rows).a[-1], x, a_row)
 
 
 def check_gradient(

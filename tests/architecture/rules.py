@@ -8,6 +8,7 @@ ORDER = (
     "core",
     "user_cache",
     "backends",
+    "inference",
     "network",
     "persistence",
     "training",

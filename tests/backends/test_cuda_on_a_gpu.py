@@ -9,6 +9,7 @@ from harness import mapped, open_backend, tolerance
 import retroprop as rp
 from retroprop.backends.cuda import switches
 from retroprop.training import rows
+from retroprop.training.memory_advice import OutOfDeviceMemoryError
 
 pytestmark = pytest.mark.gpu
 RNG = np.random.default_rng(0)
@@ -475,7 +476,7 @@ def test_a_training_that_does_not_fit_says_what_would(cupy):
     pool.set_limit(size=pool.used_bytes() + 280 * 2**20)
     try:
         net = rp.Network((20, 4096, 4096, 5), output="softmax", loss="cross_entropy", seed=0, backend="cupy")
-        with pytest.raises(rp.backends.device_memory.OutOfDeviceMemoryError, match="no memory to train with 300 rows"):
+        with pytest.raises(OutOfDeviceMemoryError, match="no memory to train with 300 rows"):
             rp.fit(net, X, Y, epochs=1)
     finally:
         pool.set_limit(size=0)

@@ -5,10 +5,10 @@ import pytest
 
 import retroprop as rp
 from retroprop.backends.backend import DeviceMemory
-from retroprop.backends.device_memory import OutOfDeviceMemoryError, in_parts
 from retroprop.backends.numpy_backend import NumpyBackend
 from retroprop.backends.replay.captured_step import CapturedStep
-from retroprop.training.memory_advice import rows_that_fit
+from retroprop.inference import in_parts
+from retroprop.training.memory_advice import OutOfDeviceMemoryError, rows_that_fit
 
 
 class Small(NumpyBackend):
@@ -101,7 +101,7 @@ def test_many_rows_are_computed_in_parts():
 
 
 def test_predict_in_parts_is_predict(monkeypatch):
-    from retroprop.backends import device_memory as memory
+    from retroprop import inference as memory
 
     monkeypatch.setattr(memory, "SMALL", 0)
     x = np.random.default_rng(0).normal(size=(1000, 6))

@@ -28,7 +28,8 @@ from retroprop.estimators.watching import INTERRUPTED, Callbacks, Watching, warn
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
-from retroprop.network import Network, output_of
+from retroprop.inference import output_of
+from retroprop.network import Network
 from retroprop.training.batches import BatchOrder
 from retroprop.training.course import are_finite
 from retroprop.training.step import bind, estimated_elements

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from retroprop.backends.device_memory import OutOfDeviceMemoryError
 from retroprop.network import Network
 from retroprop.training.optimizers import Optimizer, UpdateRule
+
+
+class OutOfDeviceMemoryError(MemoryError):
+    """The device has too little memory; the message says how much is free and what would fit."""
 
 
 @contextmanager

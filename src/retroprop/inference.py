@@ -1,16 +1,26 @@
-"""Work cut to fit into the memory of a device that has its own."""
+"""The output of a network for any number of rows: in blocks for the caches, or in parts that a device has room for."""
 
 from collections.abc import Callable
 
 from retroprop.backends.backend import Backend
+from retroprop.core.architecture import Architecture
+from retroprop.core.forward import forward
+from retroprop.core.operations import overridden
+from retroprop.core.parameters import Parameters
+from retroprop.core.prediction import predicted
 from retroprop.functions.types import Array
 
 SMALL = 2**26  # bytes that are allocated without asking the device how many are free
 FRACTION = 0.5  # of the free memory, as the library needs some for intermediate results
 
 
-class OutOfDeviceMemoryError(MemoryError):
-    """The device has too little memory; the message says how much is free and what would fit."""
+def output_of(backend: Backend, architecture: Architecture, parameters: Parameters, x: Array) -> Array:
+    """Return a^(L) of inputs that are checked and live on the backend; see `Network.predict`."""
+    operations = backend.operations()
+    if backend.cache and not overridden(operations):
+        return predicted(backend.xp, backend.device, architecture, parameters, x, backend.cache)
+    a_row = 2 * sum(architecture.layer_sizes) * backend.dtype_bytes(backend.dtype_name(x))
+    return in_parts(backend, lambda rows: forward(operations, architecture, parameters, rows).a[-1], x, a_row)
 
 
 def in_parts(backend: Backend, function: Callable[[Array], Array], x: Array, bytes_a_row: int) -> Array:
