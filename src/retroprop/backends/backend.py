@@ -27,11 +27,14 @@ class Demands(NamedTuple):
     work : float
         The estimated elements of all calls to come, the calls themselves counted as elements, by which a backend
         decides whether to compile.
+    varied : bool
+        Whether batches of any number of sizes come: a further form is recorded at its second call.
     """
 
     precision: str = "highest"
     deterministic: bool = False
     work: float = inf
+    varied: bool = False
 
 
 PLAIN = Demands()

@@ -62,4 +62,8 @@ class NumpyBackend(Backend):
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
         compiles = numba_target.worthwhile(demands.work)
-        return ReplayedStep(step, self.operations(), donate, numba_target.NumbaLoops() if compiles else NumpyCalls())
+        captured = ReplayedStep(
+            step, self.operations(), donate, numba_target.NumbaLoops() if compiles else NumpyCalls()
+        )
+        captured.varied = demands.varied
+        return captured

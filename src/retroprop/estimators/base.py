@@ -241,7 +241,8 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             step = self._kept_step(source, architecture, solver)
         else:
             work = estimated_elements(architecture, epochs * n, epochs * steps)
-            step = self._step(source.backend, architecture, solver, work=work)
+            demands = Demands(work=work, varied=not n)
+            step = self._step(source.backend, architecture, solver, demands)
         watching = Watching(self, epochs, n, given, incremental=incremental)
         bests = Bests.of(self, least)
         descent = Descent(self, architecture, step, solver, self._parameters(), bests, source, order, rng, validation)
@@ -293,21 +294,21 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _batch_rows(self, n: int) -> int:
         return int(min(200 if self.batch_size == "auto" else self.batch_size, n))
 
-    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, *, work: float) -> CapturedStep:
+    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, demands: Demands) -> CapturedStep:
         return bind(
             backend,
             architecture,
             solver.rule,
             clip_norm=self.clip_norm,
             penalties_of_sum=True,
-            demands=Demands(work=work),
+            demands=demands,
         )
 
     def _kept_step(self, source: Samples | Stream, architecture: Architecture, solver: Solver) -> CapturedStep:
         """Return the step of the last `partial_fit` if nothing has changed: it is bound and recorded once."""
         wanted = (source.backend, source.dtype, architecture, solver.rule, self.clip_norm)
         if getattr(self, "_bound", (None, None))[0] != wanted:
-            self._bound = wanted, self._step(source.backend, architecture, solver, work=0.0)
+            self._bound = wanted, self._step(source.backend, architecture, solver, Demands(work=0.0, varied=True))
         return self._bound[1]
 
     def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Good = None) -> None:

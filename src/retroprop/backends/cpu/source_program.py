@@ -238,26 +238,25 @@ class ReplayedStep(RecordedStep[SourceProgram]):
         super().__init__(step, operations, donate)
         self._target, self._workspace = target, Workspace(target)
         self._run: Callable[..., Any] = lambda *arguments: None
+        self._before: Callable[..., Any] = self._run
 
     def __call__(self, *arguments: Any) -> Any:
         if (results := self._run(*arguments)) is not None:
             return results
-        # One of the others, as for the smaller batch at the end of an epoch: each sees at once whether they fit.
-        for program in self._programs.values():
-            if program.run is not self._run and (results := program.run(*arguments)) is not None:
-                self._run = program.run
-                return results
-        fresh = self._program(form_of(arguments), arguments)
-        if fresh is None:
+        # The one before, as for the smaller batch at the end of an epoch: it sees at once whether they fit.
+        self._run, self._before = self._before, self._run
+        if (results := self._run(*arguments)) is not None:
+            return results
+        if (program := self._program(form_of(arguments), arguments)) is None:
             return super().__call__(*arguments)
-        self._run = fresh.run
-        return fresh.run(*arguments)
+        self._run = program.run
+        return self._run(*arguments)
 
     def _lowered(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> SourceProgram:
         return SourceProgram(self._planned(form, self._target.rules), self._target, self._workspace)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _compiled(source: str) -> CodeType:
     return compile(source, "<a step, recorded>", "exec")
 

@@ -65,16 +65,33 @@ class CapturedStep:
 P = TypeVar("P")
 
 
+class Recent(dict[Any, P]):
+    """The entries used last: a step keeps 32 programs, whatever the sizes of its batches."""
+
+    def used(self, key: Any) -> P:
+        """Return the value of a key, now the one used last."""
+        self[key] = self.pop(key)
+        return self[key]
+
+    def __setitem__(self, key: Any, value: P) -> None:
+        super().__setitem__(key, value)
+        if len(self) > 32:
+            del self[next(iter(self))]
+
+
 class RecordedStep(CapturedStep, Generic[P]):
     """A step that is replayed by a program for every form of its arguments (the last batch is smaller).
 
-    What cannot be recorded runs as it is written; the reason is logged once.
+    What cannot be recorded runs as it is written; the reason is logged once. So does, if forms are `varied`, the first
+    call of each but the first: to record it takes as long as many steps.
     """
+
+    varied = False
 
     def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...]) -> None:
         super().__init__(step, operations, donate)
-        self._programs: dict[Any, P] = {}
-        self._refused: set[Any] = set()
+        self._programs: Recent[P | None] = Recent()  # None: it runs as it is written
+        self._called: Recent[None] = Recent()
 
     @abstractmethod
     def _lowered(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> P:
@@ -82,19 +99,21 @@ class RecordedStep(CapturedStep, Generic[P]):
 
     def _program(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> P | None:
         """Return the program for arguments of this form, None where the step runs as it is written."""
-        if form in self._programs or form in self._refused:
-            return self._programs.get(form)
+        if form in self._programs:
+            return self._programs.used(form)
+        if self.varied and self._programs and form not in self._called:
+            self._called[form] = None
+            return None
+        self._programs[form] = None
         try:
             self._programs[form] = self._lowered(form, arguments)
-            return self._programs[form]
         except NotTraceableError as error:
             log.info("a step is not recorded, and runs as it is written: %s", error)
         except Exception as error:
             # Whatever a function from outside does to a symbol, or a compiler, a driver or a library that is not as
             # expected: slower is better than not at all. If the step itself is wrong, running it will say so.
             log.warning("a step is not recorded, and runs as it is written: %s: %s", type(error).__name__, error)
-        self._refused.add(form)
-        return None
+        return self._programs[form]
 
     def _planned(self, form: tuple[Any, ...], rules: Rules, change: Callable[[Any], Any] | None = None) -> Plan:
         """Return the plan of the step for arguments of this form; `change` is a pass over the recording first.
@@ -102,12 +121,12 @@ class RecordedStep(CapturedStep, Generic[P]):
         A plan has no memory, so trainings share it, and it lives as long as the step. One recorded with operations that
         a backend overrides is this training's own: they may hold state.
         """
-        plans = _plans.setdefault(self._step, {}) if not overridden(self._operations) else {}
+        plans = _plans.setdefault(self._step, Recent()) if not overridden(self._operations) else Recent()
         key = form, self._donate, rules, change
         if key not in plans:
             recording = record(self._step, self._operations, form, self._donate)
             plans[key] = Plan(recording if change is None else change(recording), rules)
-        return plans[key]
+        return plans.used(key)
 
 
-_plans: WeakKeyDictionary[Callable[..., Any], dict[Any, Plan]] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[Callable[..., Any], Recent[Plan]] = WeakKeyDictionary()
