@@ -107,7 +107,8 @@ class Descent:
                 if not isfinite(e.loss_) and not e.early_stopping and not figures.finite:
                     break
                 self._compare(before, figures)
-                self.solver.epoch_ends(e.t_, e.loss_)
+                # As in `rp.fit`, a schedule observes the cost of the validation data where there are any.
+                self.solver.epoch_ends(e.t_, e.loss_ if self.validation is None else e.validation_loss_curve_[-1])
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
                 epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)

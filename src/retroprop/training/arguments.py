@@ -4,12 +4,14 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import signature
 from math import inf
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from retroprop.backends import host
 from retroprop.backends.intake.arrays import holds
 from retroprop.backends.intake.batch import Batch
 from retroprop.functions import metrics as metric_table
-from retroprop.functions.metrics import Metric
+from retroprop.functions.losses import BinaryCrossEntropy, CrossEntropy, GroupedCrossEntropy
+from retroprop.functions.metrics import Accuracy, Error, Metric
 from retroprop.functions.names import number, suggestion
 from retroprop.functions.types import Array
 from retroprop.network import Network
@@ -159,23 +161,22 @@ def validation(net: Network, validation_data: Any) -> Batch | None:
         raise type(error)(f"validation_data: {error}") from error
 
 
-def metrics(net: Network, given: Any, *, y: Array) -> list[Metric]:
-    """Return the metrics, each of them defined for the targets `y`.
+def metrics(net: Network, given: Any, *, y: Array, validation: Batch | None = None) -> list[Metric]:
+    """Return the metrics, each of them defined for the targets `y`, and for those of the validation data.
 
     Raises
     ------
     TypeError, ValueError
-        If one is unknown, is not defined for `y`, or has a name that is taken.
+        If one is unknown, is not defined for the targets, or has a name that is taken.
     """
     wanted = [given] if isinstance(given, str) else list(given)
     found = [metric_table.get(metric, net.architecture.output.loss) for metric in wanted]
-    for metric in found:
+    for i, metric in enumerate(found):
         # A user's metric checks its targets itself.
         if y.ndim == 1 and not getattr(metric, "takes_indices", True):
             raise ValueError(f"the metric {metric.name!r} compares numbers, and y holds class indices: try 'accuracy'.")
-        counts = isinstance(metric, metric_table.Accuracy) and not metric.threshold
-        if counts and y.ndim == 2 and y.shape[1] == 1 and not _are_two_classes(net, y):
-            raise ValueError(f"the metric {metric.name!r} counts classes, and y holds other numbers: try 'r2'.")
+        if isinstance(metric, Accuracy) and y.ndim == 2:
+            found[i] = _counting(net, metric, y, validation)
     names = [metric.name for metric in found]
     for name in names:
         if name in ("cost", "validation_cost"):
@@ -190,8 +191,41 @@ def metrics(net: Network, given: Any, *, y: Array) -> list[Metric]:
     return found
 
 
-def _are_two_classes(net: Network, y: Array) -> bool:
-    """Return whether one column of targets holds 0 and 1, or −1 and 1."""
-    xp = net.backend.xp
-    with net.backend.active():
-        return holds(net.backend, (xp.abs(y) <= 1.0) & (y == xp.floor(y)))
+def _counting(net: Network, metric: Accuracy, y: Array, validation: Batch | None) -> Accuracy:
+    """Return an accuracy or error for targets in rows, which must be classes; of a cross-entropy, also probabilities.
+
+    Raises
+    ------
+    ValueError
+        For other numbers, in one column or in several, and for several softmaxes side by side.
+    """
+    output, backend = net.architecture.output, net.backend
+    decided = metric.boundary is not None or type(metric) not in (Accuracy, Error)  # by the user
+    if decided or isinstance(output.loss, BinaryCrossEntropy | CrossEntropy):
+        return metric
+    if isinstance(output.loss, GroupedCrossEntropy):
+        raise ValueError(
+            f"the metric {metric.name!r} counts one class a row, and the loss {output.loss.name!r} has several: pass a "
+            "callable (a, y, weight, xp) that compares each group of outputs."
+        )
+    with backend.active():
+        # Targets that are all 1 do not say what the other class is: then the outputs of tanh do.
+        signs = not holds(backend, y >= 0.0) or (output.activation.range == (-1.0, 1.0) and holds(backend, y == 1.0))
+        low = -1.0 if signs else 0.0
+        for name, rows in (("y", y), ("y of validation_data", None if validation is None else validation.y)):
+            if rows is not None and not holds(backend, (rows == low) | (rows == 1.0)):
+                _refuse_numbers(metric.name, name, backend.to_numpy(rows))
+        one_hot = y.shape[1] > 1 and holds(backend, backend.xp.sum(y, axis=1) == 1.0 + low * (y.shape[1] - 1))
+    return type(metric)(threshold=not one_hot, boundary=0.5 * (low + 1.0))
+
+
+def _refuse_numbers(metric: str, name: str, y: Array) -> NoReturn:
+    """Raise ValueError for targets on the host that are not classes; the message shows the first that is none."""
+    xp = host.xp
+    others = [place for low in (0.0, -1.0) for place in xp.argwhere((y != low) & (y != 1.0))[:1].tolist()]
+    place = max(others)  # up to there they could be 0 and 1, or −1 and 1
+    at = place if y.shape[1] > 1 else place[:1]
+    raise ValueError(
+        f"the metric {metric!r} counts classes, and y holds other numbers: {name}{at} is {y[tuple(place)]:g}, and "
+        f"classes are 0 and 1, or -1 and 1, in every column. Take 'r2' or another metric of numbers."
+    )
