@@ -200,14 +200,15 @@ def _counting(net: Network, metric: Accuracy, y: Array, validation: Batch | None
         For other numbers, in one column or in several, and for several softmaxes side by side.
     """
     output, backend = net.architecture.output, net.backend
-    decided = metric.boundary is not None or type(metric) not in (Accuracy, Error)  # by the user
-    if decided or isinstance(output.loss, BinaryCrossEntropy | CrossEntropy):
+    if metric.boundary is not None or type(metric) not in (Accuracy, Error):  # the user's own
         return metric
     if isinstance(output.loss, GroupedCrossEntropy):
         raise ValueError(
             f"the metric {metric.name!r} counts one class a row, and the loss {output.loss.name!r} has several: pass a "
             "callable (a, y, weight, xp) that compares each group of outputs."
         )
+    if isinstance(output.loss, BinaryCrossEntropy | CrossEntropy):
+        return metric
     with backend.active():
         # Targets that are all 1 do not say what the other class is: then the outputs of tanh do.
         signs = not holds(backend, y >= 0.0) or (output.activation.range == (-1.0, 1.0) and holds(backend, y == 1.0))
