@@ -1,9 +1,10 @@
-"""Guard the speed of a training step: `make bench-check`.
+"""Guard the speed of a training step and of a prediction: `make bench-check`.
 
     python benchmarks/check.py [--forms "with numba" "numpy alone"] [--networks NAME ...] [--seconds S] [--out FILE]
 
 `bounds.json` holds the largest accepted ratio for each network and optimizer: of a step to hand-written NumPy, of a
-step to its bare matrix products, of a fit to scikit-learn's. Both sides of a ratio are timed in turns in one process.
+step to its bare matrix products, of a fit to scikit-learn's. For inference, on two threads, it holds the ratios of
+`inference.py` for each network, rows and dtype. Both sides of a ratio are timed in turns in one process.
 
 A ratio fails if its lower quartile is above its bound by more than the margin, in this and in two further measurements.
 A short disturbance widens the quartiles; a step that has become slower moves them. A machine that is busy all the time
@@ -25,8 +26,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 
+import inference  # noqa: E402
 from retroprop.bench import QUICK, Results, read, run, to_json  # noqa: E402
 from retroprop.bench.analysis import Ratio, ratio  # noqa: E402
 from retroprop.bench.result_tables import warning  # noqa: E402
@@ -35,19 +37,26 @@ from retroprop.bench.timer import Pace  # noqa: E402
 from retroprop.bench.workloads import OPTIMIZERS, parse  # noqa: E402
 
 BOUNDS = Path(__file__).with_name("bounds.json")
-FORMS = {"with numba": {"RETROPROP_NUMBA": "1"}, "numpy alone": {"RETROPROP_NUMBA": "0"}}
+FORMS = {
+    "with numba": {"RETROPROP_NUMBA": "1"},
+    "numpy alone": {"RETROPROP_NUMBA": "0"},
+    "inference": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+}
+NEEDS = {"with numba": "numba", "inference": "sklearn"}
+KINDS = ("steps", "fits", "inference")  # measured separately
 ATTEMPTS = 3
 # The numerator and the denominator of each ratio.
 SIDES = {
     "hand-written": (("step", "numpy"), ("peer", "hand-written NumPy")),
     "floor": (("step", "numpy"), ("floor", "numpy")),
     "scikit-learn": (("fit", "numpy"), ("peer", "scikit-learn")),
+    **{call: tuple((call, name) for name in names) for call, names in inference.SIDES.items()},
 }
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The largest accepted ratio for a network and an optimizer, to one of `SIDES`."""
+    """The largest accepted ratio for a network and an optimizer, or of inference a dtype, to one of `SIDES`."""
 
     form: str
     network: str
@@ -58,14 +67,22 @@ class Bound:
     def ratio(self, results: Results) -> Ratio | None:
         """Return the measured ratio, None where a side was not timed."""
         for row in results.rows:
-            if (row.workload.name, row.optimizer, _is_fit(row)) == (self.network, self.optimizer, self.is_fit):
-                return ratio(*(row.timing(*side) for side in SIDES[self.over]))
+            of = row.dtype if self.kind == "inference" else row.optimizer
+            if (row.workload.name, of, _is_fit(row)) == (self.network, self.optimizer, self.kind == "fits"):
+                both = [row.timing(*side) for side in SIDES[self.over]]
+                if None not in both:
+                    return ratio(*both)
         return None
 
     @property
-    def is_fit(self) -> bool:
-        """Whether the ratio is of whole trainings."""
-        return self.over == "scikit-learn"
+    def kind(self) -> str:
+        """The kind of the measurement, one of `KINDS`."""
+        return "inference" if self.over in inference.SIDES else "fits" if self.over == "scikit-learn" else "steps"
+
+    @property
+    def case(self) -> inference.Case:
+        """The measurement of a ratio of inference."""
+        return inference.Case(self.over, int(self.network.partition("@")[2]), self.optimizer)
 
 
 def _is_fit(row: ResultRow) -> bool:
@@ -76,8 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Check every bound; return the exit status."""
     options = parser().parse_args(arguments)
     if options.measure:
-        networks = tuple(parse(name) for name in options.networks)
-        options.out.write_text(to_json(measured(networks, options.optimizers, options.seconds, fits=options.fits)))
+        options.out.write_text(to_json(measured(options)))
         return 0
     content = json.loads(BOUNDS.read_text(encoding="utf-8"))
     margin = content.pop("margin")
@@ -91,8 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     failed, lines = [], []
     for form in options.forms:
-        if form == "with numba" and find_spec("numba") is None:
-            print("with numba: not checked, numba is not installed")
+        if form in NEEDS and find_spec(NEEDS[form]) is None:
+            print(f"{form}: not checked, {NEEDS[form]} is not installed")
             continue
         bounds = bounds_of(form, content[form])
         if options.networks:
@@ -112,13 +128,13 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--forms", nargs="+", default=list(FORMS), help="with numba, numpy alone (default: both)")
+    made.add_argument("--forms", nargs="+", default=list(FORMS), help=f"{', '.join(FORMS)} (default: all)")
     made.add_argument("--networks", nargs="*", default=[], help="only these of bounds.json")
     made.add_argument("--seconds", type=float, default=2.0, help="for the rounds of each network and optimizer")
     made.add_argument("--out", type=Path, default=None, help="write the lines to a file too")
-    for name in ("--measure", "--fits"):
-        made.add_argument(name, action="store_true", help=argparse.SUPPRESS)
+    made.add_argument("--measure", choices=KINDS, default=None, help=argparse.SUPPRESS)
     made.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS), help=argparse.SUPPRESS)
+    made.add_argument("--cases", nargs="+", type=inference.case_of, default=[], help=argparse.SUPPRESS)
     return made
 
 
@@ -138,11 +154,11 @@ def check(bounds: list[Bound], margin: float, seconds: float):
     attempts = dict.fromkeys(bounds, 0)
     pending = bounds
     while pending:
-        # Steps and fits separately; only failures are measured again.
-        for fits in (False, True):
-            some = [bound for bound in pending if bound.is_fit is fits]
+        # Only failures are measured again.
+        for kind in KINDS:
+            some = [bound for bound in pending if bound.kind == kind]
             if some:
-                results = apart(some, seconds, fits=fits)
+                results = apart(some, seconds, kind)
                 if warning(results):
                     print(warning(results), flush=True)
                 for bound in some:
@@ -161,29 +177,36 @@ def over(found: Ratio, bound: Bound, margin: float) -> bool:
     return found.low > bound.largest * (1.0 + margin)
 
 
-def apart(bounds: list[Bound], seconds: float, *, fits: bool) -> Results:
+def apart(bounds: list[Bound], seconds: float, kind: str) -> Results:
     """Measure in another process, in which the environment of the form holds from the start."""
     networks = list(dict.fromkeys(bound.network for bound in bounds))
     optimizers = list(dict.fromkeys(bound.optimizer for bound in bounds))
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "results.json"
-        command = [sys.executable, __file__, "--measure", "--networks", *networks, "--optimizers", *optimizers]
-        command += ["--seconds", str(seconds), "--out", str(file), *(["--fits"] if fits else [])]
+        command = [sys.executable, __file__, "--measure", kind, "--seconds", str(seconds), "--out", str(file)]
+        if kind == "inference":
+            command += ["--cases", *dict.fromkeys(str(bound.case) for bound in bounds)]
+        else:
+            command += ["--networks", *networks, "--optimizers", *optimizers]
         subprocess.run(command, env=os.environ | FORMS[bounds[0].form] | {"PYTHONPATH": path}, check=True)
         return read(file)
 
 
-def measured(networks, optimizers: list[str], seconds: float, *, fits: bool) -> Results:
-    """Measure in this process: the steps of these networks, or the fit."""
+def measured(options: argparse.Namespace) -> Results:
+    """Measure in this process: the steps of some networks, or the fit, or some cases of inference."""
+    if options.measure == "inference":
+        return inference.measured(options.cases, Pace(budget=options.seconds, rounds=inference.PACE.rounds))
+    fits, optimizers = options.measure == "fits", tuple(options.optimizers)
+    networks = () if fits else tuple(parse(name) for name in options.networks)
     settings = replace(
         QUICK,
-        workloads=() if fits else networks,
-        optimizers=tuple(optimizers),
+        workloads=networks,
+        optimizers=optimizers,
         backends=("numpy",),
         peers=("scikit-learn",) if fits else (),
         fits=fits,
-        seconds=seconds * len(optimizers) * (1 if fits else len(networks)),
+        seconds=options.seconds * len(optimizers) * (1 if fits else len(networks)),
         pace=Pace(rounds=(7, 51)),
     )
     return run(settings)
@@ -191,7 +214,7 @@ def measured(networks, optimizers: list[str], seconds: float, *, fits: bool) -> 
 
 def line(bound: Bound, found: Ratio | None, attempts: int, *, fails: bool) -> str:
     """Return the line of output on a bound."""
-    about = f"{bound.form:12} {bound.network:22} {bound.optimizer:5} / {bound.over:13}"
+    about = f"{bound.form:12} {bound.network:22} {bound.optimizer:7} / {bound.over:15}"
     if found is None:
         return f"{about} not measured (bound {bound.largest:.2f})"
     verdict = "FAILED" if fails else "ok" if found.median <= bound.largest else "ok, within the margin or the noise"

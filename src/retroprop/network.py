@@ -10,11 +10,13 @@ from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, ta
 from retroprop.backends.intake.parameters import Arrays, dtype_name, dtype_of, shape_of, take_parameters
 from retroprop.core import backward as algorithm
 from retroprop.core import gradient_check
-from retroprop.core.architecture import build
+from retroprop.core.architecture import Architecture, build
 from retroprop.core.backward import Gradient
 from retroprop.core.forward import Trace, forward
 from retroprop.core.gradient_check import GradientCheck
+from retroprop.core.operations import overridden
 from retroprop.core.parameters import Parameters
+from retroprop.core.prediction import predicted
 from retroprop.functions import custom, initializers
 from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
@@ -264,12 +266,11 @@ class Network:
     def predict(self, x: Any) -> Array:
         """Return the output a^(L), shape (m, n_L): probabilities, rates or values, never labels.
 
-        On a device with its own memory, more rows than fit into it are computed in parts.
+        It is computed in blocks of rows, on a device with its own memory of as many as fit into it.
         """
         with self.backend.active():
             x = take_inputs(self.backend, self.architecture, self.dtype, x)
-            a_row = 2 * sum(self.layer_sizes) * self.backend.dtype_bytes(self.dtype)
-            return in_parts(self.backend, lambda rows: self.forward(rows).a[-1], x, a_row)
+            return output_of(self.backend, self.architecture, self.parameters, x)
 
     def cost(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
         """Return J as a 0-d array, penalties included; the arguments are those of `batch`."""
@@ -315,6 +316,15 @@ class Network:
             f"<Network {'-'.join(map(str, a.layer_sizes))}, hidden {hidden}, output {a.output.activation.name}, "
             f"loss {a.output.loss.name}, {self.n_parameters} parameters, {self.dtype} on {self.backend}>"
         )
+
+
+def output_of(backend: Backend, architecture: Architecture, parameters: Parameters, x: Array) -> Array:
+    """Return a^(L) of inputs that are checked and live on the backend; see `Network.predict`."""
+    operations = backend.operations()
+    if backend.cache and not overridden(operations):
+        return predicted(backend.xp, backend.device, architecture, parameters, x, backend.cache)
+    a_row = 2 * sum(architecture.layer_sizes) * backend.dtype_bytes(backend.dtype_name(x))
+    return in_parts(backend, lambda rows: forward(operations, architecture, parameters, rows).a[-1], x, a_row)
 
 
 def check_gradient(

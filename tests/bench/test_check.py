@@ -38,8 +38,8 @@ def test_what_fails_is_measured_again(check, monkeypatch, results):
     ]
     asked = []
 
-    def apart(some, seconds, *, fits):
-        asked.append(([bound.over for bound in some], fits))
+    def apart(some, seconds, kind):
+        asked.append(([bound.over for bound in some], kind))
         return results
 
     monkeypatch.setattr(check, "apart", apart)
@@ -47,10 +47,10 @@ def test_what_fails_is_measured_again(check, monkeypatch, results):
     assert [attempts for _, _, attempts in found] == [3, 1, 1, 1]
     assert [None if ratio is None else round(ratio.median, 3) for _, ratio, _ in found] == [0.5, 2.0, 0.4, None]
     assert asked == [
-        (["hand-written", "floor", "floor"], False),
-        (["scikit-learn"], True),
-        (["hand-written"], False),
-        (["hand-written"], False),
+        (["hand-written", "floor", "floor"], "steps"),
+        (["scikit-learn"], "fits"),
+        (["hand-written"], "steps"),
+        (["hand-written"], "steps"),
     ]
     said = [check.line(bound, ratio, n, fails=n == 3) for bound, ratio, n in found]
     assert "FAILED, 3 measurements" in said[0]
@@ -61,6 +61,8 @@ def test_what_fails_is_measured_again(check, monkeypatch, results):
 def test_the_bounds_are_of_networks_that_are_timed(check):
     import json
 
+    import inference  # which `check` imports
+
     content = json.loads(check.BOUNDS.read_text(encoding="utf-8"))
     assert 0.0 < content.pop("margin") < 0.2
     assert set(content) == set(check.FORMS)
@@ -68,7 +70,9 @@ def test_the_bounds_are_of_networks_that_are_timed(check):
         for bound in check.bounds_of(form, networks):
             assert bound.over in check.SIDES
             assert bound.largest > 0.0
-            assert parse(bound.network) in TABLE or bound.is_fit
+            if bound.kind == "inference":
+                assert bound.case in inference.CASES
+            assert parse(bound.network) in TABLE or bound.kind != "steps"
 
 
 def test_wrong_arguments_end_with_2(check, capsys):

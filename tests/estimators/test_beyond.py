@@ -382,9 +382,9 @@ def test_rows_of_columns_are_found_once(monkeypatch):
 def test_a_chunk_holds_no_more_than_the_budget(monkeypatch):
     from retroprop.estimators import base
 
-    seen, plain = [], base.forward
+    seen, plain = [], base.output_of
     monkeypatch.setattr("retroprop.estimators.samples.CHUNK", 600)
-    monkeypatch.setattr(base, "forward", lambda o, a, p, x: seen.append(len(x)) or plain(o, a, p, x))
+    monkeypatch.setattr(base, "output_of", lambda b, a, p, x: seen.append(len(x)) or plain(b, a, p, x))
     classifier().fit(X, Y).predict(X)
     assert seen == [40, 40, 40, 30]  # of 4 + 8 + 3 neurons
 

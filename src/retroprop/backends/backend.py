@@ -65,11 +65,14 @@ class Backend:
     ----------
     precisions : tuple of str
         The precisions of products of float32: "highest", and on some GPUs "tf32" and "bf16".
+    cache : int or None
+        Bytes of an activation that stay in the caches of a processor, for `predict`; None if it takes all rows at once.
     """
 
     find: ClassVar[Callable[[str], "Backend"]]  # by name: the registry's `get_backend`, which a pickle refers to
     library: ClassVar[str] = ""
     precisions: ClassVar[tuple[str, ...]] = ("highest",)
+    cache: ClassVar[int | None] = None
 
     def __init__(self, xp: Namespace, device: Device, name: str = "") -> None:
         self.xp = xp

@@ -36,10 +36,9 @@ def quiet() -> AbstractContextManager[Any]:
 
 def is_host(x: Any) -> bool:
     """Return whether `x` is host data, accepted by any backend: a NumPy array or scalar, a list, a number, a frame."""
-    kind = type(x)
     if isinstance(x, (numpy.ndarray, numpy.generic, Sequence, int, float)):
         return True
-    return kind.__module__.partition(".")[0] in ("pandas", "polars") and hasattr(x, "__array__")
+    return type(x).__module__.partition(".")[0] in ("pandas", "polars") and hasattr(x, "__array__")
 
 
 def is_mapped(x: Any) -> bool:
@@ -76,7 +75,7 @@ def in_rows(array: Array) -> Array:
 
 def all_finite(array: Array) -> bool:
     """Return whether a host array holds neither NaN nor inf."""
-    return array.dtype.kind != "f" or bool(numpy.isfinite(array).all())
+    return array.dtype.kind != "f" or bool(numpy.logical_and.reduce(numpy.isfinite(array), axis=None))
 
 
 def first_not_finite(array: Array) -> tuple[int, ...]:

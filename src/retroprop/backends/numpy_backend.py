@@ -19,6 +19,7 @@ class NumpyBackend(Backend):
     """NumPy, whose own namespace follows the standard."""
 
     library: ClassVar[str] = "numpy"
+    cache: ClassVar[int | None] = 2**19
 
     def __init__(self) -> None:
         super().__init__(numpy, "cpu")

@@ -12,6 +12,7 @@ from retroprop.functions.types import Array
 
 FORMATS = ("csr", "csc")
 FLOATS = ("float64", "float32")
+_FLOAT_DTYPES = frozenset(map(numpy.dtype, FLOATS))
 
 
 def backend_holding(x: Any) -> Backend | None:
@@ -46,6 +47,8 @@ def taken_inputs(estimator: Any, X: Any, *, reset: bool, floats: bool = True) ->
     ValueError
         For NaN, inf, a wrong shape, or features that differ from those of `fit`.
     """
+    if not reset and _passes(estimator, X):
+        return X, host_backend()
     backend = backend_holding(X)
     if backend is None:
         dtype: Any = (numpy.float64, numpy.float32) if floats else "numeric"
@@ -53,6 +56,19 @@ def taken_inputs(estimator: Any, X: Any, *, reset: bool, floats: bool = True) ->
         return checked, host_backend()
     with backend.active():
         return _taken_there(estimator, backend, X, reset=reset), backend
+
+
+def _passes(estimator: Any, X: Any) -> bool:
+    """Return whether an array certainly passes scikit-learn's checks, which take ten times as long, unchanged."""
+    return (
+        type(X) is numpy.ndarray
+        and X.ndim == 2
+        and X.dtype in _FLOAT_DTYPES
+        and X.shape[0] > 0
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")  # an array has no names: scikit-learn warns
+        and host.all_finite(X)
+    )
 
 
 def _taken_there(estimator: Any, backend: Backend, X: Array, *, reset: bool) -> Array:

@@ -14,7 +14,6 @@ from retroprop.backends import Backend, backend_of, get_backend, host_backend
 from retroprop.backends.backend import Demands
 from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
-from retroprop.core.forward import forward
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, lbfgs, moving, parameters, randomness, stopping
 from retroprop.estimators.common_device import OnOneDevice, on_one_device
@@ -29,7 +28,7 @@ from retroprop.estimators.watching import Callbacks, Watching, warn
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
-from retroprop.network import Network
+from retroprop.network import Network, output_of
 from retroprop.training.batches import BatchOrder
 from retroprop.training.course import are_finite
 from retroprop.training.step import bind, estimated_elements
@@ -143,7 +142,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         x, backend = arrays.taken_inputs(self, X, reset=reset)
         targets = self._encoded(arrays.to_host(y), role=role)
-        check_consistent_length(x, targets.y)
+        if x.shape[0] != targets.y.shape[0]:
+            check_consistent_length(x, targets.y)
         weight = self._weights(self._sample_weights(sample_weight, x.shape[0]), y)
         return x, backend, targets, weight
 
@@ -339,11 +339,11 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         # In chunks of rows: the activations of large inputs need not fit in memory at once.
         size = self.predict_batch_size
         size = chunk_rows(here.architecture.layer_sizes) if size == "auto" else size
-        operations, outputs = here.backend.operations(), []
+        outputs = []
         with here.backend.active():
             for window in windows(here.n, size):
                 x = here.rows(None if here.n <= size else window)
-                outputs.append(forward(operations, here.architecture, here.parameters, x).a[-1])
+                outputs.append(output_of(here.backend, here.architecture, here.parameters, x))
             a = outputs[0] if len(outputs) == 1 else here.backend.xp.concat(outputs, axis=0)
         return here.to_input_device(a), here.given
 

@@ -24,6 +24,15 @@ class Classes(BaseMLP):
 
     def _encoded(self, y: Any, *, role: str) -> Targets:
         begins = not hasattr(self, "classes_") or (role == "fit" and not self.warm_start)
+        needs_all = self.warm_start and role in ("fit", "partial_fit")
+        targets = None if begins or needs_all else self._coding.known(y)
+        if targets is None:
+            targets = self._checked(y, role=role, begins=begins, needs_all=needs_all)
+        keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
+        return targets if keeps else targets._replace(stratify=None)
+
+    def _checked(self, y: Any, *, role: str, begins: bool, needs_all: bool) -> Targets:
+        """Return the targets of any y, after scikit-learn's checks; `needs_all`: it must have the classes of before."""
         several = is_multioutput(y) if begins else isinstance(self._coding, LabelColumns)
         if not several:
             y = _check_y(y, multi_output=True, estimator=self)
@@ -34,7 +43,7 @@ class Classes(BaseMLP):
         elif begins:
             self._coding = LabelColumns(numpy.asarray(y).T) if several else Labels(y)
             self.classes_ = self._coding.classes
-        elif self.warm_start and role != "batch":
+        elif needs_all:
             found, _, differ = self._coding.unknown(y)
             if differ:
                 raise ValueError(
@@ -43,9 +52,7 @@ class Classes(BaseMLP):
                 )
         else:
             self._refuse_new(self._coding.unknown(y))
-        targets = self._coding.targets(y)
-        keeps = self.stratify if isinstance(self.stratify, bool) else targets.n_outputs == 1
-        return targets if keeps else targets._replace(stratify=None)
+        return self._coding.targets(y)
 
     def _set_classes(self, classes: Any, *, reset: bool) -> None:
         """Set the classes of all later batches."""

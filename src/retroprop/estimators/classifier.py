@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import numpy
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
@@ -310,6 +309,8 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
             if y.shape != predicted.shape:
                 raise ValueError(f"y must have the shape {predicted.shape}, a label a row and column, not {y.shape}.")
             return float(numpy.average((predicted == y).all(axis=1), weights=weight))
+        from sklearn.metrics import accuracy_score  # slow to load, as in scikit-learn's own `score`
+
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _loss(self) -> Loss:

@@ -4,7 +4,6 @@ from copy import deepcopy
 from typing import Any
 
 import numpy
-from sklearn import neural_network
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +19,13 @@ THEIRS = {
     "solver": ("lbfgs", "sgd", "adam"),
     "learning_rate": ("constant", "invscaling", "adaptive"),
 }
+
+
+def _of_sklearn(name: str) -> Any:
+    """Return scikit-learn's estimator of that name, which is loaded at the first conversion."""
+    from sklearn import neural_network
+
+    return getattr(neural_network, name)
 
 
 class Conversion:
@@ -38,7 +44,7 @@ class Conversion:
             If scikit-learn has no such network: another activation, loss or output, several columns of classes; or,
             not fitted, no such solver or schedule.
         """
-        theirs = getattr(neural_network, type(self).__name__)
+        theirs = _of_sklearn(type(self).__name__)
         ours = self.get_params(deep=False)  # type: ignore[attr-defined]
         options = {name: ours[name] for name in theirs().get_params()}
         if hasattr(self, "predict_proba"):
@@ -86,7 +92,7 @@ class Conversion:
         TypeError
             If it is another.
         """
-        theirs = getattr(neural_network, cls.__name__)
+        theirs = _of_sklearn(cls.__name__)
         if not isinstance(estimator, theirs):
             raise TypeError(f"{cls.__name__}.from_sklearn takes scikit-learn's {cls.__name__}, not {estimator!r}.")
         found: Any = cls(**estimator.get_params(deep=False))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy
 from sklearn.base import BaseEstimator
-from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, Options, StrOptions
 
 from retroprop.backends import host
@@ -44,6 +43,13 @@ def classification_losses() -> list[str]:
 def regression_losses() -> list[str]:
     """Return the names of the losses of a regressor."""
     return losses.names("regression")
+
+
+def scorer_names() -> list[str]:
+    """Return the names of the validation scores: scikit-learn's and ours."""
+    from sklearn.metrics import get_scorer_names
+
+    return ["loss", *get_scorer_names()]
 
 
 def ours(kind: str, name: Any) -> Any:
@@ -94,7 +100,7 @@ class NamedParameters(BaseEstimator):
             for one in constraints:
                 given = getattr(self, parameter)
                 if isinstance(one, TableNames) and isinstance(given, str) and f"{parameter!r} parameter" in message:
-                    return names.suggestion(given, one.options, names.SYNONYMS[one.kind])
+                    return names.suggestion(given, one.options, names.SYNONYMS.get(one.kind, {}))
         return ""
 
 
@@ -134,7 +140,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
         None,
     ],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+    "scoring": [TableNames("scorer", scorer_names), callable, None],
     "restore_best": ["boolean"],
     "exact_loss": ["boolean"],
     "predict_batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

@@ -8,7 +8,6 @@ from math import sqrt
 from typing import Any
 
 import numpy
-from sklearn.model_selection import train_test_split
 
 from retroprop.backends import host
 from retroprop.functions.initializers import Initializer
@@ -52,6 +51,8 @@ def split(rng: Any, n_samples: int, fraction: float, stratify: Array | None) -> 
     ValueError
         If the validation data have fewer than 2 rows.
     """
+    from sklearn.model_selection import train_test_split  # slow to load, and few fits split
+
     train, validation = train_test_split(
         numpy.arange(n_samples), random_state=rng, test_size=fraction, stratify=stratify
     )

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
@@ -259,7 +258,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R² of the predictions."""
         y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
-        return float(r2_score(y, arrays.to_host(self.predict(X)), sample_weight=weight))
+        return _r2(y, arrays.to_host(self.predict(X)), weight)
 
     def _encoded(self, y: Any, *, role: str) -> Targets:
         y = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
@@ -287,4 +286,10 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         if not numpy.isfinite(outputs).all():
             return float("nan")
         predicted = outputs.ravel() if outputs.shape[1] == 1 else outputs
-        return float(r2_score(scored, predicted, sample_weight=weight))
+        return _r2(scored, predicted, weight)
+
+
+def _r2(y: Array, predicted: Array, weight: Array | None) -> float:
+    from sklearn.metrics import r2_score  # slow to load, as in scikit-learn's own `score`
+
+    return float(r2_score(y, predicted, sample_weight=weight))

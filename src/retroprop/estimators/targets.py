@@ -69,9 +69,32 @@ class Labels:
         # Boolean, as scikit-learn passes it to its split, whose error message names the dtype.
         columns = self.binarizer.transform(y).astype(bool)
         softmax = self.out_activation == "softmax"
-        indices = columns.argmax(axis=1) if softmax else columns
-        learnt = indices if softmax else columns.astype("float64")
-        return Targets(learnt, columns.shape[1], self.out_activation, indices, indices)
+        return self._coded(columns.argmax(axis=1) if softmax else columns, columns.shape[1])
+
+    def known(self, y: Any) -> Targets | None:
+        """Return the targets of an array that certainly holds known labels, None of any other y.
+
+        scikit-learn finds the same by ten checks, which take longer than the training on a small batch.
+        """
+        classes: Any = self.classes
+        if type(y) is not numpy.ndarray or y.ndim != 1 or y.dtype != classes.dtype or y.dtype.kind not in "iuU":
+            return None
+        if self.binarizer.y_type_ not in ("binary", "multiclass") or len(classes) < 2:
+            return None
+        indices = numpy.searchsorted(classes, y)
+        # Where a batch has many classes for its rows, some versions of scikit-learn warn.
+        if (
+            2 * numpy.count_nonzero(numpy.bincount(indices)) >= len(y)
+            or (classes.take(indices, mode="clip") != y).any()
+        ):
+            return None
+        softmax = self.out_activation == "softmax"
+        return self._coded(indices if softmax else indices[:, None] == 1, len(classes) if softmax else 1)
+
+    def _coded(self, indices: Array, n_outputs: int) -> Targets:
+        """Return the targets of class indices (n,), for a softmax, or of booleans (n, n_outputs)."""
+        learnt = indices if self.out_activation == "softmax" else indices.astype("float64")
+        return Targets(learnt, n_outputs, self.out_activation, indices, indices)
 
     def output_activation(self) -> str:
         """Return the activation that gives probabilities."""
@@ -116,6 +139,9 @@ class LabelColumns:
         self.classes = [numpy.unique(column) for column in columns]
         # A column of one class has a second neuron, which never becomes the larger output.
         self.sizes = tuple(max(2, len(classes)) for classes in self.classes)
+
+    def known(self, y: Any) -> None:
+        """Return None: the columns of each y are checked."""
 
     def unknown(self, y: Any) -> tuple[Any, bool, bool]:
         """Return the labels of y, whether one of them is unknown, and whether they differ from the known set."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy
 from scipy import sparse
-from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 
 from retroprop.core.architecture import Architecture
@@ -82,6 +81,8 @@ def score_of(
     if scoring is None:
         y, w = (part if part is None or rows is None else part[rows] for part in (targets.scored, weight))
         return lambda loss, outputs, parameters: estimator._validation_score(outputs, y, w)
+    from sklearn.metrics import check_scoring
+
     scorer = check_scoring(estimator, scoring)
     if sparse.issparse(given[0]):
         given = (given[0].tocsr(), *given[1:])  # not every sparse format can be indexed by rows

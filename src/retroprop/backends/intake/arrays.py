@@ -62,7 +62,7 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
     """
     given = host.as_host(x, name)
     _refuse_not_finite(given, name, first)
-    if dtype is None:
+    if dtype is None or given.dtype == host.xp.dtype(dtype):
         return host.in_rows(given) if in_rows else given
     with host.quiet():
         cast = given.astype(dtype, order="C" if in_rows else "K", copy=False)
