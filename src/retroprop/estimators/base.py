@@ -155,7 +155,8 @@ class BaseMLP(Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         """Return the weights of the observations, on the host, checked."""
         if sample_weight is None:
             return None
-        weight = _check_sample_weight(arrays.to_host(sample_weight), numpy.empty((n, 1)), ensure_non_negative=True)
+        weight = arrays.numbers(sample_weight, "sample_weight")
+        weight = _check_sample_weight(weight, numpy.empty((n, 1)), ensure_non_negative=True)
         if not weight.any():  # scikit-learn checks this from 1.9 on
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weight

@@ -1,6 +1,6 @@
 """The arguments of `fit` other than the training data, checked before any work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import wraps
 from inspect import signature
 from math import inf
@@ -66,6 +66,7 @@ def with_pointers(function: Callable[P, R]) -> Callable[P, R]:
                 advice = POINTERS.get(name, f"it takes {', '.join(accepted)}")
                 meant = "" if name in POINTERS else suggestion(name, accepted, {})
                 raise TypeError(f"{function.__name__} has no argument {name}={shortened(value)}: {advice}.{meant}")
+        refuse_batches(kwargs.get("x", args[1] if len(args) > 1 else None))  # which are given without y
         return function(*args, **kwargs)
 
     return call
@@ -75,6 +76,30 @@ def shortened(value: Any) -> str:
     """Return a value as an error message can show it."""
     shown = repr(value)
     return shown if len(shown) <= 40 else f"{shown[:36]} ..."
+
+
+def are_batches(x: Any) -> bool:
+    """Return whether `x` is a list of batches (X, y), or an iterable that is no array, such as PyTorch's DataLoader."""
+    if isinstance(x, (list, tuple)):
+        first = x[0] if x else None
+        return (
+            isinstance(first, (list, tuple))
+            and len(first) in (2, 3)
+            and getattr(first[0], "ndim", 1) > 0
+            and (hasattr(first[0], "__len__") and not isinstance(first[0], (str, bytes)))
+        )
+    arrays = hasattr(x, "shape") or isinstance(x, (str, bytes, Sequence, Mapping, Set))
+    return hasattr(x, "__iter__") and not arrays
+
+
+def refuse_batches(x: Any) -> None:
+    """Raise TypeError for batches in the place of data."""
+    if are_batches(x):
+        raise TypeError(
+            f"x is a {type(x).__name__} of batches, and fit takes all rows at once: pass them as one array, or as a "
+            "numpy.memmap if they are larger than memory, and batch_size=. The estimators fit batches: pass a function "
+            "that returns the batches, as in MLPClassifier().fit(lambda: iter(batches))."
+        )
 
 
 def early_stopping(given: Any) -> EarlyStopping | None:

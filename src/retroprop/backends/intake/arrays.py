@@ -29,15 +29,11 @@ def take_in(
     in_rows : bool
         Whether host input is brought into C order, see `host.in_rows`.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For NaN or inf.
+    Raises TypeError for another library, device or kind of data, ValueError for NaN or inf.
     """
     if host.is_host(x):
         return backend.asarray(take_host(x, name=name, dtype=dtype, in_rows=in_rows))
+    refuse_tensor(x, name)
     if not backend.owns(x):
         raise TypeError(_elsewhere(backend, x, name))
     if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
@@ -53,12 +49,8 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
 
     `first` is the index of its first row in the array that the user calls `name`.
 
-    Raises
-    ------
-    TypeError
-        For text, objects or complex numbers.
-    ValueError
-        For NaN, inf, or numbers too large for `dtype`.
+    Raises TypeError for text, objects or complex numbers, ValueError for NaN, inf, or numbers too large for
+    `dtype`.
     """
     given = host.as_host(x, name)
     _refuse_not_finite(given, name, first)
@@ -81,6 +73,12 @@ def holds(backend: Backend, condition: Array) -> bool:
 def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
     """Return the elements of arrays of one dtype, in order, as Python floats; this waits for the device, once."""
     return backend.to_numpy(backend.xp.concat(numbers, axis=None)).tolist()  # type: ignore[no-any-return]
+
+
+def refuse_tensor(x: Any, name: str) -> None:
+    """Raise TypeError for a sparse tensor of PyTorch's."""
+    if hasattr(x, "requires_grad") and "sparse" in str(x.layout):
+        raise TypeError(f"{name} is a sparse tensor, {x.layout}: pass {name}.to_dense().")
 
 
 def _elsewhere(backend: Backend, x: Any, name: str) -> str:

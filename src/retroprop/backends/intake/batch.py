@@ -48,12 +48,7 @@ def take_inputs(
     `as_stored` is for rows that are gathered at each step: a mapped file then becomes a `Mapped`, integers of a
     `NARROW` dtype keep their dtype, and host arrays are in C order.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For a wrong shape, no rows, NaN or inf.
+    Raises TypeError for another library, device or kind of data, ValueError for a wrong shape, no rows, NaN or inf.
     """
     if as_stored and host.is_mapped(x):
         x = Mapped(x, name=name, dtype=dtype)
@@ -90,12 +85,8 @@ def take_targets(
 ) -> Array:
     """Return targets for inputs whose shape without the last axis is `rows`.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For a wrong shape, NaN or inf, or values the loss has no meaning for.
+    Raises TypeError for another library, device or kind of data, ValueError for a wrong shape, NaN or inf, or
+    values the loss has no meaning for.
     """
     # Host data are checked and cast on the host: labels may have a dtype that only NumPy has.
     on_host = host.is_host(y)
@@ -129,12 +120,8 @@ def take_weights(
 ) -> Array | None:
     """Return the weights of the observations, shape `rows`, or None.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For a wrong shape, NaN or inf, negative weights, or weights that are all 0.
+    Raises TypeError for another library, device or kind of data, ValueError for a wrong shape, NaN or inf, negative
+    weights, or weights that are all 0.
     """
     if weight is None:
         return None
