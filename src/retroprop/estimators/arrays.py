@@ -24,11 +24,11 @@ def backend_holding(x: Any, name: str = "y") -> Backend | None:
     TypeError
         For masked entries, sparse tensors, and tensors that require a gradient; the message has the user's `name`.
     """
+    refuse_tensor(x, name)
     if host.has_masked(x):
         raise TypeError(f"{name} is a masked array: fill its masked entries, or leave their rows out.")
     if host.is_host(x) or not (hasattr(x, "__array_namespace__") or hasattr(x, "__dlpack__")):
         return None
-    refuse_tensor(x, name)
     return backend_of(x)
 
 

@@ -31,9 +31,9 @@ def take_in(
 
     Raises TypeError for another library, device or kind of data, ValueError for NaN or inf.
     """
+    refuse_tensor(x, name)
     if host.is_host(x):
         return backend.asarray(take_host(x, name=name, dtype=dtype, in_rows=in_rows))
-    refuse_tensor(x, name)
     if not backend.owns(x):
         raise TypeError(_elsewhere(backend, x, name))
     if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
@@ -65,9 +65,9 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
 
 
 def holds(backend: Backend, condition: Array) -> bool:
-    """Return whether a boolean array is True everywhere; this waits for the device."""
+    """Return whether a boolean array is True everywhere, or has no values yet; this waits for the device."""
     with backend.active():
-        return bool(backend.to_numpy(backend.xp.all(condition)))
+        return backend.is_traced(condition) or bool(backend.to_numpy(backend.xp.all(condition)))
 
 
 def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
@@ -76,9 +76,16 @@ def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
 
 
 def refuse_tensor(x: Any, name: str) -> None:
-    """Raise TypeError for a sparse tensor of PyTorch's."""
-    if hasattr(x, "requires_grad") and "sparse" in str(x.layout):
-        raise TypeError(f"{name} is a sparse tensor, {x.layout}: pass {name}.to_dense().")
+    """Raise TypeError for a sparse tensor of PyTorch's, and for one, or a list of them, that requires a gradient."""
+    for row in x if isinstance(x, (list, tuple)) else (x,):
+        one = row[0] if isinstance(row, (list, tuple)) and row else row
+        if hasattr(one, "requires_grad") and "sparse" in str(one.layout):
+            raise TypeError(f"{name} is a sparse tensor, {one.layout}: pass {name}.to_dense().")
+        if getattr(one, "requires_grad", False) is True:
+            raise TypeError(
+                f"{name} requires a gradient, and PyTorch does not differentiate the results: pass {name}.detach(). "
+                "∂J/∂x is net.gradient(x, y, wrt_input=True).x, and of an estimator input_gradient(X, y)."
+            )
 
 
 def _elsewhere(backend: Backend, x: Any, name: str) -> str:

@@ -125,21 +125,24 @@ def take_weights(
     """
     if weight is None:
         return None
-    check = check or host.is_host(weight)
-    weight = take_in(backend, weight, name=name, dtype=dtype, check=check, in_rows=True)
+    on_host = host.is_host(weight)
+    here, check = (host_backend(), True) if on_host else (backend, check)
+    weight = take_in(here, weight, name=name, dtype=dtype, check=check, in_rows=True)
     if tuple(weight.shape) != rows:
         raise ValueError(f"{name} must have one weight a row, shape {rows}; it has the shape {tuple(weight.shape)}.")
     if check:
-        if not holds(backend, weight >= 0.0):
-            raise ValueError(f"{name} must be 0 or above; the least is {_extremes(backend, weight)[0]}.")
-        if holds(backend, weight == 0.0):
+        if not holds(here, weight >= 0.0):
+            raise ValueError(f"{name} must be 0 or above; the least is {_extremes(here, weight)[0]}.")
+        if not holds(here, here.xp.any(weight > 0.0)):
             raise ValueError(
                 f"{name} is 0 for every row, so none has a part in the cost: give at least one row a weight above 0, "
                 f"or leave {name} out."
             )
-        if not holds(backend, backend.xp.isfinite(backend.xp.sum(weight))):
+        with here.active():
+            sum_is_finite = here.xp.isfinite(here.xp.sum(weight))
+        if not holds(here, sum_is_finite):
             raise ValueError(f"{name} must have a sum that {dtype} can hold; make all weights smaller alike.")
-    return weight
+    return backend.asarray(weight) if on_host else weight
 
 
 def _class_indices(backend: Backend, y: Array, n_classes: int, *, check: bool, name: str) -> Array:

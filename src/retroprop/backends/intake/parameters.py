@@ -63,6 +63,7 @@ def take_parameters(
         if len(arrays) != len(wanted[name]):
             raise ValueError(f"{name} must hold {len(wanted[name])} arrays, not {len(arrays)}.")
         for l, (array, shape) in enumerate(zip(arrays, wanted[name], strict=True)):
+            array = array.detach() if getattr(array, "requires_grad", False) is True else array  # it is copied
             array = take_in(backend, array, name=f"{name}[{l}]", dtype=dtype)
             if tuple(array.shape[array.ndim - len(shape) :]) != shape:
                 raise ValueError(f"{name}[{l}] must have the shape {shape}, not {tuple(array.shape)}.")
