@@ -107,10 +107,10 @@ NETWORKS = {
     "no-bias": ((7, 16, 3), {"net": {"bias": False}, "batch_size": 32, "optimizer": "rmsprop"}),
     "clipping": ((7, 16, 3), {"batch_size": 32, "clip_norm": 0.5, "clip_value": 0.1, "optimizer": "lion"}),
     "adamw-schedule": ((7, 16, 3), {"batch_size": 32, "optimizer": rp.optimizers.AdamW(
-        rp.schedules.Cosine(0.01, 12))}),
+        rp.schedules.Cosine(0.01, 13))}),
     "momentum": ((7, 16, 3), {"batch_size": 32, "optimizer": rp.optimizers.SGD(0.05, momentum=0.9, nesterov=True)}),
     "plateau": ((7, 16, 3), {"batch_size": 32, "validates": True, "epochs": 8, "optimizer": rp.optimizers.SGD(
-        rp.schedules.ReduceOnPlateau(0.05, patience=1))}),
+        rp.schedules.ReduceOnPlateau(0.05, patience=2))}),
     "early-stopping": ((7, 16, 3), {"batch_size": 32, "validates": True, "epochs": 12,
                                     "early_stopping": rp.EarlyStopping(patience=2)}),
     "bytes": ((7, 16, 3), {"cast": "uint8", "batch_size": 32}),

@@ -242,8 +242,20 @@ def test_metrics_that_mean_nothing_for_the_targets(backend):
         rp.fit(numbers, X, X[:, 0], metrics="accuracy")
     with pytest.raises(ValueError, match="the metric 'error' counts classes"):
         rp.fit(numbers, X, [25, 346, 75, 100, 1, 0], metrics="error")
-    for two in ([0, 1, 1, 0, 1, 0], [-1, 1, 1, -1, 1, -1]):
-        rp.fit(numbers, X, two, metrics="accuracy", epochs=1)
+    several = network(layer_sizes=[3, 4, 2], backend=backend)
+    for net, y, place in (
+        (numbers, [0, 1, 0.25, 1, 3, 0], r"y\[2\] is 0.25"),
+        (numbers, [-1, 1, 1, 0, 1, -1], r"y\[3\] is 0"),
+        (numbers, [0, 1, 1, -1, 1, 0], r"y\[3\] is -1"),
+        (several, np.repeat([[1, 0.5]], 6, axis=0), r"y\[0, 1\] is 0.5"),
+    ):
+        with pytest.raises(ValueError, match=f"{place}, and classes are 0 and 1, or -1 and 1, .* Take 'r2'"):
+            rp.fit(net, X, y, metrics="accuracy")
+    with pytest.raises(ValueError, match=r"y of validation_data\[1\] is 0.5"):
+        rp.fit(numbers, X, [0, 1, 1, 0, 1, 0], metrics="accuracy", validation_data=(X[:2], [0, 0.5]))
+    for net, y in ((numbers, [0, 1, 1, 0, 1, 0]), (numbers, [-1, 1, 1, -1, 1, -1]), (several, [[0, 1]] * 6),
+                   (several, [[0, 1], [1, 1], [0, 0]] * 2), (several, [[-1, 1], [1, 1]] * 3)):  # fmt: skip
+        rp.fit(net, X, y, metrics="accuracy", epochs=1)
     classes = network(output="softmax", loss="cross_entropy", backend=backend)
     with pytest.raises(ValueError, match="the metric 'r2' compares numbers, and y holds class indices"):
         rp.fit(classes, X, [0, 1, 1, 0, 1, 0], metrics="r2")

@@ -115,11 +115,12 @@ def test_data_frames_are_host_data(backend):
     assert rp.fit(net, frame, frame["a"], epochs=2).cost[1] > 0
 
 
-def test_tensors_of_a_graph_are_taken_out_of_it():
+def test_parameters_of_a_graph_are_copied_out_of_it():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     theta = torch.ones((2, 3), requires_grad=True)
     net = rp.Network.from_parameters([theta], backend="torch:cpu")
-    x = torch.ones((4, 3), requires_grad=True)
+    net.thetas = [theta]
+    x = torch.ones((4, 3))
     rp.fit(net, x, torch.zeros((4, 2)), epochs=2)
     for array in (*net.thetas, net.predict(x), net.gradient(x, torch.zeros((4, 2))).thetas[0]):
         assert not array.requires_grad

@@ -6,8 +6,9 @@ from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss
 
-from retroprop.estimators import MLPClassifier
+from retroprop.estimators import MLPClassifier, MLPRegressor
 from retroprop.estimators.randomness import split
+from retroprop.functions.schedules import Schedule
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -63,3 +64,46 @@ def test_stratify_keeps_the_parts_of_several_columns():
     found._validation_score = lambda outputs, scored, weight: float(seen.append(scored) or 0.0)
     found.fit(X, columns)
     np.testing.assert_array_equal(np.bincount(seen[0] @ [2, 1]), [10, 10, 3, 3, 2, 2])
+
+
+class Recorded(Schedule):
+    """A schedule that records the costs it observes."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, t):
+        return 0.01
+
+    def observe(self, cost):
+        self.seen.append(cost)
+
+
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"scoring": "f1_macro"}], ids=str)
+@pytest.mark.parametrize("given", [{}, {"X_val": X[::3], "y_val": Y[::3]}], ids=["", "given"])
+def test_a_schedule_observes_the_validation_loss_where_there_is_one(options, given):
+    rate = Recorded()
+    found = MLPClassifier(**OPTIONS, solver="sgd", learning_rate=rate, **options).fit(X, Y, **given)
+    assert rate.seen == (found.validation_loss_curve_ or found.loss_curve_)
+    assert len(rate.seen) == found.n_iter_ > 2
+
+
+@pytest.mark.parametrize("scoring", ["r2", "neg_mean_absolute_error", "loss"])
+def test_a_diverging_fit_ends_alike_whatever_the_scoring(scoring):
+    options = {**OPTIONS, "solver": "sgd", "learning_rate_init": 1e6, "early_stopping": True, "max_iter": 20}
+    with np.errstate(all="ignore"):
+        plain, scored = (MLPRegressor(scoring=one, **options).fit(X, Y)
+                         for one in (None, scoring))  # fmt: skip
+    assert np.isnan(plain.validation_scores_[-1])
+    assert np.isnan(scored.validation_scores_[-1])
+    assert plain.n_iter_ == scored.n_iter_
+    for one, other in zip(plain.coefs_, scored.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_scorers_error_about_finite_outputs_is_raised():
+    def fails(estimator, X, y):
+        raise ValueError("no such thing")
+
+    with pytest.raises(ValueError, match="no such thing"):
+        MLPRegressor(scoring=fails, early_stopping=True, **OPTIONS).fit(X, Y)

@@ -69,6 +69,18 @@ def test_accuracy_of_one_output_is_by_the_half(backend, dtype, weight):
         assert found == pytest.approx(expected, **close(dtype))
 
 
+@pytest.mark.parametrize(("y", "right"), [([1, -1, -1, 1], 0.75), ([1, 0, 0, 1], 0.5), ([-1] * 4, 0.25)])
+def test_the_boundary_of_one_output_is_that_of_its_targets(backend, dtype, y, right):
+    # By hand: 0.3 is above 0 and below ½.
+    a, y = [[0.3], [-0.1], [0.2], [0.1]], [[one] for one in y]
+    assert measure(backend, dtype, metrics.get("accuracy", SQUARED), a, y) == right
+    assert measure(backend, dtype, metrics.get("error", SQUARED), a, y) == 1.0 - right
+    # Validation data of one class: the boundary is that of the training data.
+    for boundary in (0.0, 0.5):
+        of_ones = measure(backend, dtype, metrics.Accuracy(boundary=boundary), a, [[1.0]] * 4)
+        assert of_ones == (0.75 if boundary == 0.0 else 0.0)
+
+
 def test_accuracy_of_several_labels_wants_all_of_them_right(backend, dtype, weight):
     rng = np.random.default_rng(2)
     y = rng.integers(0, 2, (M, 3)).astype("float64")

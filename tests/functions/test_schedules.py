@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 
+import retroprop as rp
 from retroprop.functions import initializers, schedules
 from retroprop.functions.schedules import (
     Constant,
@@ -43,7 +44,7 @@ def test_inverse_scaling_by_hand():
 
 
 def test_cosine_by_hand():
-    schedule = Cosine(1.0, n_updates=4, final=0.2)
+    schedule = Cosine(1.0, n_updates=5, final=0.2)
     half = math.sqrt(0.5)
     expected = [1.0, 0.6 + 0.4 * half, 0.6, 0.6 - 0.4 * half, 0.2, 0.2, 0.2]
     assert rates(schedule, 7) == pytest.approx(expected, rel=1e-14)
@@ -51,14 +52,37 @@ def test_cosine_by_hand():
 
 
 def test_one_cycle_by_hand():
-    schedule = OneCycle(1.0, n_updates=10, rise=0.4, start_factor=0.2, final_factor=0.1)
+    schedule = OneCycle(1.0, n_updates=11, rise=5 / 11, start_factor=0.2, final_factor=0.1)
     expected = {0: 0.2, 2: 0.6, 4: 1.0, 7: 0.55, 10: 0.1, 11: 0.1, 1000: 0.1}
     for t, value in expected.items():
         assert schedule(t) == pytest.approx(value, rel=1e-14)
     # the defaults: 1/25 of the peak, and a ten-thousandth of that
     assert OneCycle(2.0, 100)(0) == pytest.approx(0.08)
-    assert OneCycle(2.0, 100)(30) == pytest.approx(2.0)
-    assert OneCycle(2.0, 100)(100) == pytest.approx(8e-6)
+    assert OneCycle(2.0, 100)(29) == pytest.approx(2.0)
+    assert OneCycle(2.0, 100)(99) == OneCycle(2.0, 100)(100) == pytest.approx(8e-6)
+
+
+@pytest.mark.parametrize("make", [lambda n: Cosine(1.0, n, final=0.1), lambda n: OneCycle(1.0, n, final_factor=0.1),
+                                  lambda n: OneCycle(1.0, n, rise=0.95, final_factor=0.1),
+                                  lambda n: Warmup(2, Cosine(1.0, n - 2, final=0.1))])  # fmt: skip
+@pytest.mark.parametrize("n", [4, 7, 100])
+def test_the_last_of_the_planned_updates_has_the_final_rate(make, n):
+    found = rates(make(n), n + 1)
+    assert found[-2:] == pytest.approx([0.1, 0.1])
+    assert sum(rate == pytest.approx(0.1) for rate in found) == 2
+
+
+@pytest.mark.parametrize("make", [Cosine, OneCycle])
+def test_a_single_planned_update_has_the_highest_rate(make):
+    assert make(0.5, 1)(0) == 0.5
+
+
+def test_the_last_update_of_fit_has_the_final_rate():
+    net = rp.Network([1, 1], seed=0, backend="numpy")
+    data = [[1.0]] * 5, [[1.0]] * 5
+    history = rp.fit(net, *data, optimizer=rp.optimizers.SGD(Cosine(0.1, 3 * 4, final=0.01)), epochs=4, batch_size=2)
+    assert history.learning_rate[-1] == pytest.approx(0.01, rel=1e-14)
+    assert history.learning_rate[-2] > 0.02
 
 
 def torch_rates(make, n, learning_rate=1.0):
@@ -79,22 +103,20 @@ def test_against_pytorch():
     theirs = torch_rates(lambda s, o: s.ExponentialLR(o, gamma=0.93), 40, 0.5)
     assert rates(Exponential(0.5, decay=0.93), 40) == pytest.approx(theirs, rel=1e-12)
     theirs = torch_rates(lambda s, o: s.CosineAnnealingLR(o, 30, eta_min=0.05), 31, 0.5)
-    assert rates(Cosine(0.5, n_updates=30, final=0.05), 31) == pytest.approx(theirs, rel=1e-12)
+    assert rates(Cosine(0.5, n_updates=31, final=0.05), 31) == pytest.approx(theirs, rel=1e-12)
 
 
 @pytest.mark.parametrize(("steps", "rise"), [(101, 0.3), (41, 0.5)])
 def test_one_cycle_against_pytorch(steps, rise):
-    # Of PyTorch's `total_steps` updates the last has the final rate, and update pct_start · total_steps − 1 the peak.
-    theirs = torch_rates(lambda s, o: s.OneCycleLR(o, max_lr=0.7, total_steps=steps + 1, pct_start=rise), steps)
-    ours = OneCycle(0.7, n_updates=steps, rise=(rise * (steps + 1) - 1) / steps)
-    assert rates(ours, steps) == pytest.approx(theirs, rel=1e-12)
+    theirs = torch_rates(lambda s, o: s.OneCycleLR(o, max_lr=0.7, total_steps=steps, pct_start=rise), steps - 1)
+    assert rates(OneCycle(0.7, n_updates=steps, rise=rise), steps - 1) == pytest.approx(theirs, rel=1e-12)
 
 
 def test_one_cycle_with_linear_interpolation_is_another():
     linear = torch_rates(
         lambda s, o: s.OneCycleLR(o, max_lr=1.0, total_steps=11, pct_start=0.5, anneal_strategy="linear"), 3
     )
-    assert OneCycle(1.0, n_updates=10, rise=0.45)(2) != pytest.approx(linear[2], rel=1e-3)
+    assert OneCycle(1.0, n_updates=11, rise=0.5)(2) != pytest.approx(linear[2], rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +147,12 @@ def test_warmup_of_warmup():
 
 
 def test_reduce_on_plateau_by_hand():
-    schedule = ReduceOnPlateau(1.0, factor=0.5, patience=1, tol=0.1, minimum=0.2).start()
+    schedule = ReduceOnPlateau(1.0, factor=0.5, patience=2, tol=0.1, minimum=0.2).start()
     seen = []
     for cost in (5.0, 4.95, 4.94, 4.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0):
         schedule.observe(cost)
         seen.append(schedule(123456))  # the number of updates says nothing
-    # 4.95 and 4.94 are not 0.1 below 5: two epochs, one more than is borne, then halved; and so on to the minimum
+    # 4.95 and 4.94 are not 0.1 below 5: two epochs without improvement, then halved; and so on to the minimum
     assert seen == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2, 0.2]
 
 
@@ -139,6 +161,21 @@ def test_reduce_on_plateau_with_no_patience():
     for cost in (1.0, 1.0, 1.0):
         schedule.observe(cost)
     assert schedule(0) == 0.25
+
+
+@pytest.mark.parametrize("patience", [1, 3, 5])
+def test_patience_of_a_plateau_is_that_of_early_stopping(patience):
+    """A cost that never falls: the epoch after which early stopping ends is the one after which the rate falls."""
+    data = [[0.0]] * 4, [[1.0]] * 4  # without bias nothing is learnt
+
+    def run(rate, **options):
+        net = rp.Network([1, 1], bias=False, seed=0, backend="numpy")
+        return rp.fit(net, *data, epochs=12, optimizer=rp.optimizers.SGD(rate), **options)
+
+    stopped = run(0.1, early_stopping=rp.EarlyStopping(monitor="cost", patience=patience))
+    lowered = run(ReduceOnPlateau(0.1, patience=patience)).learning_rate
+    assert lowered.index(lowered[-1]) > 0
+    assert next(i for i, rate in enumerate(lowered) if rate < 0.1) == len(stopped.cost) == patience + 1
 
 
 def test_reduce_on_plateau_against_pytorch():
@@ -151,7 +188,8 @@ def test_reduce_on_plateau_against_pytorch():
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.4, patience=3, threshold=0.01, threshold_mode="abs", min_lr=1e-4, eps=0.0
     )
-    ours = ReduceOnPlateau(0.5, factor=0.4, patience=3, tol=0.01, minimum=1e-4).start()
+    # PyTorch tolerates `patience` epochs without improvement; here, as in EarlyStopping, so many are too many.
+    ours = ReduceOnPlateau(0.5, factor=0.4, patience=4, tol=0.01, minimum=1e-4).start()
     for cost in costs:
         theirs.step(cost)
         ours.observe(cost)

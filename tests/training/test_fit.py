@@ -267,6 +267,41 @@ def test_accuracy_in_fit_from_indices(backend):
     assert history.metrics["error"][-1] == pytest.approx(1.0 - right, rel=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("output", "loss", "y", "right", "first_two"),
+    [
+        ("tanh", "squared_error", [1, 1, -1, -1], 1.0, 1.0),
+        ("identity", "squared_error", [1, 1, -1, -1], 1.0, 1.0),
+        ("identity", "huber", [1, -1, -1, 1], 0.5, 0.5),
+        ("tanh", "squared_error", [1, 1, 1, 1], 0.5, 1.0),  # tanh says that the other class is −1
+        ("identity", "squared_error", [1, 1, 0, 0], 0.5, 0.0),  # no output is above ½
+        ("sigmoid", "binary_cross_entropy", [1, 1, 0, 0], 1.0, 1.0),
+        ("sigmoid", "squared_error", [1, 1, 0, 0], 1.0, 1.0),
+    ],
+)
+def test_accuracy_of_one_output_asks_about_the_middle_of_its_targets(backend, output, loss, y, right, first_two):
+    net = rp.Network.from_parameters([[[0.2]]], output=output, loss=loss, dtype="float64", backend=backend)
+    x = [[1.0], [2.0], [-1.0], [-2.0]]
+    for held_out, expected in ((None, right), ((x[:2], y[:2]), first_two)):
+        history = rp.fit(net, x, y, epochs=1, optimizer=SGD(1e-9), metrics=("accuracy", "error"),
+                         validation_data=held_out)  # fmt: skip
+        assert history.metrics == {"accuracy": [expected], "error": [1.0 - expected]}
+
+
+@pytest.mark.parametrize(("y", "right"), [([[1, -1, 1], [-1, -1, 1]], 0.5), ([[1, -1, -1], [-1, -1, 1]], 1.0)])
+def test_accuracy_of_several_outputs_is_by_the_largest_where_each_row_has_one_class(y, right):
+    net = rp.Network.from_parameters([np.eye(3)], output="tanh", backend="numpy")
+    history = rp.fit(net, [[2.0, -1.0, 1.0], [-3.0, -2.0, -1.0]], y, epochs=1, optimizer=SGD(1e-9), metrics="accuracy")
+    assert history.metrics["accuracy"] == [right]
+
+
+def test_accuracy_of_several_softmaxes_is_refused():
+    groups = rp.losses.GroupedCrossEntropy((2, 2))
+    net = rp.Network([2, 4], output=rp.activations.GroupedSoftmax((2, 2)), loss=groups, seed=0, backend="numpy")
+    with pytest.raises(ValueError, match="has several: pass a callable"):
+        rp.fit(net, [[1.0, 2.0]], [[1.0, 0.0, 0.0, 1.0]], metrics="accuracy")
+
+
 def test_accuracy_of_several_labels_in_fit():
     y = (Y > 0).astype("float64")
     net = rp.Network([3, 8, 2], output="sigmoid", loss="binary_cross_entropy", seed=1, dtype="float64", backend="numpy")

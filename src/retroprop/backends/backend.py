@@ -88,10 +88,7 @@ class Backend:
     def open(cls, device: str | None) -> "Backend":
         """Return the backend on `device` as a user spells it, or on the best there is for None.
 
-        Raises
-        ------
-        BackendUnavailableError
-            If the library or the device is not available.
+        Raises BackendUnavailableError if the library or the device is not available.
         """
         raise BackendUnavailableError(f"{cls.__name__} cannot be opened by name (asked for device {device!r}).")
 
@@ -174,6 +171,10 @@ class Backend:
         """Return whether `x` is an array of this library on this device."""
         return self.belongs(x) and bool(x.device == self.device)
 
+    def is_traced(self, x: Any) -> bool:
+        """Return whether `x` stands for an array within a transformation of the library's, and has no values."""
+        return False
+
     def synchronize(self) -> None:
         """Wait until the device has finished all its work."""
 
@@ -221,13 +222,7 @@ class Backend:
         return Operations(self.xp, self.device)
 
     def check_demands(self, demands: Demands, dtype: str) -> None:
-        """Raise unless a step of that dtype can be captured that exactly, with the same bits at each run if asked.
-
-        Raises
-        ------
-        ValueError
-            If it cannot; the message says what can.
-        """
+        """Raise ValueError unless a step of that dtype can be captured that exactly, with the same bits if asked."""
         precision = demands.precision
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, not {precision!r}.")

@@ -1,6 +1,6 @@
 """The host: NumPy, where data come from, random numbers are drawn, and results are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,15 +10,13 @@ from retroprop.functions.types import Array, RandomGenerator
 
 xp = numpy
 """The host's namespace."""
+_REAL = ("bool", "int", "uint", "float", "double", "sparse")  # the first letters of a frame's dtypes of real numbers
 
 
 def generator(seed: Any) -> RandomGenerator:
     """Return the explicit generator of a seed: None, a whole number >= 0, or a generator, which is used as it is.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If the seed is none of these.
+    Raises TypeError or ValueError if the seed is none of these.
     """
     if isinstance(seed, numpy.random.Generator):
         return seed
@@ -38,7 +36,25 @@ def is_host(x: Any) -> bool:
     """Return whether `x` is host data, accepted by any backend: a NumPy array or scalar, a list, a number, a frame."""
     if isinstance(x, (numpy.ndarray, numpy.generic, Sequence, int, float)):
         return True
+    return is_frame(x)
+
+
+def is_frame(x: Any) -> bool:
+    """Return whether `x` is a frame or a series of pandas or polars."""
     return type(x).__module__.partition(".")[0] in ("pandas", "polars") and hasattr(x, "__array__")
+
+
+def columns(frame: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the name and the dtype, in lower case, of each column of a frame or series."""
+    named = hasattr(frame, "columns")
+    pairs = zip(frame.columns, frame.dtypes, strict=True) if named else [(getattr(frame, "name", 0), frame.dtype)]
+    return ((column, str(dtype).lower()) for column, dtype in pairs)
+
+
+def has_masked(x: Any) -> bool:
+    """Return whether an array, or one in a list of them, has masked entries, which NumPy reads as numbers."""
+    arrays = x if isinstance(x, (list, tuple)) else [x]
+    return any(isinstance(a, numpy.ma.MaskedArray) and numpy.ma.is_masked(a) for a in arrays)
 
 
 def is_mapped(x: Any) -> bool:
@@ -49,15 +65,13 @@ def is_mapped(x: Any) -> bool:
 def as_host(x: Any, name: str) -> Array:
     """Return host input as a NumPy array of a real dtype.
 
-    Raises
-    ------
-    TypeError
-        If it holds text, objects or complex numbers.
-    ValueError
-        If its rows differ in length.
+    Raises TypeError if it holds text, objects, dates, complex numbers or masked entries, ValueError if its rows
+    differ in length.
     """
-    if isinstance(x, numpy.ma.MaskedArray):
+    if has_masked(x):
         raise TypeError(f"{name} is a masked array: fill its masked entries, or leave their rows out.")
+    if is_frame(x):
+        return _numbers(x, name)
     try:
         array = numpy.asarray(x)
     except ValueError as error:
@@ -66,6 +80,19 @@ def as_host(x: Any, name: str) -> Array:
         given = f"{array.dtype}" if array.dtype.kind != "O" else f"{type(x).__name__} of objects"
         raise TypeError(f"{name} must hold real numbers; this is {given}.")
     return array
+
+
+def _numbers(frame: Any, name: str) -> Array:
+    """Return a frame of real numbers as an array, in which missing values are NaN."""
+    for column, dtype in columns(frame):
+        if not dtype.startswith(_REAL) or dtype.startswith("interval"):
+            raise TypeError(f"{name} must hold real numbers; its column {column!r} is {dtype}.")
+    array = numpy.asarray(frame)
+    if array.dtype.kind != "O":
+        return array
+    # A mixture of dtypes, or one with missing values: pandas has an NA of its own, polars None.
+    pandas = hasattr(frame, "isna")
+    return frame.to_numpy("float64", na_value=numpy.nan) if pandas else array.astype("float64")
 
 
 def in_rows(array: Array) -> Array:

@@ -76,7 +76,11 @@ class JaxBackend(Backend):
         return isinstance(x, jax.Array)
 
     def owns(self, x: Any) -> bool:
-        return self.belongs(x) and x.devices() == {self.device}
+        # A tracer of `jit`, `vmap` or `grad` has no device: its function runs where the arguments are.
+        return self.belongs(x) and (self.is_traced(x) or x.devices() == {self.device})
+
+    def is_traced(self, x: Any) -> bool:
+        return isinstance(x, jax.core.Tracer)
 
     def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
         if dtype is not None:

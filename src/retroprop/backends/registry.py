@@ -206,10 +206,7 @@ def _cuda_driver_answers() -> bool:
 def backend_of(x: Array) -> Backend:
     """Return the backend on which an array lives: the computation follows the data.
 
-    Raises
-    ------
-    TypeError
-        If `x` is not an array of a library that follows the standard.
+    Raises TypeError if `x` is not an array of a library that follows the standard.
     """
     name = _ARRAYS_OF.get(type(x).__module__.partition(".")[0])
     if name is not None:

@@ -52,8 +52,8 @@ class TorchBackend(Backend):
         return isinstance(x, torch.Tensor)
 
     def asarray(self, x: Any, dtype: str | None = None, *, copy: bool | None = None) -> Array:
-        # Detached from PyTorch's graph: the derivatives here are ours.
-        return super().asarray(x.detach() if self.belongs(x) else x, dtype, copy=copy)
+        # Detached from PyTorch's graph: the derivatives here are ours. Others stay as they are, with their tangents.
+        return super().asarray(x.detach() if self.belongs(x) and x.requires_grad else x, dtype, copy=copy)
 
     def _from_host(self, x: Array, dtype: str | None, copy: bool | None) -> Array:
         # A copy always: a tensor over NumPy's memory would change with it, and read-only memory is refused.

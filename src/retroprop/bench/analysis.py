@@ -19,12 +19,10 @@ class Ratio:
 
 
 def ratio(over: Timing | None, under: Timing | None) -> Ratio | None:
-    """Return the time of one contestant over another's, None where either has none.
-
-    Round by round: a disturbance of a second slows both, and leaves their ratio.
-    """
+    """Return the time of one contestant over another's, None where either has none."""
     if over is None or under is None:
         return None
+    # Round by round: a disturbance of a second slows both, and leaves their ratio.
     ratios = [a / b for a, b in zip(over.seconds, under.seconds, strict=True)]
     if len(ratios) == 1:
         return Ratio(ratios[0], ratios[0], ratios[0])

@@ -251,7 +251,7 @@ def _rows_of_targets(net: rp.Network, target: TargetColumn, encoded: NDArray[Any
 
 
 def _optimizer(options: TrainOptions, n_updates: int) -> Any:
-    """Return the optimizer with its learning rate: constant, or falling to 0 along a cosine over all updates."""
+    """Return the optimizer with its learning rate: constant, or falling along a cosine, to 0 after the last update."""
     rule: Any = rp.optimizers.get(options.optimizer)
     if isinstance(rule, rp.optimizers.LBFGS):
         for option, given in (("--learning-rate", options.learning_rate), ("--schedule", options.schedule)):
@@ -266,4 +266,5 @@ def _optimizer(options: TrainOptions, n_updates: int) -> Any:
         learning_rate = rule.learning_rate * (_START_FACTOR if falls else 1.0)
     rule = replace(rule, learning_rate=learning_rate)
     # The rule checks the number first; only then does it become the start of a schedule.
-    return replace(rule, learning_rate=rp.schedules.Cosine(learning_rate, n_updates)) if falls else rule
+    # An update more than there are: the last would otherwise have the rate 0, and change nothing.
+    return replace(rule, learning_rate=rp.schedules.Cosine(learning_rate, n_updates + 1)) if falls else rule

@@ -25,9 +25,7 @@ _PARTS = {"training": "training", "validation": "validation", "held_out": "held-
 def plain(trained: Trained, picture: Path | None) -> dict[str, Any]:
     """Return the results as a dict that JSON can hold."""
     net, history, target = trained.net, trained.history, trained.card.target
-    architecture = net.architecture
-    seconds = sum(history.seconds)
-    n_training = int(trained.parts.training.size)
+    architecture, seconds = net.architecture, sum(history.seconds)
     return {
         "data": trained.options.data,
         "rows": trained.table.n_rows,
@@ -50,7 +48,7 @@ def plain(trained: Trained, picture: Path | None) -> dict[str, Any]:
         "best_epoch": history.best_epoch,
         "stop_reason": history.stop_reason,
         "seconds": seconds,
-        "samples_per_second": n_training * len(history) / seconds if seconds else None,
+        "samples_per_second": int(trained.parts.training.size) * len(history) / seconds if seconds else None,
         "part_rows": {part: int(trained.rows(part).size) for part in _PARTS},
         "scores": {part: trained.scores(part) for part in _PARTS},
         "model": str(trained.options.output),

@@ -175,7 +175,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         """Return the weights of the observations, on the host, checked; `some` of them must be above 0."""
         if sample_weight is None:
             return None
-        given = numpy.asarray(arrays.to_host(sample_weight))
+        given = numpy.asarray(arrays.numbers(sample_weight, "sample_weight"))
         nothing = not some and not given.any()  # scikit-learn's check refuses that, from 1.9 on
         weight = _check_sample_weight(given + nothing, numpy.empty((n, 1)), ensure_non_negative=True) - nothing
         if some and not weight.any():

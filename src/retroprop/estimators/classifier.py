@@ -303,7 +303,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of the predictions; of several columns, the fraction of rows right in all of them."""
-        y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
+        y, weight = arrays.to_host(y), arrays.numbers(sample_weight, "sample_weight")
         predicted = arrays.to_host(self.predict(X))
         if isinstance(self._coding, LabelColumns):
             y = numpy.asarray(y)

@@ -8,7 +8,8 @@ from sklearn import get_config
 from retroprop.backends import Backend, host_backend
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
-from retroprop.estimators.arrays import FLOATS, rows_of
+from retroprop.estimators.arrays import rows_of
+from retroprop.estimators.checks import FLOATS
 from retroprop.functions.types import Array
 
 

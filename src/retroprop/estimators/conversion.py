@@ -63,18 +63,16 @@ class Conversion:
         found = theirs(**options)
         if not hasattr(self, "coefs_"):
             return found
-        for name in FITTED:
-            if hasattr(self, name):
-                setattr(found, name, deepcopy(getattr(self, name)))
+        found.__dict__.update({name: deepcopy(getattr(self, name)) for name in FITTED if hasattr(self, name)})
         found.coefs_ = [numpy.ascontiguousarray(arrays.to_host(coef)) for coef in self.coefs_]
         found.intercepts_ = [numpy.array(arrays.to_host(intercept)) for intercept in self.intercepts_]  # type: ignore[attr-defined]
         found._best_coefs = [coef.copy() for coef in found.coefs_]
         found._best_intercepts = [intercept.copy() for intercept in found.intercepts_]
         found._random_state = check_random_state(found.random_state)
         coding = getattr(self, "_coding", None)
+        if not isinstance(coding, (Labels, type(None))):
+            raise ValueError("scikit-learn has no classifier for several columns of classes.")
         if coding is not None:
-            if not isinstance(coding, Labels):
-                raise ValueError("scikit-learn has no classifier for several columns of classes.")
             found._label_binarizer = deepcopy(coding.binarizer)
         return found
 
@@ -99,10 +97,8 @@ class Conversion:
         if not hasattr(estimator, "coefs_"):
             return found
         check_is_fitted(estimator)
-        for name in FITTED:
-            if hasattr(estimator, name):
-                setattr(found, name, deepcopy(getattr(estimator, name)))
-        found.coefs_, found.intercepts_ = deepcopy(estimator.coefs_), deepcopy(estimator.intercepts_)
+        found.__dict__.update({name: deepcopy(getattr(estimator, name)) for name in FITTED if hasattr(estimator, name)})
+        found.coefs_, found.intercepts_ = deepcopy((estimator.coefs_, estimator.intercepts_))
         found._best = found._parameters()
         found.validation_loss_curve_ = [] if found.__dict__.get("validation_scores_") is not None else None
         if hasattr(estimator, "_label_binarizer"):

@@ -131,7 +131,8 @@ class Descent:
                 if diverged:
                     break
                 self._compare(before, figures, validated)
-                self.solver.epoch_ends(e.t_, e.loss_)
+                # As in `rp.fit`, a schedule observes the cost of the validation data where there are any.
+                self.solver.epoch_ends(e.t_, e.loss_ if validated is None else validated[0])
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
                 epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)

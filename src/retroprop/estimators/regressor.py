@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy
+from scipy import sparse
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
@@ -12,6 +13,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.checks import checked_numbers
 from retroprop.estimators.parameters import NamedParameters
 from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import Targets
@@ -257,11 +259,17 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R² of the predictions."""
-        y, weight = arrays.to_host(y), arrays.to_host(sample_weight)
+        y, weight = arrays.numbers(y, "y"), arrays.numbers(sample_weight, "sample_weight")
         return _r2(y, arrays.to_host(self.predict(X)), weight)
 
     def _encoded(self, y: Any, *, role: str) -> Targets:
-        y = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
+        given = arrays.numbers(y, "y")
+        y = _check_y(given, multi_output=True, y_numeric=True, estimator=self)
+        if sparse.issparse(y):
+            raise TypeError("y is a sparse matrix: pass y.toarray().")
+        # In lists, frames and objects that check does not see every missing value.
+        if type(given) is not numpy.ndarray or given.dtype == object:
+            checked_numbers(y, self, "y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y.reshape(-1, 1) if y.ndim == 1 else y

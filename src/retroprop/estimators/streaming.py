@@ -9,11 +9,24 @@ from sklearn.utils import check_random_state
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.moving import unchanged_before_an_update
 from retroprop.estimators.samples import Samples, Stream
+from retroprop.training.arguments import are_batches
 
 
 def is_stream(X: Any, y: Any) -> bool:
-    """Return whether X is an iterator of batches, or a function that returns one, not an array of data."""
-    return y is None and (callable(X) or hasattr(X, "__next__"))
+    """Return whether X is an iterator of batches, or a function that returns one, not an array of data.
+
+    Raises
+    ------
+    TypeError
+        For a list of batches or another iterable of them, such as PyTorch's DataLoader.
+    """
+    streams = callable(X) or hasattr(X, "__next__")
+    if y is None and not streams and are_batches(X):
+        raise TypeError(
+            f"X is a {type(X).__name__} of batches: pass a function that returns the batches of an epoch, as in "
+            "fit(lambda: iter(batches))."
+        )
+    return y is None and streams
 
 
 def fit_stream(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
+from math import nan
 from typing import Any
 
 import numpy
@@ -61,6 +62,8 @@ def score_of(
 ) -> Score:
     """Return the score of an estimator, as its parameter `scoring` defines it: None is accuracy or R².
 
+    Where a scorer refuses outputs because they are NaN or inf, the score is NaN, as where `scoring` is None.
+
     Parameters
     ----------
     estimator : BaseMLP
@@ -91,6 +94,11 @@ def score_of(
         # On the host, as scikit-learn's scorers accept nothing else.
         for name, arrays in estimator._fitted_with(parameters).items():
             setattr(fitted, name, [to_host(array) for array in arrays])
-        return float(scorer(fitted, X, y, **weights))
+        try:
+            return float(scorer(fitted, X, y, **weights))
+        except ValueError:
+            if numpy.isfinite(outputs).all():
+                raise
+            return nan
 
     return score

@@ -55,22 +55,32 @@ def mean(values: Array, weight: Array | None, xp: Namespace) -> Array:
 class Accuracy(Metric):
     """The fraction of the observations whose class is right.
 
-    The class is the largest output; with a single output, or several independent labels (`threshold=True`),
-    every output must be on the right side of ½.
+    The class is the largest output; with a single output, or several independent labels, every output must be on the
+    right side of a boundary.
+
+    Parameters
+    ----------
+    threshold : bool
+        Whether several outputs are independent labels, not the classes of one.
+    boundary : float or None
+        The value between the two classes of an output: ½ for targets 0 and 1, 0 for −1 and 1. None decides by the
+        targets: 0 where one of them is below 0. `fit` decides by those of the training data, as other data may hold
+        one class only.
     """
 
     name: ClassVar[str] = "accuracy"
     greater_is_better: ClassVar[bool] = True
     takes_indices: ClassVar[bool] = True
 
-    def __init__(self, *, threshold: bool = False) -> None:
-        self.threshold = threshold
+    def __init__(self, *, threshold: bool = False, boundary: float | None = None) -> None:
+        self.threshold, self.boundary = threshold, boundary
 
     def _right(self, a: Array, y: Array, xp: Namespace) -> Array:
         if y.ndim == a.ndim - 1:
             return xp.astype(xp.argmax(a, axis=-1), y.dtype) == y
         if self.threshold or a.shape[-1] == 1:
-            return xp.all((a >= 0.5) == (y >= 0.5), axis=-1)
+            boundary = 0.5 * xp.astype(xp.all(y >= 0.0), a.dtype) if self.boundary is None else self.boundary
+            return xp.all((a >= boundary) == (y >= boundary), axis=-1)
         return xp.argmax(a, axis=-1) == xp.argmax(y, axis=-1)
 
     def __call__(self, a: Array, y: Array, weight: Array | None, xp: Namespace) -> Array:
@@ -145,7 +155,8 @@ def get(metric: Any, loss: Loss) -> Metric:
     if isinstance(metric, str):
         found: Metric = from_name("metric", metric, METRICS)
         if isinstance(found, Accuracy):
-            return type(found)(threshold=isinstance(loss, BinaryCrossEntropy))
+            labels = isinstance(loss, BinaryCrossEntropy)
+            return type(found)(threshold=labels, boundary=0.5 if labels else None)
         return found
     if callable(metric) and hasattr(metric, "name") and hasattr(metric, "greater_is_better"):
         return metric  # type: ignore[no-any-return]

@@ -18,6 +18,11 @@ def _positive(owner: str, **values: float) -> None:
             raise ValueError(f"{name} of {owner} must be above 0 and finite, not {value!r}.")
 
 
+def _fraction(t: float, length: float) -> float:
+    """Return t / length, at most 1. Without length only t = 0 is the start: a single update has the first rate."""
+    return min(t / length, 1.0) if length > 0.0 else float(t > 0.0)
+
+
 class Schedule(ABC):
     """The learning rate of each update. `start` returns the schedule of one run, `observe` ends an epoch of the run."""
 
@@ -103,9 +108,10 @@ class InverseScaling(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """From η down to `final` along half a cosine over `n_updates`, then `final` (Loshchilov & Hutter 2017).
+    """From η down to `final` along half a cosine (Loshchilov & Hutter 2017).
 
-    η_t = final + ½ (η − final) (1 + cos(π t / n_updates))
+    η_t = final + ½ (η − final) (1 + cos(π t / (n_updates − 1))): the last of the `n_updates` updates has `final`, and
+    so have those after it. PyTorch's CosineAnnealingLR is the same with T_max = n_updates − 1.
     """
 
     learning_rate: float
@@ -120,7 +126,7 @@ class Cosine(Schedule):
             raise ValueError(f"final of Cosine must be in [0, learning_rate], not {self.final!r}.")
 
     def __call__(self, t: int) -> float:
-        phase = min(t / self.n_updates, 1.0)
+        phase = _fraction(t, self.n_updates - 1)
         return self.final + 0.5 * (self.learning_rate - self.final) * (1.0 + cos(pi * phase))
 
 
@@ -168,7 +174,7 @@ class Warmup(Schedule):
 class OneCycle(Schedule):
     """Up to `peak` and down again, along cosines, over `n_updates` (Smith & Topin 2018, arXiv:1708.07120).
 
-    The peak is at t = rise · n_updates, the end at t = n_updates; PyTorch's OneCycleLR has both one update earlier.
+    The peak is at t = rise · n_updates − 1, the end at the last update, t = n_updates − 1, as in PyTorch's OneCycleLR.
 
     Parameters
     ----------
@@ -198,11 +204,11 @@ class OneCycle(Schedule):
             raise ValueError(f"final_factor of OneCycle must be 0 or above, not {self.final_factor!r}.")
 
     def __call__(self, t: int) -> float:
-        top = self.rise * self.n_updates
+        top = max(self.rise * self.n_updates - 1.0, 0.0)
         low, phase = (
             (self.start_factor, 1.0 - t / top)
             if t < top
-            else (self.final_factor, min((t - top) / (self.n_updates - top), 1.0))
+            else (self.final_factor, _fraction(t - top, self.n_updates - 1 - top))
         )
         return self.peak * (low + (1.0 - low) * 0.5 * (1.0 + cos(pi * phase)))
 
@@ -211,6 +217,8 @@ class OneCycle(Schedule):
 class ReduceOnPlateau(Schedule):
     """η times `factor` whenever the cost has not improved for `patience` epochs.
 
+    The cost is that of the validation data where there are any, in `fit` and in the estimators.
+
     Parameters
     ----------
     learning_rate : float
@@ -218,7 +226,8 @@ class ReduceOnPlateau(Schedule):
     factor : float
         The factor of each reduction, in (0, 1).
     patience : int
-        The number of epochs without improvement that are tolerated.
+        The number of consecutive epochs without improvement that lowers η, as it ends a training in `EarlyStopping`; 0
+        is 1. PyTorch's scheduler waits for one epoch more.
     tol : float
         The least improvement that counts: a cost below the best by more than this.
     minimum : float
@@ -266,7 +275,7 @@ class ReduceOnPlateau(Schedule):
             self._best, self._waited = cost, 0
             return
         self._waited += 1
-        if self._waited > self.patience:
+        if self._waited >= self.patience:
             self._scale, self._waited = self._scale * self.factor, 0
 
 

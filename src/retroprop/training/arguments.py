@@ -1,15 +1,17 @@
 """The arguments of `fit` other than the training data, checked before any work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import wraps
 from inspect import signature
 from math import inf
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from retroprop.backends import host
 from retroprop.backends.intake.arrays import holds
 from retroprop.backends.intake.batch import Batch
 from retroprop.functions import metrics as metric_table
-from retroprop.functions.metrics import Metric
+from retroprop.functions.losses import BinaryCrossEntropy, CrossEntropy, GroupedCrossEntropy
+from retroprop.functions.metrics import Accuracy, Error, Metric
 from retroprop.functions.names import number, suggestion
 from retroprop.functions.types import Array
 from retroprop.network import Network
@@ -64,6 +66,7 @@ def with_pointers(function: Callable[P, R]) -> Callable[P, R]:
                 advice = POINTERS.get(name, f"it takes {', '.join(accepted)}")
                 meant = "" if name in POINTERS else suggestion(name, accepted, {})
                 raise TypeError(f"{function.__name__} has no argument {name}={shortened(value)}: {advice}.{meant}")
+        refuse_batches(kwargs.get("x", args[1] if len(args) > 1 else None))  # which are given without y
         return function(*args, **kwargs)
 
     return call
@@ -73,6 +76,30 @@ def shortened(value: Any) -> str:
     """Return a value as an error message can show it."""
     shown = repr(value)
     return shown if len(shown) <= 40 else f"{shown[:36]} ..."
+
+
+def are_batches(x: Any) -> bool:
+    """Return whether `x` is a list of batches (X, y), or an iterable that is no array, such as PyTorch's DataLoader."""
+    if isinstance(x, (list, tuple)):
+        first = x[0] if x else None
+        return (
+            isinstance(first, (list, tuple))
+            and len(first) in (2, 3)
+            and getattr(first[0], "ndim", 1) > 0
+            and (hasattr(first[0], "__len__") and not isinstance(first[0], (str, bytes)))
+        )
+    arrays = hasattr(x, "shape") or isinstance(x, (str, bytes, Sequence, Mapping, Set))
+    return hasattr(x, "__iter__") and not arrays
+
+
+def refuse_batches(x: Any) -> None:
+    """Raise TypeError for batches in the place of data."""
+    if are_batches(x):
+        raise TypeError(
+            f"x is a {type(x).__name__} of batches, and fit takes all rows at once: pass them as one array, or as a "
+            "numpy.memmap if they are larger than memory, and batch_size=. The estimators fit batches: pass a function "
+            "that returns the batches, as in MLPClassifier().fit(lambda: iter(batches))."
+        )
 
 
 def early_stopping(given: Any) -> EarlyStopping | None:
@@ -159,23 +186,22 @@ def validation(net: Network, validation_data: Any) -> Batch | None:
         raise type(error)(f"validation_data: {error}") from error
 
 
-def metrics(net: Network, given: Any, *, y: Array) -> list[Metric]:
-    """Return the metrics, each of them defined for the targets `y`.
+def metrics(net: Network, given: Any, *, y: Array, validation: Batch | None = None) -> list[Metric]:
+    """Return the metrics, each of them defined for the targets `y`, and for those of the validation data.
 
     Raises
     ------
     TypeError, ValueError
-        If one is unknown, is not defined for `y`, or has a name that is taken.
+        If one is unknown, is not defined for the targets, or has a name that is taken.
     """
     wanted = [given] if isinstance(given, str) else list(given)
     found = [metric_table.get(metric, net.architecture.output.loss) for metric in wanted]
-    for metric in found:
+    for i, metric in enumerate(found):
         # A user's metric checks its targets itself.
         if y.ndim == 1 and not getattr(metric, "takes_indices", True):
             raise ValueError(f"the metric {metric.name!r} compares numbers, and y holds class indices: try 'accuracy'.")
-        counts = isinstance(metric, metric_table.Accuracy) and not metric.threshold
-        if counts and y.ndim == 2 and y.shape[1] == 1 and not _are_two_classes(net, y):
-            raise ValueError(f"the metric {metric.name!r} counts classes, and y holds other numbers: try 'r2'.")
+        if isinstance(metric, Accuracy) and y.ndim == 2:
+            found[i] = _counting(net, metric, y, validation)
     names = [metric.name for metric in found]
     for name in names:
         if name in ("cost", "validation_cost"):
@@ -190,8 +216,42 @@ def metrics(net: Network, given: Any, *, y: Array) -> list[Metric]:
     return found
 
 
-def _are_two_classes(net: Network, y: Array) -> bool:
-    """Return whether one column of targets holds 0 and 1, or −1 and 1."""
-    xp = net.backend.xp
-    with net.backend.active():
-        return holds(net.backend, (xp.abs(y) <= 1.0) & (y == xp.floor(y)))
+def _counting(net: Network, metric: Accuracy, y: Array, validation: Batch | None) -> Accuracy:
+    """Return an accuracy or error for targets in rows, which must be classes; of a cross-entropy, also probabilities.
+
+    Raises
+    ------
+    ValueError
+        For other numbers, in one column or in several, and for several softmaxes side by side.
+    """
+    output, backend = net.architecture.output, net.backend
+    if metric.boundary is not None or type(metric) not in (Accuracy, Error):  # the user's own
+        return metric
+    if isinstance(output.loss, GroupedCrossEntropy):
+        raise ValueError(
+            f"the metric {metric.name!r} counts one class a row, and the loss {output.loss.name!r} has several: pass a "
+            "callable (a, y, weight, xp) that compares each group of outputs."
+        )
+    if isinstance(output.loss, BinaryCrossEntropy | CrossEntropy):
+        return metric
+    with backend.active():
+        # Targets that are all 1 do not say what the other class is: then the outputs of tanh do.
+        signs = not holds(backend, y >= 0.0) or (output.activation.range == (-1.0, 1.0) and holds(backend, y == 1.0))
+        low = -1.0 if signs else 0.0
+        for name, rows in (("y", y), ("y of validation_data", None if validation is None else validation.y)):
+            if rows is not None and not holds(backend, (rows == low) | (rows == 1.0)):
+                _refuse_numbers(metric.name, name, backend.to_numpy(rows))
+        one_hot = y.shape[1] > 1 and holds(backend, backend.xp.sum(y, axis=1) == 1.0 + low * (y.shape[1] - 1))
+    return type(metric)(threshold=not one_hot, boundary=0.5 * (low + 1.0))
+
+
+def _refuse_numbers(metric: str, name: str, y: Array) -> NoReturn:
+    """Raise ValueError for targets on the host that are not classes; the message shows the first that is none."""
+    xp = host.xp
+    others = [place for low in (0.0, -1.0) for place in xp.argwhere((y != low) & (y != 1.0))[:1].tolist()]
+    place = max(others)  # up to there they could be 0 and 1, or −1 and 1
+    at = place if y.shape[1] > 1 else place[:1]
+    raise ValueError(
+        f"the metric {metric!r} counts classes, and y holds other numbers: {name}{at} is {y[tuple(place)]:g}, and "
+        f"classes are 0 and 1, or -1 and 1, in every column. Take 'r2' or another metric of numbers."
+    )

@@ -142,6 +142,7 @@ def fit(
         step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
     else:
         step = bind(net.backend, net.architecture, rule, **clips, demands=demands)
+    held_out = arguments.validation(net, validation_data)
     training = Training(
         net,
         data,
@@ -149,8 +150,8 @@ def fit(
         step,
         order=order,
         rng=host.generator(seed),
-        validation=arguments.validation(net, validation_data),
-        metrics=arguments.metrics(net, metrics, y=data.y),
+        validation=held_out,
+        metrics=arguments.metrics(net, metrics, y=data.y, validation=held_out),
         callbacks=hooks.check(callbacks),
         early_stopping=early_stopping,
         progress=display(progress),

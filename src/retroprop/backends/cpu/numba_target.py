@@ -44,10 +44,7 @@ log = logging.getLogger("retroprop")
 def worthwhile(work: float) -> bool:
     """Return whether loops are compiled for a training of so many elements; see `Demands.work`.
 
-    Raises
-    ------
-    ValueError
-        If RETROPROP_NUMBA is none of its values.
+    Raises ValueError if RETROPROP_NUMBA is none of its values.
     """
     chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
     if chosen not in WORTH:

@@ -29,21 +29,16 @@ def take_in(
     in_rows : bool
         Whether host input is brought into C order, see `host.in_rows`.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For NaN or inf.
+    Raises TypeError for another library, device or kind of data, ValueError for NaN or inf.
     """
+    refuse_tensor(x, name)
     if host.is_host(x):
         return backend.asarray(take_host(x, name=name, dtype=dtype, in_rows=in_rows))
     if not backend.owns(x):
         raise TypeError(_elsewhere(backend, x, name))
     if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{name} must hold real numbers; this is {backend.dtype_name(x)}.")
-    may_be_inf = backend.xp.isdtype(x.dtype, "real floating")
-    if check and may_be_inf and not holds(backend, backend.xp.isfinite(x)):
+    if check and backend.xp.isdtype(x.dtype, "real floating") and not holds(backend, backend.xp.isfinite(x)):
         _refuse_not_finite(backend.to_numpy(x), name)
     return x if dtype is None else backend.asarray(x, dtype)
 
@@ -53,12 +48,8 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
 
     `first` is the index of its first row in the array that the user calls `name`.
 
-    Raises
-    ------
-    TypeError
-        For text, objects or complex numbers.
-    ValueError
-        For NaN, inf, or numbers too large for `dtype`.
+    Raises TypeError for text, objects or complex numbers, ValueError for NaN, inf, or numbers too large for
+    `dtype`.
     """
     given = host.as_host(x, name)
     _refuse_not_finite(given, name, first)
@@ -73,14 +64,27 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
 
 
 def holds(backend: Backend, condition: Array) -> bool:
-    """Return whether a boolean array is True everywhere; this waits for the device."""
+    """Return whether a boolean array is True everywhere, or has no values yet; this waits for the device."""
     with backend.active():
-        return bool(backend.to_numpy(backend.xp.all(condition)))
+        return backend.is_traced(condition) or bool(backend.to_numpy(backend.xp.all(condition)))
 
 
 def read(backend: Backend, numbers: Sequence[Array]) -> list[float]:
     """Return the elements of arrays of one dtype, in order, as Python floats; this waits for the device, once."""
     return backend.to_numpy(backend.xp.concat(numbers, axis=None)).tolist()  # type: ignore[no-any-return]
+
+
+def refuse_tensor(x: Any, name: str) -> None:
+    """Raise TypeError for a sparse tensor of PyTorch's, and for one, or a list of them, that requires a gradient."""
+    for row in x if isinstance(x, (list, tuple)) else (x,):
+        one = row[0] if isinstance(row, (list, tuple)) and row else row
+        if hasattr(one, "requires_grad") and "sparse" in str(one.layout):
+            raise TypeError(f"{name} is a sparse tensor, {one.layout}: pass {name}.to_dense().")
+        if getattr(one, "requires_grad", False) is True:
+            raise TypeError(
+                f"{name} requires a gradient, and PyTorch does not differentiate the results: pass {name}.detach(). "
+                "∂J/∂x is net.gradient(x, y, wrt_input=True).x, and of an estimator input_gradient(X, y)."
+            )
 
 
 def _elsewhere(backend: Backend, x: Any, name: str) -> str:
@@ -92,8 +96,7 @@ def _elsewhere(backend: Backend, x: Any, name: str) -> str:
     library = type(x).__module__.partition(".")[0]
     return (
         f"{name} is an array of {library} on {getattr(x, 'device', 'its own device')}, and this network lives on "
-        f"{backend}. Move one of them: net.to(...) takes the network where the data live, and host data are "
-        f"accepted everywhere."
+        f"{backend}. Move one: net.to(...) takes the network where the data live, and host data are accepted everywhere."
     )
 
 

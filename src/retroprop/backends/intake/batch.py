@@ -48,12 +48,7 @@ def take_inputs(
     `as_stored` is for rows that are gathered at each step: a mapped file then becomes a `Mapped`, integers of a
     `NARROW` dtype keep their dtype, and host arrays are in C order.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For a wrong shape, no rows, NaN or inf.
+    Raises TypeError for another library, device or kind of data, ValueError for a wrong shape, no rows, NaN or inf.
     """
     if as_stored and host.is_mapped(x):
         x = Mapped(x, name=name, dtype=dtype)
@@ -90,12 +85,8 @@ def take_targets(
 ) -> Array:
     """Return targets for inputs whose shape without the last axis is `rows`.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For a wrong shape, NaN or inf, or values the loss has no meaning for.
+    Raises TypeError for another library, device or kind of data, ValueError for a wrong shape, NaN or inf, or
+    values the loss has no meaning for.
     """
     # Host data are checked and cast on the host: labels may have a dtype that only NumPy has.
     on_host = host.is_host(y)
@@ -129,30 +120,29 @@ def take_weights(
 ) -> Array | None:
     """Return the weights of the observations, shape `rows`, or None.
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For a wrong shape, NaN or inf, negative weights, or weights that are all 0.
+    Raises TypeError for another library, device or kind of data, ValueError for a wrong shape, NaN or inf, negative
+    weights, or weights that are all 0.
     """
     if weight is None:
         return None
-    check = check or host.is_host(weight)
-    weight = take_in(backend, weight, name=name, dtype=dtype, check=check, in_rows=True)
+    on_host = host.is_host(weight)
+    here, check = (host_backend(), True) if on_host else (backend, check)
+    weight = take_in(here, weight, name=name, dtype=dtype, check=check, in_rows=True)
     if tuple(weight.shape) != rows:
         raise ValueError(f"{name} must have one weight a row, shape {rows}; it has the shape {tuple(weight.shape)}.")
     if check:
-        if not holds(backend, weight >= 0.0):
-            raise ValueError(f"{name} must be 0 or above; the least is {_extremes(backend, weight)[0]}.")
-        if holds(backend, weight == 0.0):
+        if not holds(here, weight >= 0.0):
+            raise ValueError(f"{name} must be 0 or above; the least is {_extremes(here, weight)[0]}.")
+        if not holds(here, here.xp.any(weight > 0.0)):
             raise ValueError(
                 f"{name} is 0 for every row, so none has a part in the cost: give at least one row a weight above 0, "
                 f"or leave {name} out."
             )
-        if not holds(backend, backend.xp.isfinite(backend.xp.sum(weight))):
+        with here.active():
+            sum_is_finite = here.xp.isfinite(here.xp.sum(weight))
+        if not holds(here, sum_is_finite):
             raise ValueError(f"{name} must have a sum that {dtype} can hold; make all weights smaller alike.")
-    return weight
+    return backend.asarray(weight) if on_host else weight
 
 
 def _class_indices(backend: Backend, y: Array, n_classes: int, *, check: bool, name: str) -> Array:

@@ -19,10 +19,7 @@ class Mapped:
     `name` is the user's for the messages, and `dtype` the one its rows are cast to as they are read, unless their own
     is one of `NARROW`; the attributes `shape`, `ndim` and `dtype` are those of the rows as they are read.
 
-    Raises
-    ------
-    TypeError
-        For complex numbers or records.
+    Raises TypeError for complex numbers or records.
     """
 
     def __init__(self, array: Any, *, name: str, dtype: str) -> None:
@@ -38,10 +35,7 @@ class Mapped:
     def check(self) -> None:
         """Read the whole file once, a part at a time.
 
-        Raises
-        ------
-        ValueError
-            For NaN, inf, or numbers too large for the dtype they are cast to.
+        Raises ValueError for NaN, inf, or numbers too large for the dtype they are cast to.
         """
         if self._array.dtype.kind != "f":
             return

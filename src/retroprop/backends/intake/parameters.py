@@ -23,10 +23,7 @@ class Arrays(list[Array]):
 def dtype_name(dtype: Any) -> str:
     """Return the name of a dtype a network may have, given as a string or as a library's own object.
 
-    Raises
-    ------
-    ValueError
-        If it is another.
+    Raises ValueError if it is another.
     """
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
     if name not in DTYPES:
@@ -43,10 +40,7 @@ def dtype_of(theta: Any) -> str:
 def shape_of(theta: Any, name: str) -> tuple[int, ...]:
     """Return the shape (..., to, from) of a Θ.
 
-    Raises
-    ------
-    ValueError
-        If it has fewer axes than two.
+    Raises ValueError if it has fewer axes than two.
     """
     shape = tuple(theta.shape) if hasattr(theta, "shape") else tuple(host.as_host(theta, name).shape)
     if len(shape) < 2:
@@ -59,12 +53,8 @@ def take_parameters(
 ) -> Parameters:
     """Return copies of the parameters given: Θ^(l) of shape (..., n_{l+1}, n_l), b^(l) of shape (..., n_{l+1}).
 
-    Raises
-    ------
-    TypeError
-        For another library, device or kind of data.
-    ValueError
-        For more or fewer arrays than the architecture has, other shapes, or different model axes.
+    Raises TypeError for another library, device or kind of data, ValueError for more or fewer arrays than the
+    architecture has, other shapes, or different model axes.
     """
     shapes = architecture.shapes
     wanted = {"thetas": shapes, "biases": tuple(s[:1] for s in shapes) if architecture.bias else ()}
@@ -73,6 +63,7 @@ def take_parameters(
         if len(arrays) != len(wanted[name]):
             raise ValueError(f"{name} must hold {len(wanted[name])} arrays, not {len(arrays)}.")
         for l, (array, shape) in enumerate(zip(arrays, wanted[name], strict=True)):
+            array = array.detach() if getattr(array, "requires_grad", False) is True else array  # it is copied
             array = take_in(backend, array, name=f"{name}[{l}]", dtype=dtype)
             if tuple(array.shape[array.ndim - len(shape) :]) != shape:
                 raise ValueError(f"{name}[{l}] must have the shape {shape}, not {tuple(array.shape)}.")

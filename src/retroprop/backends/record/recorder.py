@@ -74,10 +74,7 @@ def record(
 ) -> Recording:
     """Call `step` once with symbols of the forms given, and return it as a graph.
 
-    Raises
-    ------
-    NotTraceableError
-        If it asks for numbers, or for a function that is not recorded.
+    Raises NotTraceableError if it asks for numbers, or for a function that is not recorded.
     """
     xp = Symbols()
     taken: list[Node] = []
