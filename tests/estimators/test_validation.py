@@ -79,11 +79,18 @@ class Recorded(Schedule):
         self.seen.append(cost)
 
 
-@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"scoring": "f1_macro"}], ids=str)
-@pytest.mark.parametrize("given", [{}, {"X_val": X[::3], "y_val": Y[::3]}], ids=["", "given"])
+GIVEN = {"X_val": X[::3], "y_val": Y[::3]}
+
+
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [({}, {}), ({}, GIVEN), ({"early_stopping": True}, {}), ({"early_stopping": True}, GIVEN),
+     ({"scoring": "f1_macro"}, GIVEN)],
+)  # fmt: skip
 def test_a_schedule_observes_the_validation_loss_where_there_is_one(options, given):
     rate = Recorded()
-    found = MLPClassifier(**OPTIONS, solver="sgd", learning_rate=rate, **options).fit(X, Y, **given)
+    options = {**OPTIONS, "learning_rate_init": 0.001, "solver": "sgd", **options}
+    found = MLPClassifier(learning_rate=rate, **options).fit(X, Y, **given)
     assert rate.seen == (found.validation_loss_curve_ or found.loss_curve_)
     assert len(rate.seen) == found.n_iter_ > 2
 

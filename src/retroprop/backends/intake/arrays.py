@@ -96,7 +96,7 @@ def _elsewhere(backend: Backend, x: Any, name: str) -> str:
     library = type(x).__module__.partition(".")[0]
     return (
         f"{name} is an array of {library} on {getattr(x, 'device', 'its own device')}, and this network lives on "
-        f"{backend}. Move one: net.to(...) takes the network where the data live, and host data are accepted everywhere."
+        f"{backend}. Move one: net.to(...) takes the network where the data live, and host data go everywhere."
     )
 
 
