@@ -7,9 +7,11 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn import neural_network
+from sklearn import config_context, neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import retroprop as rp
 from retroprop.estimators import MLPClassifier, MLPRegressor, lbfgs
@@ -324,6 +326,21 @@ def test_labels_come_back_exact_where_arrays_live_elsewhere(library, labels):
     two = classifier().partial_fit(x, y, classes=labels)
     assert set(np.asarray(two.classes_).tolist()) == set(labels.tolist())
     assert np.isin(to_host(two.predict(x)), labels).all()
+
+
+def test_validation_data_of_another_scale_are_named(recwarn):
+    raw = 100.0 * X + 50.0
+    scaled = make_pipeline(StandardScaler(), classifier(max_iter=3))
+    with pytest.warns(UserWarning, match=r"X_val lies far outside the range of X.*transform_input"):
+        scaled.fit(raw, Y, mlpclassifier__X_val=raw, mlpclassifier__y_val=Y)
+    recwarn.clear()
+    with config_context(enable_metadata_routing=True):
+        mlp = classifier(max_iter=20).set_fit_request(X_val=True, y_val=True)
+        routed = Pipeline([("scale", StandardScaler()), ("mlp", mlp)], transform_input=["X_val"])
+        routed.fit(raw, Y, X_val=raw, y_val=Y)
+    assert routed["mlp"].validation_scores_[-1] == routed.score(raw, Y)
+    classifier(max_iter=3).fit(X[:100], Y[:100], X_val=X[100:], y_val=Y[100:])
+    assert not [one for one in recwarn if "far outside" in str(one.message)]
 
 
 # Read, or refused ---------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
 from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
-from retroprop.estimators.watching import INTERRUPTED, Callbacks, Watching, warn
+from retroprop.estimators.watching import INTERRUPTED, Callbacks, Watching, warn, warn_of_another_range
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
@@ -105,7 +105,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         with backend.active():
             rows, held_out = None, None
             if validation[0] is not None:
-                held_out = self._given_validation(validation, backend, dtype)
+                held_out = self._given_validation(validation, backend, dtype, x)
             elif self.early_stopping:
                 rows, validation_rows = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
                 if weight is not None and not weight[validation_rows].any():
@@ -276,10 +276,13 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         finally:
             watching.end()
 
-    def _given_validation(self, given: tuple[Any, Any, Any], backend: Backend, dtype: str) -> Validation:
+    def _given_validation(
+        self, given: tuple[Any, Any, Any], backend: Backend, dtype: str, trained_on: Any = None
+    ) -> Validation:
         """Return the validation data passed to `fit`."""
         X, y, sample_weight = given
         x, lives_on = arrays.taken_inputs(self, X, reset=False)
+        warn_of_another_range(trained_on, x)
         if lives_on not in (backend, host_backend()):
             raise ValueError(f"X_val must live where X does, on {backend}, or on the host; it lives on {lives_on}.")
         if y is None:

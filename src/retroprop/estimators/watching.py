@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy
+
 from retroprop.core.parameters import Parameters
 from retroprop.training.history import History
 from retroprop.training.progress import Silence, display
@@ -37,6 +39,20 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("retroprop.", "sklearn.")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_of_another_range(x: Any, x_val: Any) -> None:
+    """Warn where a tenth of a feature's validation values lie a width of its range beyond those of the training."""
+    if not all(isinstance(part, numpy.ndarray) for part in (x, x_val)):
+        return  # a look at the values would wait for the device, or make sparse rows dense
+    low, high = x.min(axis=0), x.max(axis=0)
+    width = high - low
+    far = ((x_val < low - width) | (x_val > high + width)).mean(axis=0)
+    if far.max() > 0.1:
+        warn(
+            f"feature {int(far.argmax())} of X_val lies far outside the range of X. Was X scaled, and X_val not? In a "
+            'Pipeline, Pipeline(..., transform_input=["X_val"]) passes X_val through the steps before.'
+        )
 
 
 @dataclass
