@@ -24,8 +24,7 @@ def take_in(
     dtype : str or None
         The dtype it is cast to; None keeps its own.
     check : bool
-        Whether an array on a device is checked for NaN and inf too, which waits for the device; host input always
-        is.
+        Whether an array on a device is checked for NaN and inf, which waits for the device; host input always is.
     in_rows : bool
         Whether host input is brought into C order, see `host.in_rows`.
 
@@ -38,8 +37,7 @@ def take_in(
         raise TypeError(_elsewhere(backend, x, name))
     if not backend.xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{name} must hold real numbers; this is {backend.dtype_name(x)}.")
-    may_be_inf = backend.xp.isdtype(x.dtype, "real floating")
-    if check and may_be_inf and not holds(backend, backend.xp.isfinite(x)):
+    if check and backend.xp.isdtype(x.dtype, "real floating") and not holds(backend, backend.xp.isfinite(x)):
         _refuse_not_finite(backend.to_numpy(x), name)
     return x if dtype is None else backend.asarray(x, dtype)
 
@@ -49,8 +47,7 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
 
     `first` is the index of its first row in the array that the user calls `name`.
 
-    Raises TypeError for text, objects or complex numbers, ValueError for NaN, inf, or numbers too large for
-    `dtype`.
+    Raises TypeError for text, objects or complex numbers, ValueError for NaN, inf, or numbers too large for it.
     """
     given = host.as_host(x, name)
     _refuse_not_finite(given, name, first)
