@@ -24,8 +24,7 @@ def take_in(
     dtype : str or None
         The dtype it is cast to; None keeps its own.
     check : bool
-        Whether an array on a device is checked for NaN and inf too, which waits for the device; host input always
-        is.
+        Whether an array on a device is checked for NaN and inf, which waits for the device; host input always is.
     in_rows : bool
         Whether host input is brought into C order, see `host.in_rows`.
 
@@ -48,8 +47,7 @@ def take_host(x: Any, *, name: str, dtype: str | None, first: int = 0, in_rows: 
 
     `first` is the index of its first row in the array that the user calls `name`.
 
-    Raises TypeError for text, objects or complex numbers, ValueError for NaN, inf, or numbers too large for
-    `dtype`.
+    Raises TypeError for text, objects or complex numbers, ValueError for NaN, inf, or numbers too large for it.
     """
     given = host.as_host(x, name)
     _refuse_not_finite(given, name, first)
