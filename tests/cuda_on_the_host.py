@@ -44,7 +44,8 @@ def overloads():
     for many, names in FUNCTIONS.items():
         typed, plain = ARGUMENTS[many]
         for name in names.split():
-            yield f'extern "C" double {name}({typed.format("double")}); extern "C" float {name}f({typed.format("float")});'
+            for kind, suffix in (("double", ""), ("float", "f")):
+                yield f'extern "C" {kind} {name}{suffix}({typed.format(kind)});'
             yield f"inline float {name}({typed.format('float')}) {{ return {name}f({plain}); }}"
 
 

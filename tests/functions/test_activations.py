@@ -123,6 +123,7 @@ def test_derivatives_at_the_kink(backend, dtype):
     close(both(activations.ELU(), zero, backend, dtype)[1], [1.0, 1.0], backend, dtype)
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_against_pytorch_and_its_automatic_differentiation(name):
     theirs = oracle("activation", name, "torch")
