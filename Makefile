@@ -19,9 +19,13 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 DOCS_STAMP := $(VENV)/.installed-docs
 
+# pip compiles to bytecode on one processor, and the packages' own tests too; a file that does not compile is no failure.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
+
 # Every worker computes on one thread: two workers with two BLAS threads each only get in each other's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1 NUMBA_NUM_THREADS=1
-PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8
+# A file is run by one worker: another would compile for JAX, C++ and CUDA what the first has compiled.
+PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
 .PHONY: help setup demo test test-long lint format bench bench-check gpu-check docs clean
 
@@ -46,7 +50,8 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml $(BIN)/python
 	@echo "Installing retroprop[$(EXTRAS)] into $(VENV) (once; later runs skip this)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable ".[$(EXTRAS)]"
+	@$(COMPILE)
 	@touch $@
 
 $(DOCS_STAMP): pyproject.toml $(BIN)/python | $(STAMP)
