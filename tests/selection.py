@@ -1,6 +1,7 @@
 """What the short run leaves to the long one, and the one test that stands for all that need an absent library."""
 
 import mmap
+import os
 from collections import Counter, defaultdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,11 @@ def quick_flags():
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             known += [f"--{flag}" for flag in QUICK if content.find(flag.partition("=")[0].encode()) >= 0]
     return " ".join(known)
+
+
+def optimized():
+    """Return whether XLA optimizes what it compiles in this process."""
+    return QUICK[1] not in os.environ.get("XLA_FLAGS", "")
 
 
 def covering(rows):
