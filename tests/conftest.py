@@ -6,9 +6,12 @@ skipped with the reason. The last lines of the run say what ran where.
 
 import ctypes
 import gc
+import itertools
+import mmap
 import os
 import sys
 from collections import Counter
+from pathlib import Path
 
 # Four of five backends compute in float64 by themselves; JAX has to be told before it starts.
 os.environ["JAX_ENABLE_X64"] = "1"
@@ -34,19 +37,21 @@ def dtype(request):
     return request.param
 
 
-# glibc keeps what is freed, after a compilation of JAX a megabyte and more; None where the C library is another.
-TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+MOST_BYTES = 9e8  # of a worker, a third more than its libraries need
+TESTS = itertools.count(1)
+STATM = Path("/proc/self/statm")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _memory_of_a_file():
-    """Free what a file of tests leaves, which a worker that runs half of all files would keep."""
-    yield
+def pytest_runtest_teardown():
+    """Free memory where a worker has too much: JAX keeps what it has compiled, and glibc what is freed."""
+    if next(TESTS) % 20 or not STATM.exists() or int(STATM.read_text().split()[1]) * mmap.PAGESIZE < MOST_BYTES:
+        return
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
-    if TRIM is not None:
-        TRIM(0)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def pytest_configure(config):
