@@ -20,13 +20,17 @@ STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # The demo needs no test tools and no compiler: a third of the packages. Where they are installed, they serve.
 DEMO_EXTRAS := cli,data,plot,sklearn
 DEMO_STAMP := $(or $(wildcard $(STAMP)),$(VENV)/.installed-$(subst $(comma),-,$(DEMO_EXTRAS)))
-# Byte code is compiled where it is imported, not for every file of every package.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --editable
 DOCS_STAMP := $(VENV)/.installed-docs
 
+# pip would compile to bytecode on one processor, and the packages' own tests too. The demo compiles what it imports.
+# A file that does not compile is no failure.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
+
 # Every worker computes on one thread: two workers with two BLAS threads each only get in each other's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1 NUMBA_NUM_THREADS=1
-PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8
+# A file is run by one worker: another would compile for JAX, C++ and CUDA what the first has compiled.
+PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
 .PHONY: help setup demo test test-long lint format bench bench-check gpu-check docs clean
 
@@ -52,6 +56,7 @@ $(BIN)/python:
 $(STAMP): pyproject.toml $(BIN)/python
 	@echo "Installing retroprop[$(EXTRAS)] into $(VENV) (once; later runs skip this)"
 	@$(BIN)/python $(INSTALL) ".[$(EXTRAS)]"
+	@$(COMPILE)
 	@touch $@
 
 $(filter-out $(STAMP),$(DEMO_STAMP)): pyproject.toml $(BIN)/python

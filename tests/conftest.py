@@ -1,11 +1,17 @@
 """Backends are members of one list, and every test that takes the fixture `backend` runs on each of them.
 
-A backend that is not here skips its rows with the reason `get_backend` gives, and the last lines of the run say
-what ran where.
+A test that needs a library is marked with its name. Where the library is absent one of its tests stands for all: it is
+skipped with the reason. The last lines of the run say what ran where.
 """
 
+import ctypes
+import gc
+import itertools
+import mmap
 import os
+import sys
 from collections import Counter
+from pathlib import Path
 
 # Four of five backends compute in float64 by themselves; JAX has to be told before it starts.
 os.environ["JAX_ENABLE_X64"] = "1"
@@ -14,10 +20,11 @@ os.environ.pop("RETROPROP_BACKEND", None)
 os.environ["RETROPROP_NUMBA"] = "0"
 
 import pytest
-from harness import ON_A_CPU, ON_A_GPU, open_backend
+from harness import ON_A_CPU, ON_A_GPU, needing, open_backend, why_absent
+from selection import quick_flags, spared, without_absent
 
 
-@pytest.fixture(params=[*ON_A_CPU, *(pytest.param(name, marks=pytest.mark.gpu) for name in ON_A_GPU)])
+@pytest.fixture(params=[needing(name) for name in (*ON_A_CPU, *ON_A_GPU)])
 def backend(request):
     """Every backend in turn."""
     request.node.user_properties.append(("backend", request.param))
@@ -30,6 +37,39 @@ def dtype(request):
     return request.param
 
 
+MOST_BYTES = 9e8  # of a worker, a third more than its libraries need
+TESTS = itertools.count(1)
+STATM = Path("/proc/self/statm")
+
+
+def pytest_runtest_teardown():
+    """Free memory where a worker has too much: JAX keeps what it has compiled, and glibc what is freed."""
+    if next(TESTS) % 20 or not STATM.exists() or int(STATM.read_text().split()[1]) * mmap.PAGESIZE < MOST_BYTES:
+        return
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def pytest_configure(config):
+    """Let XLA compile quickly in the short run; the long run has the code that users have."""
+    if config.option.markexpr == "not long":
+        os.environ.setdefault("XLA_FLAGS", quick_flags())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave to the long run what JAX has to compile again for another parameter, and collect absent libraries once."""
+    for item in spared(items, "jax:cpu"):
+        item.add_marker(pytest.mark.long)
+    yield
+    items[:], left_out = without_absent(items, why_absent)
+    config.hook.pytest_deselected(items=left_out)
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say what ran where."""
     ran, missing, others = {}, {}, Counter()
@@ -37,19 +77,20 @@ def pytest_terminal_summary(terminalreporter):
         for report in terminalreporter.stats.get(outcome, []):
             name = dict(getattr(report, "user_properties", [])).get("backend")
             reason = str(report.longrepr[2]).removeprefix("Skipped: ") if outcome == "skipped" else ""
-            if name is not None:
+            absent = next((one for one in (*ON_A_CPU, *ON_A_GPU) if reason.startswith(f"{one}: ")), None)
+            if name is not None and absent is None:
                 ran.setdefault(name, Counter())[outcome] += 1
-            if name is not None and reason.startswith(f"{name}: "):
-                missing[name] = reason.removeprefix(f"{name}: ")
+            if absent is not None:
+                missing[absent] = reason.removeprefix(f"{absent}: ")
             elif reason:
                 others[reason] += 1
-    if not ran and not others:
+    if not ran and not missing and not others:
         return
     terminalreporter.section("what ran where")
     for name in (*ON_A_CPU, *ON_A_GPU):
         counts = ran.get(name, Counter())
         outcomes = (f"{counts[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped") if counts[outcome])
-        why = f" ({missing[name]})" if name in missing else ""
-        terminalreporter.write_line(f"{name:26}{', '.join(outcomes) or 'no test selected'}{why}")
+        alone = f"skipped: {missing[name]}" if name in missing else "no test selected"
+        terminalreporter.write_line(f"{name:26}{', '.join(outcomes) or alone}")
     for reason, count in others.most_common():
         terminalreporter.write_line(f"{'skipped':26}{count}: {reason}")

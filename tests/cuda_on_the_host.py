@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,30 @@ from retroprop.functions.activations import GELUTanh
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 
+# The functions of C that CUDA overloads for float: the headers of C++ would take most of the time of the compiler.
+FUNCTIONS = {
+    1: "exp expm1 exp2 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+    "fabs floor ceil trunc rint",
+    2: "pow hypot copysign atan2",
+}
+ARGUMENTS = {1: ("{0} x", "x"), 2: ("{0} x, {0} y", "x, y")}
+
+
+def overloads():
+    """Return the declarations of the functions, for double and for float."""
+    for many, names in FUNCTIONS.items():
+        typed, plain = ARGUMENTS[many]
+        for name in names.split():
+            for kind, suffix in (("double", ""), ("float", "f")):
+                yield f'extern "C" {kind} {name}{suffix}({typed.format(kind)});'
+            yield f"inline float {name}({typed.format('float')}) {{ return {name}f({plain}); }}"
+
+
+# What a kernel sees besides; its threads are below.
 SHIM = r"""
-#include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <ucontext.h>
-using namespace std;
+#define INFINITY __builtin_inff()
+#define NAN __builtin_nanf("")
+#define memcpy __builtin_memcpy
 #define __global__
 #define __device__ static inline
 #define __shared__ static
@@ -43,13 +61,10 @@ using namespace std;
 struct int2 { int x, y; };
 struct int4 { int x, y, z, w; };
 struct Dim { unsigned x, y, z; };
-static Dim threadIdx, blockIdx, gridDim, blockDim;
-static const int MOST = 1024;
-static ucontext_t scheduler, fibers[MOST];
-static bool finished[MOST];
-static int running;
-static double exchanged[MOST];
-static void turn() { swapcontext(&fibers[running], &scheduler); threadIdx = {unsigned(running), 0, 0}; }
+extern Dim threadIdx, blockIdx, gridDim, blockDim;
+extern int running;
+extern double exchanged[];
+void turn();
 #define __syncthreads() turn()
 #define __threadfence()
 template <class T> static T __shfl_xor_sync(unsigned, T value, int apart) {
@@ -68,41 +83,68 @@ static unsigned atomicAdd(unsigned *p, unsigned n) { unsigned old = *p; *p += n;
 # A member function is no function of the file.
 SHIM += "#undef __device__\n#define __device__ inline\n"
 
-DRIVER = r"""
+# The coroutines are made once and serve every kernel. They change places by _longjmp, as swapcontext asks the system
+# for the mask of signals, which takes a hundred times as long.
+THREADS = r"""
+#include <csetjmp>
+#include <cstdlib>
+#include <ucontext.h>
+struct Dim { unsigned x, y, z; };
+Dim threadIdx, blockIdx, gridDim, blockDim;
+static const int MOST = 1024;
+int running;
+double exchanged[MOST];
+static jmp_buf scheduler, places[MOST];
+static ucontext_t fibers[MOST];
+static bool begun[MOST], finished[MOST];
+static void (*kernel)(void **);
 static void **arguments;
-static void thread() {
-  CALL;
-  finished[running] = true;
-  swapcontext(&fibers[running], &scheduler);
+static void leave() {
+  if (!_setjmp(places[running])) _longjmp(scheduler, 1);
 }
-extern "C" int launch(int gx, int gy, int threads, void **given) {
+void turn() {
+  leave();
+  threadIdx = {unsigned(running), 0, 0};
+}
+static void thread() {
+  for (;;) {
+    kernel(arguments);
+    finished[running] = true;
+    leave();
+  }
+}
+static void enter(int t) {
+  running = t;
+  threadIdx = {unsigned(t), 0, 0};
+  if (_setjmp(scheduler)) return;
+  if (begun[t]) _longjmp(places[t], 1);
   static char *stacks = (char *)malloc(size_t(MOST) << 16);
+  begun[t] = true;
+  getcontext(&fibers[t]);
+  fibers[t].uc_stack.ss_sp = stacks + (size_t(t) << 16);
+  fibers[t].uc_stack.ss_size = 1 << 16;
+  fibers[t].uc_link = nullptr;
+  makecontext(&fibers[t], thread, 0);
+  setcontext(&fibers[t]);
+}
+extern "C" void launch(void (*given_kernel)(void **), int gx, int gy, int threads, void **given) {
+  kernel = given_kernel;
   arguments = given;
   gridDim = {unsigned(gx), unsigned(gy), 1};
   blockDim = {unsigned(threads), 1, 1};
   for (int y = 0; y < gy; ++y)
     for (int x = 0; x < gx; ++x) {
-      for (int t = 0; t < threads; ++t) {
-        getcontext(&fibers[t]);
-        fibers[t].uc_stack.ss_sp = stacks + (size_t(t) << 16);
-        fibers[t].uc_stack.ss_size = 1 << 16;
-        fibers[t].uc_link = nullptr;
-        makecontext(&fibers[t], thread, 0);
-        finished[t] = false;
-      }
+      blockIdx = {unsigned(x), unsigned(y), 0};
+      for (int t = 0; t < threads; ++t) finished[t] = false;
       for (int left = threads; left > 0;) {
         left = 0;
         for (int t = 0; t < threads; ++t)
           if (!finished[t]) {
-            running = t;
-            threadIdx = {unsigned(t), 0, 0};
-            blockIdx = {unsigned(x), unsigned(y), 0};
-            swapcontext(&scheduler, &fibers[t]);
+            enter(t);
             left += !finished[t];
           }
       }
     }
-  return 0;
 }
 """
 
@@ -112,25 +154,33 @@ OPTIONS = ["-std=c++17", "-O0", "-w", "-fPIC"]
 
 @lru_cache(maxsize=1)
 def folder():
-    """A folder for what is compiled, with what all kernels begin with compiled already."""
+    """A folder for what is compiled, with the threads, and with what all kernels begin with compiled already."""
     made = Path(tempfile.mkdtemp(prefix="retroprop-cuda-"))
-    (made / "begin.h").write_text(SHIM + HEAD)
-    subprocess.run([COMPILER, *OPTIONS, "-x", "c++-header", made / "begin.h"], check=True, capture_output=True)
+    (made / "begin.h").write_text("\n".join(overloads()) + SHIM + HEAD)
+    (made / "threads.cpp").write_text(THREADS)
+    build("-x", "c++-header", made / "begin.h")
+    build("-shared", made / "threads.cpp", "-o", made / "threads.so")
     return made
+
+
+def build(*options):
+    """Compile; what the compiler says of one that is wrong is in the error."""
+    subprocess.run([COMPILER, *OPTIONS, *options], check=True, capture_output=True, text=True)
 
 
 @lru_cache(maxsize=4096)
 def compiled(source):
-    """Return `launch` of a source that defines `retroprop_kernel`."""
+    """Return a source that defines `retroprop_kernel` as a function of grid, threads and arguments."""
     signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
     types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",") if argument]
     call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
-    text = '#include "begin.h"\n' + source.removeprefix(HEAD) + DRIVER.replace("CALL", f"retroprop_kernel({call})")
-    name = hashlib.sha256(text.encode()).hexdigest()[:24]
+    text = '#include "begin.h"\n' + source.removeprefix(HEAD)
+    text += f'extern "C" void call(void **arguments) {{ retroprop_kernel({call}); }}\n'
+    name, threads = hashlib.sha256(text.encode()).hexdigest()[:24], folder() / "threads.so"
     source, library = folder() / f"{name}.cpp", folder() / f"{name}.so"
     source.write_text(text)
-    subprocess.run([COMPILER, *OPTIONS, "-shared", "-o", library, source], check=True, capture_output=True, text=True)
-    return ctypes.CDLL(str(library)).launch
+    build("-shared", "-nostdlib", source, threads, "-lm", "-lc", "-o", library)
+    return partial(ctypes.CDLL(str(threads)).launch, ctypes.CDLL(str(library)).call)
 
 
 def run(source, grid, threads, addresses):

@@ -1,5 +1,8 @@
 """What the tests share: the backends, an assertion that sees more than numbers, functions from outside."""
 
+from functools import lru_cache
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,25 @@ from retroprop.backends import BackendUnavailableError
 
 ON_A_CPU = ("numpy", "array_api_strict:device1", "torch:cpu", "jax:cpu")
 ON_A_GPU = ("cupy", "torch:cuda", "jax:cuda")
+
+
+@lru_cache
+def why_absent(name):
+    """Return the reason why a backend or a module is not here, or None."""
+    if name not in (*ON_A_CPU, *ON_A_GPU):
+        return None if find_spec(name) is not None else f"{name} is not installed"
+    try:
+        rp.get_backend(name)
+    except BackendUnavailableError as error:
+        return str(error)
+    return None
+
+
+def needing(name, *marks, value=None):
+    """Return a parameter of a test, a backend's name or a value, whose tests need the backend."""
+    if name in ON_A_GPU:
+        marks = (pytest.mark.gpu, *marks)
+    return pytest.param(name if value is None else value, marks=(pytest.mark.needs(name), *marks))
 
 
 def open_backend(name):

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from harness import mapped, open_backend, tolerance
+from harness import mapped, needing, open_backend, tolerance
 
 import retroprop as rp
 from retroprop.backends.cuda import switches
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(300, 20)), RNG.integers(0, 5, 300)
 
 
-@pytest.fixture
+@pytest.fixture(params=[needing("cupy")])
 def cupy(request):
     """CuPy, its backend's device current."""
     request.node.user_properties.append(("backend", "cupy"))
@@ -184,6 +184,7 @@ def test_more_within_products_is_the_same_to_their_precision(cupy, no_warnings, 
     np.testing.assert_allclose(history.cost, reference.cost, rtol=5e-3)
 
 
+@pytest.mark.needs("torch:cuda")
 def test_steps_of_pytorch_are_graphs(no_warnings, monkeypatch):
     backend = open_backend("torch:cuda")
     from retroprop.backends.cuda import torch_graph as torch_graphs

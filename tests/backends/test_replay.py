@@ -10,7 +10,7 @@ from threading import Barrier, Thread
 import numpy as np
 import pytest
 from cuda_on_the_host import COMPILER, CudaOnTheHost
-from harness import Cube, Quartic, open_backend, tolerance
+from harness import Cube, Quartic, needing, open_backend, tolerance
 from oracles import minibatch_rules, targets_of
 
 import retroprop as rp
@@ -70,8 +70,8 @@ def opened(request, monkeypatch):
 def lowerings(*, many):
     """Return the ways to replay a step; where it takes many loops, Numba's compiling is for the long run."""
     long = [pytest.mark.long] if many else []
-    marks = {"cupy": [pytest.mark.gpu], "numpy with numba": long, "torch with numba": long, "cuda on the host": long}
-    return [pytest.param(name, marks=marks.get(name, [])) for name in LOWERINGS]
+    marks = {"numpy with numba": long, "torch with numba": long, "cuda on the host": long}
+    return [needing(where, *marks.get(name, []), value=name) for name, where in LOWERINGS.items()]
 
 
 @pytest.fixture(params=lowerings(many=True))

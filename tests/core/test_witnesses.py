@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from harness import relative_error
 from oracles import oracle, targets_of
+from selection import covering
 
 import retroprop as rp
 from retroprop.core.architecture import build
@@ -99,7 +100,7 @@ def foreign_cost(library, architecture, thetas, biases, x, y, weight):
 
 
 def by_torch(case):
-    torch = pytest.importorskip("torch", reason="torch is not installed")
+    import torch
 
     architecture, parameters, x, y, weight = case
     leaves = [torch.tensor(leaf, requires_grad=True) for leaf in (*parameters.leaves, x)]
@@ -110,7 +111,7 @@ def by_torch(case):
 
 
 def by_jax(case):
-    jax = pytest.importorskip("jax", reason="jax is not installed")
+    import jax
 
     architecture, parameters, x, y, weight = case
     n = len(parameters.thetas)
@@ -125,8 +126,19 @@ def by_jax(case):
 VARIANTS = list(itertools.product((False, True), repeat=3))
 
 
-@pytest.mark.parametrize("witness", [by_torch, by_jax])
-@pytest.mark.parametrize(("hidden", "output", "loss"), CASES)
+# JAX compiles every operation of every case: in the short run it has cases with every function at every place.
+JAX_CASES = [CASES[i] for i in covering([set(enumerate(case)) for case in CASES])]
+
+
+def witnessed():
+    """Return every case with every foreign autodiff."""
+    for case in CASES:
+        late = [] if case in JAX_CASES else [pytest.mark.long]
+        yield pytest.param(*case, by_torch, marks=pytest.mark.needs("torch"))
+        yield pytest.param(*case, by_jax, marks=[pytest.mark.needs("jax"), *late])
+
+
+@pytest.mark.parametrize(("hidden", "output", "loss", "witness"), [*witnessed()])
 def test_recursion_against_autodiff(hidden, output, loss, witness):
     """With and without weights, bias and a leading model axis, in float64, to 1e-10."""
     # jax compiles every operation of every variant; its short form takes the plainest and the fullest.
@@ -141,6 +153,7 @@ def test_recursion_against_autodiff(hidden, output, loss, witness):
 
 
 @pytest.mark.long
+@pytest.mark.needs("jax")
 @pytest.mark.parametrize(("hidden", "output", "loss"), CASES)
 def test_recursion_against_jax_in_every_variant(hidden, output, loss):
     for weighted, bias, models in VARIANTS:

