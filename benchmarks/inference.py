@@ -3,8 +3,8 @@
     python benchmarks/inference.py [--seconds S] [--cases CASE ...]
 
 64-100-10 on scikit-learn's digits: `MLPClassifier.predict_proba` and `predict` of 1, 32, 100 and 1,797 rows, and
-`partial_fit` of 32, over those of scikit-learn's estimator with the same weights; `Network.predict` over a forward
-propagation that a NumPy user writes, with the same weights. Both sides of a ratio are timed in turns in one process,
+`partial_fit` of 32 and of 1 to 1,797 rows, no number twice, over those of scikit-learn's estimator with the same
+weights; `Network.predict` over a forward propagation that a NumPy user writes, with the same weights. Both sides of a ratio are timed in turns in one process,
 both get the same data, in both dtypes. A line has the medians in microseconds, and median and quartiles of the ratio.
 
 Set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS for another number of threads than the library's own.
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -38,6 +39,7 @@ SIDES = {
     "predict_proba": ("numpy", "scikit-learn"),
     "predict": ("numpy", "scikit-learn"),
     "partial_fit": ("numpy", "scikit-learn"),
+    "partial_fit of all sizes": ("numpy", "scikit-learn"),
     "Network.predict": ("numpy", "hand-written NumPy"),
 }
 PACE = Pace(rounds=(15, 101))
@@ -63,7 +65,7 @@ CASES = tuple(
     Case(call, rows, dtype)
     for dtype in DTYPES
     for call in SIDES
-    for rows in ((32,) if call == "partial_fit" else (1, 32, 100, 1797))
+    for rows in {"partial_fit": (32,), "partial_fit of all sizes": (1797,)}.get(call, (1, 32, 100, 1797))
 )
 
 
@@ -91,8 +93,19 @@ def sides(case: Case) -> tuple[Callable[[], object], Callable[[], object]]:
     if case.call == "Network.predict":
         net = ours.network_
         return partial(net.predict, x), partial(forward, x, deepcopy(theirs.coefs_), deepcopy(theirs.intercepts_))
+    if case.call == "partial_fit of all sizes":
+        return partial(next, fits_of_all_sizes(ours, x, labels)), partial(next, fits_of_all_sizes(theirs, x, labels))
     arguments = (x, labels) if case.call == "partial_fit" else (x,)
     return partial(getattr(ours, case.call), *arguments), partial(getattr(theirs, case.call), *arguments)
+
+
+def fits_of_all_sizes(model: Any, x: np.ndarray, y: np.ndarray) -> Iterator[Any]:
+    """Yield after a `partial_fit` of every number of rows, in a drawn order, in one batch each."""
+    model.set_params(batch_size=len(x))
+    warnings.filterwarnings("ignore", message="Got `batch_size` less than 1")  # both warn of it
+    while True:
+        for m in np.random.default_rng(0).permutation(len(x)):
+            yield model.partial_fit(x[: m + 1], y[: m + 1])
 
 
 def forward(x: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray]) -> np.ndarray:
