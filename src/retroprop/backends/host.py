@@ -68,7 +68,7 @@ def as_host(x: Any, name: str) -> Array:
     Raises TypeError if it holds text, objects, dates, complex numbers or masked entries, ValueError if its rows
     differ in length.
     """
-    if has_masked(x):
+    if type(x) is not numpy.ndarray and has_masked(x):
         raise TypeError(f"{name} is a masked array: fill its masked entries, or leave their rows out.")
     if is_frame(x):
         return _numbers(x, name)

@@ -133,14 +133,14 @@ def take_weights(
     if check:
         if not holds(here, weight >= 0.0):
             raise ValueError(f"{name} must be 0 or above; the least is {_extremes(here, weight)[0]}.")
-        if not holds(here, here.xp.any(weight > 0.0)):
+        with here.active():
+            total = here.xp.sum(weight)
+        if not holds(here, total > 0.0):
             raise ValueError(
                 f"{name} is 0 for every row, so none has a part in the cost: give at least one row a weight above 0, "
                 f"or leave {name} out."
             )
-        with here.active():
-            sum_is_finite = here.xp.isfinite(here.xp.sum(weight))
-        if not holds(here, sum_is_finite):
+        if not holds(here, here.xp.isfinite(total)):
             raise ValueError(f"{name} must have a sum that {dtype} can hold; make all weights smaller alike.")
     return backend.asarray(weight) if on_host else weight
 
