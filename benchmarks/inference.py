@@ -4,8 +4,9 @@
 
 64-100-10 on scikit-learn's digits: `MLPClassifier.predict_proba` and `predict` of 1, 32, 100 and 1,797 rows, and
 `partial_fit` of 32 and of 1 to 1,797 rows, no number twice, over those of scikit-learn's estimator with the same
-weights; `Network.predict` over a forward propagation that a NumPy user writes, with the same weights. Both sides of a ratio are timed in turns in one process,
-both get the same data, in both dtypes. A line has the medians in microseconds, and median and quartiles of the ratio.
+weights; `Network.predict` over a forward propagation that a NumPy user writes, with the same weights. Both sides of a
+ratio are timed in turns in one process, both get the same data, in both dtypes. A line has the medians in microseconds,
+and median and quartiles of the ratio.
 
 Set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS for another number of threads than the library's own.
 """
