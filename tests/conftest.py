@@ -37,14 +37,19 @@ def dtype(request):
     return request.param
 
 
-MOST_BYTES = 9e8  # of a worker, a third more than its libraries need
-TESTS = itertools.count(1)
+GROWTH = 250e6  # bytes, between two times that a worker frees its memory
 STATM = Path("/proc/self/statm")
+tests, kept = itertools.count(1), [600e6]
+
+
+def resident():
+    """Return the bytes of this process in memory; 0 where the system does not say."""
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE if STATM.exists() else 0
 
 
 def pytest_runtest_teardown():
-    """Free memory where a worker has too much: JAX keeps what it has compiled, and glibc what is freed."""
-    if next(TESTS) % 20 or not STATM.exists() or int(STATM.read_text().split()[1]) * mmap.PAGESIZE < MOST_BYTES:
+    """Free memory where a worker has grown: JAX keeps what it has compiled, and glibc what is freed."""
+    if next(tests) % 20 or resident() < kept[-1] + GROWTH:
         return
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
@@ -52,6 +57,7 @@ def pytest_runtest_teardown():
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+    kept.append(resident())
 
 
 def pytest_configure(config):
