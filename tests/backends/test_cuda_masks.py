@@ -122,8 +122,8 @@ def test_a_step_that_is_kept_takes_the_key_of_each_partial_fit():
     from retroprop.estimators import MLPClassifier
 
     class OnTheDevice(MLPClassifier):
-        def _step(self, backend, architecture, solver, *, work):
-            return super()._step(CudaOnTheHost(), architecture, solver, work=work)
+        def _step(self, backend, architecture, solver, demands):
+            return super()._step(CudaOnTheHost(), architecture, solver, demands)
 
     def fitted(cls):
         found = cls((8,), dropout=0.4, random_state=np.random.RandomState(3), batch_size=20)

@@ -70,7 +70,8 @@ def test_weights_are_routed():
     with config_context(enable_metadata_routing=True):
         mlp = MLPClassifier(**OPTIONS).set_fit_request(sample_weight=True, X_val=True, y_val=True)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
-        routed = make_pipeline(scaler, mlp).fit(X, Y, sample_weight=weight, X_val=X, y_val=Y)
+        routed = make_pipeline(scaler, mlp, transform_input=["X_val"])
+        routed.fit(X, Y, sample_weight=weight, X_val=X, y_val=Y)
     x = StandardScaler().fit_transform(X)
     direct = MLPClassifier(**OPTIONS).fit(x, Y, sample_weight=weight)
     np.testing.assert_array_equal(routed[-1].coefs_[0], direct.coefs_[0])
