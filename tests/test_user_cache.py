@@ -134,7 +134,7 @@ def test_programs_that_write_at_once_leave_whole_files(cache, monkeypatch):
     code = (
         "from retroprop.user_cache import UserCache\n"
         "cache = UserCache('things', limit=10_000)\n"
-        "for k in range(150): cache.write('shared', bytes([k % 5]) * 100_000); cache.write(str(k), bytes(500))\n"
+        "for k in range(60): cache.write('shared', bytes([k % 5]) * 100_000); cache.write(str(k), bytes(500))\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     reads = 0

@@ -241,7 +241,7 @@ def test_a_grid_covers_its_domain_within_the_limits_of_cuda(domain, whole_rows, 
         assert not sums or g.strips * g.tall <= max(BLOCKS, g.strips)
 
 
-@pytest.mark.parametrize("architecture", ["80", "90"])
+@pytest.mark.parametrize("architecture", [pytest.param("80", marks=pytest.mark.long), "90"])
 def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
     """NVRTC needs no device."""
     if nvrtc.library() is None:
