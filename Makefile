@@ -75,6 +75,7 @@ demo: $(DEMO_STAMP)  ## train a network on real handwritten digits; leaves a mod
 	@echo "(retroprop is $(BIN)/retroprop here)"
 
 test: lint  ## ruff, mypy and the tests, without the long ones
+	@$(BIN)/python -m compileall -qq -j 0 src tests  # once, not in each of the processes that tests start
 	@$(PYTEST) $(PYTEST_ARGS)
 
 test-long: lint  ## ruff, mypy and all tests, the long ones too

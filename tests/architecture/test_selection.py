@@ -49,7 +49,7 @@ def test_the_rows_of_other_libraries_are_all_kept():
         kept = [item.callspec.params for item in items if item not in left and f"::{name}[" in item.nodeid]
         assert len([row for row in kept if row["backend"] == "numpy"]) == 6
         assert {row["optimizer"] for row in kept if row["backend"] == "jax:cpu"} == set(OPTIMIZERS)
-        assert {row["dtype"] for row in kept if row["backend"] == "jax:cpu"} == set(DTYPES)
+        assert len({row["dtype"] for row in kept if row["backend"] == "jax:cpu"}) == 1
 
 
 def test_one_test_stands_for_an_absent_library():

@@ -100,8 +100,9 @@ def test_a_training_is_numpys(own, options, made, caplog):
 
 
 @pytest.mark.parametrize(("own", "hidden", "kinds"), [
-    ({}, "gelu_tanh", {1}), ({"precision": "tf32"}, "gelu_tanh", {1, 164, 208}),
-    ({"precision": "bf16"}, "gelu_tanh", {1}), ({"precision": "bf16"}, "relu", {1, 134, 136, 512}),
+    pytest.param({}, "gelu_tanh", {1}, marks=pytest.mark.long), ({"precision": "tf32"}, "gelu_tanh", {1, 164, 208}),
+    pytest.param({"precision": "bf16"}, "gelu_tanh", {1}, marks=pytest.mark.long),
+    ({"precision": "bf16"}, "relu", {1, 134, 136, 512}),
 ], ids=["highest", "tf32", "bf16", "bf16, relu"])  # fmt: skip
 def test_a_training_with_more_in_its_products_is_numpys(own, hidden, kinds, made, caplog, monkeypatch):
     """The later of two ways is taken for the faster: f, the sums of a hidden δ and the update are in the products."""
