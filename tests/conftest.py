@@ -37,9 +37,9 @@ def dtype(request):
     return request.param
 
 
-GROWTH = 250e6  # bytes, between two times that a worker frees its memory
+GROWTH = 100e6  # bytes, between two times that a worker frees its memory
 STATM = Path("/proc/self/statm")
-tests, kept = itertools.count(1), [600e6]
+tests, kept = itertools.count(1), [500e6]
 
 
 def resident():
