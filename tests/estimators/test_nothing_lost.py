@@ -367,6 +367,11 @@ def test_what_would_not_be_read_is_refused(options, named):
         MLPClassifier((4,), max_iter=2, **options).fit(X, Y)
 
 
+def test_a_default_that_a_search_passes_is_no_choice():
+    options = {"learning_rate_init": np.float64(0.001), "nesterovs_momentum": np.bool_(True)}
+    MLPClassifier((4,), max_iter=1, solver=rp.optimizers.SGD(0.01), **options).fit(X, Y)
+
+
 def test_what_would_not_be_read_elsewhere_is_refused():
     with pytest.raises(ValueError, match=r"quantile=0\.2 would not be read: it is of loss='quantile'"):
         MLPRegressor(quantile=0.2, max_iter=2).fit(X, X[:, 0])

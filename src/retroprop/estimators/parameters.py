@@ -238,7 +238,9 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
 
 
 def _is(value: Any, default: Any) -> bool:
-    return type(value) is type(default) and bool(value == default)
+    """Return whether a parameter is at its default, which a search may pass as a scalar of NumPy's."""
+    plain = value.item() if isinstance(value, numpy.generic) else value
+    return type(plain) is type(default) and bool(plain == default)
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
