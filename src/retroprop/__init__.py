@@ -1,5 +1,8 @@
 """retroprop: multilayer perceptrons trained by backpropagation derived by hand, where your arrays live."""
 
+from importlib import import_module
+from typing import Any
+
 from retroprop._version import __version__
 from retroprop.backends import BackendUnavailableError, get_backend, list_backends, use_backend
 from retroprop.functions import activations, initializers, losses, metrics, schedules
@@ -17,6 +20,7 @@ __all__ = [
     "__version__",
     "activations",
     "check_gradient",
+    "explain",
     "fit",
     "get_backend",
     "initializers",
@@ -29,3 +33,10 @@ __all__ = [
     "schedules",
     "use_backend",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `explain` on first use, so that nobody waits for it who does not ask."""
+    if name == "explain":
+        return import_module("retroprop.explain")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
