@@ -6,7 +6,6 @@ skipped with the reason. The last lines of the run say what ran where.
 
 import ctypes
 import gc
-import itertools
 import mmap
 import os
 import sys
@@ -37,9 +36,9 @@ def dtype(request):
     return request.param
 
 
-GROWTH = 100e6  # bytes, between two times that a worker frees its memory
+GROWTH = 60e6  # bytes, between two times that a worker frees its memory
 STATM = Path("/proc/self/statm")
-tests, kept = itertools.count(1), [500e6]
+kept = [500e6]
 
 
 def resident():
@@ -49,7 +48,7 @@ def resident():
 
 def pytest_runtest_teardown():
     """Free memory where a worker has grown: JAX keeps what it has compiled, and glibc what is freed."""
-    if next(tests) % 20 or resident() < kept[-1] + GROWTH:
+    if resident() < kept[-1] + GROWTH:
         return
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
