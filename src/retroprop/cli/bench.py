@@ -11,8 +11,9 @@ from rich.text import Text
 from retroprop.bench import FULL, QUICK, STANDARD, Results, chosen, read, render, run, to_json
 from retroprop.bench.result_tables import ResultTable, headline, reports, tables, warning
 from retroprop.cli.destinations import check_destination, check_picture
-from retroprop.cli.errors import CommandError, need
+from retroprop.cli.errors import CommandError
 from retroprop.persistence.files import write_whole
+from retroprop.tabular.errors import need
 from retroprop.training.progress import on_terminal
 
 # The options of a measurement

@@ -1,18 +1,24 @@
 """Error handling of all commands: one message on standard error and an exit code, never a stack trace."""
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from retroprop.cli.errors import CommandError, as_typed
+from retroprop.cli.errors import ARGUMENTS, CommandError, as_typed
+from retroprop.tabular.errors import printable
 
 
 def note(message: str, *, quiet: bool) -> None:
     """Print a line on standard error, unless `quiet`."""
     if not quiet:
-        typer.echo(f"retroprop: {message}", err=True)
+        typer.echo(f"retroprop: {printable(as_typed(message, ARGUMENTS))}", err=True)
 
 
 class Commands(TyperGroup):
@@ -29,7 +35,8 @@ class Commands(TyperGroup):
             return as_typed(str(error), options)
 
         try:
-            return super().invoke(ctx)
+            with _sigterm_as_ctrl_c():
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except CommandError as error:
@@ -46,6 +53,23 @@ class Commands(TyperGroup):
             return _end(message_of(error), 1)
 
 
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: a training then leaves the model as it stands."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread only
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _end(message: str, exit_code: int) -> None:
-    typer.echo(f"retroprop: {message}", err=True)
+    typer.echo(f"retroprop: {printable(message)}", err=True)
     raise typer.Exit(exit_code)

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retroprop.cli.evaluation import confusion
 from retroprop.cli.learning_curves import FAINT, INK, MUTED, SURFACE, TRAINING, WATCHED, dress
-from retroprop.cli.targets import TargetColumn
+from retroprop.tabular.classification_metrics import confusion
+from retroprop.tabular.errors import printable
+from retroprop.tabular.targets import TargetColumn
 
 _MOST_NUMBERS = 20  # with more classes the cells show no counts
 _MOST_LABELS = 40
@@ -22,7 +23,7 @@ def draw_confusion(axes: Any, target: TargetColumn, predicted: NDArray[Any], tru
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    counts = confusion(target, predicted, true)
+    counts = confusion(predicted, true, len(target.classes))
     k = len(counts)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     right = np.eye(k, dtype=bool)
@@ -81,8 +82,7 @@ def _label(axes: Any, names: list[str]) -> None:
 
 def _short(name: str, longest: int = _LONGEST_LABEL) -> str:
     # Matplotlib would read a dollar sign as the start of a formula.
-    name = name.replace("$", r"\$")
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+    return printable(name, longest).replace("$", r"\$")
 
 
 def draw_agreement(

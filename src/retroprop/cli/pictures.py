@@ -3,91 +3,91 @@
 It uses matplotlib's Figure without pyplot, so there is no window, no global state and no figure left open.
 """
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from retroprop.cli.errors import need
-from retroprop.cli.evaluation import METRICS
+from retroprop.cli.evaluation_plots import draw_classes, draw_residuals, draw_roc, draw_tolerance
 from retroprop.cli.learning_curves import INK, MUTED, SURFACE, draw_cost, draw_metric
 from retroprop.cli.outcome_plots import draw_agreement, draw_confusion
-from retroprop.cli.printed_tables import TITLES, figures
-from retroprop.cli.train import Trained
 from retroprop.functions.names import in_words
 from retroprop.persistence.files import write_whole
+from retroprop.tabular.errors import need, printable
+from retroprop.tabular.model import TabularModel
+from retroprop.tabular.report import PARTS, TITLES, Report, figures
+from retroprop.tabular.training import WATCHED, Trained
 
 _DPI = 150
 
 
-def draw(trained: Trained, path: Path) -> None:
+def draw(model: TabularModel, path: Path) -> None:
     """Write the picture of a training in the format of its suffix (.png, .svg, .pdf), completely or not at all.
 
     Raises
     ------
-    CommandError
+    DataError
         If matplotlib is missing.
     OSError
         If the file cannot be written.
     """
     need("matplotlib", extra="plot", purpose="a picture")
     image = BytesIO()
-    compose(trained).savefig(image, format=path.suffix.lower().removeprefix(".") or "png", dpi=_DPI, facecolor=SURFACE)
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the table on the terminal shows it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = compose(model)
+        figure.savefig(image, format=path.suffix.lower().removeprefix(".") or "png", dpi=_DPI, facecolor=SURFACE)
     write_whole(path, image.getvalue())
 
 
-def compose(trained: Trained) -> Any:
-    """Return the picture as a matplotlib Figure: learning curves at the left, predictions at the right."""
+def compose(model: TabularModel) -> Any:
+    """Return the picture as a matplotlib Figure: learning curves, predictions, and the figures of each class."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    assert model.training is not None
+    assert model.report is not None
     figure = Figure(figsize=(12.0, 6.6), facecolor=SURFACE)
     FigureCanvasAgg(figure)
-    part, title, subtitle = _words(trained)
-    figure.text(0.045, 0.945, title, fontsize=17, fontweight="bold", color=INK, va="center")
-    figure.text(0.045, 0.895, subtitle, fontsize=10.5, color=MUTED, va="center")
+    title, subtitle = _words(model.training, model.report)
+    # A dollar sign in a name begins no formula.
+    figure.text(0.045, 0.945, title, fontsize=17, fontweight="bold", color=INK, va="center", parse_math=False)
+    figure.text(0.045, 0.895, subtitle, fontsize=10.5, color=MUTED, va="center", parse_math=False)
     grid = figure.add_gridspec(
-        2, 2, width_ratios=(1.0, 1.12), left=0.07, right=0.975, top=0.80, bottom=0.09, wspace=0.3, hspace=0.48
+        2, 3, width_ratios=(0.8, 1.12, 0.72), left=0.06, right=0.98, top=0.80, bottom=0.09, wspace=0.36, hspace=0.48
     )
-    watched = "validation" if trained.parts.validation.size else "held-out"
-    draw_cost(figure.add_subplot(grid[0, 0]), trained.history, watched)
-    metric = METRICS[trained.card.target.task][0]
-    draw_metric(figure.add_subplot(grid[1, 0]), trained.history, metric, TITLES[metric], watched)
-    axes = figure.add_subplot(grid[:, 1])
-    rows = trained.rows(part)
-    target = trained.card.target
-    predicted = target.decode(trained.outputs)
-    if target.task == "classification":
-        draw_confusion(axes, target, predicted[rows], trained.encoded[rows], _called(part))
+    watched = "validation" if model.parts["validation"].n_rows else "held-out"
+    draw_cost(figure.add_subplot(grid[0, 0]), model.training.history, watched)
+    metric = WATCHED[model.task]
+    draw_metric(figure.add_subplot(grid[1, 0]), model.training.history, metric, TITLES[metric], watched)
+    axes, upper, lower = (figure.add_subplot(place) for place in (grid[:, 1], grid[0, 2], grid[1, 2]))
+    called, part, target = PARTS[model.report.part], model.parts[model.report.part], model.card.target
+    if target.classes:
+        draw_confusion(axes, target, part.predicted, part.true, called)
+        draw_classes(upper, model.report.numbers["per_class"])
+        draw_roc(lower, part)
     else:
-        true = trained.encoded * target.scale + target.mean
-        behind = trained.rows("training") if part == "held_out" else rows[:0]
-        shown, others = ((true[some], predicted[some]) for some in (rows, behind))
-        draw_agreement(axes, target.name, shown, others, _called(part))
+        shown = part.true, part.predicted
+        behind = model.parts["training"]
+        others = (behind.true, behind.predicted) if part is not behind else (shown[0][:0], shown[1][:0])
+        draw_agreement(axes, target.name, shown, others, called)
+        draw_residuals(upper, *shown)
+        draw_tolerance(lower, *shown, model.report.numbers["baseline"][model.report.part]["mean_absolute_error"])
     return figure
 
 
-def _called(part: str) -> str:
-    return "held-out" if part == "held_out" else part
-
-
-def _words(trained: Trained) -> tuple[str, str, str]:
-    """Return the part of the rows whose predictions are plotted, the title, and the subtitle."""
-    part = "held_out" if trained.parts.held_out.size else "training"
-    scores = trained.scores(part) or {}
-    name = METRICS[trained.card.target.task][0]
-    n_rows = trained.rows(part).size
-    title = f"{Path(trained.options.data).name}: {_score(name, scores[name])} on {n_rows:,} {_called(part)} rows"
-    net, history = trained.net, trained.history
-    functions = ", ".join(
-        filter(None, (in_words([f.name for f in net.architecture.hidden]), net.architecture.output.activation.name))
-    )
+def _words(training: Trained, report: Report) -> tuple[str, str]:
+    """Return the title and the subtitle."""
+    numbers, called = report.numbers, PARTS[report.part]
+    name = WATCHED[numbers["task"]]
+    scores = report.scores[report.part] or {}
+    score = f"R² = {figures(name, scores[name])}" if name == "r2" else f"{figures(name, scores[name])} right"
+    title = f"{printable(Path(str(numbers['data'])).name, 50)}: {score} on {numbers['part_rows'][report.part]:,} {called} rows"
+    functions = ", ".join(filter(None, (in_words(numbers["hidden"]), numbers["output"])))
     subtitle = (
-        f"{'-'.join(map(str, net.layer_sizes))} network ({functions}) · {net.n_parameters:,} parameters · "
-        f"{net.architecture.output.loss.name} by {trained.options.optimizer} · {len(history)} epochs in "
-        f"{sum(history.seconds):.2g} s on {net.backend}"
+        f"{'-'.join(map(str, numbers['layer_sizes']))} network ({functions}) · {numbers['parameters']:,} parameters · "
+        f"{numbers['loss']} by {numbers['optimizer']} · {numbers['epochs']} epochs in "
+        f"{numbers['seconds']:.2g} s on {training.network.backend}"
     )
-    return part, title, subtitle
-
-
-def _score(name: str, value: float) -> str:
-    return f"R² = {value:.3f}" if name == "r2" else f"{figures(name, value)} right"
+    return title, subtitle

@@ -1,141 +1,105 @@
-"""`retroprop predict`: the predictions of a saved model on new data."""
+"""`retroprop predict`: one call of the loaded model, then the .csv file or a preview."""
 
-import csv
-from dataclasses import dataclass
-from io import StringIO
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
+import typer
+from rich.console import Console
 
-import retroprop as rp
-from retroprop.cli.data_sources import read_table
+from retroprop.cli import options as shared
 from retroprop.cli.destinations import check_destination
-from retroprop.cli.errors import CommandError, near_match
-from retroprop.cli.evaluation import outputs_of, scores
-from retroprop.cli.model_card import ModelCard
-from retroprop.cli.table import DataTable, Selection
-from retroprop.persistence.files import write_whole
+from retroprop.cli.error_handling import note
+from retroprop.cli.errors import CommandError
+from retroprop.persistence.files import descriptor_of, write_whole
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """The options of `retroprop predict`, named as on the command line; see its help."""
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A file retroprop train wrote.", show_default=False)],
+    data: shared.Data,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .csv file for the predictions; by default piped output is the CSV."),
+    ] = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Write the probability of every class too.")] = False,
+    exact: shared.Exact = False,
+    unknown: Annotated[
+        str, typer.Option(help="A category that training did not know: fill (it counts as missing) or refuse.")
+    ] = "fill",
+    target: Annotated[
+        str | None, typer.Option(help="The array of an .npz file with the true targets.", show_default=False)
+    ] = None,
+    features: shared.Features = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Columns that are no features, by name or position, as a,b.")
+    ] = None,
+    header: shared.Header = None,
+    separator: shared.Separator = None,
+    encoding: shared.Encoding = None,
+    max_memory: shared.MaxMemory = None,
+    backend: shared.Backend = None,
+) -> None:
+    """Predict every row of DATA with a saved MODEL; with the target in DATA, print the score too."""
+    from retroprop import tabular
+    from retroprop.cli.printed_tables import preview_table, score_line
+    from retroprop.tabular.errors import printable
+    from retroprop.tabular.spreadsheets import formulas
 
-    model: Path
-    data: str
-    drop: tuple[str, ...]
-    features: str | None
-    header: bool | None
-    proba: bool
-    output: Path | None
-    backend: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """The predictions of a model for every row of a table.
-
-    Attributes
-    ----------
-    table : DataTable
-        The data.
-    card : ModelCard
-        The description of the model's training data.
-    values : list
-        The predicted class or number of every row.
-    probabilities : array (m, k) or None
-        The probability of every class; None for a regression.
-    scores : dict or None
-        The metrics; None where the data do not contain the target.
-    """
-
-    table: DataTable
-    card: ModelCard
-    values: list[Any]
-    probabilities: NDArray[Any] | None
-    scores: dict[str, float] | None
-
-    def to_csv(self, *, proba: bool) -> str:
-        """Return the predictions as the text of a .csv file, one row per line; `proba` adds the probabilities."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if proba and self.probabilities is not None:
-            writer.writerow(["prediction", *(f"probability_{name}" for name in self.card.target.classes)])
-            writer.writerows(
-                [value, *map(str, row)] for value, row in zip(self.values, self.probabilities, strict=True)
-            )
-        else:
-            writer.writerow(["prediction"])
-            writer.writerows([value] for value in self.values)
-        return text.getvalue()
-
-
-def predict(options: PredictOptions) -> Predictions:
-    """Load the model, read the data, predict every row, and write the output file if there is one.
-
-    Raises
-    ------
-    CommandError, ModelFileError, ValueError, TypeError
-        For wrong input, before anything is written.
-    """
-    if options.output is not None:
-        check_destination(options.output, option="--output", not_over=options.data)
-        check_destination(options.output, option="--output", not_over=str(options.model))
-    _check_model(options.model)
-    card = ModelCard.read(options.model)
-    if options.proba and not card.target.classes:
-        raise CommandError(f'--proba: "{options.model}" is a regression; it has no probabilities.')
-    table = read_table(options.data, _selection(options, card))
-    x = card.preprocessing(table)
-    net = rp.load(options.model, backend=options.backend)
-    outputs = outputs_of(net, x)
-    decoded = card.target.decode(outputs)
-    if card.target.classes:
-        values = [card.target.classes[i] for i in decoded]
-    else:
-        # Printed in the network's own dtype, which gives the shortest form: 151.3, not 151.30000305175781.
-        values = [str(value) for value in decoded.astype(net.dtype)]
-    predictions = Predictions(
-        table=table,
-        card=card,
-        values=values,
-        probabilities=card.target.probabilities(outputs) if card.target.classes else None,
-        scores=None if table.y is None else scores(card.target, outputs, card.target.encode(table)),
+    if output is not None:
+        check_destination(output, option="--output", not_over=data)
+        check_destination(output, option="--output", not_over=str(model))
+    _check_model(model)
+    loaded = tabular.load(model, backend=backend)
+    if proba and loaded.task == "regression":
+        raise CommandError(f'--proba: "{model}" is a regression; it has no probabilities.')
+    predictions = loaded.evaluate(
+        data,
+        unknown=unknown,
+        target=target,
+        features=features,
+        drop=drop or (),
+        header=header,
+        separator=separator,
+        encoding=encoding,
+        max_memory=max_memory,
     )
-    if options.output is not None:
-        write_whole(options.output, predictions.to_csv(proba=options.proba).encode())
-    return predictions
+    text = predictions.to_csv(proba=proba, exact=exact)
+    if output is not None:
+        write_whole(output, text.encode())
+    piped = output is None and not sys.stdout.isatty()
+    console = Console(stderr=piped or (output is not None and descriptor_of(output) == 1))
+    for remark in predictions.notes:
+        note(remark, quiet=False)
+    runnable = [] if exact else formulas([*set(predictions.values.tolist())] if predictions.classes else [])
+    if runnable and (piped or output is not None):
+        note(f"{len(runnable)} classes begin as formulas of a spreadsheet; a ' stands before them (--exact leaves it out)",
+             quiet=False)  # fmt: skip
+    if piped:
+        typer.echo(text, nl=False)
+    else:
+        console.print(preview_table(predictions, loaded.card.target.name))
+
+    def line(title: str, words: str) -> None:
+        console.print(f"{title:<12} {printable(words)}", soft_wrap=True, highlight=False, markup=False)
+
+    if predictions.scores is not None:
+        line("Score", score_line(predictions.scores))
+        if data == loaded.card.data:
+            line("", "(training rows included; for an unbiased score see the held-out one of train)")
+    if output is not None:
+        line("Predictions", str(output))
+    elif not piped:
+        from shlex import quote
+
+        line("Next", f"retroprop predict {quote(str(model))} {quote(data)} --output predictions.csv")
 
 
 def _check_model(path: Path) -> None:
+    from retroprop.tabular.errors import near_match
+
     if path.is_dir():
         raise CommandError(f'MODEL "{path}" is a folder.')
     if not path.exists():
         near = near_match(path.name, (other.name for other in path.parent.iterdir())) if path.parent.is_dir() else ""
         raise CommandError(f'no model file "{path}".{near}')
-
-
-def _selection(options: PredictOptions, card: ModelCard) -> Selection:
-    """Return the column selection of the training: its dropped columns are ignored, its target is optional."""
-    pair = options.data.lower().endswith(".npz")
-    return Selection(
-        target=card.target.name,
-        features=options.features or (card.features if pair else None),
-        drop=options.drop,
-        ignored=card.dropped,
-        header=options.header,
-        target_needed=False,
-        width=len(card.preprocessing.feature_names) + len(card.dropped) + 1,
-    )
-
-
-def true_values(predictions: Predictions) -> list[Any] | None:
-    """Return the target of every row as written in the data, or None without a target."""
-    y = predictions.table.y
-    if y is None:
-        return None
-    if y.dtype.kind == "f" and np.all(y == np.floor(y)):
-        return [int(value) for value in y]
-    return list(y.tolist())

@@ -7,44 +7,31 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from retroprop.cli.predict import Predictions, true_values
+from retroprop.tabular.errors import printable
+from retroprop.tabular.predictions import Predictions
+from retroprop.tabular.report import TITLES, figures
 
-TITLES = {
-    "accuracy": "Accuracy",
-    "error": "Error",
-    "r2": "R²",
-    "mean_absolute_error": "Mean abs. error",
-    "root_mean_squared_error": "Root mean sq. error",
-}
 _PREVIEW_ROWS = 8
 
 
-def figures(metric: str, value: float) -> str:
-    """Format a metric: accuracy and error in per cent, R² with three decimals, others with four digits."""
-    if metric in ("accuracy", "error"):
-        return f"{100.0 * value:.1f} %"
-    return f"{value:.3f}" if metric == "r2" else f"{value:.4g}"
-
-
-def quantity(n: int) -> str:
-    """Format a count with thousands separators."""
-    return f"{n:,}"
-
-
-def score_line(scores: Mapping[str, float]) -> str:
+def score_line(scores: Mapping[str, float | None]) -> str:
     """Format the metrics in one line."""
     return ", ".join(
-        f"{TITLES[name].lower() if name != 'r2' else 'R²'} {figures(name, v)}" for name, v in scores.items()
+        f"{TITLES[name] if name in ('r2', 'roc_auc') else TITLES[name].lower()} {figures(name, value)}"
+        for name, value in scores.items()
+        if name != "error"
     )
 
 
 def rows_table(title: str, rows: Mapping[str, str]) -> Table:
     """Return a table of two columns, names and values."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.ROUNDED, show_header=False)
+    table = Table(
+        title=Text(printable(title)), title_justify="left", title_style="bold", box=box.ROUNDED, show_header=False
+    )
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(printable(value)))
     return table
 
 
@@ -91,24 +78,24 @@ def _mark(here: bool) -> Text:
     return Text("yes", style="green") if here else Text("no", style="red")
 
 
-def preview_table(predictions: Predictions) -> Table:
+def preview_table(predictions: Predictions, target: str) -> Table:
     """Return the first predictions, with the probability of the predicted class and the true value if known."""
-    target, true = predictions.card.target, true_values(predictions)
+    true = predictions.true
     table = Table(box=box.ROUNDED, title_justify="left", title_style="bold", title="Predictions")
     table.add_column("Row", justify="right")
-    table.add_column(f"Predicted {target.name}", overflow="fold")
+    table.add_column(Text(f"Predicted {printable(target)}"), overflow="fold")
     if predictions.probabilities is not None:
         table.add_column("Probability", justify="right")
     if true is not None:
-        table.add_column(f"True {target.name}", overflow="fold")
-    for i, value in enumerate(predictions.values[:_PREVIEW_ROWS]):
-        cells = [str(i), str(value)]
+        table.add_column(Text(f"True {printable(target)}"), overflow="fold")
+    for i, value in enumerate(predictions.values[:_PREVIEW_ROWS].tolist()):
+        cells = [str(i), str(value) if predictions.classes else f"{value:.8g}"]
         if predictions.probabilities is not None:
             cells.append(figures("accuracy", float(predictions.probabilities[i].max())))
         if true is not None:
-            cells.append(str(true[i]))
-        wrong = true is not None and bool(target.classes) and str(true[i]) != str(value)
-        table.add_row(*map(Text, cells), style="red" if wrong else "")
+            cells.append("" if true[i] is None else str(true[i]))
+        wrong = true is not None and bool(predictions.classes) and true[i] is not None and true[i] != value
+        table.add_row(*(Text(printable(cell)) for cell in cells), style="red" if wrong else "")
     rest = len(predictions.values) - _PREVIEW_ROWS
     if rest > 0:
         table.caption = f"and {rest:,} more"

@@ -1,270 +1,192 @@
-"""`retroprop train`: reads DATA, trains a network, evaluates it and saves it."""
+"""`retroprop train`: one call of `retroprop.tabular.fit`, then the model file, the picture and the report."""
 
-from dataclasses import dataclass, replace
+import json
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
+import typer
+from rich.console import Console
 
-import retroprop as rp
-from retroprop.cli.data_sources import read_table
-from retroprop.cli.destinations import check_destination, check_picture
-from retroprop.cli.errors import CommandError, near_match
-from retroprop.cli.evaluation import METRICS, metric_of, outputs_of, scores
-from retroprop.cli.model_card import ModelCard
+from retroprop.cli import options as shared
+from retroprop.cli.destinations import check_destination, check_picture, default_picture, free_path
+from retroprop.cli.error_handling import note
+from retroprop.cli.errors import CommandError
 from retroprop.cli.network_options import hidden_sizes, names_of
-from retroprop.cli.preprocessing import Preprocessing
-from retroprop.cli.splitting import set_aside
-from retroprop.cli.table import DataTable, Selection
-from retroprop.cli.targets import TASKS, TargetColumn, choose_task
+from retroprop.persistence.files import descriptor_of
 
-SCHEDULES = ("cosine", "constant")
-# A learning rate that falls to 0 may start higher than a constant one.
-_START_FACTOR = 3.0
-_VALIDATION_FRACTION = 0.15  # of the rows that are not held out, for early stopping
+_DEFAULT_MODEL = Path("model.safetensors")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """The options of `retroprop train`, named as on the command line; see its help."""
+def train(
+    data: shared.Data,
+    *,
+    target: Annotated[
+        str | None,
+        typer.Option(help="The column to learn, by name or position (.npy: the last by default; .npz: array y)."),
+    ] = None,
+    features: shared.Features = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Columns to leave out, by name or position, as a,b; may be repeated.")
+    ] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option(help="Columns to read as categories, whatever they look like, as a,b.")
+    ] = None,
+    numeric: Annotated[
+        list[str] | None, typer.Option(help="Columns to read as numbers, whatever they look like, as a,b.")
+    ] = None,
+    header: shared.Header = None,
+    separator: shared.Separator = None,
+    encoding: shared.Encoding = None,
+    decimal: Annotated[
+        str | None,
+        typer.Option(help='The decimal mark, "." or ",", where numbers as 1,234 could be read in two ways.'),
+    ] = None,
+    max_memory: shared.MaxMemory = None,
+    missing: Annotated[
+        str,
+        typer.Option(help="fill: medians, and a category of its own; refuse: a missing value is an error."),
+    ] = "fill",
+    validation: Annotated[
+        str | None,
+        typer.Option(help="A file with the same columns, evaluated after each epoch.", show_default=False),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification or regression; by default texts, booleans and a few whole numbers are classes."
+        ),
+    ] = None,
+    hidden: Annotated[str, typer.Option(help='Sizes of the hidden layers, as 100,50; "none" for none.')] = "100",
+    activation: shared.HiddenActivation = "relu",
+    loss: shared.LossOfTask = None,
+    optimizer: shared.OptimizerName = "adam",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="By default the optimizer's own, with the cosine three times that; lbfgs has none."),
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Of the learning rate: cosine (falls to 0, by default) or constant.")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="How often all training rows are seen; by default 60, or until 1000 steps are done."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows a step; by default near 1/50 of the rows, 16 to 512, for lbfgs all.")
+    ] = None,
+    dropout: Annotated[float, typer.Option(help="The part of the hidden neurons masked at each step.")] = 0.0,
+    l2: shared.L2 = 1e-3,
+    l1: shared.L1 = 0.0,
+    initializer: shared.Initializer = "glorot_uniform",
+    clip_norm: Annotated[float | None, typer.Option(help="The largest norm of the gradient.")] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: every class has the same weight in the cost.", show_default=False)
+    ] = None,
+    early_stopping: Annotated[
+        bool,
+        typer.Option(
+            "--early-stopping", help="Set 15 % of the rows aside (or --validation); stop when their cost is no better."
+        ),
+    ] = False,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without improvement before it stops (10); implies --early-stopping.")
+    ] = None,
+    test_size: Annotated[float, typer.Option(help="The part of the rows held out to test the model.")] = 0.2,
+    seed: shared.Seed = 0,
+    dtype: shared.DType = "float32",
+    backend: shared.Backend = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The model file; by default a new model.safetensors.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="The picture; by default a new one beside the model.", show_default=False)
+    ] = None,
+    no_picture: Annotated[bool, typer.Option("--no-picture", help="Draw no picture.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Train a network on DATA, measure it on rows held out, and save it with a picture."""
+    model_file = output or free_path(_DEFAULT_MODEL)
+    picture_file = _picture(model_file, picture, wanted=not no_picture, quiet=quiet)
+    for path, option in ((model_file, "--output"), (picture_file, "--picture")):
+        for read in filter(None, (data, validation)):
+            if path is not None:
+                check_destination(path, option=option, not_over=read)
+    if picture_file is not None and picture_file.resolve() == model_file.resolve():
+        raise CommandError(f'--output and --picture are the same file, "{model_file}".')
+    sizes = hidden_sizes(hidden, option="--hidden")
+    activations = names_of(activation, len(sizes), option="--activation")
+    from retroprop import tabular
 
-    data: str
-    selection: Selection
-    task: str | None
-    hidden: str
-    activation: str
-    loss: str | None
-    initializer: str
-    optimizer: str
-    learning_rate: float | None
-    schedule: str | None
-    epochs: int | None
-    batch_size: int | None
-    dropout: float
-    l2: float
-    l1: float
-    clip_norm: float | None
-    early_stopping: bool
-    patience: int
-    test_size: float
-    seed: int
-    dtype: str
-    backend: str | None
-    output: Path
-    picture: Path | None
-    progress: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The rows of the table by their use, as indices."""
-
-    training: NDArray[np.intp]
-    validation: NDArray[np.intp]
-    held_out: NDArray[np.intp]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The result of a training."""
-
-    options: TrainOptions
-    table: DataTable
-    card: ModelCard
-    parts: Parts
-    batch_size: int
-    net: rp.Network
-    history: rp.History
-    outputs: NDArray[Any]
-    encoded: NDArray[Any]
-
-    def rows(self, part: str) -> NDArray[np.intp]:
-        """Return the rows of a part: "training", "validation" or "held_out"."""
-        found: NDArray[np.intp] = getattr(self.parts, part)
-        return found
-
-    def scores(self, part: str) -> dict[str, float] | None:
-        """Return the metrics on a part, or None for a part without rows."""
-        rows = self.rows(part)
-        if not rows.size:
-            return None
-        return scores(self.card.target, self.outputs[rows], self.encoded[rows])
-
-
-def train(options: TrainOptions) -> Trained:
-    """Read the data, train the network, evaluate it, and save it.
-
-    Raises
-    ------
-    CommandError, ValueError, TypeError
-        For wrong input, before any training.
-    DivergenceError
-        If the training diverges.
-    """
-    _check(options)
-    table = read_table(options.data, options.selection)
-    task = choose_task(table, options.task)
-    target, encoded, parts = _divide(options, table, task)
-    preprocessing = Preprocessing.fit(table, parts.training)
-    x = preprocessing(table)
-    net = _network(options, x.shape[1], target)
-    y = _rows_of_targets(net, target, encoded)
-    full_batch = rp.optimizers.get(options.optimizer).full_batch
-    n_training = int(parts.training.size)
-    batch_size = options.batch_size or (n_training if full_batch else default_batch_size(n_training))
-    steps = -(-n_training // batch_size)
-    # A small data set has few steps per epoch: more epochs then cost little, and are needed to reach 1000 updates.
-    epochs = options.epochs or max(60, -(-1000 // steps))
-    watched = parts.validation if parts.validation.size else parts.held_out
-    history = rp.fit(
-        net,
-        x[parts.training],
-        y[parts.training],
-        optimizer=_optimizer(options, epochs * steps),
+    model = tabular.fit(
+        data,
+        target=target,
+        features=features,
+        drop=drop or (),
+        categorical=categorical or (),
+        numeric=numeric or (),
+        header=header,
+        separator=separator,
+        encoding=encoding,
+        decimal=decimal,
+        max_memory=max_memory,
+        missing=missing,
+        validation=validation,
+        task=task,
+        hidden=sizes,
+        activation=activations,
+        loss=loss,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        schedule=schedule,
         epochs=epochs,
         batch_size=batch_size,
-        validation_data=(x[watched], y[watched]) if watched.size else None,
-        metrics=[metric_of(METRICS[task][0])],
-        early_stopping=rp.EarlyStopping(patience=options.patience) if options.early_stopping else None,
-        clip_norm=options.clip_norm,
-        seed=options.seed,
-        progress=options.progress,
+        dropout=dropout,
+        l2=l2,
+        l1=l1,
+        initializer=initializer,
+        clip_norm=clip_norm,
+        class_weight=class_weight,
+        early_stopping=early_stopping,
+        patience=patience,
+        test_size=test_size,
+        seed=seed,
+        dtype=dtype,
+        backend=backend,
+        progress=not quiet,
     )
-    card = ModelCard(
-        data=options.data,
-        features=options.selection.features,
-        dropped=table.dropped,
-        preprocessing=preprocessing,
-        target=target,
-    )
-    rp.save(net, options.output, metadata=card.to_metadata())
-    return Trained(
-        options=options,
-        table=table,
-        card=card,
-        parts=parts,
-        batch_size=batch_size,
-        net=net,
-        history=history,
-        outputs=outputs_of(net, x),
-        encoded=encoded,
-    )
+    model.save(model_file)
+    if picture_file is not None:
+        from retroprop.cli.pictures import draw
+
+        draw(model, picture_file)
+    assert model.report is not None
+    files = {"model": str(model_file), "picture": None if picture_file is None else str(picture_file)}
+    # Where the model is written to standard output, the text goes to standard error.
+    to_stderr = descriptor_of(model_file) == 1
+    if as_json:
+        typer.echo(json.dumps({**model.report.numbers, **files}, indent=2), err=to_stderr)
+    elif not quiet:
+        from retroprop.cli.training_report import show
+
+        show(Console(stderr=to_stderr), model.report, files)
+    if model.report.numbers["stop_reason"] == "interrupted":
+        epochs_done = model.report.numbers["epochs"]
+        note(f"interrupted after {epochs_done} epochs; the model as it stood is in {model_file}", quiet=False)
+        raise typer.Exit(130)
 
 
-def default_batch_size(n_rows: int) -> int:
-    """Return a power of two near 1/50 of the rows, from 16 to 512: enough updates per epoch at any number of rows."""
-    return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 50)), 4, 9))
-
-
-def _check(options: TrainOptions) -> None:
-    """Check the options as far as possible before the data are read."""
-    for option, value, accepted in (("--schedule", options.schedule, SCHEDULES), ("--task", options.task, TASKS)):
-        if value is not None and value not in accepted:
-            raise CommandError(f'{option} "{value}": it is {" or ".join(accepted)}.{near_match(value, accepted)}')
-    for option, count in (("--epochs", options.epochs), ("--batch-size", options.batch_size)):
-        if count is not None and count < 1:
-            raise CommandError(f"{option} must be 1 or above, not {count}.")
-    if options.patience < 1:
-        raise CommandError(f"--patience must be 1 or above, not {options.patience}.")
-    if options.seed < 0:
-        raise CommandError(f"--seed must be 0 or above, not {options.seed}.")
-    if not 0.0 <= options.test_size < 1.0:
-        raise CommandError(
-            f"--test-size must be in [0, 1), the fraction of the rows held out; not {options.test_size:g}."
-        )
-    for path, option in ((options.output, "--output"), (options.picture, "--picture")):
-        if path is not None:
-            check_destination(path, option=option, not_over=options.data)
-    if options.picture is not None:
-        check_picture(options.picture, option="--picture")
-    if options.picture is not None and options.picture.resolve() == options.output.resolve():
-        raise CommandError(f'--output and --picture are the same file, "{options.output}".')
-
-
-def _divide(options: TrainOptions, table: DataTable, task: str) -> tuple[TargetColumn, NDArray[Any], Parts]:
-    """Split the rows, and estimate the target's scale from the training rows."""
-    # A random stream separate from that of the parameters and batches, which the seed itself starts.
-    rng = np.random.default_rng((options.seed, 1))
-    classes = None
-    if task == "classification":
-        target = TargetColumn.of_classes(table)
-        classes = target.encode(table)
-    rows = np.arange(table.n_rows)
-    rest, held_out = set_aside(rows, classes, options.test_size, rng)
-    fraction = _VALIDATION_FRACTION if options.early_stopping else 0.0
-    training, validation = set_aside(rest, None if classes is None else classes[rest], fraction, rng)
-    for part, found, wanted in (
-        ("training", training.size, True),
-        ("held-out test", held_out.size, options.test_size > 0.0),
-        ("validation", validation.size, fraction > 0.0),
-    ):
-        if wanted and found < 2:
-            raise CommandError(
-                f"{table.source} has {table.n_rows} rows, which leaves {found} for the {part} part; it needs at least "
-                f"two. (--test-size 0 holds no rows out.)"
-            )
-    if task == "regression":
-        loss = rp.losses.get(options.loss or "squared_error")
-        if loss.target_range[0] == 0.0:
-            TargetColumn.check_not_negative(table, loss.name)
-        target = TargetColumn.of_numbers(table, training, standardised=loss.target_range[0] < 0.0)
-    return target, target.encode(table), Parts(training=training, validation=validation, held_out=held_out)
-
-
-def _network(options: TrainOptions, n_inputs: int, target: TargetColumn) -> rp.Network:
-    """Return the network for the task: the loss determines the number of outputs and their activation."""
-    k = len(target.classes)
-    loss = rp.losses.get(options.loss or ("cross_entropy" if k else "squared_error"))
-    if k:
-        n_outputs, output = (1, loss.link) if k == 2 and loss.link == "sigmoid" else (k, "softmax")
-        output = "sigmoid" if loss.link == "sigmoid" else output
-    elif "regression" not in loss.tasks:
-        raise CommandError(
-            f"--loss {loss.name} is for classification; this is a regression (--task classification changes that)."
-        )
-    else:
-        n_outputs, output = 1, "exp" if loss.target_range[0] == 0.0 else "identity"
-    sizes = hidden_sizes(options.hidden, option="--hidden")
-    return rp.Network(
-        [n_inputs, *sizes, n_outputs],
-        hidden=names_of(options.activation, len(sizes), option="--activation"),
-        output=output,
-        loss=loss,
-        initializer=options.initializer,
-        l2=options.l2,
-        l1=options.l1,
-        dropout=options.dropout,
-        seed=options.seed,
-        dtype=options.dtype,
-        backend=options.backend,
-    )
-
-
-def _rows_of_targets(net: rp.Network, target: TargetColumn, encoded: NDArray[Any]) -> NDArray[Any]:
-    """Return the targets in the form that the loss requires: class indices, one-hot rows, or numbers."""
-    n_outputs = net.layer_sizes[-1]
-    if not target.classes or net.architecture.output.loss.takes_indices or n_outputs == 1:
-        return encoded
-    one_hot: NDArray[Any] = np.eye(n_outputs)[encoded]
-    return one_hot
-
-
-def _optimizer(options: TrainOptions, n_updates: int) -> Any:
-    """Return the optimizer with its learning rate: constant, or falling along a cosine, to 0 after the last update."""
-    rule: Any = rp.optimizers.get(options.optimizer)
-    if isinstance(rule, rp.optimizers.LBFGS):
-        for option, given in (("--learning-rate", options.learning_rate), ("--schedule", options.schedule)):
-            if given is not None:
-                raise CommandError(
-                    f"{option}: lbfgs has no learning rate; a line search finds the length of each step."
-                )
-        return rule
-    falls = options.schedule != "constant"
-    learning_rate = options.learning_rate
-    if learning_rate is None:
-        learning_rate = rule.learning_rate * (_START_FACTOR if falls else 1.0)
-    rule = replace(rule, learning_rate=learning_rate)
-    # The rule checks the number first; only then does it become the start of a schedule.
-    # An update more than there are: the last would otherwise have the rate 0, and change nothing.
-    return replace(rule, learning_rate=rp.schedules.Cosine(learning_rate, n_updates + 1)) if falls else rule
+def _picture(model_file: Path, picture: Path | None, *, wanted: bool, quiet: bool) -> Path | None:
+    """Return the file of the picture, or None for no picture."""
+    if not wanted:
+        if picture is not None:
+            raise CommandError("--picture and --no-picture: choose one.")
+        return None
+    if picture is not None:
+        check_picture(picture, option="--picture")
+    path = picture or default_picture(model_file)
+    if path is not None and find_spec("matplotlib") is None:
+        note('no picture: it needs matplotlib, which is not installed: pip install "retroprop[plot]"', quiet=quiet)
+        return None
+    return path

@@ -4,6 +4,7 @@ json and safetensors are imported when a file is written or read, so that `impor
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from retroprop.network import Network
 
 FORMAT_VERSION = 1
 _OWN = "retroprop"  # the header's key for the architecture
+# The key of `retroprop.tabular`: such a file also holds the schema and the scaling of a table.
+TABULAR_KEY = "retroprop_train"
 
 
 class ModelFileError(ValueError):
@@ -94,14 +97,34 @@ def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[
         If there is no such file.
     ModelFileError
         If it is not a model, truncated, altered, from a newer version, or needs `objects`.
+
+    Warns
+    -----
+    UserWarning
+        If it is the model of a table: the network alone takes standardised inputs and returns no labels.
     """
-    architecture, _, tensors = _read(path)
+    net, metadata = load_with_metadata(path, backend=backend, objects=objects)
+    if TABULAR_KEY in metadata:
+        warnings.warn(
+            f"{os.fspath(path)} is the model of a table; this is its network alone, which takes standardised inputs and "
+            f"returns no labels. retroprop.tabular.load(...) gives the whole model.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return net
+
+
+def load_with_metadata(
+    path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[str, Any] | None = None
+) -> tuple[Network, dict[str, str]]:
+    """Return a saved network and its metadata; parameters and errors are those of `load`."""
+    architecture, metadata, tensors = _read(path)
     backend = get_backend(backend)
     try:
         thetas = [tensors[f"theta.{l}"] for l in range(len(architecture["layer_sizes"]) - 1)]
         biases = [tensors[f"bias.{l}"] for l in range(len(thetas))] if architecture["bias"] else None
         options = _from_plain(architecture, dict(objects or {}))
-        return Network.from_parameters(thetas, biases, backend=backend, **options)
+        return Network.from_parameters(thetas, biases, backend=backend, **options), metadata
     except ModelFileError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -1,0 +1,208 @@
+"""The whole model of a table: schema, preprocessing, network, target and report, saved as one file."""
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import retroprop as rp
+from retroprop.persistence import load_with_metadata
+from retroprop.tabular.card import ModelCard, read_by
+from retroprop.tabular.errors import DataError, listed, near_match, quoted
+from retroprop.tabular.evaluation import EvaluatedPart
+from retroprop.tabular.labels import exact
+from retroprop.tabular.predictions import Predictions
+from retroprop.tabular.preprocessing import Preprocessing, described
+from retroprop.tabular.report import Report
+from retroprop.tabular.targets import numbers_in
+from retroprop.tabular.training import Trained, outputs_of
+from retroprop.tabular.typed import Typed
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularModel:
+    """A model of a table, which takes raw rows and returns labels; `retroprop.tabular.fit` and `load` return it.
+
+    Attributes
+    ----------
+    network : Network
+        The trained network. It takes standardised inputs, not raw rows.
+    card : ModelCard
+        All else that a prediction needs: the schema of the columns, their preprocessing, the target, the report.
+    training : Trained or None
+        The record of the training; None for a model that was loaded.
+    parts : dict of str to EvaluatedPart
+        The outputs and targets of the "training", "validation" and "held_out" rows; empty for a model that was loaded.
+    """
+
+    network: rp.Network
+    card: ModelCard
+    training: Trained | None = field(default=None, repr=False)
+    parts: dict[str, EvaluatedPart] = field(default_factory=dict, repr=False)
+
+    @property
+    def task(self) -> str:
+        """ "classification" or "regression"."""
+        return self.card.target.task
+
+    @property
+    def classes(self) -> NDArray[Any]:
+        """The classes (k,) as they stood in the data, in the order of the columns of `predict_proba`."""
+        return exact(self.card.target.classes)
+
+    @property
+    def report(self) -> Report | None:
+        """The report on the training; None for a model file of version 1, which has none."""
+        return self.card.report
+
+    def predict(self, data: Any, **reading: Any) -> NDArray[Any]:
+        """Return the predicted label or number of every row.
+
+        Parameters
+        ----------
+        data : path, frame, array or dict of arrays
+            Rows with the columns of the training, raw, in any order; the target and further columns may be there.
+        **reading
+            The options of `evaluate`.
+
+        Returns
+        -------
+        array (m,)
+            Labels as they stood in the training data (int64, uint64, str, bool, float64, or object for integers of more
+            than 64 bits), or float64 numbers in the unit of the target.
+
+        Warns
+        -----
+        UserWarning
+            With one line for all that was ignored, filled or unknown.
+        """
+        return self._predicted(data, reading).values
+
+    def predict_proba(self, data: Any, **reading: Any) -> NDArray[np.float64]:
+        """Return the probability of every class (m, k) for every row; the columns are `classes`.
+
+        Raises
+        ------
+        TypeError
+            For a regression, which has none.
+        """
+        if not self.card.target.classes:
+            raise TypeError("this model is a regression; it has no probabilities.")
+        return np.asarray(self._predicted(data, reading).probabilities)
+
+    def _predicted(self, data: Any, reading: dict[str, Any]) -> Predictions:
+        predictions = self.evaluate(data, **reading)
+        if predictions.notes:
+            warnings.warn("; ".join(predictions.notes), UserWarning, stacklevel=3)
+        return predictions
+
+    def evaluate(self, data: Any, *, unknown: str = "fill", **reading: Any) -> Predictions:
+        """Return the predictions with their probabilities and, where the target is in the data, the scores.
+
+        Parameters
+        ----------
+        data : path, frame, array or dict of arrays
+            As for `predict`.
+        unknown : str
+            "fill": a category that training did not know counts as missing, with a note; "refuse": it is an error.
+        **reading
+            features, target (arrays of an .npz file), drop, header, separator, encoding, max_memory: as for `retroprop.tabular.fit`, where the new data
+            are written otherwise than the training data were.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read, lack a column, or hold a value that cannot be used.
+        """
+        if unknown not in ("fill", "refuse"):
+            raise ValueError(f'unknown must be fill or refuse, not "{unknown}".')
+        card = self.card
+        typed, notes = read_by(card, data, **reading)
+        if card.missing == "refuse":
+            card.preprocessing.refuse_missing(typed)
+        notes += _filled(card.preprocessing, typed)
+        for name, texts in typed.unknown.items():
+            row = next(iter(texts.values()))
+            if unknown == "refuse":
+                known = _categories(card.preprocessing, name)
+                text = next(iter(texts))
+                raise DataError(
+                    f"{typed.where(row, name)}: {quoted(text)} did not occur in training.{near_match(text, known)} "
+                    f"Known: {listed(known)}."
+                )
+            notes += (
+                f"column {quoted(name)}: {listed(texts, 5)} did not occur in training (first in {typed.place(row)}), "
+                f"and counts as missing",
+            )
+        outputs = outputs_of(self.network, card.preprocessing(typed))
+        values = card.target.decode(outputs)
+        true = scores = None
+        if typed.target is not None and not typed.target.missing.all():
+            encoded = card.target.encode(typed.target)
+            scored = encoded >= 0 if card.target.classes else ~typed.target.missing
+            lost = int((~scored & ~typed.target.missing).sum())
+            if lost:
+                notes += (f"{lost} rows have a target that is no class of the model; the score leaves them out",)
+            labels: list[Any] = typed.target.labels if card.target.classes else numbers_in(typed.target).tolist()
+            true = [None if gone else label for label, gone in zip(labels, typed.target.missing, strict=True)]
+            scores = EvaluatedPart(target=card.target, outputs=outputs[scored], encoded=encoded[scored]).scores()
+        return Predictions(
+            values=values,
+            classes=card.target.classes,
+            probabilities=card.target.probabilities(outputs) if card.target.classes else None,
+            true=true,
+            scores=scores,
+            notes=notes,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file, which `retroprop.tabular.load` and `retroprop predict` read.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        rp.save(self.network, path, metadata=self.card.to_metadata())
+
+
+def load(path: str | os.PathLike[str], *, backend: Any = None) -> TabularModel:
+    """Return a model that `TabularModel.save` or `retroprop train` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The model file.
+    backend : str, Backend or None
+        Where to compute; see `retroprop.get_backend`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it is no model file.
+    DataError
+        If it holds a network alone, or was written by a newer version.
+    """
+    network, metadata = load_with_metadata(path, backend=backend)
+    return TabularModel(network=network, card=ModelCard.from_metadata(metadata, os.fspath(path)))
+
+
+def _filled(preprocessing: Preprocessing, typed: Typed) -> tuple[str, ...]:
+    """Return a note for each column with missing values where training had none."""
+    missing = preprocessing.missing(typed)
+    columns = {column.name: column for column in preprocessing.columns}
+    return tuple(
+        f"column {quoted(name)}: {count:,} missing values, where training had none, are filled with "
+        f"{described(columns[name])}"
+        for name, count in missing.items()
+        if not getattr(columns[name], "indicator", getattr(columns[name], "missing", False))
+    )
+
+
+def _categories(preprocessing: Preprocessing, name: str) -> tuple[str, ...]:
+    return next(getattr(column, "texts", ()) for column in preprocessing.columns if column.name == name)

@@ -1,0 +1,254 @@
+"""The training of a network on inputs and encoded targets: its options, its layers, its optimizer."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import retroprop as rp
+from retroprop.tabular.errors import near_match
+from retroprop.tabular.targets import TASKS, TargetColumn
+
+# The metric of each epoch, by task.
+WATCHED = {"classification": "accuracy", "regression": "r2"}
+SCHEDULES = ("cosine", "constant")
+_POLICIES = ("fill", "refuse")
+_START_FACTOR = 3.0  # a learning rate that falls to 0 may start higher than a constant one
+_DEFAULT_PATIENCE = 10
+VALIDATION_FRACTION = 0.15  # of the rows that are not held out, for early stopping
+_ROWS_AT_ONCE = 16384  # bounds the memory of a prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """The options of a training, named as the arguments of `retroprop.tabular.fit`; see there."""
+
+    task: str | None = None
+    hidden: Any = (100,)
+    activation: Any = "relu"
+    loss: str | None = None
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    schedule: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    dropout: float = 0.0
+    l2: float = 1e-3
+    l1: float = 0.0
+    initializer: str = "glorot_uniform"
+    clip_norm: float | None = None
+    class_weight: Any = None
+    early_stopping: bool = False
+    patience: int | None = None
+    test_size: float = 0.2
+    missing: str = "fill"
+    seed: int = 0
+    dtype: str = "float32"
+    backend: Any = None
+    progress: bool = False
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether a training ends when the watched cost no longer improves."""
+        return self.early_stopping or self.patience is not None
+
+    def check(self) -> None:
+        """Raise ValueError for what is wrong whatever the data are."""
+        for name, value, accepted in (
+            ("schedule", self.schedule, SCHEDULES),
+            ("task", self.task, TASKS),
+            ("missing", self.missing, _POLICIES),
+            ("class_weight", self.class_weight if isinstance(self.class_weight, str) else None, ("balanced",)),
+        ):
+            if value is not None and value not in accepted:
+                raise ValueError(f"{name} must be {' or '.join(accepted)}, not {value!r}.{near_match(value, accepted)}")
+        for name, count in (("epochs", self.epochs), ("batch_size", self.batch_size), ("patience", self.patience)):
+            if count is not None and count < 1:
+                raise ValueError(f"{name} must be 1 or above, not {count}.")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or above, not {self.seed!r}.")
+        if not 0.0 <= self.test_size < 1.0:
+            raise ValueError(f"test_size must be in [0, 1), the fraction of the rows held out; not {self.test_size:g}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained network, with the record of its training."""
+
+    options: TrainingOptions
+    network: rp.Network
+    history: rp.History
+    batch_size: int
+
+
+def train(
+    options: TrainingOptions,
+    target: TargetColumn,
+    x: NDArray[np.float64],
+    y: NDArray[Any],
+    watched: tuple[NDArray[np.float64], NDArray[Any]] | None,
+) -> Trained:
+    """Train a network.
+
+    Parameters
+    ----------
+    options : TrainingOptions
+        How.
+    target : TargetColumn
+        The task, and the classes.
+    x : float64 array (m, n_1)
+        The inputs of the training rows.
+    y : array (m,)
+        Their targets, as encoded by `target`.
+    watched : tuple of arrays, or None
+        Inputs and targets that are evaluated after every epoch, for early stopping and the learning curves.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad options, before any work.
+    DivergenceError
+        If the training diverges.
+    """
+    net = _network(options, x.shape[1], target)
+    full_batch = rp.optimizers.get(options.optimizer).full_batch
+    batch_size = options.batch_size or (len(x) if full_batch else default_batch_size(len(x)))
+    steps = -(-len(x) // batch_size)
+    # A small data set has few steps per epoch: more epochs then cost little, and are needed to reach 1000 updates.
+    epochs = options.epochs or max(60, -(-1000 // steps))
+    weights = _weights_of_classes(options.class_weight, target, y)
+    history = rp.fit(
+        net,
+        x,
+        _targets_for(net, target, y),
+        optimizer=_optimizer(options, epochs * steps),
+        epochs=epochs,
+        batch_size=batch_size,
+        sample_weight=None if weights is None else weights[y],
+        validation_data=_watched(net, target, watched, weights),
+        metrics=[rp.metrics.METRICS[WATCHED[target.task]]()],
+        early_stopping=rp.EarlyStopping(patience=options.patience or _DEFAULT_PATIENCE)
+        if options.stops_early and watched is not None
+        else None,
+        clip_norm=options.clip_norm,
+        seed=options.seed,
+        progress=options.progress,
+    )
+    return Trained(options=options, network=net, history=history, batch_size=batch_size)
+
+
+def outputs_of(net: rp.Network, x: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the outputs of `net` for inputs (m, n_1) as a NumPy array (m, n_L), computed in blocks of rows."""
+    parts = [
+        net.backend.to_numpy(net.predict(x[start : start + _ROWS_AT_ONCE])) for start in range(0, len(x), _ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts, axis=0)
+
+
+def default_batch_size(n_rows: int) -> int:
+    """Return a power of two near 1/50 of the rows, from 16 to 512: enough updates per epoch at any number of rows."""
+    return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 50)), 4, 9))
+
+
+def _network(options: TrainingOptions, n_inputs: int, target: TargetColumn) -> rp.Network:
+    """Return the network for the task: the loss determines the number of outputs and their activation."""
+    k = len(target.classes)
+    loss = loss_of(options.loss, target.task)
+    if k:
+        n_outputs, output = (1, loss.link) if k == 2 and loss.link == "sigmoid" else (k, "softmax")
+        output = "sigmoid" if loss.link == "sigmoid" else output
+    else:
+        n_outputs, output = 1, "exp" if loss.target_range[0] == 0.0 else "identity"
+    return rp.Network(
+        [n_inputs, *options.hidden, n_outputs],
+        hidden=options.activation,
+        output=output,
+        loss=loss,
+        initializer=options.initializer,
+        l2=options.l2,
+        l1=options.l1,
+        dropout=options.dropout,
+        seed=options.seed,
+        dtype=options.dtype,
+        backend=options.backend,
+    )
+
+
+def loss_of(given: str | None, task: str) -> Any:
+    """Return the loss by its name, by default that of the task.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown, or is not for the task.
+    """
+    loss = rp.losses.get(given or ("cross_entropy" if task == "classification" else "squared_error"))
+    if task == "regression" and "regression" not in loss.tasks:
+        raise ValueError(
+            f"loss must be one for numbers, not {loss.name}, which is for classification; this is a regression. "
+            f"task=classification changes that."
+        )
+    return loss
+
+
+def _targets_for(net: rp.Network, target: TargetColumn, y: NDArray[Any]) -> NDArray[Any]:
+    """Return the targets in the form that the loss requires: class indices, one-hot rows, or numbers."""
+    n_outputs = net.layer_sizes[-1]
+    if not target.classes or net.architecture.output.loss.takes_indices or n_outputs == 1:
+        return y
+    one_hot: NDArray[Any] = np.eye(n_outputs)[y]
+    return one_hot
+
+
+def _watched(
+    net: rp.Network,
+    target: TargetColumn,
+    watched: tuple[NDArray[np.float64], NDArray[Any]] | None,
+    weights: NDArray[np.float64] | None,
+) -> Any:
+    if watched is None:
+        return None
+    x, y = watched
+    data = x, _targets_for(net, target, y)
+    return data if weights is None else (*data, weights[y])
+
+
+def _weights_of_classes(given: Any, target: TargetColumn, y: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return the weight of each class, or None where all are 1; "balanced" is m / (k m_c) for m_c of m rows."""
+    if given is None:
+        return None
+    if not target.classes:
+        raise ValueError(
+            "class_weight is for a classification; this is a regression. task=classification changes that."
+        )
+    if isinstance(given, str):
+        counts = np.bincount(y, minlength=len(target.classes))
+        return len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    unknown = [label for label in given if label not in target.classes]
+    if unknown:
+        raise ValueError(f"class_weight has {unknown}, not among the classes {list(target.classes)}.")
+    weights = np.asarray([float(given.get(label, 1.0)) for label in target.classes])
+    if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
+        raise ValueError(f"class_weight must be 0 or above and finite, not {given!r}.")
+    return weights
+
+
+def _optimizer(options: TrainingOptions, n_updates: int) -> Any:
+    """Return the optimizer with its learning rate: constant, or falling along a cosine, to 0 after the last update."""
+    rule: Any = rp.optimizers.get(options.optimizer)
+    if isinstance(rule, rp.optimizers.LBFGS):
+        for name, given in (("learning_rate", options.learning_rate), ("schedule", options.schedule)):
+            if given is not None:
+                raise ValueError(
+                    f"{name} must be left out: lbfgs has no learning rate; a line search finds the length of each step."
+                )
+        return rule
+    falls = options.schedule != "constant"
+    learning_rate = options.learning_rate
+    if learning_rate is None:
+        learning_rate = rule.learning_rate * (_START_FACTOR if falls else 1.0)
+    rule = replace(rule, learning_rate=learning_rate)
+    # The rule checks the number first; only then does it become the start of a schedule.
+    # An update more than there are: the last would otherwise have the rate 0, and change nothing.
+    return replace(rule, learning_rate=rp.schedules.Cosine(learning_rate, n_updates + 1)) if falls else rule
