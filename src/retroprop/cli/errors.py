@@ -1,10 +1,11 @@
 """The error of the command line, and the wording of its messages."""
 
 import re
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from importlib import import_module
-from types import ModuleType
+from collections.abc import Mapping
+
+from retroprop.tabular.errors import listed, near_match, need
+
+__all__ = ["CommandError", "as_typed", "listed", "near_match", "need"]
 
 
 class CommandError(Exception):
@@ -21,20 +22,6 @@ class CommandError(Exception):
     def __init__(self, message: str, *, exit_code: int = 2) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-
-def near_match(name: str, known: Iterable[str]) -> str:
-    """Return ' Did you mean "..."?' where one of `known` is close to `name`, else an empty string."""
-    by_folded = {candidate.lower(): candidate for candidate in known}
-    near = get_close_matches(name.lower(), by_folded, n=1)
-    return f' Did you mean "{by_folded[near[0]]}"?' if near else ""
-
-
-def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Return the first `limit` names separated by commas, with the number of those left out."""
-    names = list(names)
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def as_typed(message: str, options: Mapping[str, str]) -> str:
@@ -56,20 +43,3 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
         # None in Python is an option left out here, so "or None" is dropped.
         message = re.sub(rf"({option} must be )(?:None or |([^:;.]*?), or None)", r"\1\2", message)
     return message
-
-
-def need(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import an optional library.
-
-    Raises
-    ------
-    CommandError
-        If it is not installed; the message is the command that installs it.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = "scikit-learn" if module.startswith("sklearn") else module.partition(".")[0]
-        raise CommandError(
-            f'{purpose} needs {package}, which is not installed: pip install "retroprop[{extra}]"'
-        ) from error
