@@ -9,7 +9,7 @@ from rich.console import Console
 
 from retroprop.cli.error_handling import Commands, note
 from retroprop.cli.network_options import choices
-from retroprop.cli.options import L1, L2, Backend, DType, HiddenActivation, Initializer, Seed
+from retroprop.cli.options import L1, L2, Backend, DType, HiddenActivation, Initializer
 from retroprop.cli.predict import predict
 from retroprop.cli.train import train
 from retroprop.functions import activations, losses

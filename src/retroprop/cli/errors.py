@@ -3,6 +3,9 @@
 import re
 from collections.abc import Mapping
 
+from retroprop.tabular.errors import listed, near_match, need
+
+__all__ = ["ARGUMENTS", "CommandError", "as_typed", "listed", "near_match", "need"]
 
 # The arguments of `retroprop.tabular` that its remarks on data name, with their options.
 ARGUMENTS = {

@@ -12,7 +12,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help='digits, iris, wine, breast_cancer, diabetes, a .csv, .tsv, .txt, .data, .parquet, .npz or .npy file, or "-".',
+        help="digits, iris, wine, breast_cancer, diabetes, a .csv, .tsv, .txt, .data, .parquet, .npz or .npy file, or "
+        '"-" for standard input.',
         show_default=False,
     ),
 ]

@@ -83,7 +83,8 @@ def _words(training: Trained, report: Report) -> tuple[str, str]:
     name = WATCHED[numbers["task"]]
     scores = report.scores[report.part] or {}
     score = f"R² = {figures(name, scores[name])}" if name == "r2" else f"{figures(name, scores[name])} right"
-    title = f"{printable(Path(str(numbers['data'])).name, 50)}: {score} on {numbers['part_rows'][report.part]:,} {called} rows"
+    data = printable(Path(str(numbers["data"])).name, 50)
+    title = f"{data}: {score} on {numbers['part_rows'][report.part]:,} {called} rows"
     functions = ", ".join(filter(None, (in_words(numbers["hidden"]), numbers["output"])))
     subtitle = (
         f"{'-'.join(map(str, numbers['layer_sizes']))} network ({functions}) · {numbers['parameters']:,} parameters · "

@@ -73,8 +73,8 @@ def predict(
         note(remark, quiet=False)
     runnable = [] if exact else formulas([*set(predictions.values.tolist())] if predictions.classes else [])
     if runnable and (piped or output is not None):
-        note(f"{len(runnable)} classes begin as formulas of a spreadsheet; a ' stands before them (--exact leaves it out)",
-             quiet=False)  # fmt: skip
+        words = f"{len(runnable)} classes begin as a formula of a spreadsheet does, and are written after a '"
+        note(f"{words} (--exact leaves it out)", quiet=False)
     if piped:
         typer.echo(text, nl=False)
     else:

@@ -106,8 +106,8 @@ def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[
     net, metadata = load_with_metadata(path, backend=backend, objects=objects)
     if TABULAR_KEY in metadata:
         warnings.warn(
-            f"{os.fspath(path)} is the model of a table; this is its network alone, which takes standardised inputs and "
-            f"returns no labels. retroprop.tabular.load(...) gives the whole model.",
+            f"{os.fspath(path)} is the model of a table; this is its network alone, which takes standardised inputs "
+            f"and returns no labels. retroprop.tabular.load(...) gives the whole model.",
             UserWarning,
             stacklevel=2,
         )

@@ -40,7 +40,7 @@ def classification_figures(p: NDArray[np.float64], true: NDArray[np.intp]) -> di
 
 
 def per_class(counts: NDArray[np.intp]) -> list[dict[str, Any]]:
-    """Return rows, precision and recall of each class of a confusion matrix; None where there is nothing to divide by."""
+    """Return rows, precision and recall of each class of a confusion matrix; None for a division by 0."""
     right = np.diagonal(counts)
     return [
         {
@@ -59,7 +59,7 @@ def log_loss(p: NDArray[np.float64], true: NDArray[np.intp]) -> float:
 
 
 def roc_auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | None:
-    """Return the area under the ROC curve, the probability that a positive row has the higher score; ties count half."""
+    """Return the area under the ROC curve: how probably a positive row has the higher score; ties count half."""
     n = int(positive.sum())
     if n in (0, len(positive)):
         return None
@@ -69,7 +69,7 @@ def roc_auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | 
 
 
 def macro_roc_auc(p: NDArray[np.float64], true: NDArray[np.intp]) -> float | None:
-    """Return the area of the second of two classes, else the mean of each class against the rest; None if one is absent."""
+    """Return the area of the second of two classes, else the mean of each against the rest; None if one is absent."""
     k = p.shape[1]
     areas = [roc_auc(p[:, c], true == c) for c in ([1] if k == 2 else range(k))]
     known = [area for area in areas if area is not None]

@@ -47,7 +47,7 @@ class EvaluatedPart:
     def predicted(self) -> NDArray[Any]:
         """The predicted class indices (m,), or numbers (m,) in the unit of the target."""
         if self.target.classes:
-            return np.argmax(self.probabilities, axis=1)
+            return np.asarray(np.argmax(self.probabilities, axis=1))
         return self.target.numbers(self.outputs)
 
     @property
@@ -115,8 +115,9 @@ def verdict(part: EvaluatedPart, always: Any) -> str | None:
     # The standard error of balanced accuracy: within it, chance explains the figure.
     error = float(np.sqrt((recall * (1.0 - recall) / rows[rows > 0]).sum())) / len(recall)
     accuracy, balanced = found["accuracy"] or 0.0, found["balanced_accuracy"] or 0.0
+    always_said = f"always saying {quoted(str(label))}, the majority class"
     said = (
-        f"always saying {quoted(str(label))}, the majority class: accuracy is {accuracy:.1%} against {plain['accuracy']:.1%}, "
+        f"{always_said}: accuracy is {accuracy:.1%} against {plain['accuracy']:.1%}, "
         f"balanced accuracy {balanced:.1%}, where chance is {chance:.1%}."
     )
     if len(recall) > 1 and balanced <= chance + error:

@@ -45,7 +45,7 @@ class TabularModel:
 
     @property
     def task(self) -> str:
-        """ "classification" or "regression"."""
+        """The task: "classification" or "regression"."""
         return self.card.target.task
 
     @property
@@ -109,8 +109,8 @@ class TabularModel:
         unknown : str
             "fill": a category that training did not know counts as missing, with a note; "refuse": it is an error.
         **reading
-            features, target (arrays of an .npz file), drop, header, separator, encoding, max_memory: as for `retroprop.tabular.fit`, where the new data
-            are written otherwise than the training data were.
+            features, target (arrays of an .npz file), drop, header, separator, encoding, max_memory: as for
+            `retroprop.tabular.fit`, where the new data are written otherwise than the training data were.
 
         Raises
         ------
@@ -123,34 +123,23 @@ class TabularModel:
         typed, notes = read_by(card, data, **reading)
         if card.missing == "refuse":
             card.preprocessing.refuse_missing(typed)
-        notes += _filled(card.preprocessing, typed)
-        for name, texts in typed.unknown.items():
-            row = next(iter(texts.values()))
-            if unknown == "refuse":
-                known = _categories(card.preprocessing, name)
-                text = next(iter(texts))
-                raise DataError(
-                    f"{typed.where(row, name)}: {quoted(text)} did not occur in training.{near_match(text, known)} "
-                    f"Known: {listed(known)}."
-                )
-            notes += (
-                f"column {quoted(name)}: {listed(texts, 5)} did not occur in training (first in {typed.place(row)}), "
-                f"and counts as missing",
-            )
+        notes += (
+            *_filled(card.preprocessing, typed),
+            *_unknown(card.preprocessing, typed, refused=unknown == "refuse"),
+        )
         outputs = outputs_of(self.network, card.preprocessing(typed))
-        values = card.target.decode(outputs)
-        true = scores = None
+        true, scores = None, None
         if typed.target is not None and not typed.target.missing.all():
             encoded = card.target.encode(typed.target)
             scored = encoded >= 0 if card.target.classes else ~typed.target.missing
-            lost = int((~scored & ~typed.target.missing).sum())
-            if lost:
-                notes += (f"{lost} rows have a target that is no class of the model; the score leaves them out",)
             labels: list[Any] = typed.target.labels if card.target.classes else numbers_in(typed.target).tolist()
             true = [None if gone else label for label, gone in zip(labels, typed.target.missing, strict=True)]
             scores = EvaluatedPart(target=card.target, outputs=outputs[scored], encoded=encoded[scored]).scores()
+            lost = int((~scored & ~typed.target.missing).sum())
+            if lost:
+                notes += (f"{lost} rows have a target that is no class of the model; the score leaves them out",)
         return Predictions(
-            values=values,
+            values=card.target.decode(outputs),
             classes=card.target.classes,
             probabilities=card.target.probabilities(outputs) if card.target.classes else None,
             true=true,
@@ -204,5 +193,18 @@ def _filled(preprocessing: Preprocessing, typed: Typed) -> tuple[str, ...]:
     )
 
 
-def _categories(preprocessing: Preprocessing, name: str) -> tuple[str, ...]:
-    return next(getattr(column, "texts", ()) for column in preprocessing.columns if column.name == name)
+def _unknown(preprocessing: Preprocessing, typed: Typed, *, refused: bool) -> tuple[str, ...]:
+    """Return a note for each column with categories unknown to training; raise DataError where they are refused."""
+    known = {column.name: getattr(column, "texts", ("false", "true")) for column in preprocessing.columns}
+    notes = []
+    for name, texts in typed.unknown.items():
+        text, row = next(iter(texts.items()))
+        if refused:
+            near = near_match(text, known[name])
+            raise DataError(
+                f"{typed.where(row, name)}: {quoted(text)} did not occur in training.{near} "
+                f"Known: {listed(known[name])}."
+            )
+        said = f"{listed(texts, 5)} did not occur in training (first in {typed.place(row)})"
+        notes.append(f"column {quoted(name)}: {said}, and counts as missing")
+    return tuple(notes)

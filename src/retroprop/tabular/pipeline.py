@@ -12,8 +12,8 @@ from retroprop.tabular.evaluation import EvaluatedPart, usual, verdict
 from retroprop.tabular.model import TabularModel
 from retroprop.tabular.preprocessing import Preprocessing, described, grouped
 from retroprop.tabular.raw import RawTable
-from retroprop.tabular.report import PARTS, Report
 from retroprop.tabular.raw_target import RawTarget
+from retroprop.tabular.report import PARTS, Report
 from retroprop.tabular.schema import Schema
 from retroprop.tabular.splitting import set_aside
 from retroprop.tabular.targets import TargetColumn, choose_task

@@ -1,4 +1,4 @@
-"""From typed columns to the inputs of a network: missing values filled, categories one-hot, dates as parts, standardised.
+"""From typed columns to the inputs of a network: filled, one-hot, in parts, standardised.
 
 Everything is estimated from the training rows alone and stored in the model file, so that a prediction preprocesses
 its data as the training did.

@@ -33,7 +33,7 @@ _MOST_LINES = 12  # of columns left out or filled
 
 
 def figures(metric: str, value: float | None) -> str:
-    """Format a metric: fractions in per cent, R² and AUC with three decimals, others with four digits; a dash for None."""
+    """Format a metric: fractions in per cent, R² and AUC with three decimals, others with four digits; None as –."""
     if value is None:
         return "–"
     if metric in _FRACTIONS:
@@ -113,7 +113,7 @@ class Report:
         return rows
 
     def class_table(self) -> list[list[str]]:
-        """Return rows, precision and recall of the classes as rows of texts, the titles first; empty for a regression."""
+        """Return rows, precision and recall of the classes as texts, the titles first; empty for a regression."""
         classes = self.numbers["per_class"]
         if not classes:
             return []

@@ -71,3 +71,6 @@ class Standardisation:
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Rebuild it from the dict of `to_plain`."""
         return cls(unit=tuple(plain["unit"]), mean=tuple(plain["mean"]), scale=tuple(plain["scale"]))
+
+
+IDENTITY = Standardisation(unit=(1.0,), mean=(0.0,), scale=(1.0,))  # of one column

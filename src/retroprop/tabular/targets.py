@@ -15,7 +15,7 @@ from retroprop.functions.losses import Loss
 from retroprop.tabular.errors import DataError, listed, quoted
 from retroprop.tabular.labels import exact, ordered
 from retroprop.tabular.raw_target import RawTarget
-from retroprop.tabular.standardisation import Standardisation
+from retroprop.tabular.standardisation import IDENTITY, Standardisation
 
 TASKS = ("classification", "regression")
 _MOST_WHOLE_NUMBERS = 20
@@ -97,7 +97,7 @@ class TargetColumn:
     name: str
     task: str
     classes: tuple[Any, ...] = ()
-    unit: Standardisation = Standardisation(unit=(1.0,), mean=(0.0,), scale=(1.0,))
+    unit: Standardisation = IDENTITY
 
     @classmethod
     def of_classes(cls, target: RawTarget) -> Self:
@@ -130,7 +130,7 @@ class TargetColumn:
         return cls(name=target.name, task="regression", unit=unit)
 
     def encode(self, target: RawTarget) -> NDArray[Any]:
-        """Return the target of every row: class indices (m,), -1 where missing or unknown; or numbers, NaN where missing."""
+        """Return the target of every row: class indices (m,), -1 where not known; or numbers, NaN where missing."""
         if self.task == "regression":
             return self.unit(np.where(target.missing, np.nan, numbers_in(target))[:, None])[:, 0]
         index = {label: i for i, label in enumerate(self.classes)}

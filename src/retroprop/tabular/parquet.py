@@ -1,0 +1,43 @@
+"""Reading .parquet files by polars, after the size that their footer announces was compared with the limit."""
+
+from retroprop.tabular.errors import DataError, need
+from retroprop.tabular.files import SourceFile
+from retroprop.tabular.frames import polars_table
+from retroprop.tabular.limits import check_size
+from retroprop.tabular.parquet_footer import ParquetSize, read_size
+from retroprop.tabular.raw import RawTable
+
+
+def read_parquet(file: SourceFile, *, max_bytes: int | None) -> RawTable:
+    """Read a .parquet file.
+
+    Raises
+    ------
+    DataError
+        If polars is missing, or the file is damaged or too large.
+    """
+    pl = need("polars", extra="data", purpose=f'reading "{file.source}"')
+    size = _size(file)
+    check_size(file.source, size.n_bytes, max_bytes, "the table")
+    try:
+        with file.open() as opened:
+            frame = pl.read_parquet(opened)
+        table = polars_table(file.source, frame, "parquet")
+    except BaseException as error:
+        # A damaged file ends in errors of polars or in a panic of its engine, which is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise DataError(
+            f'"{file.source}": not a readable .parquet file ({str(error).splitlines()[0][:100]}).'
+        ) from error
+    if table.n_rows != size.n_rows:
+        raise DataError(f'"{file.source}": it announces {size.n_rows} rows and holds {table.n_rows}.')
+    return table
+
+
+def _size(file: SourceFile) -> ParquetSize:
+    with file.open() as opened:
+        try:
+            return read_size(opened, file.size)
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError) as error:
+            raise DataError(f'"{file.source}": not a readable .parquet file: its footer is damaged.') from error
