@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from retroprop.tabular.cells import Cells
 from retroprop.tabular.columns import Column
 from retroprop.tabular.dates import find_date_format
-from retroprop.tabular.errors import DataError, quoted
+from retroprop.tabular.errors import AmbiguousError, DataError, quoted
 from retroprop.tabular.markers import MISSING, MISSING_AMONG_NUMBERS, TRUE_FALSE
 from retroprop.tabular.number_texts import NumberFormat, looks_numeric
 from retroprop.tabular.numbers import CellFault, find_format, values_of
@@ -19,6 +19,7 @@ from retroprop.tabular.raw import RawTable
 _FEW_ROWS = 10  # in a longer table, a text column that differs in every row holds identifiers, not categories
 _MANY_TEXTS = 50
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
+_NUMBER_WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,_]* ?[^0-9]*[0-9]*")
 # Names of columns that number the rows: id, index, row, no, #, PassengerId, customer_id, unnamed 0.
 _NUMBERING = re.compile(
     r"(?i:unnamed:? \d+|index|idx|row|row[ _-]?(?:no|nr|num|number|names?|index)|no|no\.|nr|nr\.|number|#|id|.*[ _-]id)"
@@ -69,11 +70,10 @@ def find_column_type(raw: RawTable, name: str, wishes: Wishes) -> Found:
     if not cells.is_text:
         return Found(_typed(raw, name, cells, wishes))
     plain = raw.numbers.get(name)
-    if plain is not None:
+    if plain is not None and wishes.decimal != ",":
         whole = bool((np.floor(plain) == plain)[~np.isnan(plain)].all())
         if whole and name not in wishes.numeric and (code := _first_code(cells)):
-            note = f"column {quoted(name)} holds whole numbers with leading zeros ({quoted(code)}): read as categories."
-            return Found(_category(raw, name, wishes), note)
+            return Found(_category(raw, name, wishes), _code_note(name, code))
         return Found(_number_column(raw, name, plain, wishes, NumberFormat(), ()))
     return _text(raw, name, cells, wishes)
 
@@ -82,6 +82,10 @@ def _first_code(cells: Cells) -> str | None:
     """Return the first text with a leading zero, or None."""
     found = cells.values.filter(cells.values.str.contains(f"^{_LEADING_ZERO.pattern}$"))
     return str(found[0]) if len(found) else None
+
+
+def _code_note(name: str, code: str) -> str:
+    return f"column {quoted(name)} holds whole numbers with leading zeros ({quoted(code)}): read as categories."
 
 
 def _typed(raw: RawTable, name: str, cells: Cells, wishes: Wishes) -> Column:
@@ -116,7 +120,13 @@ def _text(raw: RawTable, name: str, cells: Cells, wishes: Wishes) -> Found:
         return Found(_boolean(raw, name, values, markers, codes, wishes))
     try:
         format = find_format(values, rows, decimal=wishes.decimal, commas_group=raw.layout.separator == ",")
-        if format is not None and not any(map(_LEADING_ZERO.fullmatch, values)):
+        code = next((text for text in values if _LEADING_ZERO.fullmatch(text)), None)
+        if format is not None and code is not None and name not in wishes.numeric:
+            return Found(_category(raw, name, wishes), _code_note(name, code))
+        if format is None and name in wishes.numeric:
+            bad = next((text for text in values if not looks_numeric(text)), "")
+            raise CellFault(bad, f"{quoted(bad)} is not a number (numeric=...)")
+        if format is not None:
             numbers = _numbers(texts, codes, format)
             refuse_infinite(raw, name, numbers)
             note = f"column {quoted(name)} is read with {format.name}." if format.name else ""
@@ -124,7 +134,7 @@ def _text(raw: RawTable, name: str, cells: Cells, wishes: Wishes) -> Found:
         order = find_date_format(values)
     except CellFault as fault:
         row = int(np.argmax(codes == texts.index(fault.text)))
-        raise DataError(
+        raise (AmbiguousError if fault.ambiguous else DataError)(
             f"{raw.where(row, name)}: {fault}. Mend it, leave the column out (drop=...), or read it as categories "
             f"(categorical=...)."
         ) from fault
@@ -133,12 +143,17 @@ def _text(raw: RawTable, name: str, cells: Cells, wishes: Wishes) -> Found:
         kind = "constant" if constant else "date"
         return Found(Column(name=name, kind=kind, date_format=order, missing=markers))
     column = _category(raw, name, wishes)
-    n_numbers = sum(count for text, count in kept if looks_numeric(text))
-    note = ""
-    if column.kind == "category" and n_numbers:
-        other = next((text for text in values if not looks_numeric(text)), values[0])
-        note = f"column {quoted(name)} holds numbers and texts such as {quoted(other)}: read as categories."
-    return Found(column, note)
+    return Found(column, _mixed_note(name, values) if column.kind == "category" else "")
+
+
+def _mixed_note(name: str, texts: Sequence[str]) -> str:
+    """Return the note on a category whose texts are numbers in part, or begin with one, such as "12 km"."""
+    others = [text for text in texts if not looks_numeric(text)]
+    if others and len(others) < len(texts):
+        return f"column {quoted(name)} holds numbers and texts such as {quoted(others[0])}: read as categories."
+    if others and all(map(_NUMBER_WITH_UNIT.fullmatch, others)):
+        return f"column {quoted(name)} holds numbers with more, such as {quoted(others[0])}: read as categories."
+    return ""
 
 
 def _numbers(texts: list[str], codes: NDArray[np.int64], format: NumberFormat) -> NDArray[np.float64]:

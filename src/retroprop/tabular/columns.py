@@ -49,9 +49,11 @@ class Column:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the column as a dict that JSON can hold, the argument of `from_plain`; defaults are left out."""
-        plain: dict[str, Any] = {"name": self.name, "kind": self.kind, "labels": self.labels}
+        plain: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        if self.labels != "text":
+            plain["labels"] = self.labels
         if self.format is not None:
-            plain["format"] = self.format.to_plain()
+            plain["format"] = {} if self.format == NumberFormat() else self.format.to_plain()
         if self.categories:
             plain["categories"] = list(self.categories)
         if self.missing:
@@ -67,7 +69,7 @@ class Column:
         return cls(
             name=plain["name"],
             kind=plain["kind"],
-            labels=plain["labels"],
+            labels=plain.get("labels", "text"),
             format=None if format is None else NumberFormat.from_plain(format),
             categories=tuple(plain.get("categories", ())),
             missing=tuple(plain.get("missing", ())),

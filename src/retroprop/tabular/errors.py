@@ -22,6 +22,10 @@ class DataError(ValueError):
         super().__init__(printable(message))
 
 
+class AmbiguousError(DataError):
+    """An error that another column of the table may resolve: the decimal mark of a number such as 1,234."""
+
+
 def printable(text: str, limit: int | None = None) -> str:
     """Return `text` with control characters and direction overrides escaped, cut to `limit` characters."""
     if limit is not None and len(text) > limit:

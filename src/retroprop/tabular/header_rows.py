@@ -46,8 +46,13 @@ class HeaderRow:
     notes: tuple[str, ...] = ()
 
     def is_comment(self, record: Record, separator: str) -> bool:
-        """Return whether a line among the rows is a comment: it begins like the comments above the rows."""
-        return bool(self.comment) and record.text.startswith(self.comment)
+        """Return whether a line among the rows is a comment.
+
+        It begins like the comments above the rows, or with # where it has not the number of cells of a row.
+        """
+        if self.comment:
+            return record.text.startswith(self.comment)
+        return record.text.startswith("#") and len(record.split(separator)) != self.width
 
 
 def find_header(source: str, lines: list[str], separator: str, layout: Layout | None, wanted: bool | None) -> HeaderRow:

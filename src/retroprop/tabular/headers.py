@@ -11,11 +11,12 @@ from retroprop.tabular.number_texts import looks_numeric, parts
 def is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Return whether `first` holds names, by comparing it with the rows below it.
 
-    Every column votes. A text above numbers is a name (3 votes for names). A cell above texts that occurs among them is
-    a category (3 against). A text above other texts that repeat, but not itself, is rather a name (1.5), above texts
-    that hardly repeat perhaps (0.5). The numbers of the row vote together: for names where they lie outside the range
-    of most columns (1), count 0, 1, 2 or 1, 2, 3 (3), or rise or fall from column to column (1.5), as years and
-    wavelengths do, unlike the rows below; against names where they lie within the range of most columns (2) or repeat (2).
+    Every column votes. A text above numbers is a name (3 votes for names), so is an empty cell above a column that
+    counts, pandas' index. A cell above texts that occurs among them is a category (3 against). A text above other texts
+    that repeat, but not itself, is rather a name (1.5), above texts that hardly repeat perhaps (0.5). The numbers of
+    the row vote together: for names where they lie outside the range of most columns (1), count 0, 1, 2 or 1, 2, 3 (3),
+    or rise or fall from column to column (1.5), as years and wavelengths do, unlike the rows below; against names where
+    they lie within the range of most columns (2) or repeat (2).
     """
     if not below:
         return not any(map(looks_numeric, first))
@@ -27,8 +28,7 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
 def _vote_of_cell(cell: str, column: list[str]) -> float:
     values = [value for value in column if value and value not in MISSING_AMONG_NUMBERS]
     if not cell:
-        # Above a column that counts, an empty cell is the name of pandas' index, not the one missing value.
-        return 2.0 if values[:2] in (["0", "1"], ["1", "2"]) else 0.0
+        return 3.0 if values[:2] in (["0", "1"], ["1", "2"]) else 0.0
     if not values or (cell in MISSING_AMONG_NUMBERS and cell.lower() != "nan"):
         return 0.0
     if all(map(looks_numeric, values)):

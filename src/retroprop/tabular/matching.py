@@ -40,7 +40,8 @@ def matched(
     """
     if (named and raw.named) or (raw.named and set(needed) <= set(raw.columns)):
         missing = [name for name in needed if name not in raw.columns]
-        extra = [name for name in raw.columns if name not in names]
+        known = set(names)
+        extra = [name for name in raw.columns if name not in known]
         if missing:
             near = near_match(missing[0], extra) if extra else ""
             raise DataError(
@@ -65,12 +66,12 @@ def _by_position(
     """Return the columns by position; the file may leave out the target, those dropped, or all that is not needed."""
     given = [name for name in raw.columns if name != raw.target]
     own = {} if raw.target is None else {target: raw.target}
-    without = {target} if own else set()
+    without, left_out = {target} if own else set(), set(dropped)
     choices = [
         [name for name in names if name not in without],
         [name for name in names if name != target],
-        [name for name in names if name not in dropped and name not in without],
-        [name for name in names if name not in dropped and name != target],
+        [name for name in names if name not in left_out and name not in without],
+        [name for name in names if name not in left_out and name != target],
         list(needed),
     ]
     for choice in choices:

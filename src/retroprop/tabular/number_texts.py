@@ -12,6 +12,7 @@ _PARTS = re.compile(
     rf"(?P<open>\()?(?P<sign>{_SIGN})? ?(?P<left>{_UNIT})? ?(?P<sign2>{_SIGN})?"
     rf"(?P<body>[.,]?[0-9](?:[0-9., ']*[0-9])?[.,]?)(?P<exponent>[eE][+-]?[0-9]+)? ?(?P<right>{_UNIT})?(?P<close>\))?"
 )
+_SIMPLE = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 # Signs, spaces and apostrophes that typesetting puts in place of the plain ones.
 _PLAIN = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'"})
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -105,5 +106,7 @@ def parts(text: str) -> NumberText | None:
 
 def looks_numeric(text: str) -> bool:
     """Return whether a text is a number in at least one format."""
+    if _SIMPLE.fullmatch(text):
+        return True
     number = parts(text)
     return number is not None and any(pattern.fullmatch(number.body) for pattern in _BODIES.values())

@@ -15,11 +15,21 @@ FEW_ROWS = 0.1
 
 
 class CellFault(ValueError):  # noqa: N818
-    """A cell that does not fit its column; `text` is the cell, the message the fault."""
+    """A cell that does not fit its column.
 
-    def __init__(self, text: str, fault: str) -> None:
+    Parameters
+    ----------
+    text : str
+        The cell.
+    fault : str
+        The message.
+    ambiguous : bool
+        Whether the decimal mark of the other columns would decide.
+    """
+
+    def __init__(self, text: str, fault: str, *, ambiguous: bool = False) -> None:
         super().__init__(fault)
-        self.text = text
+        self.text, self.ambiguous = text, ambiguous
 
 
 def find_format(
@@ -111,8 +121,9 @@ def _least_ambiguous(
             if others:
                 raise CellFault(
                     text,
-                    f"the comma of {quoted(text)} may be a thousands separator or a decimal comma; say which one with "
-                    f"decimal=...",
+                    f"the comma of {quoted(text)} may be a thousands separator or a decimal comma; say which "
+                    f"(decimal=...)",
+                    ambiguous=True,
                 )
     return first
 

@@ -33,7 +33,7 @@ def lines_of(text: str) -> list[str]:
     if "\r" in text and ("\n" not in text or '"' not in text):
         text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
-    while lines and not lines[-1].strip():
+    while lines and not lines[-1].strip(" \r"):
         lines.pop()
     return lines
 

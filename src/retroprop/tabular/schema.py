@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from retroprop.tabular.column_types import Wishes, find_column_type
+from retroprop.tabular.column_types import Wishes
 from retroprop.tabular.columns import Column
+from retroprop.tabular.decimal_marks import find_types
 from retroprop.tabular.errors import DataError, listed, near_match, printable, quoted
 from retroprop.tabular.matching import matched
 from retroprop.tabular.raw import Layout, RawTable
@@ -157,7 +158,7 @@ def find_schema(
         numeric=frozenset(find_column(n, names, option="numeric", source=raw.source) for n in numeric),
         decimal=decimal,
     )
-    found = [find_column_type(raw, name, wishes) for name in names if name not in dropped]
+    found = find_types(raw, [name for name in names if name not in dropped], wishes)
     columns = tuple(_with_labels(raw, f.column) if f.column.name == chosen else f.column for f in found)
     schema = Schema(
         columns=columns,
