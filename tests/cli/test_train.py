@@ -1,11 +1,13 @@
 """`retroprop train`."""
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 
 import retroprop as rp
+from retroprop import tabular
 from retroprop.persistence import read_metadata
 
 FAST = ("--epochs", "3", "--hidden", "8", "--backend", "numpy")
@@ -33,7 +35,7 @@ def test_the_first_command_reaches_97_per_cent(cli):
         "retroprop predict model.safetensors digits",
     ):
         assert words in result.stdout
-    net = rp.load("model.safetensors", backend="numpy")
+    net = tabular.load("model.safetensors", backend="numpy").network
     assert net.layer_sizes == (64, 100, 10)
 
 
@@ -62,7 +64,7 @@ def test_results_as_json(cli, flowers):
     assert found["scores"]["validation"] is None
     assert found["epochs"] == 3
     assert found["stop_reason"] == "epochs"
-    assert found["parameters"] == rp.load("flowers.safetensors").n_parameters
+    assert found["parameters"] == tabular.load("flowers.safetensors").network.n_parameters
     assert found["samples_per_second"] > 0
     assert found["picture"] is None
 
@@ -72,7 +74,7 @@ def test_same_seed_same_model(cli):
     files = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         results(cli, "iris", *FAST, "--no-picture", "--seed", seed, "-o", f"{name}.safetensors", "--dropout", 0.2)
-        files.append(rp.load(f"{name}.safetensors", backend="numpy"))
+        files.append(tabular.load(f"{name}.safetensors", backend="numpy").network)
     np.testing.assert_array_equal(files[0].thetas[0], files[1].thetas[0])
     assert not np.array_equal(files[0].thetas[0], files[2].thetas[0])
 
@@ -85,7 +87,7 @@ def test_every_option_reaches_the_network(cli):
         "--l2", 0.01, "--l1", 0.001, "--initializer", "orthogonal", "--clip-norm", 1, "--seed", 5, "--dtype", "float64",
         "--backend", "numpy", "--test-size", 0.5, "--no-picture", "--drop", "ash", "--output", "w.safetensors",
     )  # fmt: skip
-    net = rp.load("w.safetensors", backend="numpy")
+    net = tabular.load("w.safetensors", backend="numpy").network
     a = net.architecture
     assert net.layer_sizes == (12, 6, 5, 3)
     assert [f.name for f in a.activations] == ["tanh", "elu", "softmax"]
@@ -163,7 +165,8 @@ def test_the_model_file_says_how_it_was_made(cli):
     card = json.loads(card)
     assert card["data"] == "iris"
     assert card["target"]["classes"] == ["setosa", "versicolor", "virginica"]
-    assert len(card["preprocessing"]["mean"]) == 4
+    assert len(card["preprocessing"]["standardisation"]["mean"]) == 4
+    assert card["report"]["scores"]["held_out"]["accuracy"] > 0.0
 
 
 @pytest.mark.parametrize("name", ["torch:cpu", "array_api_strict:device1"])
@@ -177,3 +180,40 @@ def test_another_backend_learns_the_same(cli, name):
     other, own = results(cli, *options, name), results(cli, *options, "numpy")
     assert other["backend"] == name
     assert other["scores"]["held_out"]["accuracy"] == pytest.approx(own["scores"]["held_out"]["accuracy"], abs=0.04)
+
+
+def test_the_options_are_the_arguments_of_fit():
+    pytest.importorskip("typer", reason="the command line needs typer")
+    from retroprop.cli.train import train
+
+    of_command = {name: p.default for name, p in inspect.signature(train).parameters.items()}
+    of_fit = {name: p.default for name, p in inspect.signature(tabular.fit).parameters.items()}
+    own = {"output", "picture", "no_picture", "quiet", "as_json"}
+    assert set(of_command) - own == set(of_fit) - {"progress"}
+    written = {"hidden": "100", "drop": None, "categorical": None, "numeric": None}
+    assert {name: of_command[name] for name in of_command if name not in own} == {
+        name: written.get(name, default) for name, default in of_fit.items() if name != "progress"
+    }
+
+
+def test_load_of_the_model_of_a_table_warns(cli):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    cli("train", "iris", *FAST, "--quiet", "--no-picture")
+    with pytest.warns(UserWarning, match=r"the model of a table.*retroprop\.tabular\.load"):
+        net = rp.load("model.safetensors", backend="numpy")
+    assert net.layer_sizes == (4, 8, 3)
+
+
+def test_nothing_is_overwritten_but_what_is_named(cli, tmp_path):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    pytest.importorskip("matplotlib", reason="a picture needs matplotlib")
+    (tmp_path / "model.safetensors").write_text("mine")
+    (tmp_path / "m.png").write_text("mine")
+    shown = cli("train", "iris", *FAST, "--no-picture")
+    assert "Model    model-2.safetensors" in shown.stdout
+    shown = cli("train", "iris", *FAST, "-o", "m.safetensors")
+    assert "Picture  m-2.png" in shown.stdout
+    cli("train", "iris", *FAST, "-o", "m.safetensors", "--picture", "m-2.png")
+    names = {"model.safetensors", "model-2.safetensors", "m.safetensors", "m.png", "m-2.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert (tmp_path / "model.safetensors").read_text() == (tmp_path / "m.png").read_text() == "mine"

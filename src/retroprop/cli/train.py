@@ -108,6 +108,7 @@ def train(
 ) -> None:
     """Train a network on DATA, measure it on rows held out, and save it with a picture."""
     model_file = output or free_path(_DEFAULT_MODEL)
+    check_destination(model_file, option="--output")
     picture_file = _picture(model_file, picture, wanted=not no_picture, quiet=quiet)
     for path, option in ((model_file, "--output"), (picture_file, "--picture")):
         for read in filter(None, (data, validation)):
