@@ -61,7 +61,9 @@ def test_years_as_names_are_found_in_the_file_to_predict(tables):
 
 
 def test_that_there_are_no_names_is_remembered(tables):
-    tables.write("m.csv", tables.rows(60, lambda r, i: f"{r.choice('pqr')},{r.choice('xyz')},{r.choice(['yes', 'no'])}"))
+    tables.write(
+        "m.csv", tables.rows(60, lambda r, i: f"{r.choice('pqr')},{r.choice('xyz')},{r.choice(['yes', 'no'])}")
+    )
     tables.train("m.csv", "--no-header", target="-1", epochs=2)
     tables.write("q.csv", "p,x\nq,y\nr,z\n")
     assert len(tables.predict("q.csv")) == 3
@@ -188,7 +190,9 @@ def test_question_marks_among_numbers_are_missing_values(tables):
 
 
 def test_a_category_that_looks_like_a_number_is_known_alone(tables):
-    tables.write("t.csv", "deck,y\n" + tables.rows(80, lambda r, i: f"{['1', '2A', '3B', 'none'][i % 4]},{'ab'[i % 2]}"))
+    tables.write(
+        "t.csv", "deck,y\n" + tables.rows(80, lambda r, i: f"{['1', '2A', '3B', 'none'][i % 4]},{'ab'[i % 2]}")
+    )
     tables.train("t.csv")
     for value, label in (("1", "a"), ("2A", "b"), ("none", "b")):
         tables.write("q.csv", f"deck\n{value}\n")
@@ -267,7 +271,9 @@ def test_a_validation_file(tables):
 
 
 def test_rows_without_a_target_are_left_out_and_said(tables):
-    tables.write("t.csv", "x,y\n" + tables.rows(60, lambda r, i: f"{r.random():.3f},{'' if i % 5 == 0 else 'ab'[i % 2]}"))
+    tables.write(
+        "t.csv", "x,y\n" + tables.rows(60, lambda r, i: f"{r.random():.3f},{'' if i % 5 == 0 else 'ab'[i % 2]}")
+    )
     assert "12 of 60 rows have no target and are left out" in tables.train("t.csv", epochs=2)
     assert len(tables.predict("t.csv")) == 60
     assert "the target is missing" in tables.train("t.csv", "--missing", "refuse", ok=False)
