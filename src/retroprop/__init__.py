@@ -31,12 +31,13 @@ __all__ = [
     "optimizers",
     "save",
     "schedules",
+    "tabular",
     "use_backend",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `explain` on first use, so that nobody waits for it who does not ask."""
-    if name == "explain":
-        return import_module("retroprop.explain")
+    """Import `explain` and `tabular` on first use, so that nobody waits for them who does not ask."""
+    if name in ("explain", "tabular"):
+        return import_module(f"retroprop.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

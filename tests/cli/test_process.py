@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-import retroprop as rp
+from retroprop import tabular
 
 pytest.importorskip("typer", reason="the command line needs typer")
 
@@ -25,8 +25,9 @@ def without(*modules):
     return f"import sys; {hide}sys.argv[0] = 'retroprop'; from retroprop.cli import main; main()"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
-def test_ctrl_c_saves_the_model_as_it_stood(process, tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_saves_the_model_as_it_stood(process, tmp_path, name):
     pytest.importorskip("sklearn", reason="digits are scikit-learn's")
     # A callback reports that the training is running: without a terminal there is no progress bar.
     code = (
@@ -43,14 +44,14 @@ def test_ctrl_c_saves_the_model_as_it_stood(process, tmp_path):
     arguments = process("train", "digits", "--epochs", 1_000_000, "--backend", "numpy", "--no-picture", code=code)
     with subprocess.Popen(**arguments) as running:
         assert running.stderr.readline() == "under way\n"
-        running.send_signal(signal.SIGINT)
+        running.send_signal(getattr(signal, name))
         shown, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "interrupted after" in errors
     assert "model.safetensors" in errors
-    assert "interrupted by Ctrl-C" in shown
+    assert "(interrupted by Ctrl-C or SIGTERM)" in shown
     assert "Traceback" not in errors
-    assert rp.load(tmp_path / "model.safetensors", backend="numpy").layer_sizes == (64, 100, 10)
+    assert tabular.load(tmp_path / "model.safetensors", backend="numpy").network.layer_sizes == (64, 100, 10)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
@@ -91,8 +92,12 @@ def test_without_typer_or_rich(process):
     ],
 )
 def test_without_a_library_for_the_data(process, tmp_path, modules, data, extra):
-    if data != "iris":
+    if data == "a.csv":
         (tmp_path / data).write_text("a,b\n1,2\n")
+    elif data == "a.parquet":
+        pytest.importorskip("polars", reason=".parquet files need polars").DataFrame({"b": [1]}).write_parquet(
+            tmp_path / data
+        )
     done = run(process("train", data, "--target", "b", *FAST, code=without(*modules)))
     assert done.returncode == 2
     assert f'pip install "retroprop[{extra}]"' in done.stderr
@@ -143,3 +148,33 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_training(process, t
     done = run(process("train", "iris", *FAST, "--output", folder / "m.safetensors"))
     assert done.returncode == 2
     assert "cannot write" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="/dev and FIFOs of POSIX")
+def test_outputs_that_are_no_files(process, tmp_path):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    # The model on standard output, the words on standard error: through a pipe, and into a file.
+    piped = run({**process("train", "iris", *FAST, "-o", "/dev/stdout"), "text": False})
+    assert piped.returncode == 0, piped.stderr
+    assert b"held-out" in piped.stderr
+    (tmp_path / "m.safetensors").write_bytes(piped.stdout)
+    with (tmp_path / "n.safetensors").open("wb") as file:
+        assert run({**process("train", "iris", *FAST, "-o", "/dev/stdout"), "stdout": file}).returncode == 0
+    one, other = (tabular.load(tmp_path / name, backend="numpy") for name in ("m.safetensors", "n.safetensors"))
+    assert one.predict("iris").tolist() == other.predict("iris").tolist()
+    os.mkfifo(tmp_path / "p")
+    with subprocess.Popen(**process("predict", "m.safetensors", "iris", "-o", "p")) as running:
+        text = (tmp_path / "p").read_text()
+        running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert text.splitlines() == ["prediction", *one.predict("iris").tolist()]
+    assert (tmp_path / "p").is_fifo()
+    assert not list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+def test_a_full_disk_is_named(process):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    done = run(process("train", "iris", *FAST, "-o", "/dev/full"))
+    assert done.returncode == 2
+    assert done.stderr == "retroprop: /dev/full: No space left on device\n"

@@ -13,7 +13,8 @@ def _adult(r):
         hours, years = r.randint(10, 70), r.randint(4, 16)
         work, country = r.choice(["Private", "State-gov", "?"]), r.choice(["United-States", "Mexico", "?"])
         rich = hours + 4 * years + r.gauss(0, 6) > 85
-        lines.append(f"{r.randint(17, 80)}, {work}, {r.randint(10**4, 10**6)}, {r.choice(['HS-grad', 'Bachelors'])}, {years}, "
+        school = r.choice(["HS-grad", "Bachelors"])
+        lines.append(f"{r.randint(17, 80)}, {work}, {r.randint(10**4, 10**6)}, {school}, {years}, "
                      f"{r.choice(['Male', 'Female'])}, {hours}, {country}, {'>50K' if rich else '<=50K'}")  # fmt: skip
     return "\n".join(lines) + "\n\n"
 
@@ -24,9 +25,8 @@ def _wine_quality(r):
     for _ in range(600):
         alcohol, acidity = r.uniform(8, 14), r.uniform(0.1, 1.2)
         quality = min(8, max(3, round(alcohol / 2 - 2 * acidity + 1 + r.gauss(0, 0.3))))
-        lines.append(
-            f"{r.uniform(5, 12):.1f};{acidity:.2f};{r.uniform(1, 9):.1f};{r.uniform(0.99, 1.0):.5f};{alcohol:.1f};{quality}"
-        )
+        others = f"{r.uniform(1, 9):.1f};{r.uniform(0.99, 1.0):.5f}"
+        lines.append(f"{r.uniform(5, 12):.1f};{acidity:.2f};{others};{alcohol:.1f};{quality}")
     return "\n".join(lines) + "\n"
 
 
@@ -37,8 +37,9 @@ def _auto_mpg(r):
         weight, year = r.uniform(1700, 5000), r.randint(70, 82)
         power = "?" if i % 65 == 32 else f"{weight / 30:.1f}"
         mpg = 50 - weight / 125 + (year - 70) * 0.7 + r.gauss(0, 1)
-        lines.append(f"{mpg:.1f}   {r.choice([4, 6, 8])}   {weight / 15:5.1f}      {power:<10} {weight:.0f}.      "
-                     f"{r.uniform(9, 24):.1f}   {year}  {r.randint(1, 3)}\t\"car {i} of {r.randint(1, 9)}\"")  # fmt: skip
+        start = f"{mpg:.1f}   {r.choice([4, 6, 8])}   {weight / 15:5.1f}      {power:<10} {weight:.0f}.      "
+        car = f'"car {i} of {r.randint(1, 9)}"'
+        lines.append(f"{start}{r.uniform(9, 24):.1f}   {year}  {r.randint(1, 3)}\t{car}")
     return "\n".join(lines) + "\n"
 
 
@@ -63,7 +64,8 @@ def _titanic(r):
         alive = r.random() < (0.9 if sex == "female" else 0.12)
         age = "" if i % 5 == 0 else f"{r.randint(1, 75)}"
         cabin = f"C{i}" if i % 4 == 0 else ""
-        lines.append(f'{i},{int(alive)},{pclass},"Name{i}, Mr. ""{r.randint(1, 9)}""",{sex},{age},{r.randint(0, 3)},A/5 {i},'
+        name = f'"Name{i}, Mr. ""{r.randint(1, 9)}"""'
+        lines.append(f"{i},{int(alive)},{pclass},{name},{sex},{age},{r.randint(0, 3)},A/5 {i},"
                      f"{r.uniform(5, 90):.4f},{cabin},{r.choice(['S', 'C', 'Q', ''])}")  # fmt: skip
     return "\r\n".join(lines) + "\r\n"
 
@@ -74,8 +76,9 @@ def _bank_marketing(r):
     for _ in range(800):
         duration = r.randint(5, 1500)
         yes = duration + r.gauss(0, 80) > 1250
-        lines.append(f'{r.randint(18, 90)};"{r.choice(["admin.", "services", "unknown"])}";"{r.choice(["single", "married"])}";'
-                     f'{r.randint(-500, 9000)};{r.randint(1, 31)};"{r.choice(["may", "jun", "jul"])}";{duration};-1;"{"yes" if yes else "no"}"')  # fmt: skip
+        job, marital = r.choice(["admin.", "services", "unknown"]), r.choice(["single", "married"])
+        start = f'{r.randint(18, 90)};"{job}";"{marital}";{r.randint(-500, 9000)};{r.randint(1, 31)}'
+        lines.append(f'{start};"{r.choice(["may", "jun", "jul"])}";{duration};-1;"{"yes" if yes else "no"}"')
     return "\n".join(lines) + "\n"
 
 
@@ -96,8 +99,9 @@ def _churn(r):
         charge = r.uniform(18, 118)
         churn = contract == "Month-to-month" and tenure < 40
         total = " " if tenure == 0 else f"{tenure * charge:.2f}"
-        lines.append(f"{i:04d}-{r.choice('ABCDEF')}{r.choice('GHIJ')}{i % 7}X,{r.choice(['Male', 'Female'])},{r.randint(0, 1)},"
-                     f"{r.choice(['Yes', 'No'])},{tenure},{contract},{charge:.2f},{total},{'Yes' if churn else 'No'}")  # fmt: skip
+        who = f"{i:04d}-{r.choice('ABCDEF')}{r.choice('GHIJ')}{i % 7}X,{r.choice(['Male', 'Female'])},{r.randint(0, 1)}"
+        partner, left = r.choice(["Yes", "No"]), "Yes" if churn else "No"
+        lines.append(f"{who},{partner},{tenure},{contract},{charge:.2f},{total},{left}")
     return "\n".join(lines) + "\n"
 
 

@@ -49,9 +49,9 @@ class NumberInputs(_Plain):
     def fit(cls, name: str, values: NDArray[np.float64]) -> Self:
         """Estimate the median from values (m,), where NaN is missing."""
         missing = np.isnan(values)
-        known = values[~missing]
+        known = np.sort(values[~missing])
         # Halved before they are added: the middle two may be near the largest number.
-        low, high = np.quantile(known, 0.5, method="lower"), np.quantile(known, 0.5, method="higher")
+        low, high = known[(len(known) - 1) // 2], known[len(known) // 2]
         fill = float(low) if low == high else float(low / 2.0 + high / 2.0)
         return cls(name=name, fill=fill, indicator=bool(missing.any()))
 

@@ -84,7 +84,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         task = "regression" if target is None else "classification"
         options = TrainingOptions(**{**own, "hidden": tuple(self.hidden)}, seed=seed, task=task, test_size=0.0)
         options.check()
-        raw = read(X)
+        raw = _features(X)
         self._schema = _schema_without_target(raw, columns_of(self.categorical, raw.columns))
         typed = self._schema.typed(raw, want_target=False)
         classes = None if target is None else target.encode(raw_target)
@@ -104,7 +104,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self, "network_")
-        raw = read(self._checked(X, reset=False), layout=self._schema.layout)
+        raw = _features(self._checked(X, reset=False), self._schema)
         typed = self._schema.typed(raw, want_target=False)
         if self.missing == "refuse":
             self._preprocessing.refuse_missing(typed)
@@ -275,6 +275,11 @@ def _has_texts(X: Any) -> bool:
     if not isinstance(X, np.ndarray) or X.ndim != 2:
         return False
     return X.dtype.kind == "U" or (X.dtype.kind == "O" and any(isinstance(value, str) for value in X.flat))
+
+
+def _features(X: Any, schema: Schema | None = None) -> RawTable:
+    """Return X as a table of features alone: the last column of an array is no target here."""
+    return replace(read(X, layout=None if schema is None else schema.layout), target=None)
 
 
 def _raw_target(kind: str, values: NDArray[np.float64] | None, labels: list[Any]) -> RawTarget:

@@ -146,8 +146,8 @@ def _other_table(card: ModelCard, data: Any, max_memory: float | None) -> tuple[
 
 def _left_out(schema: Schema, preprocessing: Preprocessing) -> list[dict[str, str]]:
     """Return the columns that are no inputs, each with its reason: dropped, or the kind of the column."""
-    used = {column.name for column in preprocessing.columns}
-    others = [column for column in schema.columns if column.name not in used | {schema.target}]
+    used = {schema.target, *(column.name for column in preprocessing.columns)}
+    others = [column for column in schema.columns if column.name not in used]
     return [
         *({"column": name, "reason": "dropped"} for name in schema.dropped),
         *(

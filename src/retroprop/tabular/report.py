@@ -24,7 +24,7 @@ _THREE_DECIMALS = ("r2", "roc_auc")
 _ENDS = {
     "epochs": "all epochs",
     "early_stopping": "stopped early",
-    "interrupted": "interrupted",
+    "interrupted": "interrupted by Ctrl-C or SIGTERM",
     "converged": "converged",
     "stalled": "no lower cost was found",
 }
