@@ -195,6 +195,6 @@ def _aligned(
     if len(names) > width and not any(names[width:]):
         return names[:width], width, False
     raise DataError(
-        f"{source}, line {record.line + 1}: {len(names)} names, where the rows have {width} cells; give every column "
-        f"one name, or say that the line is no header (header=...)."
+        f"{source}, line {record.line + 1}: {len(names)} names, and the rows below have {width} cells; give every "
+        f"column one name, or say that the line is no header (header=...)."
     )
