@@ -234,7 +234,8 @@ NUMBERS = {
 }
 KINDS = {
     "categories": Case(column("x", "", "?", "y", "NA"), only("x", None, None, "y", None)),
-    "none and - are categories": Case(column("none", "None", "-"), only("none", "None", "-")),
+    "none and - are categories": Case(column("none", "None", "-", "x"), only("none", "None", "-", "x")),
+    "markers alone are no values": Case("a,c,b\n1,.,u\n2,.,v\n", AB),
     "booleans": Case(column("true", "FALSE", "True", ""), only(True, False, True, None)),
     "ISO dates": Case(column("2020-01-31", "2021-02-28", ""), only("2020-01-31T00:00:00", "2021-02-28T00:00:00", None)),
     "ISO moments": Case(
