@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from retroprop.tabular.comments import find_top
 from retroprop.tabular.errors import DataError, listed, quoted
-from retroprop.tabular.headers import is_header
+from retroprop.tabular.headers import SURE, header_votes, is_header
 from retroprop.tabular.number_texts import looks_numeric
 from retroprop.tabular.raw import Layout
 from retroprop.tabular.records import Record, records_of
@@ -51,8 +51,8 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
 
     A title is a line of one text above a table of more columns. The last comment above the table holds the names where
     it has as many cells as the rows, none of them a number, and no other line holds names. The first row holds names
-    where the user says so (`wanted`), where it holds names of the training file (`layout`), else by `is_header`; a file
-    follows a layout without names.
+    where the user says so (`wanted`), where it holds names of the training file (`layout`), else by `header_votes`; a
+    file follows a layout without names.
 
     Raises
     ------
@@ -73,7 +73,9 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
         notes.append(f"the title was passed over: {quoted(sample[0].text.strip())}.")
     names: list[str] = []
     start = sample[skipped].line
-    if _has_names(first, below, layout, wanted):
+    told = _told(first, layout, wanted)
+    votes = header_votes(first, below) if told is None else 0.0
+    if told or votes > 0:
         names, start = first, _after(sample, skipped, len(lines))
     elif top.names and len(top.names) == width and not any(map(looks_numeric, top.names)) and wanted is not False:
         names = top.names
@@ -83,6 +85,9 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
             f"{source}, line {start + 1}: {len(first)} cells, where the table has {width}: "
             f"{quoted(sample[skipped].text)}."
         )
+    if told is None and below and abs(votes) < SURE and not (names and names is top.names):
+        taken = f"names: {listed(names)}" if names else "data"
+        notes.append(f"the first row was taken as {taken}; say so if that is wrong (header=...).")
     names, width, cut = _aligned(source, sample[skipped], names, below, width, separator)
     return HeaderRow(
         names=names,
@@ -133,7 +138,8 @@ def _heads(cells: list[list[str]], i: int, width: int) -> bool:
     return all(following[0]) and len(following[0]) == width and is_header(following[0], following[1:])
 
 
-def _has_names(first: list[str], below: list[list[str]], layout: Layout | None, wanted: bool | None) -> bool:
+def _told(first: list[str], layout: Layout | None, wanted: bool | None) -> bool | None:
+    """Return whether the first row holds names where the user or the layout says so, else None."""
     if wanted is not None:
         return wanted
     if layout is not None and layout.names:
@@ -141,9 +147,7 @@ def _has_names(first: list[str], below: list[list[str]], layout: Layout | None, 
         same = sum(cell in known for cell in first if cell)
         if 2 * same >= min(len(first), layout.width):
             return True
-    if layout is not None and layout.format == "text" and not layout.header:
-        return False
-    return is_header(first, below)
+    return False if layout is not None and layout.format == "text" and not layout.header else None
 
 
 def _aligned(
