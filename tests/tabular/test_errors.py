@@ -76,9 +76,10 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
     def refuses(self, mode):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuses)
-    with pytest.raises(DataError, match=r"a\.csv\": cannot be read \(Permission denied\)"):
-        read(str(path))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuses)
+        with pytest.raises(DataError, match=r"a\.csv\": cannot be read \(Permission denied\)"):
+            read(str(path))
 
 
 @pytest.mark.parametrize("text", [text for text in WILD if text != "\ud800"])
