@@ -73,13 +73,16 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n")
 
-    def refuses(self, mode):
-        raise PermissionError(13, "Permission denied")
+    opened = Path.open
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", refuses)
-        with pytest.raises(DataError, match=r"a\.csv\": cannot be read \(Permission denied\)"):
-            read(str(path))
+    def refuses(self, *args, **kwargs):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuses)
+    with pytest.raises(DataError, match=r"a\.csv\": cannot be read \(Permission denied\)"):
+        read(str(path))
 
 
 @pytest.mark.parametrize("text", [text for text in WILD if text != "\ud800"])

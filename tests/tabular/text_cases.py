@@ -54,6 +54,8 @@ FORM = {
     ),
     "comments at the top": Case("# made by x\n# in 2020, with y\na,b\n1,u\n2,v\n", AB),
     "a comment among the rows": Case("a,b\n1,u\n# c\n2,v\n", AB),
+    "a comment below the names": Case("a,b\n# c\n1,u\n2,v\n", AB),
+    "a comment with as many cells": Case("a,b\n# c, d\n# e\n1,u\n2,v\n", ("line 2", '"# c"')),
     "names in a comment": Case("# x y\n1 2\n3 4\n5 6\n", {"x": [1.0, 3.0, 5.0], "y": [2, 4, 6]}),
     "colours are no comments": Case(
         "#f00,u\n#0f0,v\n#00f,u\n#0ff,v\n", {"0": ["#f00", "#0f0", "#00f", "#0ff"], "1": list("uvuv")}

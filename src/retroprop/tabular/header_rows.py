@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retroprop.tabular.comments import find_top
-from retroprop.tabular.errors import DataError, listed, quoted
+from retroprop.tabular.errors import DataError, counted, listed, quoted
 from retroprop.tabular.headers import SURE, header_votes, is_header
 from retroprop.tabular.number_texts import looks_numeric
 from retroprop.tabular.raw import Layout
@@ -63,6 +63,8 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
     sample = _sample(source, lines, separator, top.first)
     if not sample:
         raise DataError(f"{source} has no rows of data: it holds comments only.")
+    # Comments among the rows have a width of their own; where all rows begin with #, they are data.
+    records, sample = sample, [record for record in sample if not record.text.startswith("#")] or sample
     cells = [record.split(separator) for record in sample]
     width = common_width(cells[1:] or cells)
     skipped = _title_rows(cells, width, layout)
@@ -76,13 +78,14 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
     told = _told(first, layout, wanted)
     votes = header_votes(first, below) if told is None else 0.0
     if told or votes > 0:
-        names, start = first, _after(sample, skipped, len(lines))
+        behind = (record.line for record in records if record.line > start)
+        names, start = first, next(behind, len(lines))
     elif top.names and len(top.names) == width and not any(map(looks_numeric, top.names)) and wanted is not False:
         names = top.names
         notes = [f"the names were taken from the comment above the rows: {listed(names)}."]
     elif len(first) != width and below:
         raise DataError(
-            f"{source}, line {start + 1}: {len(first)} cells, where the table has {width}: "
+            f"{source}, line {start + 1}: {counted(len(first), 'cell')}, where the table has {width}: "
             f"{quoted(sample[skipped].text)}."
         )
     if told is None and below and abs(votes) < SURE and not (names and names is top.names):
@@ -109,11 +112,6 @@ def _sample(source: str, lines: list[str], separator: str, start: int) -> list[R
         if len(sample) > _SAMPLE_ROWS or (size > _SAMPLE_CELLS and len(sample) > 3):
             break
     return sample
-
-
-def _after(sample: list[Record], i: int, n_lines: int) -> int:
-    """Return the index of the line behind record i of the sample."""
-    return sample[i + 1].line if i + 1 < len(sample) else n_lines
 
 
 def _title_rows(cells: list[list[str]], width: int, layout: Layout | None) -> int:
@@ -163,6 +161,6 @@ def _aligned(
     if len(names) > width and not any(names[width:]):
         return names[:width], width, False
     raise DataError(
-        f"{source}, line {record.line + 1}: {len(names)} names, and the rows below have {width} cells; give every "
-        f"column one name, or say that the line is no header (header=...)."
+        f"{source}, line {record.line + 1}: {counted(len(names), 'name')}, and the rows below have "
+        f"{counted(width, 'cell')}; give every column one name, or say that the line is no header (header=...)."
     )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from retroprop.tabular.errors import DataError, printable
+from retroprop.tabular.errors import DataError, counted, quoted
 
 # A cell of a file separated by white space: quoted, or without white space.
 _WORD = re.compile(r'"(?:[^"]|"")*"(?=\s|$)|\S+')
@@ -122,7 +122,7 @@ def canonical(cells: list[str], separator: str) -> str:
 def check_width(source: str, record: Record, found: int, width: int) -> None:
     """Raise DataError where a record has not `width` cells."""
     if found != width:
-        cells = "1 cell" if found == 1 else f"{found} cells"
         raise DataError(
-            f"{source}, line {record.line + 1}: {cells}, where the table has {width}: {printable(record.text, 60)}"
+            f"{source}, line {record.line + 1}: {counted(found, 'cell')}, where the table has {width}: "
+            f"{quoted(record.text)}."
         )
