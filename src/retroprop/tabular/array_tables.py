@@ -17,11 +17,8 @@ _PAIRS = (("X", "y"), ("x", "y"), ("X", "Y"), ("data", "target"), ("images", "la
 _SUFFIXES = ("", "_train", "_test", "_val", "_valid", "_validation")
 
 
-def table_of_matrix(source: str, matrix: NDArray[Any], *, layout: Layout | None) -> RawTable:
-    """Return the table of a 2-D array of numbers, or of a 1-D array with named fields.
-
-    In training, the last column of an array without names is its target unless another is named.
-    """
+def table_of_matrix(source: str, matrix: NDArray[Any]) -> RawTable:
+    """Return the table of a 2-D array of numbers, or of a 1-D array with named fields."""
     if matrix.dtype.names:
         names = matrix.dtype.names
         cells = {name: cells_of_objects(matrix[name].reshape(len(matrix), -1)[:, 0]) for name in names}
@@ -42,7 +39,6 @@ def table_of_matrix(source: str, matrix: NDArray[Any], *, layout: Layout | None)
         n_rows=len(matrix),
         named=False,
         layout=Layout(format="npy", header=False, width=n),
-        target=str(n - 1) if layout is None and n else None,
     )
 
 

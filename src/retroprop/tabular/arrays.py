@@ -32,7 +32,7 @@ def read_arrays(
                 if features is not None:
                     raise DataError(f"features=... names an array of an .npz file; {file.source} holds one array only.")
                 matrix = _array(file.source, opened, file.size, max_bytes, "the array")
-                return table_of_matrix(file.source, matrix, layout=layout)
+                return table_of_matrix(file.source, matrix)
             arrays = _needed(file.source, opened, layout, features, target, max_bytes)
         return table_of_arrays(file.source, arrays, layout=layout, features=features, target=target)
     except DataError:

@@ -45,6 +45,11 @@ class Cells:
         return not self.is_text and not self.other and self.values.dtype.kind in "iuf"
 
     @property
+    def is_empty(self) -> bool:
+        """Whether a typed column has no value in any row."""
+        return not self.is_text and self.missing is not None and bool(self.missing.all())
+
+    @property
     def is_series(self) -> bool:
         """Whether the column is a polars series of texts."""
         return not self.other and not isinstance(self.values, np.ndarray)

@@ -116,7 +116,9 @@ def _text(raw: RawTable, name: str, cells: Cells, wishes: Wishes) -> Found:
     kept = [(text, count) for text, count in zip(texts, counts, strict=True) if text not in MISSING_AMONG_NUMBERS]
     markers = tuple(text for text in texts if text in MISSING_AMONG_NUMBERS)
     values, rows = [text for text, _ in kept], [count for _, count in kept]
-    if {text.lower() for text in values} and all(text.lower() in TRUE_FALSE for text in values):
+    if not values:
+        return Found(Column(name=name, kind="empty", missing=markers))
+    if all(text.lower() in TRUE_FALSE for text in values):
         return Found(_boolean(raw, name, values, markers, codes, wishes))
     try:
         format = find_format(values, rows, decimal=wishes.decimal, commas_group=raw.layout.separator == ",")

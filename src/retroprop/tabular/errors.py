@@ -43,6 +43,11 @@ def quoted(text: str) -> str:
     return f'"{printable(text, 60)}"'
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun: "1 cell" or "3 cells"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def near_match(name: str, known: Iterable[str]) -> str:
     """Return ' Did you mean "..."?' where one of `known` is close to `name`, else an empty string."""
     by_folded = {candidate.lower(): candidate for candidate in known}

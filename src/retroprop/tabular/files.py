@@ -111,7 +111,11 @@ def _check_path(path: Path, source: str) -> None:
     here = path.parent
     if not here.is_dir():
         raise DataError(f'no file "{source}": there is no folder "{here}".')
-    raise DataError(f'no file "{source}".{near_match(path.name, (other.name for other in here.iterdir()))}')
+    try:
+        near = near_match(path.name, (other.name for other in here.iterdir()))
+    except OSError:  # the folder cannot be listed
+        near = ""
+    raise DataError(f'no file "{source}".{near}')
 
 
 def _kind(data: bytes) -> str:

@@ -33,7 +33,7 @@ def read_frame(
     if features is not None:
         raise DataError("features=... names an array of an .npz file or of a dict of arrays.")
     if isinstance(data, np.ndarray):
-        return table_of_matrix("the array", data, layout=layout)
+        return table_of_matrix("the array", data)
     kind = type(data).__module__.partition(".")[0]
     if kind == "polars" and hasattr(data, "get_columns"):
         return polars_table("the frame", data, "frame")

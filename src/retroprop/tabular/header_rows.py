@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retroprop.tabular.errors import DataError, listed, quoted
-from retroprop.tabular.headers import is_header
+from retroprop.tabular.comments import find_top
+from retroprop.tabular.errors import DataError, counted, listed, quoted
+from retroprop.tabular.headers import SURE, header_votes, is_header
 from retroprop.tabular.number_texts import looks_numeric
 from retroprop.tabular.raw import Layout
 from retroprop.tabular.records import Record, records_of
@@ -12,7 +13,6 @@ from retroprop.tabular.separators import common_width
 
 _SAMPLE_ROWS = 200
 _SAMPLE_CELLS = 80_000
-COMMENTS = ("#", "%")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,36 +45,29 @@ class HeaderRow:
     title_lines: int = 0
     notes: tuple[str, ...] = ()
 
-    def is_comment(self, record: Record, separator: str) -> bool:
-        """Return whether a line among the rows is a comment.
-
-        It begins like the comments above the rows, or with # where it has not the number of cells of a row.
-        """
-        if self.comment:
-            return record.text.startswith(self.comment)
-        return record.text.startswith("#") and len(record.split(separator)) != self.width
-
 
 def find_header(source: str, lines: list[str], separator: str, layout: Layout | None, wanted: bool | None) -> HeaderRow:
     """Return the form of the lines above the rows.
 
-    A title is a line of one cell above a table of more. Lines at the top that begin with # or % are comments; the last
-    one holds the names where it has as many cells as the rows, and no other line holds names. The first row holds names
-    where the user says so (`wanted`), where it holds names of the training file (`layout`), else by `is_header`; a file
-    follows a layout without names.
+    A title is a line of one text above a table of more columns. The last comment above the table holds the names where
+    it has as many cells as the rows, none of them a number, and no other line holds names. The first row holds names
+    where the user says so (`wanted`), where it holds names of the training file (`layout`), else by `header_votes`; a
+    file follows a layout without names.
 
     Raises
     ------
     DataError
         If the names and the rows do not have the same number of cells.
     """
-    top = _top(source, lines, separator)
-    sample = _sample(source, lines, separator, top.first_row)
+    top = find_top(source, lines, separator)
+    sample = _sample(source, lines, separator, top.first)
     if not sample:
         raise DataError(f"{source} has no rows of data: it holds comments only.")
+    # Comments among the rows have a width of their own; where all rows begin with #, they are data.
+    records, sample = sample, [record for record in sample if not record.text.startswith("#")] or sample
     cells = [record.split(separator) for record in sample]
     width = common_width(cells[1:] or cells)
-    skipped = _title_rows(cells, width)
+    skipped = _title_rows(cells, width, layout)
     first, below = cells[skipped], [row for row in cells[skipped + 1 :] if any(row)]
     n_titles = top.n_titles + skipped
     notes = [f"lines of comments were passed over: they begin with {top.comment}."] if top.comment else []
@@ -82,16 +75,22 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
         notes.append(f"the title was passed over: {quoted(sample[0].text.strip())}.")
     names: list[str] = []
     start = sample[skipped].line
-    if _has_names(first, below, layout, wanted):
-        names, start = first, _after(sample, skipped, len(lines))
+    told = _told(first, layout, wanted)
+    votes = header_votes(first, below) if told is None else 0.0
+    if told or votes > 0:
+        behind = (record.line for record in records if record.line > start)
+        names, start = first, next(behind, len(lines))
     elif top.names and len(top.names) == width and not any(map(looks_numeric, top.names)) and wanted is not False:
         names = top.names
         notes = [f"the names were taken from the comment above the rows: {listed(names)}."]
     elif len(first) != width and below:
         raise DataError(
-            f"{source}, line {start + 1}: {len(first)} cells, where the table has {width}: "
+            f"{source}, line {start + 1}: {counted(len(first), 'cell')}, where the table has {width}: "
             f"{quoted(sample[skipped].text)}."
         )
+    if told is None and below and abs(votes) < SURE and not (names and names is top.names):
+        taken = f"names: {listed(names)}" if names else "data"
+        notes.append(f"the first row was taken as {taken}; say so if that is wrong (header=...).")
     names, width, cut = _aligned(source, sample[skipped], names, below, width, separator)
     return HeaderRow(
         names=names,
@@ -104,59 +103,27 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
     )
 
 
-@dataclass(frozen=True)
-class _Top:
-    """The lines at the top without cells: the first line behind them, the comment character, names in a comment."""
-
-    first_row: int
-    comment: str
-    names: list[str]
-    n_titles: int
-
-
-def _top(source: str, lines: list[str], separator: str) -> _Top:
-    i, comment, names, n_titles = 0, "", [], 0
-    begins = [next((c for c in COMMENTS if line.startswith(c)), "") for line in lines[:_SAMPLE_ROWS] if line.strip()]
-    # Where most lines begin with #, it is part of the data, such as a colour.
-    commented = 0 < sum(map(bool, begins)) <= len(begins) / 2
-    while i < len(lines):
-        line = lines[i]
-        if line.strip() and i == 0 and line.lower().startswith("sep=") and len(line.strip()) == 5:
-            n_titles += 1
-        elif commented and line.startswith(COMMENTS):
-            comment = line[0]
-            words = line.lstrip("#% ")
-            names = next(records_of(source, [words], separator)).split(separator) if words and '"' not in words else []
-        elif line.strip():
-            break
-        i += 1
-    return _Top(i, comment, names, n_titles)
-
-
 def _sample(source: str, lines: list[str], separator: str, start: int) -> list[Record]:
     """Return the first records: up to 200, fewer of a wide file."""
     sample, size = [], 0
     for record in records_of(source, lines, separator, start):
         sample.append(record)
-        size += len(record.text) // 5 if record.cells is None else len(record.cells)
+        size += record.width
         if len(sample) > _SAMPLE_ROWS or (size > _SAMPLE_CELLS and len(sample) > 3):
             break
     return sample
 
 
-def _after(sample: list[Record], i: int, n_lines: int) -> int:
-    """Return the index of the line behind record i of the sample."""
-    return sample[i + 1].line if i + 1 < len(sample) else n_lines
+def _title_rows(cells: list[list[str]], width: int, layout: Layout | None) -> int:
+    """Return the number of records at the top that are a title: one text, above a table of more columns.
 
-
-def _title_rows(cells: list[list[str]], width: int) -> int:
-    """Return the number of records at the top with one cell, above a table of more."""
-    if width < 2:
+    Of a later file without names no row is a title unless the training file had one: it could be a row to predict.
+    """
+    if width < 2 or (layout is not None and not layout.names and not layout.title_lines):
         return 0
     for i, row in enumerate(cells[:10]):
-        full = [cell for cell in row if cell]
-        alone = len(full) <= 1 and (len(row) < width or _heads(cells, i, width))
-        if not alone:
+        texts = [cell for cell in row if cell and not looks_numeric(cell)]
+        if len([cell for cell in row if cell]) != 1 or not texts or not (len(row) < width or _heads(cells, i, width)):
             return i
     return 0
 
@@ -164,12 +131,13 @@ def _title_rows(cells: list[list[str]], width: int) -> int:
 def _heads(cells: list[list[str]], i: int, width: int) -> bool:
     """Return whether record i, one cell and empty ones, stands above names: a title with trailing separators."""
     following = cells[i + 1 : i + 40]
-    if len(following) < 2 or not cells[i][0] or width < 3 or looks_numeric(cells[i][0]):
+    if len(following) < 2 or not cells[i][0] or width < 3:
         return False
     return all(following[0]) and len(following[0]) == width and is_header(following[0], following[1:])
 
 
-def _has_names(first: list[str], below: list[list[str]], layout: Layout | None, wanted: bool | None) -> bool:
+def _told(first: list[str], layout: Layout | None, wanted: bool | None) -> bool | None:
+    """Return whether the first row holds names where the user or the layout says so, else None."""
     if wanted is not None:
         return wanted
     if layout is not None and layout.names:
@@ -177,9 +145,7 @@ def _has_names(first: list[str], below: list[list[str]], layout: Layout | None, 
         same = sum(cell in known for cell in first if cell)
         if 2 * same >= min(len(first), layout.width):
             return True
-    if layout is not None and layout.format == "text" and not layout.header:
-        return False
-    return is_header(first, below)
+    return False if layout is not None and layout.format == "text" and not layout.header else None
 
 
 def _aligned(
@@ -195,6 +161,6 @@ def _aligned(
     if len(names) > width and not any(names[width:]):
         return names[:width], width, False
     raise DataError(
-        f"{source}, line {record.line + 1}: {len(names)} names, where the rows have {width} cells; give every column "
-        f"one name, or say that the line is no header (header=...)."
+        f"{source}, line {record.line + 1}: {counted(len(names), 'name')}, and the rows below have "
+        f"{counted(width, 'cell')}; give every column one name, or say that the line is no header (header=...)."
     )

@@ -4,25 +4,34 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from retroprop.tabular.dates import looks_like_a_date
 from retroprop.tabular.markers import MISSING_AMONG_NUMBERS, TRUE_FALSE
 from retroprop.tabular.number_texts import looks_numeric, parts
 
+SURE = 1.5
+
 
 def is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Return whether `first` holds names, by comparing it with the rows below it.
+    """Return whether `first` holds names, by the votes of `header_votes`."""
+    return header_votes(first, below) > 0
 
-    Every column votes. A text above numbers is a name (3 votes for names), so is an empty cell above a column that
-    counts, pandas' index. A cell above texts that occurs among them is a category (3 against). A text above other texts
-    that repeat, but not itself, is rather a name (1.5), above texts that hardly repeat perhaps (0.5). The numbers of
-    the row vote together: for names where they lie outside the range of most columns (1), count 0, 1, 2 or 1, 2, 3 (3),
-    or rise or fall from column to column (1.5), as years and wavelengths do, unlike the rows below; against names where
-    they lie within the range of most columns (2) or repeat (2).
+
+def header_votes(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
+    """Return a number above 0 where `first` holds names, by comparing it with the rows below it.
+
+    Every column votes. A text above numbers, dates or booleans is a name (3 votes for names), so is an empty cell above
+    a column that counts, pandas' index. A cell above texts that occurs among them is a category (3 against). A text
+    above other texts that repeat, but not itself, is rather a name (1.5), above texts that hardly repeat perhaps (0.5).
+    The numbers of the row vote together: for names where they lie outside the range of most columns (1), count 0, 1, 2
+    or 1, 2, 3 (3), or rise or fall from column to column (1.5), as years and wavelengths do, unlike the rows below;
+    against names where they lie within the range of most columns (2) or repeat (2). A result between -1.5 and 1.5 is
+    not sure.
     """
     if not below:
-        return not any(map(looks_numeric, first))
+        return -1.0 if any(map(looks_numeric, first)) else 1.0
     columns = [[row[j] for row in below if j < len(row)] for j in range(len(first))]
     votes = sum(_vote_of_cell(cell, column) for cell, column in zip(first, columns, strict=True))
-    return votes + _vote_of_numbers(first, columns, below) > 0
+    return votes + _vote_of_numbers(first, columns, below)
 
 
 def _vote_of_cell(cell: str, column: list[str]) -> float:
@@ -35,6 +44,8 @@ def _vote_of_cell(cell: str, column: list[str]) -> float:
         return 0.0 if looks_numeric(cell) else 3.0
     if cell in values or cell.lower() in TRUE_FALSE:
         return -3.0
+    if all(looks_like_a_date(value) or value.lower() in TRUE_FALSE for value in values):
+        return 0.0 if looks_like_a_date(cell) else 3.0
     if looks_numeric(cell):
         return 0.0
     repeated = set(values)

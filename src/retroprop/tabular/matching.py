@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from retroprop.tabular.errors import DataError, listed, near_match
+from retroprop.tabular.errors import DataError, counted, listed, near_match
 from retroprop.tabular.raw import RawTable
 
 
@@ -77,4 +77,6 @@ def _by_position(
     for choice in choices:
         if len(choice) == len(given):
             return {**dict(zip(choice, given, strict=True)), **own}
-    raise DataError(f"{raw.source} has {len(given)} feature columns, and the model was trained on {len(choices[-2])}.")
+    raise DataError(
+        f"{raw.source} has {counted(len(given), 'feature column')}, and the model was trained on {len(choices[-2])}."
+    )

@@ -1,5 +1,9 @@
 """Reading .parquet files by polars, after the size that their footer announces was compared with the limit."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from retroprop.tabular.errors import DataError, need
 from retroprop.tabular.files import SourceFile
 from retroprop.tabular.frames import polars_table
@@ -20,7 +24,7 @@ def read_parquet(file: SourceFile, *, max_bytes: int | None) -> RawTable:
     size = _size(file)
     check_size(file.source, size.n_bytes, max_bytes, "the table")
     try:
-        with file.open() as opened:
+        with file.open() as opened, _engine_silenced():
             frame = pl.read_parquet(opened)
         table = polars_table(file.source, frame, "parquet")
     except BaseException as error:
@@ -41,3 +45,21 @@ def _size(file: SourceFile) -> ParquetSize:
             return read_size(opened, file.size)
         except (ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError) as error:
             raise DataError(f'"{file.source}": not a readable .parquet file: its footer is damaged.') from error
+
+
+@contextmanager
+def _engine_silenced() -> Iterator[None]:
+    """Discard what is written to the file descriptor of standard error: polars' engine prints its panics there."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

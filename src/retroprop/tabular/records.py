@@ -3,25 +3,33 @@
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from retroprop.tabular.errors import DataError, printable
+from retroprop.tabular.errors import DataError, counted, quoted
 
 # A cell of a file separated by white space: quoted, or without white space.
 _WORD = re.compile(r'"(?:[^"]|"")*"(?=\s|$)|\S+')
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record: the index of its first line and, where it had to be taken apart, its cells; else its text."""
+class Record(NamedTuple):
+    """One record: the index of its first line, its number of cells, its text, and its cells if it was taken apart.
+
+    A record whose quotation marks stand where every reader expects them is not taken apart.
+    """
 
     line: int
+    width: int
     text: str
     cells: list[str] | None = None
 
     def split(self, separator: str) -> list[str]:
         """Return the cells, without outer white space."""
-        cells = self.text.split(separator) if self.cells is None else self.cells
+        if self.cells is not None:
+            cells = self.cells
+        elif '"' in self.text:
+            cells = next(_unlimited(csv.reader([self.text], delimiter=separator)))
+        else:
+            cells = self.text.split(separator)
         return [cell.strip() for cell in cells]
 
 
@@ -49,19 +57,31 @@ def records_of(source: str, lines: list[str], separator: str, start: int = 0) ->
     DataError
         If a quotation mark is never closed, or text follows a closed one; the message names the line.
     """
+    s = re.escape(separator)
+    quoted_cell = re.compile(rf'(?:(?<={s})|^)"(?:[^"]|"")*"(?={s}|$)')
     i = start
     while i < len(lines):
-        line = lines[i]
+        line = lines[i].rstrip("\r")
+        bare = line if '"' not in line or separator == " " else quoted_cell.sub("", line)
+        used = 1
         if separator == " ":
-            yield Record(i, line, _words(line))
-            i += 1
-        elif '"' not in line:
-            yield Record(i, line.rstrip("\r"))
-            i += 1
+            words = _words(line)
+            yield Record(i, len(words), line, words)
+        elif '"' not in bare:
+            yield Record(i, bare.count(separator) + 1, line)
         else:
             cells, used = _quoted_record(source, lines, i, separator)
-            yield Record(i, line, cells)
-            i += used
+            yield Record(i, len(cells), line, cells)
+        i += used
+
+
+def _unlimited(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Yield the records of a csv reader without its limit on the length of a cell, which is one of the process."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield next(reader)
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _words(line: str) -> list[str]:
@@ -80,10 +100,10 @@ def _quoted_record(source: str, lines: list[str], i: int, separator: str) -> tup
 
     reader = csv.reader(following(), delimiter=separator, skipinitialspace=True, strict=True)
     try:
-        cells = next(reader)
+        cells = next(_unlimited(reader))
     except csv.Error as error:
         fault = str(error)
-        if "end of data" in fault or "field limit" in fault:
+        if "end of data" in fault:
             fault = "a quotation mark is never closed"
         elif "expected after" in fault:
             fault = "text follows a closing quotation mark; double the marks within a quoted cell"
@@ -95,15 +115,14 @@ def _quoted_record(source: str, lines: list[str], i: int, separator: str) -> tup
 
 def canonical(cells: list[str], separator: str) -> str:
     """Return a record as text that every reader understands alike."""
-    return separator.join(
-        '"' + cell.replace('"', '""') + '"' if any(c in cell for c in f'"\r\n{separator}') else cell for cell in cells
-    )
+    special = re.compile(f'["\r\n{re.escape(separator)}]')
+    return separator.join('"' + cell.replace('"', '""') + '"' if special.search(cell) else cell for cell in cells)
 
 
 def check_width(source: str, record: Record, found: int, width: int) -> None:
     """Raise DataError where a record has not `width` cells."""
     if found != width:
-        cells = "1 cell" if found == 1 else f"{found} cells"
         raise DataError(
-            f"{source}, line {record.line + 1}: {cells}, where the table has {width}: {printable(record.text, 60)}"
+            f"{source}, line {record.line + 1}: {counted(found, 'cell')}, where the table has {width}: "
+            f"{quoted(record.text)}."
         )

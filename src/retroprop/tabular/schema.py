@@ -130,7 +130,7 @@ def find_schema(
         The data.
     target : str or None
         The column to learn: its name, else its position (negative: from the end). None takes the target that the data
-        name themselves.
+        name themselves, or the last column of an array without names.
     drop : iterable of str
         Names or positions of columns to leave out.
     categorical, numeric : iterable of str
@@ -151,7 +151,7 @@ def find_schema(
     dropped = {find_column(given, names, option="drop", source=raw.source) for given in drop}
     chosen = _target(raw, target, names)
     if chosen in dropped:
-        raise DataError(f"{quoted(chosen)} is both target and dropped.")
+        raise DataError(f"{raw.source}: column {quoted(chosen)} is both target and dropped.")
     wishes = Wishes(
         target=chosen,
         categorical=frozenset(find_column(n, names, option="categorical", source=raw.source) for n in categorical),
@@ -180,6 +180,8 @@ def find_schema(
 
 def _target(raw: RawTable, target: str | None, names: list[str]) -> str:
     if target is None:
+        if raw.layout.format == "npy" and not raw.named and names:
+            return names[-1]
         if raw.target is None:
             raise DataError(
                 f"{raw.source}: name the column to learn with target=... (its name or position). "

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retroprop.tabular.comments import is_comment
 from retroprop.tabular.errors import DataError, need
 from retroprop.tabular.header_rows import HeaderRow
 from retroprop.tabular.raw import Layout
@@ -47,11 +48,11 @@ def read_rows(source: str, lines: list[str], separator: str, header: HeaderRow, 
         if not text.strip():
             n_blank += delimiter not in text
             texts.append(blank)
-        elif header.is_comment(record, separator):
+        elif is_comment(record, header.comment, header.width):
             n_comments += 1
             continue
         elif record.cells is None and not header.cut:
-            check_width(source, record, text.count(separator) + 1, header.width)
+            check_width(source, record, record.width, header.width)
             texts.append(text)
         else:
             cells = _cells(record, separator, header)

@@ -27,6 +27,8 @@ def numbers_of(raw: RawTable, name: str, column: Column) -> NDArray[np.float64]:
     if column.kind == "date":
         moments = dates_in(raw, name, column)
         return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
+    if cells.is_empty:
+        return np.full(len(cells), np.nan)
     if not cells.is_text:
         if cells.other or cells.values.dtype.kind not in "biuf":
             called = cells.other or cells.values.dtype
@@ -56,6 +58,8 @@ def dates_in(raw: RawTable, name: str, column: Column) -> NDArray[np.datetime64]
         At the first cell that is neither a date in the column's order nor missing.
     """
     cells = raw.columns[name]
+    if cells.is_empty:
+        return np.full(len(cells), np.datetime64("NaT"), dtype="datetime64[s]")
     if not cells.is_text:
         if cells.other or cells.values.dtype.kind != "M":
             called = cells.other or cells.values.dtype
