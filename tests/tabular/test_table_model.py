@@ -76,11 +76,45 @@ def test_the_score_of_new_data_and_notes():
 
 def test_a_missing_value_where_training_had_none():
     model = tabular.fit(columns(), target="y", **FAST)
-    with pytest.warns(UserWarning, match=r'"x": 1 missing values, where training had none'):
+    with pytest.warns(UserWarning, match=r'"x": 1 missing value, where training had none'):
         assert len(model.predict({"x": [np.nan, 1.0], "colour": ["red", "blue"]})) == 2
     strict = tabular.fit(columns(), target="y", missing="refuse", **FAST)
     with pytest.raises(tabular.DataError, match="the value is missing"):
         strict.predict({"x": [np.nan, 1.0], "colour": ["red", "blue"]})
+
+
+def test_values_far_from_those_of_training_are_clipped_and_said():
+    model = tabular.fit({"x": np.arange(60.0), "y": np.arange(60.0)}, target="y", **FAST)
+    found = model.evaluate({"x": [1e30, 1e300, -1e300, 3.0]})
+    assert np.isfinite(found.values).all()
+    assert found.values[0] == found.values[1]
+    assert found.notes == (
+        'column "x": row 0 is more than 10000 standard deviations from the training data, and is clipped there',
+    )
+    counts = tabular.fit({"x": np.arange(60.0), "y": np.arange(60)}, target="y", loss="poisson", **FAST)
+    with pytest.raises(tabular.DataError, match="row 1: the prediction is not finite"):
+        counts.predict({"x": [1.0, 1e9]})
+
+
+def test_a_table_without_rows():
+    model = tabular.fit(columns(), target="y", **FAST)
+    with pytest.raises(tabular.DataError, match="no rows"):
+        model.predict({"x": np.zeros(0), "colour": np.zeros(0, dtype=object)})
+
+
+def test_a_target_of_dates_is_said():
+    days = (np.datetime64("2020-01-01") + np.arange(60)).astype("datetime64[s]")
+    model = tabular.fit({"x": np.arange(60.0), "y": days}, target="y", **FAST)
+    assert any("seconds since 1970" in line for line in model.report.lines())
+
+
+def test_a_model_is_pickled_and_copied():
+    import copy
+    import pickle
+
+    model = tabular.fit(columns(), target="y", **FAST)
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(again.predict_proba(columns(seed=2)), model.predict_proba(columns(seed=2)))
 
 
 def test_class_weights_change_the_recall():

@@ -69,9 +69,17 @@ class EvaluatedPart:
             return None
         if not self.target.classes:
             return regression_figures(np.full(self.n_rows, always), self.true)
-        found = classification_figures(np.eye(len(self.target.classes))[np.full(self.n_rows, always)], self.true)
+        rows = np.bincount(self.true, minlength=len(self.target.classes))
+        accuracy = float(rows[always] / self.n_rows)
         # A probability of 1 for the same class in every row has no meaningful loss or calibration.
-        return found | {"log_loss": None, "calibration_error": None}
+        return {
+            "accuracy": accuracy,
+            "error": 1.0 - accuracy,
+            "balanced_accuracy": float(rows[always] > 0) / int((rows > 0).sum()),
+            "roc_auc": 0.5 if (rows > 0).all() else None,
+            "log_loss": None,
+            "calibration_error": None,
+        }
 
     def counts(self) -> NDArray[np.intp]:
         """Return the confusion matrix of a classification."""

@@ -15,7 +15,7 @@ from retroprop.tabular.errors import DataError, listed, near_match, quoted
 from retroprop.tabular.evaluation import EvaluatedPart
 from retroprop.tabular.labels import exact
 from retroprop.tabular.predictions import Predictions
-from retroprop.tabular.preprocessing import Preprocessing, described
+from retroprop.tabular.preprocessing import FARTHEST, Preprocessing, described
 from retroprop.tabular.report import Report
 from retroprop.tabular.targets import numbers_in
 from retroprop.tabular.training import Trained, outputs_of
@@ -121,13 +121,29 @@ class TabularModel:
             raise ValueError(f'unknown must be fill or refuse, not "{unknown}".')
         card = self.card
         typed, notes = read_by(card, data, **reading)
+        if not typed.n_rows:
+            raise DataError(f"{typed.source} has no rows of data.")
         if card.missing == "refuse":
             card.preprocessing.refuse_missing(typed)
         notes += (
             *_filled(card.preprocessing, typed),
             *_unknown(card.preprocessing, typed, refused=unknown == "refuse"),
         )
-        outputs = outputs_of(self.network, card.preprocessing(typed))
+        x = card.preprocessing(typed)
+        if (np.abs(x) == FARTHEST).any():
+            notes += tuple(
+                f"column {quoted(name)}: {typed.place(row)} is more than {FARTHEST:g} standard deviations from the "
+                f"training data, and is clipped there"
+                for name, row in card.preprocessing.far(typed).items()
+            )
+        outputs = outputs_of(self.network, x)
+        finite = np.isfinite(outputs).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise DataError(
+                f"{typed.source}, {typed.place(row)}: the prediction is not finite; the values of this row are too far "
+                f"from those of the training data."
+            )
         true, scores = None, None
         if typed.target is not None and not typed.target.missing.all():
             encoded = card.target.encode(typed.target)
@@ -186,8 +202,8 @@ def _filled(preprocessing: Preprocessing, typed: Typed) -> tuple[str, ...]:
     missing = preprocessing.missing(typed)
     columns = {column.name: column for column in preprocessing.columns}
     return tuple(
-        f"column {quoted(name)}: {count:,} missing values, where training had none, are filled with "
-        f"{described(columns[name])}"
+        f"column {quoted(name)}: {count:,} missing {'value' if count == 1 else 'values'}, where training had none, "
+        f"filled with {described(columns[name])}"
         for name, count in missing.items()
         if not getattr(columns[name], "indicator", getattr(columns[name], "missing", False))
     )

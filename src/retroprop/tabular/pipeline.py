@@ -62,6 +62,8 @@ def fitted(
         *dict.fromkeys((*schema.notes, *typed.notes)),
         *([remark] if remark and raw.layout.format != "built-in" else []),
     ]
+    if schema.target_column.kind == "date":
+        remarks.append(f"the target {quoted(wanted.name)} holds dates; they are learned as seconds since 1970")
     if wanted.missing.any():
         if options.missing == "refuse":
             raise DataError(f"{typed.where(int(np.argmax(wanted.missing)), wanted.name)}: the target is missing.")
@@ -133,14 +135,14 @@ def _divided(
 def _other_table(card: ModelCard, data: Any, max_memory: float | None) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """Return inputs and targets of validation data."""
     typed, _ = read_by(card, data, max_memory=max_memory)
-    wanted = _target_of(typed, str(data))
+    wanted = _target_of(typed, typed.source)
     encoded = card.target.encode(wanted)
     known = np.flatnonzero(~wanted.missing)
     if card.target.classes and (encoded[known] < 0).any():
         row = int(known[np.argmax(encoded[known] < 0)])
         raise DataError(f"{typed.where(row, wanted.name)}: {wanted.labels[row]!r} is no class of the training data.")
     if known.size < 2:
-        raise DataError(f"{data} has {known.size} rows with a target; validation needs at least two.")
+        raise DataError(f"{typed.source} has {known.size} rows with a target; validation needs at least two.")
     return card.preprocessing(typed)[known], encoded[known]
 
 

@@ -27,6 +27,8 @@ from retroprop.tabular.typed import Typed
 
 # The scale of a 0/1 input that is rarely 1: a category of one row in ten thousand would otherwise become 100.
 _LEAST_SCALE_OF_A_FLAG = 0.1
+# In standard deviations from the mean of the training rows: beyond, a network of float32 would overflow.
+FARTHEST = 1e4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +97,23 @@ class Preprocessing:
         )
 
     def __call__(self, typed: Typed) -> NDArray[np.float64]:
-        """Return the inputs, float64 (m, n_1), of a table.
+        """Return the inputs, float64 (m, n_1), of a table, clipped to `FARTHEST` standard deviations.
 
         Raises
         ------
         DataError
             If a number is infinite.
         """
+        return np.clip(self._standardised(typed), -FARTHEST, FARTHEST)
+
+    def far(self, typed: Typed) -> dict[str, int]:
+        """Return the first row of each column with a value so far from those of training that it is clipped."""
+        beyond = np.abs(self._standardised(typed)) > FARTHEST
+        owners = [column.name for column in self.columns for _ in column.names]
+        found = {owners[at]: int(np.argmax(beyond[:, at])) for at in np.flatnonzero(beyond.any(axis=0))}
+        return dict(sorted(found.items()))
+
+    def _standardised(self, typed: Typed) -> NDArray[np.float64]:
         return self.standardisation(_stacked(self.columns, _values_of(typed, self.columns), typed.n_rows))
 
     @property
