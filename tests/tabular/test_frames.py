@@ -106,6 +106,18 @@ def test_a_parquet_file_is_refused_by_its_announced_size(tmp_path):
     assert read(path).n_rows == 10**6
 
 
+def test_a_parquet_file_of_long_texts_or_lists_is_refused_by_its_size(tmp_path):
+    """A text that is stored once, or a list of equal values, takes no room in the file, and gigabytes in memory."""
+    path = tmp_path / "data.parquet"
+    pl.select(pl.repeat("x" * 10**5, 300).alias("a"), pl.int_range(300).alias("y")).write_parquet(path)
+    assert path.stat().st_size < 20_000
+    with pytest.raises(DataError, match=r"the table would take 28\.7 MiB"):
+        read(str(path), max_bytes=2**24)
+    pl.DataFrame({"a": [[0] * 10**5] * 20, "y": range(20)}).write_parquet(path)
+    with pytest.raises(DataError, match=r"the table would take 15\.3 MiB"):
+        read(str(path), max_bytes=2**20)
+
+
 def test_a_panic_of_the_engine_is_one_line(tmp_path, capfd, monkeypatch):
     class PanicException(BaseException):
         pass

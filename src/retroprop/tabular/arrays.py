@@ -56,6 +56,7 @@ def _needed(
         x_name, y_name = names_of_pair(source, members.keys(), layout=layout, features=features, target=target)
         # All sizes first: nothing is unpacked if one is too large.
         for name in filter(None, (x_name, y_name)):
+            check_size(source, members[name].file_size, max_bytes, f'array "{name}"')
             with archive.open(members[name]) as member:
                 _header(source, member, members[name].file_size, max_bytes, f'array "{name}"')
         arrays = {}

@@ -145,16 +145,16 @@ def _text(raw: RawTable, name: str, cells: Cells, wishes: Wishes) -> Found:
         kind = "constant" if constant else "date"
         return Found(Column(name=name, kind=kind, date_format=order, missing=markers))
     column = _category(raw, name, wishes)
-    return Found(column, _mixed_note(name, values) if column.kind == "category" else "")
+    return Found(column, _mixed_note(name, values))
 
 
 def _mixed_note(name: str, texts: Sequence[str]) -> str:
-    """Return the note on a category whose texts are numbers in part, or begin with one, such as "12 km"."""
+    """Return the note on texts that are numbers in part, or begin with one, such as "12 km"."""
     others = [text for text in texts if not looks_numeric(text)]
     if others and len(others) < len(texts):
-        return f"column {quoted(name)} holds numbers and texts such as {quoted(others[0])}: read as categories."
+        return f"column {quoted(name)} holds numbers and texts such as {quoted(others[0])}: read as texts."
     if others and all(map(_NUMBER_WITH_UNIT.fullmatch, others)):
-        return f"column {quoted(name)} holds numbers with more, such as {quoted(others[0])}: read as categories."
+        return f"column {quoted(name)} holds numbers with more, such as {quoted(others[0])}: read as texts."
     return ""
 
 

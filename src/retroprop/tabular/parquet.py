@@ -26,7 +26,13 @@ def read_parquet(file: SourceFile, *, max_bytes: int | None) -> RawTable:
     try:
         with file.open() as opened, _engine_silenced():
             frame = pl.read_parquet(opened)
+        # A text that all rows share is stored once, in the file as in the frame; the table holds it in every row.
+        texts = [series for series in frame.get_columns() if series.dtype == pl.String]
+        n_bytes = sum(int(series.str.len_bytes().cast(pl.UInt64).sum()) for series in texts)
+        check_size(file.source, n_bytes + size.n_bytes, max_bytes, "the table")
         table = polars_table(file.source, frame, "parquet")
+    except DataError:
+        raise
     except BaseException as error:
         # A damaged file ends in errors of polars or in a panic of its engine, which is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":

@@ -20,7 +20,7 @@ class ParquetSize:
 
 
 def read_size(file: BinaryIO, size: int) -> ParquetSize:
-    """Return the numbers in the footer: rows, and the larger of 8 bytes a cell and the unpacked size of the columns.
+    """Return the numbers in the footer: rows, and the larger of 8 bytes a value and the unpacked size of the columns.
 
     Raises
     ------
@@ -40,8 +40,9 @@ def read_size(file: BinaryIO, size: int) -> ParquetSize:
     # Field 1 of a row group lists its columns; field 3 of a column holds its metadata, with the unpacked size in 6.
     columns = [column[3] for group in groups for column in group[1]]
     unpacked = sum(column[6] for column in columns)
-    cells = sum(group[3] * len(group[1]) for group in groups)
-    if n_rows != footer[3] or n_rows < 0 or unpacked < 0 or any(group[3] < 0 for group in groups):
+    # Field 5 counts the values of a column: one a row, or more where the rows hold lists.
+    cells = sum(max(column[5], group[3]) for group in groups for column in (c[3] for c in group[1]))
+    if n_rows != footer[3] or unpacked < 0 or any(group[3] < 0 for group in groups):
         raise ValueError("sizes do not fit")
     for column in columns:
         if not 0 <= column[9] <= size or not 0 <= column[7] <= size:
