@@ -178,3 +178,15 @@ def test_a_full_disk_is_named(process):
     done = run(process("train", "iris", *FAST, "-o", "/dev/full"))
     assert done.returncode == 2
     assert done.stderr == "retroprop: /dev/full: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+def test_a_picture_that_cannot_be_written_leaves_model_and_report(cli, tmp_path):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    pytest.importorskip("matplotlib", reason="a picture needs matplotlib")
+    (tmp_path / "full.png").symlink_to("/dev/full")
+    done = cli("train", "iris", *FAST, "--picture", "full.png")
+    assert done.exit_code == 2
+    assert "full.png: No space left on device" in done.stderr
+    assert "held-out" in done.stdout
+    assert (tmp_path / "model.safetensors").exists()

@@ -157,7 +157,9 @@ def test_labels_are_exact_on_every_backend(backend, tmp_path):
     except ImportError as error:
         pytest.skip(str(error))
     which = np.arange(40) % 2
-    for name, labels in LABELS.items():
+    # A library compiles each training anew: the others than NumPy have the kinds that differ.
+    kinds = LABELS if backend == "numpy" else {name: LABELS[name] for name in ("int64", "uint64", "text")}
+    for name, labels in kinds.items():
         data = {"x": which * 10.0 + np.arange(40) / 40.0, "y": labels[which]}
         model = tabular.fit(
             data, target="y", task="classification", epochs=3, hidden=(), learning_rate=1.0, backend=backend

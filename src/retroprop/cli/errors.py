@@ -43,7 +43,8 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
         # learning_rate and l2 are never ordinary words; loss and seed may be, and count as arguments only before
         # "must" or after "go with".
         alone = "" if "_" in name or name[-1].isdecimal() else " must "
-        message = re.sub(rf"\b{name}=(['\"]?)(\.\.\.|\w+(?:\.\d+)?)\1", rf"{option} \2", message)
+        message = re.sub(rf"\b{name}=(['\"])(.*?)\1", rf"{option} \2", message)
+        message = re.sub(rf"\b{name}=(\.\.\.|\w+(?:\.\d+)?)", rf"{option} \1", message)
         message = re.sub(rf"(?<![\w'\"/.-]){name}(?={alone})(?!\.?\w|[/-])|(?<= go with ){name}\b", option, message)
         # None in Python is an option left out here, so "or None" is dropped.
         message = re.sub(rf"({option} must be )(?:None or |([^:;.]*?), or None)", r"\1\2", message)

@@ -89,7 +89,7 @@ def preview_table(predictions: Predictions, target: str) -> Table:
     if true is not None:
         table.add_column(Text(f"True {printable(target)}"), overflow="fold")
     for i, value in enumerate(predictions.values[:_PREVIEW_ROWS].tolist()):
-        cells = [str(i), str(value) if predictions.classes else f"{value:.8g}"]
+        cells = [str(i), str(value) if predictions.classes else f"{value:.10g}"]
         if predictions.probabilities is not None:
             cells.append(figures("accuracy", float(predictions.probabilities[i].max())))
         if true is not None:

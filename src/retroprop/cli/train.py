@@ -158,12 +158,19 @@ def train(
         progress=not quiet,
     )
     model.save(model_file)
+    failure: OSError | None = None
     if picture_file is not None:
         from retroprop.cli.pictures import draw
 
-        draw(model, picture_file)
+        try:
+            draw(model, picture_file)
+        except OSError as error:  # the results are shown all the same
+            failure, picture_file = error, None
     assert model.report is not None
-    files = {"model": str(model_file), "picture": None if picture_file is None else str(picture_file)}
+    files: dict[str, str | None] = {
+        "model": str(model_file),
+        "picture": None if picture_file is None else str(picture_file),
+    }
     # Where the model is written to standard output, the text goes to standard error.
     to_stderr = descriptor_of(model_file) == 1
     if as_json:
@@ -171,11 +178,13 @@ def train(
     elif not quiet:
         from retroprop.cli.training_report import show
 
-        show(Console(stderr=to_stderr), model.report, files)
+        show(Console(stderr=to_stderr), model.report, {**files, "data": data})
     if model.report.numbers["stop_reason"] == "interrupted":
         epochs_done = model.report.numbers["epochs"]
         note(f"interrupted after {epochs_done} epochs; the model as it stood is in {model_file}", quiet=False)
         raise typer.Exit(130)
+    if failure is not None:
+        raise failure
 
 
 def _picture(model_file: Path, picture: Path | None, *, wanted: bool, quiet: bool) -> Path | None:

@@ -24,14 +24,13 @@ def show(console: Console, report: Report, files: Mapping[str, str | None]) -> N
     report : Report
         The results.
     files : mapping of str to str or None
-        The "model" file, and the "picture" if there is one.
+        The "data" as the user typed them, the "model" file, and the "picture" if there is one.
     """
 
     def line(text: str, style: str = "") -> None:
         console.print(Text(printable(text), style=style), soft_wrap=True, highlight=False)
 
-    data = str(report.numbers["data"])
-    console.print(rows_table(f"Trained on {data}", report.overview()))
+    console.print(rows_table(f"Trained on {report.numbers['data']}", report.overview()))
     for remark in report.lines():
         line(as_typed(remark, ARGUMENTS))
     console.print(_table(report.score_table(), bold=PARTS[report.part]))
@@ -43,7 +42,7 @@ def show(console: Console, report: Report, files: Mapping[str, str | None]) -> N
     line(f"Model    {files['model']}")
     if files["picture"] is not None:
         line(f"Picture  {files['picture']}")
-    line(f"Next     retroprop predict {quote(str(files['model']))} {quote(data)}")
+    line(f"Next     retroprop predict {quote(str(files['model']))} {quote(str(files['data']))}")
 
 
 def _table(rows: list[list[str]], *, bold: str = "") -> Table:

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from retroprop.tabular.errors import DataError
+from retroprop.tabular.errors import DataError, need
 from retroprop.tabular.fitting import fit
 from retroprop.tabular.model import TabularModel, load
 from retroprop.tabular.predictions import Predictions
@@ -26,5 +26,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the estimators on first use: they need scikit-learn."""
     if name in ("TabularClassifier", "TabularRegressor"):
+        need("sklearn", extra="sklearn", purpose=f"retroprop.tabular.{name}")
         return getattr(import_module("retroprop.tabular.estimators"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -144,6 +144,9 @@ _OPTIONS = frozenset(TrainingOptions.__dataclass_fields__) - {"hidden"}
 class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[misc]
     """A classifier of raw tables: numbers, categories, booleans and dates, with missing values.
 
+    X is a pandas or polars frame, or an array. The types of its columns, medians and categories are found in `fit`; a
+    category that `fit` did not see counts as missing. Identifiers and constant columns are left out.
+
     Parameters
     ----------
     class_weight : "balanced", dict or None
@@ -239,6 +242,9 @@ clip_norm, early_stopping, patience, missing, categorical, dtype, backend
 
 class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
     """A regressor of raw tables: numbers, categories, booleans and dates, with missing values.
+
+    X is a pandas or polars frame, or an array, read as `TabularClassifier` reads it. y is standardised in float64, so
+    that targets of any magnitude can be learned.
 
     Parameters
     ----------

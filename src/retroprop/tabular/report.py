@@ -14,7 +14,7 @@ TITLES = {
     "balanced_accuracy": "Balanced",
     "roc_auc": "ROC AUC",
     "log_loss": "Log loss",
-    "calibration_error": "Miscalibr.",
+    "calibration_error": "Calib. error",
     "r2": "R²",
     "mean_absolute_error": "Mean abs. error",
     "root_mean_squared_error": "Root mean sq. error",
