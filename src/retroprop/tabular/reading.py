@@ -4,6 +4,7 @@ from typing import Any
 
 from retroprop.tabular.errors import DataError
 from retroprop.tabular.files import BUILT_IN, open_source
+from retroprop.tabular.host_data import on_host
 from retroprop.tabular.raw import Layout, RawTable
 
 
@@ -52,7 +53,7 @@ def read(
         from retroprop.tabular.frames import read_frame
 
         _refuse_options("the data", "a text file", text_only)
-        return read_frame(source, layout=layout, features=features, target=target)
+        return read_frame(on_host(source), layout=layout, features=features, target=target)
     file = open_source(str(source), max_bytes)
     if file.format != "text":
         _refuse_options(file.source, "a text file", text_only)
