@@ -158,7 +158,7 @@ def test_announced_sizes_are_compared_before_anything_is_unpacked(tmp_path):
     header += b" " * (117 - len(header)) + b"\n"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
-    with pytest.raises(DataError, match=r'array "X" would take 64 GiB of memory, and the limit is .* max_bytes'):
+    with pytest.raises(DataError, match=r'array "X" would take 64 GiB of memory, and the limit is .* max_memory'):
         read(str(path))
     path = tmp_path / "a.npy"
     np.save(path, np.ones((1000, 2), dtype=np.uint8))

@@ -37,3 +37,37 @@ def test_a_small_table_has_its_right_outcome(tmp_path, case):
     later = read(str(path), layout=again.layout, **case.reading)
     assert list(later.columns) == list(raw.columns)
     assert later.n_rows == raw.n_rows
+
+
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        (["12 km", "13 km"], 'numbers with more, such as "12 km"'),
+        (["1", "2A", "3B", "4C"], 'numbers and texts such as "2A"'),
+        (["31/12/20", "01/02/20"], 'no dates of a known form, such as "01/02/20"'),
+        (["12:30:01", "13:30:05"], 'no dates of a known form, such as "12:30:01"'),
+        (["01", "2"], 'leading zeros ("01")'),
+        (["1,5", "2,5"], "decimal comma"),
+        (["9007199254740993", "5"], "beyond 2**53"),
+        (["x", "y"], ""),
+        (["p1", "p2"], ""),
+    ],
+)
+def test_an_unusual_reading_is_noted(tmp_path, cells, note):
+    path = written(tmp_path, "a;b\n" + "".join(f"{cell};{i % 2}\n" for i, cell in enumerate(cells)))
+    notes = learned(str(path), reading={"header": True})[1].notes
+    assert len(notes) == (note != "")
+    assert note in "".join(notes)
+    assert not note or '"a"' in notes[0]
+
+
+def test_columns_left_out_are_noted(tmp_path):
+    rows = "".join(f"{i + 1},p{i}x,7,,{i % 3},{i % 2}\n" for i in range(12))
+    path = written(tmp_path, "PassengerId,who,k,e,x,y\n" + rows)
+    schema = learned(str(path))[1]
+    assert [column.kind for column in schema.columns] == ["identifier"] * 2 + ["constant", "empty", "number", "number"]
+    assert schema.notes == (
+        "left out, as identifiers, which tell rows apart and teach nothing: PassengerId, who.",
+        "left out, as columns with one value in all rows: k.",
+        "left out, as columns without values: e.",
+    )

@@ -60,6 +60,9 @@ FORM = {
     "colours are no comments": Case(
         "#f00,u\n#0f0,v\n#00f,u\n#0ff,v\n", {"0": ["#f00", "#0f0", "#00f", "#0ff"], "1": list("uvuv")}
     ),
+    "rows that begin with # above others": Case(
+        "#f,1,u\n#g,2,v\nh,3,u\n#f,4,v\n", {"0": ["#f", "#g", "h", "#f"], "1": [1, 2, 3, 4], "2": list("uvuv")}
+    ),
     "comments only": Case("# only\n", ("no rows",)),
     "a title": Case("Report of 2020\na,b\n1,u\n2,v\n", AB),
     "a title with trailing separators": Case(
@@ -81,6 +84,10 @@ FORM = {
     "too few cells": Case("a,b\n1,u\n2\n3,v\n", ("line 3", "1 cell", "has 2")),
     "too many cells": Case("a,b\n1,u\n2,v,w\n", ("line 3", "3 cells", "has 2")),
     "too few names": Case("a,b\n1,2,3\n4,5,6\n", ("line 1", "2 names", "3 cells")),
+    "a page of the web": Case("<!DOCTYPE html>\n<html>\n<body>a,b</body>\n", ("web",)),
+    "JSON": Case('[{"a": 1, "b": "u"},\n {"a": 2, "b": "v"}]\n', ("JSON",)),
+    "JSON lines": Case('{"a": 1, "b": "u"}\n{"a": 2, "b": "v"}\n', ("JSON",)),
+    "a pointer": Case("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", ("Git LFS",)),
     "a workbook": Case(b"PK\x03\x04" + b"xl/workbook.xml" * 9, ("Excel",)),
     "a picture": Case(b"\x89PNG\r\n", ("picture",)),
 }
@@ -147,6 +154,7 @@ HEADERS = {
     ),
     "--header": Case("5,6\n1,u\n2,v\n", {"5": [1.0, 2.0], "6": ["u", "v"]}, {"header": True}),
     "--no-header": Case("x,y\nz,y\nw,u\n", {"0": ["x", "z", "w"], "1": ["y", "y", "u"]}, {"header": False}),
+    "an empty cell above numbers": Case("5;\n7;0\n9;1\n8;2\n6;0\n", {"0": [5, 7, 9, 8, 6], "1": [None, 0, 1, 2, 0]}),
     "duplicate names": Case("a,a,b\n1,2,u\n3,4,v\n", {"a": [1.0, 3.0], "a.1": [2.0, 4.0], "b": ["u", "v"]}),
     "a duplicate name taken": Case(
         "a,a,a.1,b\n1,2,5,u\n3,4,6,v\n", {"a": [1, 3], "a.2": [2, 4], "a.1": [5, 6], "b": ["u", "v"]}
@@ -202,6 +210,7 @@ NUMBERS = {
     "currency by its code": Case(column("USD 5", "USD 7"), only(5.0, 7.0)),
     "two currencies": Case(column("$5", "€7"), ("line 3", '"a"', "units")),
     "currency on some": Case(column("$5", "7", "8"), ("line 3", '"a"', "units")),
+    "Swedish currency": Case(column("5,50 kr", "1 200 kr", separator=";"), only(5.5, 1200.0)),
     "per cent": Case(column("5%", "7.5 %"), only(5.0, 7.5)),
     "accounting brackets": Case(
         column("(5)", '"($1,200.50)"', "7").replace("(5)", "($5)").replace(",7,", ",$7,").replace("\n7,", "\n$7,"),
@@ -236,6 +245,8 @@ NUMBERS = {
 }
 KINDS = {
     "categories": Case(column("x", "", "?", "y", "NA"), only("x", None, None, "y", None)),
+    "codes of countries": Case(column("NA", "UK", "US"), only("NA", "UK", "US"), {}, {"categorical": ["a"]}),
+    "MySQL's null": Case(column("\\N", "2", "3"), only(None, 2.0, 3.0)),
     "none and - are categories": Case(column("none", "None", "-", "x"), only("none", "None", "-", "x")),
     "markers alone are no values": Case("a,c,b\n1,.,u\n2,.,v\n", AB),
     "booleans": Case(column("true", "FALSE", "True", ""), only(True, False, True, None)),
@@ -278,6 +289,9 @@ TARGETS = {
     "floats not as Python writes them": Case("x,y\n1,1.50\n2,2.5\n", {"x": [1, 2], "y": ["1.50", "2.5"]}),
     "thousands": Case('x,y\n1,"90,123"\n2,"95,000"\n', {"x": [1, 2], "y": ["90,123", "95,000"]}),
     "booleans": Case("x,y\n1,true\n2,false\n3,\n", {"x": [1, 2, 3], "y": ["true", "false", None]}),
+    "NA as a class": Case(
+        "x,y\n1,NA\n2,EU\n", {"x": [1, 2], "y": ["NA", "EU"]}, {}, {"target": "y", "categorical": ["y"]}
+    ),
     "missing": Case("x,y\n1,?\n2,5\n3,6\n", {"x": [1, 2, 3], "y": [None, 5, 6]}),
     "never there": Case("x,y\n1,\n2,\n", ("no value",)),
     "by position": Case("x,y\nu,1\nv,2\n", {"y": [1, 2], "x": ["u", "v"]}, {}, {"target": "0"}),

@@ -18,8 +18,10 @@ from retroprop.tabular.raw import RawTable
 
 _FEW_ROWS = 10  # in a longer table, a text column that differs in every row holds identifiers, not categories
 _MANY_TEXTS = 50
+_EXACT = 2.0**53  # the whole numbers up to here are exact as float64
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
 _NUMBER_WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,_]* ?[^0-9]*[0-9]*")
+_NUMBERS_IN_ONE = re.compile(r"[0-9]+(?:[-/.: ]+[0-9]+)+.{0,3}")
 # Names of columns that number the rows: id, index, row, no, #, PassengerId, customer_id, unnamed 0.
 _NUMBERING = re.compile(
     r"(?i:unnamed:? \d+|index|idx|row|row[ _-]?(?:no|nr|num|number|names?|index)|no|no\.|nr|nr\.|number|#|id|.*[ _-]id)"
@@ -74,7 +76,10 @@ def find_column_type(raw: RawTable, name: str, wishes: Wishes) -> Found:
         whole = bool((np.floor(plain) == plain)[~np.isnan(plain)].all())
         if whole and name not in wishes.numeric and (code := _first_code(cells)):
             return Found(_category(raw, name, wishes), _code_note(name, code))
-        return Found(_number_column(raw, name, plain, wishes, NumberFormat(), ()))
+        note = ""
+        if whole and name != wishes.target and np.nanmax(np.abs(plain)) >= _EXACT:
+            note = f"column {quoted(name)} holds whole numbers beyond 2**53: as features they keep 15 digits."
+        return Found(_number_column(raw, name, plain, wishes, NumberFormat(), ()), note)
     return _text(raw, name, cells, wishes)
 
 
@@ -155,6 +160,8 @@ def _mixed_note(name: str, texts: Sequence[str]) -> str:
         return f"column {quoted(name)} holds numbers and texts such as {quoted(others[0])}: read as texts."
     if others and all(map(_NUMBER_WITH_UNIT.fullmatch, others)):
         return f"column {quoted(name)} holds numbers with more, such as {quoted(others[0])}: read as texts."
+    if others and all(map(_NUMBERS_IN_ONE.fullmatch, others)):
+        return f"column {quoted(name)} holds no dates of a known form, such as {quoted(others[0])}: read as texts."
     return ""
 
 
@@ -200,9 +207,11 @@ def _boolean(
 def _category(raw: RawTable, name: str, wishes: Wishes) -> Column:
     texts, codes = texts_of(raw.columns[name])
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-    markers = tuple(text for text in texts if text in MISSING)
-    values = tuple(text for text in texts if text not in MISSING)
-    n_values = int(sum(count for text, count in zip(texts, counts, strict=True) if text not in MISSING))
+    # Whoever asks for categories may mean the texts: NA as the code of a country.
+    missing = MISSING if name not in wishes.categorical else frozenset[str]()
+    markers = tuple(text for text in texts if text in missing)
+    values = tuple(text for text in texts if text not in missing)
+    n_values = int(sum(count for text, count in zip(texts, counts, strict=True) if text not in missing))
     kind = "category"
     if not values:
         kind = "empty"

@@ -145,7 +145,7 @@ def _unpacked(source: str, data: bytes, limit: int) -> bytes:
             content += unpacker.decompress(data, limit + 1 - len(content))
             if len(content) > limit:
                 raise DataError(
-                    f"{source}: unpacks to more than {readable(limit)}, the limit; raise it with max_bytes=..."
+                    f"{source}: unpacks to more than {readable(limit)}, the limit; raise it with max_memory=... (in GiB)"
                 )
             if not unpacker.eof:
                 raise DataError(f'"{source}": the gzip file is truncated.')

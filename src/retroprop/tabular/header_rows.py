@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retroprop.tabular.comments import find_top
+from retroprop.tabular.comments import find_top, is_comment
 from retroprop.tabular.errors import DataError, counted, listed, quoted
 from retroprop.tabular.headers import SURE, header_votes, is_header
 from retroprop.tabular.number_texts import looks_numeric
@@ -63,10 +63,11 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
     sample = _sample(source, lines, separator, top.first)
     if not sample:
         raise DataError(f"{source} has no rows of data: it holds comments only.")
-    # Comments among the rows have a width of their own; where all rows begin with #, they are data.
-    records, sample = sample, [record for record in sample if not record.text.startswith("#")] or sample
+    # What is a comment among the rows depends on their width, which is that of the lines without #.
+    bare = [record for record in sample if not record.text.startswith("#")] or sample
+    width = common_width([record.split(separator) for record in bare[1:] or bare])
+    records, sample = sample, [record for record in sample if not is_comment(record, top.comment, width)] or sample
     cells = [record.split(separator) for record in sample]
-    width = common_width(cells[1:] or cells)
     skipped = _title_rows(cells, width, layout)
     first, below = cells[skipped], [row for row in cells[skipped + 1 :] if any(row)]
     n_titles = top.n_titles + skipped

@@ -9,6 +9,7 @@ from retroprop.tabular.markers import MISSING_AMONG_NUMBERS, TRUE_FALSE
 from retroprop.tabular.number_texts import looks_numeric, parts
 
 SURE = 1.5
+_WEAK = 0.5
 
 
 def is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
@@ -19,25 +20,27 @@ def is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
 def header_votes(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
     """Return a number above 0 where `first` holds names, by comparing it with the rows below it.
 
-    Every column votes. A text above numbers, dates or booleans is a name (3 votes for names), so is an empty cell above
-    a column that counts, pandas' index. A cell above texts that occurs among them is a category (3 against). A text
-    above other texts that repeat, but not itself, is rather a name (1.5), above texts that hardly repeat perhaps (0.5).
-    The numbers of the row vote together: for names where they lie outside the range of most columns (1), count 0, 1, 2
-    or 1, 2, 3 (3), or rise or fall from column to column (1.5), as years and wavelengths do, unlike the rows below;
-    against names where they lie within the range of most columns (2) or repeat (2). A result between -1.5 and 1.5 is
-    not sure.
+    Every column votes. A text above numbers, dates or booleans is a name (3 votes for names), so is an empty cell
+    above a column that counts, pandas' index. A cell above texts that occurs among them is a category (3 against), a
+    date above dates is data (2 against). A text above other texts that repeat, but not itself, is rather a name (1.5),
+    above texts that hardly repeat perhaps (0.5, together 1 at most). The numbers of the row vote together: for names
+    where they lie outside the range of most columns (1), count 0, 1, 2 or 1, 2, 3 (3), or rise or fall from column to
+    column (1.5), as years and wavelengths do, unlike the rows below; against names where they lie within the range of
+    most columns (2) or repeat (2). A result between -1.5 and 1.5 is not sure.
     """
     if not below:
         return -1.0 if any(map(looks_numeric, first)) else 1.0
     columns = [[row[j] for row in below if j < len(row)] for j in range(len(first))]
-    votes = sum(_vote_of_cell(cell, column) for cell, column in zip(first, columns, strict=True))
-    return votes + _vote_of_numbers(first, columns, below)
+    votes = [_vote_of_cell(cell, column) for cell, column in zip(first, columns, strict=True)]
+    weak = min(1.0, sum(vote for vote in votes if vote == _WEAK))
+    return sum(vote for vote in votes if vote != _WEAK) + weak + _vote_of_numbers(first, columns, below)
 
 
 def _vote_of_cell(cell: str, column: list[str]) -> float:
     values = [value for value in column if value and value not in MISSING_AMONG_NUMBERS]
     if not cell:
-        return 3.0 if values[:2] in (["0", "1"], ["1", "2"]) else 0.0
+        counted = [[str(i + start) for i in range(len(values))] for start in (0, 1)]
+        return 3.0 if len(values) > 1 and values in counted else 0.0
     if not values or (cell in MISSING_AMONG_NUMBERS and cell.lower() != "nan"):
         return 0.0
     if all(map(looks_numeric, values)):
@@ -45,11 +48,11 @@ def _vote_of_cell(cell: str, column: list[str]) -> float:
     if cell in values or cell.lower() in TRUE_FALSE:
         return -3.0
     if all(looks_like_a_date(value) or value.lower() in TRUE_FALSE for value in values):
-        return 0.0 if looks_like_a_date(cell) else 3.0
+        return -2.0 if looks_like_a_date(cell) else 3.0
     if looks_numeric(cell):
         return 0.0
     repeated = set(values)
-    return 1.5 if len(values) >= 4 and 2 * len(repeated) <= len(values) else 0.5
+    return 1.5 if len(values) >= 4 and 2 * len(repeated) <= len(values) else _WEAK
 
 
 def _vote_of_numbers(first: Sequence[str], columns: list[list[str]], below: Sequence[Sequence[str]]) -> float:

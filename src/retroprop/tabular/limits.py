@@ -31,7 +31,7 @@ def check_size(source: str, announced: int, max_bytes: int | None, called: str) 
     if announced > limit:
         raise DataError(
             f"{source}: {called} would take {readable(announced)} of memory, and the limit is {readable(limit)}; "
-            f"raise it with max_bytes=..., or read fewer rows."
+            f"raise it with max_memory=... (in GiB), or read fewer rows."
         )
 
 

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 _SIGN = r"[+-]"
 _UNIT = (
-    r"(?:%|(?:US|A|C|R|HK|NZ)?\$|[€£¥₹₽₩₺₪฿₫₴]|USD|EUR|GBP|JPY|CHF|AUD|CAD|NZD|CNY|INR|SEK|NOK|DKK|BRL|MXN|KRW|ZAR|PLN)"
+    r"(?:%|(?:US|A|C|R|HK|NZ)?\$|[€£¥₹₽₩₺₪฿₫₴]|USD|EUR|GBP|JPY|CHF|AUD|CAD|NZD|CNY|INR|SEK|NOK|DKK|BRL|MXN|KRW|ZAR|PLN"
+    r"|kr\.?|zł|Kč|Ft|Rs\.?)"
 )
 _PARTS = re.compile(
     rf"(?P<open>\()?(?P<sign>{_SIGN})? ?(?P<left>{_UNIT})? ?(?P<sign2>{_SIGN})?"

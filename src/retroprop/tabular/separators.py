@@ -10,7 +10,8 @@ from retroprop.tabular.markers import MISSING_AMONG_NUMBERS, TRUE_FALSE
 from retroprop.tabular.number_texts import looks_numeric
 from retroprop.tabular.records import records_of
 
-SEPARATORS = (",", ";", "\t", "|", " ")
+# Of two that fit alike, the first: a comma is also a decimal mark and stands in texts.
+SEPARATORS = ("\t", ";", "|", ",", " ")
 _MOST_CELLS = 4000  # enough to judge; a wide file has that many in one line
 _OTHERS = {separator: re.compile("[" + "".join({",", ";", "\t", "|"} - {separator}) + "]") for separator in SEPARATORS}
 
@@ -39,7 +40,7 @@ def _score(source: str, lines: list[str], separator: str) -> float:
     if width < 2:
         return 0.0
     same = [row for row in rows if len(row) == width]
-    body = [cell for row in same[1:] or same for cell in row]
+    body = [cell for row in same for cell in row]
     # White space also separates the words of a text.
     trust = 0.9 if separator == " " else 1.0
     return trust * len(same) / len(rows) * _mean_score(body, separator)

@@ -39,6 +39,7 @@ def read_text(file: SourceFile, options: TextOptions, layout: Layout | None) -> 
     lines = lines_of(text)
     if not any(map(str.strip, lines)):
         raise DataError(f"{file.source} is empty.")
+    _refuse_other_formats(file.source, text[:1000].lstrip())
     separator = _separator(file.source, lines, options, layout)
     while separator != "\t" and not lines[-1].strip():
         lines.pop()
@@ -72,6 +73,15 @@ def read_text(file: SourceFile, options: TextOptions, layout: Layout | None) -> 
         notes=tuple(notes),
         lines=rows.lines,
     )
+
+
+def _refuse_other_formats(source: str, text: str) -> None:
+    """Raise DataError where a text is none of cells: a page of the web, JSON, the pointer to a file."""
+    kinds = {"<!doctype": "a page of the web", "<html": "a page of the web", "<?xml": "XML", '{"': "JSON", "[{": "JSON"}
+    kinds["version https://git-lfs"] = "a pointer of Git LFS, not the data"
+    for begin, kind in kinds.items():
+        if text.lower().startswith(begin):
+            raise DataError(f'"{source}": {kind}; a table has rows of cells.')
 
 
 def _separator(source: str, lines: list[str], options: TextOptions, layout: Layout | None) -> str:
