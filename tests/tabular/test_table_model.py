@@ -4,6 +4,8 @@ import csv
 import json
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
@@ -94,6 +96,32 @@ def test_values_far_from_those_of_training_are_clipped_and_said():
     counts = tabular.fit({"x": np.arange(60.0), "y": np.arange(60)}, target="y", loss="poisson", **FAST)
     with pytest.raises(tabular.DataError, match="row 1: the prediction is not finite"):
         counts.predict({"x": [1.0, 1e9]})
+
+
+CELLS = st.tuples(
+    st.sampled_from(["", "?", "0.5", "-1e3", "1e300", "7"]), st.sampled_from(["", "red", "blue", "NA", "1", "green"])
+)
+
+
+def test_every_row_is_predicted_in_its_place(tmp_path):
+    pytest.importorskip("polars", reason="tables need polars")
+    model, path = tabular.fit(columns(), target="y", **FAST), tmp_path / "t.csv"
+
+    def predicted_rows(rows):
+        path.write_text("note,colour,x\n" + "".join(f"n,{colour},{x}\n" for x, colour in rows))
+        return model.evaluate(path).probabilities
+
+    alone = {}
+
+    @hypothesis.settings(max_examples=15, deadline=None)
+    @hypothesis.given(st.lists(CELLS, min_size=1, max_size=30))
+    def check(rows):
+        for row in rows:
+            if row not in alone:
+                alone[row] = predicted_rows([row])[0]
+        np.testing.assert_allclose(predicted_rows(rows), [alone[row] for row in rows], atol=1e-5)
+
+    check()
 
 
 def test_a_table_without_rows():
