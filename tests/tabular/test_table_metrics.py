@@ -103,8 +103,8 @@ def test_the_verdict_on_a_classification():
     assert always == 0
     said = verdict(part_of([[0.9, 0.1]] * 100, true), always)
     assert said == (
-        'No better than always saying "no", the majority class: accuracy is 90.0% against 90.0%, balanced accuracy '
-        "50.0%, where chance is 50.0%."
+        'No better than always saying "no", the majority class: balanced accuracy is 50.0 % with a standard error of '
+        "0.0 %, chance is 50.0 %, and accuracy 90.0 % against 90.0 %."
     )
     assert verdict(part_of(np.eye(2)[true], true), always) is None
     # All of the rare class are found, at the price of 30 false alarms: useful, though less accurate.

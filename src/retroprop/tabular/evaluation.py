@@ -123,10 +123,10 @@ def verdict(part: EvaluatedPart, always: Any) -> str | None:
     # The standard error of balanced accuracy: within it, chance explains the figure.
     error = float(np.sqrt((recall * (1.0 - recall) / rows[rows > 0]).sum())) / len(recall)
     accuracy, balanced = found["accuracy"] or 0.0, found["balanced_accuracy"] or 0.0
-    always_said = f"always saying {quoted(str(label))}, the majority class"
     said = (
-        f"{always_said}: accuracy is {accuracy:.1%} against {plain['accuracy']:.1%}, "
-        f"balanced accuracy {balanced:.1%}, where chance is {chance:.1%}."
+        f"always saying {quoted(str(label))}, the majority class: balanced accuracy is {100 * balanced:.1f} % with a "
+        f"standard error of {100 * error:.1f} %, chance is {100 * chance:.1f} %, and accuracy {100 * accuracy:.1f} % "
+        f"against {100 * (plain['accuracy'] or 0.0):.1f} %."
     )
     if len(recall) > 1 and balanced <= chance + error:
         return f"No better than {said}"
