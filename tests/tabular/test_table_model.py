@@ -41,6 +41,7 @@ def test_fit_predict_report_save_load(tmp_path):
     assert model.report is not None
     assert model.report.scores["held_out"]["accuracy"] > 0.7
     assert model.network.layer_sizes == (3, 8, 2)
+    assert model.input_names == ["x", "colour = blue", "colour = red"]
     model.save(tmp_path / "m.safetensors")
     again = tabular.load(tmp_path / "m.safetensors", backend="numpy")
     assert again.predict(new).tolist() == ["up", "down"]

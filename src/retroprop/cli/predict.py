@@ -49,7 +49,7 @@ def predict(
     if output is not None:
         check_destination(output, option="--output", not_over=data)
         check_destination(output, option="--output", not_over=str(model))
-    _check_model(model)
+    check_model(model)
     loaded = tabular.load(model, backend=backend)
     if proba and loaded.task == "regression":
         raise CommandError(f'--proba: "{model}" is a regression; it has no probabilities.')
@@ -95,7 +95,8 @@ def predict(
         line("Next", f"retroprop predict {quote(str(model))} {quote(data)} --output predictions.csv")
 
 
-def _check_model(path: Path) -> None:
+def check_model(path: Path) -> None:
+    """Raise CommandError unless there is a file at `path`."""
     from retroprop.tabular.errors import near_match
 
     if path.is_dir():

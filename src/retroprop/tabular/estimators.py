@@ -21,7 +21,8 @@ from retroprop.tabular.reading import read
 from retroprop.tabular.schema import Schema, find_schema
 from retroprop.tabular.splitting import set_aside
 from retroprop.tabular.targets import TargetColumn
-from retroprop.tabular.training import VALIDATION_FRACTION, Trained, TrainingOptions, loss_of, outputs_of, train
+from retroprop.tabular.training import VALIDATION_FRACTION, Trained, loss_of, outputs_of, train
+from retroprop.tabular.training_options import TrainingOptions
 
 
 class _TabularEstimator(BaseEstimator):  # type: ignore[misc]

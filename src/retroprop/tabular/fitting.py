@@ -8,7 +8,7 @@ from retroprop.tabular.model import TabularModel
 from retroprop.tabular.pipeline import fitted
 from retroprop.tabular.reading import read
 from retroprop.tabular.schema import find_schema
-from retroprop.tabular.training import TrainingOptions
+from retroprop.tabular.training_options import TrainingOptions
 
 
 def fit(

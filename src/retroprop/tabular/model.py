@@ -54,6 +54,11 @@ class TabularModel:
         return exact(self.card.target.classes)
 
     @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs of the network: a number, one category, one part of a date, an indicator."""
+        return self.card.preprocessing.input_names
+
+    @property
     def report(self) -> Report | None:
         """The report on the training; None for a model file of version 1, which has none."""
         return self.card.report

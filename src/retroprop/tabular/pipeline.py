@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from retroprop.tabular.card import ModelCard, read_by
 from retroprop.tabular.errors import DataError, quoted
-from retroprop.tabular.evaluation import EvaluatedPart, usual, verdict
+from retroprop.tabular.evaluation import EvaluatedPart
 from retroprop.tabular.model import TabularModel
-from retroprop.tabular.preprocessing import Preprocessing, described, grouped
+from retroprop.tabular.preprocessing import Preprocessing
 from retroprop.tabular.raw import RawTable
 from retroprop.tabular.raw_target import RawTarget
-from retroprop.tabular.report import PARTS, Report
+from retroprop.tabular.report import PARTS
+from retroprop.tabular.results import report_on
 from retroprop.tabular.schema import Schema
 from retroprop.tabular.splitting import set_aside
 from retroprop.tabular.targets import TargetColumn, choose_task
-from retroprop.tabular.training import VALIDATION_FRACTION, Trained, TrainingOptions, loss_of, outputs_of, train
+from retroprop.tabular.training import VALIDATION_FRACTION, loss_of, outputs_of, train
+from retroprop.tabular.training_options import TrainingOptions
 from retroprop.tabular.typed import Typed
 
 
@@ -89,12 +91,8 @@ def fitted(
         )
         for part, (some, encoded) in inputs.items()
     }
-    numbers = _numbers(card, trained, parts, remarks) | {
-        "rows": typed.n_rows,
-        "left_out": _left_out(schema, preprocessing),
-        "filled": _filled(preprocessing, typed),
-    }
-    return TabularModel(network=trained.network, card=card.with_report(Report(numbers)), training=trained, parts=parts)
+    report = report_on(card, typed, trained, parts, remarks)
+    return TabularModel(network=trained.network, card=card.with_report(report), training=trained, parts=parts)
 
 
 def _target_of(typed: Typed, source: str) -> RawTarget:
@@ -144,75 +142,3 @@ def _other_table(card: ModelCard, data: Any, max_memory: float | None) -> tuple[
     if known.size < 2:
         raise DataError(f"{typed.source} has {known.size} rows with a target; validation needs at least two.")
     return card.preprocessing(typed)[known], encoded[known]
-
-
-def _left_out(schema: Schema, preprocessing: Preprocessing) -> list[dict[str, str]]:
-    """Return the columns that are no inputs, each with its reason: dropped, or the kind of the column."""
-    used = {schema.target, *(column.name for column in preprocessing.columns)}
-    others = [column for column in schema.columns if column.name not in used]
-    return [
-        *({"column": name, "reason": "dropped"} for name in schema.dropped),
-        *(
-            {"column": column.name, "reason": "empty in training" if column.is_used else column.kind}
-            for column in others
-        ),
-    ]
-
-
-def _filled(preprocessing: Preprocessing, typed: Typed) -> list[dict[str, Any]]:
-    """Return the columns with missing values, each with the value that stands for them."""
-    missing = preprocessing.missing(typed)
-    return [
-        {"column": column.name, "missing": missing[column.name], "rows": typed.n_rows, "with": described(column)}
-        for column in preprocessing.columns
-        if column.name in missing
-    ]
-
-
-def _numbers(
-    card: ModelCard,
-    trained: Trained,
-    parts: dict[str, EvaluatedPart],
-    remarks: list[str],
-) -> dict[str, Any]:
-    """Return the numbers of the report."""
-    net, history, target, options = trained.network, trained.history, card.target, trained.options
-    seconds = sum(history.seconds)
-    shown = next(part for part in ("held_out", "validation", "training") if parts[part].n_rows)
-    always = usual(target, parts["training"].encoded)
-    remarks += [f"column {quoted(one.name)}: {words}" for one in card.preprocessing.columns if (words := grouped(one))]
-    return {
-        "data": card.data,
-        "features": len(card.preprocessing.columns),
-        "inputs": net.layer_sizes[0],
-        "target": target.name,
-        "task": target.task,
-        "classes": list(target.classes),
-        "remarks": remarks,
-        "layer_sizes": list(net.layer_sizes),
-        "hidden": [activation.name for activation in net.architecture.hidden],
-        "output": net.architecture.output.activation.name,
-        "loss": net.architecture.output.loss.name,
-        "parameters": net.n_parameters,
-        "dtype": net.dtype,
-        "backend": str(net.backend),
-        "device": net.backend.device_name() or str(net.backend.device),
-        "optimizer": options.optimizer,
-        "batch_size": trained.batch_size,
-        "class_weight": None if options.class_weight is None else str(options.class_weight),
-        "seed": options.seed,
-        "epochs": len(history),
-        "best_epoch": history.best_epoch,
-        "stop_reason": history.stop_reason,
-        "seconds": seconds,
-        "samples_per_second": parts["training"].n_rows * len(history) / seconds if seconds else None,
-        "part_rows": {part: found.n_rows for part, found in parts.items()},
-        "scores": {part: found.scores() for part, found in parts.items()},
-        "baseline": {
-            "words": quoted(str(target.classes[always])) if target.classes else f"the mean, {always:.6g}",
-            **{part: found.baseline(always) for part, found in parts.items()},
-        },
-        "verdict": verdict(parts[shown], always),
-        "per_class": parts[shown].classes(),
-        "calibration": parts[shown].calibration(),
-    }

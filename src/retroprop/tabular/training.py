@@ -1,4 +1,4 @@
-"""The training of a network on inputs and encoded targets: its options, its layers, its optimizer."""
+"""The training of a network on inputs and encoded targets: its layers, its optimizer, its weights of classes."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,69 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
-from retroprop.tabular.errors import near_match
-from retroprop.tabular.targets import TASKS, TargetColumn
+from retroprop.tabular.targets import TargetColumn
+from retroprop.tabular.training_options import TrainingOptions
 
 # The metric of each epoch, by task.
 WATCHED = {"classification": "accuracy", "regression": "r2"}
-SCHEDULES = ("cosine", "constant")
-_POLICIES = ("fill", "refuse")
 _START_FACTOR = 3.0  # a learning rate that falls to 0 may start higher than a constant one
 _DEFAULT_PATIENCE = 10
 VALIDATION_FRACTION = 0.15  # of the rows that are not held out, for early stopping
 _ROWS_AT_ONCE = 16384  # bounds the memory of a prediction
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
-    """The options of a training, named as the arguments of `retroprop.tabular.fit`; see there."""
-
-    task: str | None = None
-    hidden: Any = (100,)
-    activation: Any = "relu"
-    loss: str | None = None
-    optimizer: str = "adam"
-    learning_rate: float | None = None
-    schedule: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    dropout: float = 0.0
-    l2: float = 1e-3
-    l1: float = 0.0
-    initializer: str = "glorot_uniform"
-    clip_norm: float | None = None
-    class_weight: Any = None
-    early_stopping: bool = False
-    patience: int | None = None
-    test_size: float = 0.2
-    missing: str = "fill"
-    seed: int = 0
-    dtype: str = "float32"
-    backend: Any = None
-    progress: bool = False
-
-    @property
-    def stops_early(self) -> bool:
-        """Whether a training ends when the watched cost no longer improves."""
-        return self.early_stopping or self.patience is not None
-
-    def check(self) -> None:
-        """Raise ValueError for what is wrong whatever the data are."""
-        for name, value, accepted in (
-            ("schedule", self.schedule, SCHEDULES),
-            ("task", self.task, TASKS),
-            ("missing", self.missing, _POLICIES),
-            ("class_weight", self.class_weight if isinstance(self.class_weight, str) else None, ("balanced",)),
-        ):
-            if value is not None and value not in accepted:
-                raise ValueError(f"{name} must be {' or '.join(accepted)}, not {value!r}.{near_match(value, accepted)}")
-        for name, count in (("epochs", self.epochs), ("batch_size", self.batch_size), ("patience", self.patience)):
-            if count is not None and count < 1:
-                raise ValueError(f"{name} must be 1 or above, not {count}.")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or above, not {self.seed!r}.")
-        if not 0.0 <= self.test_size < 1.0:
-            raise ValueError(f"test_size must be in [0, 1), the fraction of the rows held out; not {self.test_size:g}.")
 
 
 @dataclass(frozen=True, kw_only=True)
