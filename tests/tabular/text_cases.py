@@ -266,6 +266,8 @@ KINDS = {
     "the month by name first": Case(
         column('"Mar 3, 2020"', '"May 13, 2020"'), only("2020-03-03T00:00:00", "2020-05-13T00:00:00")
     ),
+    "one text among dates": Case(column("2020-01-31", "soon", "2020-02-01"), ("line 3", '"soon"', "not a date")),
+    "dates in two forms": Case(column("2020-01-31", "1.2.2020"), ('"a"', "two forms")),
     "no day of the calendar": Case(column("2020-01-31", "2021-02-30"), ("line 3", '"a"', "calendar")),
     "constant and empty columns": Case("a,c,d,b\n1,7,,u\n2,7,,v\n", AB),
     "a column that counts": Case("id,a,b\n1,5,u\n2,6,v\n3,6,v\n", {"a": [5, 6, 6], "b": list("uvv")}),
