@@ -80,7 +80,7 @@ def seconds(text: str, order: str) -> int | None:
     """Return the seconds since 1970 (UTC where a zone stands) of a date, or None where it is not one in this order."""
     clock = _TIME.search(text)
     found = re.findall(r"\d+|[A-Za-z]{3,}", text[: clock.start()] if clock else text)
-    if len(found) != 3:
+    if len(found) != 3 or not looks_like_a_date(text):
         return None
     by_letter = dict(zip(order, found, strict=True))
     month = by_letter["m"].lower()[:3]
