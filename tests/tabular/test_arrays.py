@@ -1,6 +1,8 @@
 """NumPy's files and arrays as tables; and the sizes that files announce."""
 
 import struct
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -186,3 +188,27 @@ def test_built_in(name, shape):
     numeric = name in ("digits", "diabetes")
     assert typed.target.labels == (expected.target if numeric else names[expected.target]).tolist()
     assert typed.target.kind == ("number" if numeric else "category")
+
+
+def test_arrays_and_built_in_data_need_no_polars(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="the built-in data sets are scikit-learn's")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    assert set(values_of("iris")[1]["target"]) == {"setosa", "versicolor", "virginica"}
+    np.savez(tmp_path / "a.npz", X=np.arange(6.0).reshape(3, 2), y=np.array(["1,5", "2,5", "?"]))
+    values = values_of(str(tmp_path / "a.npz"))[1]
+    assert values["y"] == ["1,5", "2,5", None]
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(DataError, match=r'needs polars, which is not installed: pip install "retroprop\[data\]"'):
+        read(str(tmp_path / "a.csv"))
+
+
+def test_digits_are_read_without_importing_scikit_learn():
+    """That takes longer than the training of the demo."""
+    pytest.importorskip("sklearn", reason="the built-in data sets are scikit-learn's")
+    code = (
+        "import sys\nfrom retroprop.tabular.reading import read\nfrom retroprop.tabular.schema import find_schema\n"
+        "raw = read('digits')\nschema = find_schema(raw, target=None)\n"
+        "assert schema.typed(raw, want_target=True).n_rows == 1797\n"
+        "assert not {'sklearn', 'polars', 'pandas'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -98,6 +98,8 @@ def test_the_target_is_read_where_it_is_there(later):
         ("size,deck,open,since,price\n1e999,1,true,,\n", ["line 2", '"size"', "too large"]),
         ("size;deck;open;since;price\n1;1;true;;1.5,0\n", ["line 2", '"price"', "thousands separator"]),
         ("size,deck,open,since,price\n1,1,true,01/02/2020,\n", ["line 2", '"since"', "not a date"]),
+        ("size,deck,open,since,price\n1,1,true,2020 1 2,\n", ["line 2", '"since"', "not a date"]),
+        (f"size,deck,open,since,price\n1,1,true,{'9' * 400}-1-2,\n", ["line 2", '"since"', "not a date"]),
         ("size,deck,open,since,price\n1,1,true\n", ["line 1", "5 names", "3 cells"]),
         ("1,1,true\n2,1,false\n", ["3 feature columns", "trained on 5"]),
     ],

@@ -65,6 +65,12 @@ FORM = {
     ),
     "comments only": Case("# only\n", ("no rows",)),
     "a title": Case("Report of 2020\na,b\n1,u\n2,v\n", AB),
+    "a title and a blank line": Case("Report of 2020\n\na,b\n1,u\n2,v\n", AB),
+    "two lines of a title": Case(
+        "Report, by x\nof spring\n\na,c,b\n1,5,u\n2,6,v\n3,6,v\n", {"a": [1, 2, 3], "c": [5, 6, 6], "b": list("uvv")}
+    ),
+    "every second line is blank": Case("a,b\n\n1,u\n\n2,v\n\n3,u\n\n", {"a": [1.0, 2.0, 3.0], "b": list("uvu")}),
+    "too few names above three columns": Case("a,c\n1,5,u\n2,6,v\n3,6,v\n", ("line 1", "2 names", "3 cells")),
     "a title with trailing separators": Case(
         "Report,,\na,c,b\n1,5,u\n2,6,v\n3,6,v\n", {"a": [1, 2, 3], "c": [5, 6, 6], "b": list("uvv")}
     ),
@@ -266,6 +272,8 @@ KINDS = {
     "the month by name first": Case(
         column('"Mar 3, 2020"', '"May 13, 2020"'), only("2020-03-03T00:00:00", "2020-05-13T00:00:00")
     ),
+    "one text among dates": Case(column("2020-01-31", "soon", "2020-02-01"), ("line 3", '"soon"', "not a date")),
+    "dates in two forms": Case(column("2020-01-31", "1.2.2020"), ('"a"', "two forms")),
     "no day of the calendar": Case(column("2020-01-31", "2021-02-30"), ("line 3", '"a"', "calendar")),
     "constant and empty columns": Case("a,c,d,b\n1,7,,u\n2,7,,v\n", AB),
     "a column that counts": Case("id,a,b\n1,5,u\n2,6,v\n3,6,v\n", {"a": [5, 6, 6], "b": list("uvv")}),

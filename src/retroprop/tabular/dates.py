@@ -42,13 +42,20 @@ def find_date_format(texts: Sequence[str]) -> str | None:
     Raises
     ------
     CellFault
-        If 03/04/2024 may be March or April in every row, or day and month change places, or there is no such day.
+        If 03/04/2024 may be March or April in every row, or day and month change places, or there is no such day; if
+        most texts are dates and one is not, or is one in another form.
     """
     if not texts:
         return None
-    look = next((name for name, pattern in _LOOKS.items() if pattern.fullmatch(texts[0])), None)
-    if look is None or not all(_LOOKS[look].fullmatch(text) for text in texts):
+    others = [text for text in texts if not looks_like_a_date(text)]
+    if 2 * len(others) >= len(texts):
         return None
+    if others:
+        raise CellFault(others[0], f"{quoted(others[0])} is not a date, unlike most of this column")
+    look = next(name for name, pattern in _LOOKS.items() if pattern.fullmatch(texts[0]))
+    for text in texts:
+        if not _LOOKS[look].fullmatch(text):
+            raise CellFault(text, f"{quoted(text)} and {quoted(texts[0])} are dates in two forms; write them in one")
     order = _ORDERS.get(look) or ("ymd" if look == "ymd" else _day_or_month_first(texts))
     for text in texts:
         if seconds(text, order) is None:
@@ -73,7 +80,7 @@ def seconds(text: str, order: str) -> int | None:
     """Return the seconds since 1970 (UTC where a zone stands) of a date, or None where it is not one in this order."""
     clock = _TIME.search(text)
     found = re.findall(r"\d+|[A-Za-z]{3,}", text[: clock.start()] if clock else text)
-    if len(found) != 3:
+    if len(found) != 3 or not looks_like_a_date(text):
         return None
     by_letter = dict(zip(order, found, strict=True))
     month = by_letter["m"].lower()[:3]

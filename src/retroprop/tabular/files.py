@@ -145,7 +145,8 @@ def _unpacked(source: str, data: bytes, limit: int) -> bytes:
             content += unpacker.decompress(data, limit + 1 - len(content))
             if len(content) > limit:
                 raise DataError(
-                    f"{source}: unpacks to more than {readable(limit)}, the limit; raise it with max_memory=... (in GiB)"
+                    f"{source}: unpacks to more than {readable(limit)}, the limit; raise it with max_memory=... "
+                    f"(in GiB)."
                 )
             if not unpacker.eof:
                 raise DataError(f'"{source}": the gzip file is truncated.')

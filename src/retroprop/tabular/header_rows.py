@@ -64,7 +64,7 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
     if not sample:
         raise DataError(f"{source} has no rows of data: it holds comments only.")
     # What is a comment among the rows depends on their width, which is that of the lines without #.
-    bare = [record for record in sample if not record.text.startswith("#")] or sample
+    bare = [record for record in sample if record.text.strip() and not record.text.startswith("#")] or sample
     width = common_width([record.split(separator) for record in bare[1:] or bare])
     records, sample = sample, [record for record in sample if not is_comment(record, top.comment, width)] or sample
     cells = [record.split(separator) for record in sample]
@@ -116,25 +116,29 @@ def _sample(source: str, lines: list[str], separator: str, start: int) -> list[R
 
 
 def _title_rows(cells: list[list[str]], width: int, layout: Layout | None) -> int:
-    """Return the number of records at the top that are a title: one text, above a table of more columns.
+    """Return the number of records at the top that are a title: texts in fewer cells than the table has columns.
 
-    Of a later file without names no row is a title unless the training file had one: it could be a row to predict.
+    A title of several cells stands above names. Blank lines may follow it. Of a later file without names no row is a
+    title unless the training file had one: it could be a row to predict.
     """
     if width < 2 or (layout is not None and not layout.names and not layout.title_lines):
         return 0
     for i, row in enumerate(cells[:10]):
-        texts = [cell for cell in row if cell and not looks_numeric(cell)]
-        if len([cell for cell in row if cell]) != 1 or not texts or not (len(row) < width or _heads(cells, i, width)):
+        full = [cell for cell in row if cell]
+        if not full and i:
+            continue
+        short = len(row) < width and (len(full) == 1 or _heads(cells, i, width))
+        if not full or any(map(looks_numeric, full)) or not (short or (len(full) == 1 and _heads(cells, i, width))):
             return i
     return 0
 
 
 def _heads(cells: list[list[str]], i: int, width: int) -> bool:
-    """Return whether record i, one cell and empty ones, stands above names: a title with trailing separators."""
-    following = cells[i + 1 : i + 40]
+    """Return whether record i stands above names, or above other lines of a title that do."""
+    following = [row for row in cells[i + 1 : i + 40] if len([cell for cell in row if cell]) > 1 and len(row) == width]
     if len(following) < 2 or not cells[i][0] or width < 3:
         return False
-    return all(following[0]) and len(following[0]) == width and is_header(following[0], following[1:])
+    return all(following[0]) and is_header(following[0], following[1:])
 
 
 def _told(first: list[str], layout: Layout | None, wanted: bool | None) -> bool | None:

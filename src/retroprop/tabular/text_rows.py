@@ -35,6 +35,8 @@ class TextRows:
 def read_rows(source: str, lines: list[str], separator: str, header: HeaderRow, layout: Layout | None) -> TextRows:
     """Return the rows below the header; a blank line among them is a row of missing values, in its place.
 
+    Only where every second line is blank do the blank lines belong to the line ends.
+
     Raises
     ------
     DataError
@@ -42,11 +44,10 @@ def read_rows(source: str, lines: list[str], separator: str, header: HeaderRow, 
     """
     delimiter = "\t" if separator == " " else separator
     blank = delimiter * (header.width - 1) or '""'
-    texts, starts, n_blank, n_comments = [], [], 0, 0
+    texts, starts, blanks, n_comments = [], [], [], 0
     for record in records_of(source, lines, separator, header.first_row):
         text = record.text
         if not text.strip():
-            n_blank += delimiter not in text
             texts.append(blank)
         elif is_comment(record, header.comment, header.width):
             n_comments += 1
@@ -59,10 +60,21 @@ def read_rows(source: str, lines: list[str], separator: str, header: HeaderRow, 
             check_width(source, record, len(cells), header.width)
             texts.append(canonical(cells, delimiter) or blank)
         starts.append(record.line + 1)
+        blanks.append(not text.strip() and delimiter not in text)
+    spaced = _is_double_spaced(blanks)
+    if spaced:
+        texts = [text for text, empty in zip(texts, blanks, strict=True) if not empty]
+        starts = [line for line, empty in zip(starts, blanks, strict=True) if not empty]
+    n_blank = 0 if spaced else sum(blanks)
     frame = _trailing_dropped(_frame(source, texts, delimiter, header.width), header, layout)
     notes = [f"blank lines between the rows are rows of missing values: {n_blank}."] if n_blank else []
     notes += [f"comments among the rows were passed over: {n_comments}."] if n_comments else []
     return TextRows(frame=frame, lines=np.asarray(starts, dtype=np.int64), notes=tuple(notes))
+
+
+def _is_double_spaced(blanks: list[bool]) -> bool:
+    """Return whether every second line is blank, and no other: a way to end lines, not rows without values."""
+    return len(blanks) > 4 and blanks in [[i % 2 == first for i in range(len(blanks))] for first in (0, 1)]
 
 
 def _cells(record: Record, separator: str, header: HeaderRow) -> list[str]:
