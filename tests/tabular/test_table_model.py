@@ -52,7 +52,8 @@ def test_fit_predict_report_save_load(tmp_path):
 
 def test_the_report_is_text_and_numbers():
     model = tabular.fit(columns(), target="y", class_weight="balanced", **FAST)
-    text = str(model.report)
+    text = model.report.text
+    assert text == str(model.report)
     for words in ("90 rows, 2 features", "Balanced", "Recall", 'always "', "held-out", "classes weighted (balanced)"):
         assert words in text, text
     numbers = json.loads(json.dumps(model.report.numbers))

@@ -72,6 +72,11 @@ class Report:
         said: str | None = self.numbers["verdict"]
         return said
 
+    @property
+    def text(self) -> str:
+        """The report as text, as `str` gives it."""
+        return str(self)
+
     def overview(self) -> dict[str, str]:
         """Return the data, the network and its training as titled lines."""
         n = self.numbers
