@@ -85,7 +85,7 @@ def predict(
 
     if predictions.scores is not None:
         line("Score", score_line(predictions.scores))
-        if data == loaded.card.data:
+        if data == loaded.card.data and features is None:
             line("", "(training rows included; for an unbiased score see the held-out one of train)")
     if output is not None:
         line("Predictions", str(output))

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -67,7 +68,7 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    before = path.stat() if path.exists() else None
     # A name of its own length: that of `path` may be the longest that the system allows.
     beside = path.with_name(f".retroprop-{token_hex(8)}")
     # Created with the permissions of any new file: the system applies the umask.
@@ -77,8 +78,11 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if mode is not None:
-            beside.chmod(mode)
+        if before is not None:
+            if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                with suppress(PermissionError):  # only root may give a file away
+                    os.chown(beside, before.st_uid, before.st_gid)
+            beside.chmod(stat.S_IMODE(before.st_mode))
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
