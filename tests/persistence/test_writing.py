@@ -1,4 +1,4 @@
-"""Files are written completely or not at all, through links, with mode and owner kept; special ones are written into."""
+"""Files are written completely or not at all, through links, with mode and owner kept; special ones straight."""
 
 import errno
 import os

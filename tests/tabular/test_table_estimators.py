@@ -106,3 +106,19 @@ def test_pipelines_and_searches():
         sparse_threshold=0.0,
     )
     assert cross_val_score(make_pipeline(columns, TabularClassifier(**FAST)), X, y, cv=2).mean() > 0.7
+
+
+def test_class_weights_are_by_label():
+    X, y = frame("pandas")
+    rare = np.where(np.arange(len(y)) % 10 == 0, "rare", "usual")
+    found = {
+        str(weight): (
+            TabularClassifier(class_weight=weight, **FAST | {"epochs": 4}).fit(X, rare).predict(X) == "rare"
+        ).sum()
+        for weight in (None, {"rare": 20.0}, "balanced")
+    }
+    assert found["None"] < min(found["{'rare': 20.0}"], found["balanced"])
+    with pytest.raises(ValueError, match="not among the classes"):
+        TabularClassifier(class_weight={"common": 1.0}, **FAST).fit(X, rare)
+    with pytest.raises(ValueError, match="y holds None"):
+        TabularClassifier(**FAST).fit(X, np.where(rare == "rare", None, rare))

@@ -78,12 +78,14 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         self.backend = backend
         self.random_state = random_state
 
-    def _fit(self, X: Any, raw_target: RawTarget, target: TargetColumn | None) -> Trained:
+    def _fit(self, X: Any, raw_target: RawTarget, target: TargetColumn | None, class_weight: Any = None) -> Trained:
         """Train on X (m, n) and a target without missing values; `target` is None for a regression."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         own = {name: value for name, value in self.get_params(deep=False).items() if name in _OPTIONS}
         task = "regression" if target is None else "classification"
-        options = TrainingOptions(**{**own, "hidden": tuple(self.hidden)}, seed=seed, task=task, test_size=0.0)
+        options = TrainingOptions(
+            **{**own, "hidden": tuple(self.hidden), "class_weight": class_weight}, seed=seed, task=task, test_size=0.0
+        )
         options.check()
         raw = _features(X)
         self._schema = _schema_without_target(raw, columns_of(self.categorical, raw.columns))
@@ -222,13 +224,25 @@ clip_norm, early_stopping, patience, missing, categorical, dtype, backend
     def fit(self, X: Any, y: Any) -> Self:
         """Train on X (m, n), a frame or an array, and the labels y (m,)."""
         X, y = self._checked_pair(X, y, numeric=False)
+        if y.dtype.kind == "O" and any(label is None for label in y):
+            raise ValueError("y holds None: leave the rows without a label out.")
         check_classification_targets(y)
         self.classes_, which = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y holds one class only, {self.classes_[0]!r}; there is nothing to learn.")
         target = TargetColumn(name="y", task="classification", classes=tuple(range(len(self.classes_))))
-        self._fit(X, _raw_target("category", None, which.tolist()), target)
+        self._fit(X, _raw_target("category", None, which.tolist()), target, self._weights_by_index())
         return self
+
+    def _weights_by_index(self) -> Any:
+        """Return `class_weight` with the indices of the classes in place of the labels."""
+        if not isinstance(self.class_weight, dict):
+            return self.class_weight
+        known = self.classes_.tolist()
+        unknown = [label for label in self.class_weight if label not in known]
+        if unknown:
+            raise ValueError(f"class_weight has {unknown}, not among the classes {known}.")
+        return {known.index(label): weight for label, weight in self.class_weight.items()}
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of every class (m, k); the columns are `classes_`."""
