@@ -71,3 +71,31 @@ def test_columns_left_out_are_noted(tmp_path):
         "left out, as columns with one value in all rows: k.",
         "left out, as columns without values: e.",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "is_identifier"),
+    [
+        ("id", range(1, 13), True),
+        ("id", range(12), True),
+        ("Row Number", reversed(range(12)), True),
+        ("customer_id", range(15634602, 15634626, 2), True),
+        ("CustomerId", [7, *range(20, 31)], True),
+        ("#", range(1, 13), True),
+        ("#", range(20, 32), False),
+        ("customer_id", [1, 1, *range(10)], False),
+        ("id", [0.5, *range(11)], False),
+        ("x", range(12), False),
+        ("humid", range(12), False),
+        ("paid", range(12), False),
+        ("index of price", range(12), False),
+    ],
+)
+def test_numbers_that_tell_rows_apart_are_identifiers_by_name(tmp_path, name, numbers, is_identifier):
+    rows = "".join(f"{number},{i % 5},{i % 2}\n" for i, number in enumerate(numbers))
+    path = str(written(tmp_path, f"{name},x2,y\n" + rows))
+    schema = learned(path)[1]
+    assert (schema.columns[0].kind == "identifier") == is_identifier
+    assert any(name in note for note in schema.notes) == is_identifier
+    assert learned(path, numeric=[name])[1].columns[0].kind == "number"
+    assert learned(path, target=name)[1].columns[0].kind == "number"

@@ -46,6 +46,12 @@ FORM = {
     "a blank line between rows": Case("a,b\n1,u\n\n2,v\n", {"a": [1.0, None, 2.0], "b": ["u", None, "v"]}),
     "a row of empty cells": Case("a,b\n1,u\n,\n2,v\n", {"a": [1.0, None, 2.0], "b": ["u", None, "v"]}),
     "a row of empty cells at the end": Case("a\tb\n1\tu\n2\tv\n\t\n", {"a": [1.0, 2.0, None], "b": ["u", "v", None]}),
+    "a row of empty cells at the top": Case(
+        "\t\n7\tu\n8\tv\n9\tu\n8\tv\n", {"0": [None, 7, 8, 9, 8], "1": [None, *"uvuv"]}
+    ),
+    "empty cells above the names": Case(
+        ",,\na,c,b\n1,5,u\n2,6,v\n3,6,v\n", {"a": [1, 2, 3], "c": [5, 6, 6], "b": list("uvv")}
+    ),
     "trailing separators": Case("a,b,\n1,u,\n2,v,\n", AB),
     "trailing separators below the names": Case("a,b\n1,u,\n2,v,\n", AB),
     "trailing separators in the names": Case("a,b,,\n1,u\n2,v\n", AB),

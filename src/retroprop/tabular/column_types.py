@@ -22,11 +22,11 @@ _EXACT = 2.0**53  # the whole numbers up to here are exact as float64
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
 _NUMBER_WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,_]* ?[^0-9]*[0-9]*")
 _NUMBERS_IN_ONE = re.compile(r"[0-9]+(?:[-/.: ]+[0-9]+)+.{0,3}")
-# Names of columns that number the rows: id, index, row, no, #, PassengerId, customer_id, unnamed 0.
+# Names of columns that number the rows, and of those that hold an identifier: id, customer_id, PassengerId.
 _NUMBERING = re.compile(
-    r"(?i:unnamed:? \d+|index|idx|row|row[ _-]?(?:no|nr|num|number|names?|index)|no|no\.|nr|nr\.|number|#|id|.*[ _-]id)"
-    r"|.*[a-z](?:Id|ID)"
+    r"(?i:unnamed:? \d+|index|idx|row|row[ _-]?(?:no|nr|num|number|names?|index)|no\.?|nr\.?|number|#)"
 )
+_ID = re.compile(r"(?i:id|.*[ _-]id)|.*[a-z](?:Id|ID)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,8 @@ def find_column_type(raw: RawTable, name: str, wishes: Wishes) -> Found:
     Numbers, where all cells are numbers in one format, apart from missing ones. Booleans: true and false. Dates, in one
     form. Any other texts are categories, or identifiers where they all differ (in more than 10 rows), or where more
     than 50 of them make up more than half of the rows. Whole numbers with a leading zero (01) are codes: categories.
-    Whole numbers that count the rows from 0 or 1 in a column named id, index or the like are an identifier. A column
+    Whole numbers that count the rows from 0 or 1, in any order, in a column named id, index, row or the like are an
+    identifier; so are whole numbers that all differ in a column named id (customer_id, PassengerId). A column
     with the same value in every row is constant, without values empty. The target is never an identifier.
 
     Raises
@@ -185,10 +186,21 @@ def _number_column(
         return Column(name=name, kind=kind, format=format, missing=markers, labels=labels)
     if raw.n_rows > 1 and bool((numbers == numbers[0]).all()):
         kind = "constant"
-    elif _NUMBERING.fullmatch(name) and numbers[0] in (0.0, 1.0) and name not in wishes.numeric:
-        counting = np.arange(len(numbers)) + numbers[0]
-        kind = "identifier" if len(numbers) > 2 and np.array_equal(numbers, counting) else kind
+    elif name not in wishes.numeric and _numbers_rows(name, numbers):
+        kind = "identifier"
     return Column(name=name, kind=kind, format=format, missing=markers)
+
+
+def _numbers_rows(name: str, numbers: NDArray[np.float64]) -> bool:
+    """Return whether a column counts the rows, in any order, or holds a different whole number in each as its id."""
+    is_id = bool(_ID.fullmatch(name))
+    if len(numbers) < 3 or not (is_id or _NUMBERING.fullmatch(name)):
+        return False
+    ordered = np.sort(numbers)
+    if ordered[0] in (0.0, 1.0) and np.array_equal(ordered, np.arange(len(ordered)) + ordered[0]):
+        return True
+    whole = bool((np.floor(ordered) == ordered).all())  # not so where one is missing (NaN)
+    return is_id and whole and len(ordered) > _FEW_ROWS and bool((np.diff(ordered) > 0).all())
 
 
 def _boolean(

@@ -51,7 +51,7 @@ def find_top(source: str, lines: list[str], separator: str) -> TopLines:
             comment = line[0]
             words = line.lstrip("#%! \t")
             names = next(records_of(source, [words], separator)).split(separator) if words and '"' not in words else []
-        elif line.strip():
+        elif line.strip(" ") if separator == "\t" else line.strip():  # tabs alone are a row of empty cells
             break
         i += 1
     return TopLines(i, comment, names, n_titles)

@@ -72,7 +72,7 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
     first, below = cells[skipped], [row for row in cells[skipped + 1 :] if any(row)]
     n_titles = top.n_titles + skipped
     notes = [f"lines of comments were passed over: they begin with {top.comment}."] if top.comment else []
-    if skipped:
+    if skipped and sample[0].text.strip():
         notes.append(f"the title was passed over: {quoted(sample[0].text.strip())}.")
     names: list[str] = []
     start = sample[skipped].line
@@ -123,13 +123,16 @@ def _title_rows(cells: list[list[str]], width: int, layout: Layout | None) -> in
     """
     if width < 2 or (layout is not None and not layout.names and not layout.title_lines):
         return 0
+    titled = False
     for i, row in enumerate(cells[:10]):
         full = [cell for cell in row if cell]
-        if not full and i:
+        if not full:
             continue
         short = len(row) < width and (len(full) == 1 or _heads(cells, i, width))
-        if not full or any(map(looks_numeric, full)) or not (short or (len(full) == 1 and _heads(cells, i, width))):
-            return i
+        if any(map(looks_numeric, full)) or not (short or (len(full) == 1 and _heads(cells, i, width))):
+            # Rows of empty cells alone are above the table only if names follow.
+            return i if titled or (i and (_told(row, layout, None) or is_header(row, cells[i + 1 :]))) else 0
+        titled = True
     return 0
 
 
