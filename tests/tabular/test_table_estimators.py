@@ -48,6 +48,7 @@ def test_frames_with_texts_dates_and_missing_values(library):
     assert fitted.score(X, y) > 0.85
     assert fitted.predict(X).dtype == y.dtype
     assert fitted.feature_names_in_.tolist() == ["x", "colour", "day"]
+    assert fitted.notes_ == []
     with pytest.raises(ValueError, match="feature names should match"):
         fitted.predict(X[["colour", "x", "day"]])
     number = TabularRegressor(**FAST).fit(X, np.where(y == y.min(), 1.7e9, 1.7e9 + 1000))

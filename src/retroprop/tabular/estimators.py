@@ -21,7 +21,7 @@ from retroprop.tabular.reading import read
 from retroprop.tabular.schema import Schema, find_schema
 from retroprop.tabular.splitting import set_aside
 from retroprop.tabular.targets import TargetColumn
-from retroprop.tabular.training import VALIDATION_FRACTION, Trained, loss_of, outputs_of, train
+from retroprop.tabular.training import VALIDATION_FRACTION, loss_of, outputs_of, train
 from retroprop.tabular.training_options import TrainingOptions
 
 
@@ -78,7 +78,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         self.backend = backend
         self.random_state = random_state
 
-    def _fit(self, X: Any, raw_target: RawTarget, target: TargetColumn | None, class_weight: Any = None) -> Trained:
+    def _fit(self, X: Any, raw_target: RawTarget, target: TargetColumn | None, class_weight: Any = None) -> None:
         """Train on X (m, n) and a target without missing values; `target` is None for a regression."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         own = {name: value for name, value in self.get_params(deep=False).items() if name in _OPTIONS}
@@ -103,7 +103,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         self.network_ = trained.network
         self.n_iter_ = len(trained.history)
         self.loss_curve_ = list(trained.history.cost)
-        return trained
+        self.notes_ = list(self._schema.notes)
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self, "network_")
@@ -170,6 +170,8 @@ clip_norm, early_stopping, patience, missing, categorical, dtype, backend
         Of the data seen in `fit`.
     n_iter_, loss_curve_
         The number of epochs, and the cost of each.
+    notes_ : list of str
+        One line for everything that was left out or read in an unusual way.
     """
 
     def __init__(
@@ -277,6 +279,8 @@ clip_norm, early_stopping, patience, missing, categorical, dtype, backend
         Of the data seen in `fit`.
     n_iter_, loss_curve_
         The number of epochs, and the cost of each.
+    notes_ : list of str
+        One line for everything that was left out or read in an unusual way.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
