@@ -2,5 +2,6 @@
 
 from retroprop.explain.counting import LayerTerms, TermCounts, count_terms
 from retroprop.explain.counting_plot import plot_terms
+from retroprop.explain.drawing import draw
 
-__all__ = ["LayerTerms", "TermCounts", "count_terms", "plot_terms"]
+__all__ = ["LayerTerms", "TermCounts", "count_terms", "draw", "plot_terms"]
