@@ -5,6 +5,7 @@ from retroprop.explain.counting import LayerTerms, TermCounts, count_terms
 from retroprop.explain.counting_plot import plot_terms
 from retroprop.explain.derivation import Derivation
 from retroprop.explain.deriving import derive
+from retroprop.explain.drawing import draw
 from retroprop.explain.steps import BackpropagationSteps, steps
 from retroprop.explain.tracing import NetworkTrace, trace
 from retroprop.explain.transpose import Transpose, transpose
@@ -19,6 +20,7 @@ __all__ = [
     "Transpose",
     "count_terms",
     "derive",
+    "draw",
     "plot_terms",
     "steps",
     "trace",
