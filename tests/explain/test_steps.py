@@ -47,9 +47,9 @@ def test_a_large_network_says_how_much_is_left_out():
     net = rp.Network([64, 100, 10], seed=0, backend="numpy")
     text = str(rp.explain.steps(net, np.ones((3, 64)), np.zeros((3, 10))))
     assert "(59 more)" in text, "of 64 products and a bias, six are written"
-    assert f"… and {300 - 8} more values of layer 2" in text
-    assert "… and 6,392 more weights of Θ^(1)" in text
-    assert "… and 96 more biases of b^(1)" in text
+    assert f"… and {300 - 8} more: values of layer 2" in text
+    assert "… and 6,392 more: weights of Θ^(1)" in text
+    assert "… and 96 more: biases of b^(1)" in text
     assert text.count("\n") < 120
 
 

@@ -133,3 +133,6 @@ def test_several_networks_in_one_are_refused():
     net = rp.Network.from_parameters([np.ones((3, 2, 2))], dtype="float64", backend="numpy")
     with pytest.raises(ValueError, match="trace takes one network, and net holds several"):
         rp.explain.trace(net, [[1.0, 2.0]], [[0.0, 1.0]])
+    for explain in (rp.explain.trace, lambda *given: rp.explain.transpose(*given, layer=1)):
+        with pytest.raises(TypeError, match="net must be a Network, not list"):
+            explain([2, 2], [[1.0, 2.0]], [[0.0, 1.0]])
