@@ -97,6 +97,18 @@ def test_the_picture_is_of_the_network_and_the_weight(cli, tmp_path):
     assert "theta^(1)_11" in picture
 
 
+def test_twins(cli, monkeypatch):
+    net = rp.Network([2, 3, 1], hidden="sigmoid", output="sigmoid", seed=2, dtype="float64")
+    x, y = [[1.0, 0.5], [0.0, 1.0]], [[0.0], [1.0]]
+    found = rp.explain.symmetry(net, x, y)
+    data = ("2-3-1", "--x", "1,0.5;0,1", "--y", "0;1", "--seed", 2, "--symmetry")
+    assert shown(cli, *data) == f"{found}\n"
+    drawn = []
+    monkeypatch.setattr(rp.explain.Symmetry, "draw", lambda twins, *, path: drawn.append((str(twins), str(path))))
+    assert shown(cli, *data, "--png", "twins.png") == f"{found}\nPicture  twins.png\n"
+    assert drawn == [(str(found), "twins.png")]
+
+
 def test_a_terminal_gets_colours(cli, monkeypatch):
     from rich.console import Console
 
@@ -158,6 +170,9 @@ def test_a_trained_model_says_that_its_inputs_are_its_own(cli, flowers):
         (("2-2-2", "--theta", "3,1,1"), "layers 1..2"),
         (("2-2-2", "--bias", "1,1", "--no-bias"), '--bias "1,1": the network has no biases.'),
         (("3-12-12-2", "--theta", "1,1,1", "--png", "a.png"), "--png: this θ has 24 paths to J"),
+        (("2-2-2", "--symmetry", "--latex"), "--symmetry has no LaTeX form"),
+        (("2-2-2", "--symmetry", "--theta", "1,1,1", "--png", "a.png"), "leave one out"),
+        (("2-1-2", "--symmetry"), "symmetry needs a hidden layer of 2 neurons or more"),
         (("2-2-2", "--hidden", "tanh,relu"), "--hidden"),
         (("2-2-2", "--hidden", "tanhh"), "Did you mean 'tanh'?"),
         (("2-2-2", "--loss", "l3"), "l3"),

@@ -26,6 +26,7 @@ class ExplainOptions:
     network: NetworkChoice
     x: str | None
     y: str | None
+    latex: bool
     theta: str | None
     bias_of: str | None
     transpose: int | None
@@ -60,6 +61,10 @@ def explain(options: ExplainOptions) -> Explained:
     """
     theta = _places(options.theta, "--theta", "layer,to,from, as 1,1,1", 3)
     bias = _places(options.bias_of, "--bias", "layer,to, as 1,1", 2)
+    if options.symmetry and options.latex:
+        raise CommandError("--symmetry has no LaTeX form: leave --latex out.")
+    if options.symmetry and theta and options.png is not None:
+        raise CommandError("--png draws either the paths of --theta or the twins of --symmetry: leave one out.")
     if options.png is not None:
         check_picture(options.png, option="--png")
         check_destination(options.png, option="--png")
@@ -84,7 +89,12 @@ def explain(options: ExplainOptions) -> Explained:
         parts.append(rp.explain.derive(net, "bias", layer=layer, to=to, x=x, y=y))
     if options.transpose is not None:
         parts.append(rp.explain.transpose(net, x, y, layer=options.transpose))
-    if options.png is not None:
+    twins = rp.explain.symmetry(net, x, y) if options.symmetry else None
+    if twins is not None:
+        parts.append(twins)
+    if options.png is not None and twins is not None:
+        twins.draw(path=options.png)
+    elif options.png is not None:
         rp.explain.draw(net, x, y, theta=theta, path=options.png)
     drawn = options.x is None or options.y is None
     return Explained(parts=parts, again=_again(options, typed(x), typed(y)) if drawn else None)
