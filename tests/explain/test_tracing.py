@@ -1,6 +1,7 @@
 """The trace: every number by its name, against the gradient, the chain rule and the backends' own arrays."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,7 +57,10 @@ def test_the_chain_rule_holds_between_the_numbers(kind):
         else:
             assert trace.slopes[l] is None
             a = trace.a[l][0]
-            np.testing.assert_allclose(trace.jacobian(), np.diag(a) - np.outer(a, a), rtol=1e-12, atol=1e-15)
+            jacobian = np.diag(a) - np.outer(a, a)
+            for begin, end in pairwise(np.cumsum([0, *getattr(f, "sizes", ())])):
+                jacobian[begin:end, :begin] = jacobian[begin:end, end:] = 0.0
+            np.testing.assert_allclose(trace.jacobian(), jacobian, rtol=1e-12, atol=1e-15)
 
 
 def test_every_backend_and_dtype_gives_the_same_trace(backend, dtype):
