@@ -1,6 +1,8 @@
 """The trace: every number by its name, against the gradient, the chain rule and the backends' own arrays."""
 
 import json
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -140,3 +142,15 @@ def test_several_networks_in_one_are_refused():
     for explain in (rp.explain.trace, lambda *given: rp.explain.transpose(*given, layer=1)):
         with pytest.raises(TypeError, match="net must be a Network, not list"):
             explain([2, 2], [[1.0, 2.0]], [[0.0, 1.0]])
+
+
+def test_explanations_load_no_library_that_they_do_not_show_in():
+    code = (
+        "import sys, retroprop as rp\n"
+        "net = rp.Network([2, 2, 2], seed=0, backend='numpy')\n"
+        "for made in (rp.explain.trace(net, [[1, 2]], [[0, 1]]), rp.explain.steps(net, [[1, 2]], [[0, 1]])):\n"
+        "    str(made), made.latex, made._repr_html_()\n"
+        "print(*({'sympy', 'matplotlib', 'rich', 'pandas', 'scipy', 'torch', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"
