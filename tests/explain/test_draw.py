@@ -160,6 +160,18 @@ def test_of_many_paths_the_largest_are_shown():
     assert found.others[0] == 8 * 3 * 3 - 8
 
 
+def test_the_key_names_what_there_is_no_room_for():
+    def key(sizes, *data, **options):
+        net, x, y = made(sizes, **options)
+        (words,) = named(rp.explain.draw(net, *(x, y)[: len(data)]), "^key-width").values()
+        return words.get_text().partition("; ")[2]
+
+    assert key((2, 7), "x", "y") == "biases and targets not shown"
+    assert key((2, 7), "x", "y", bias=False) == "targets not shown"
+    assert key((2, 7), "x") == "biases not shown"
+    assert key((2, 7), bias=False) == key((2, 2), "x", "y") == ""
+
+
 def test_the_edges_of_softmax_cross():
     net, x, y = made((2, 2, 3), **CLASSES)
     figure = rp.explain.draw(net, x, y, theta=(2, 1, 1))
