@@ -151,6 +151,14 @@ def test_the_products_add_up_to_the_partial_derivative(options):
             assert len(found.shown) <= MOST_COLORS
 
 
+def test_a_saturated_output_has_finite_deltas_and_no_product():
+    net = rp.Network.from_parameters([[[1e4], [-1e4]]], **CLASSES)
+    words = named(rp.explain.draw(net, [[1.0]], [1]), "^backward-value-2-")
+    assert [words[f"backward-value-2-{j}-z"].get_text() for j in (1, 2)] == ["1", "−1"]
+    with pytest.raises(ValueError, match=r"a path of θ\^\(1\)_11 has no finite product"):
+        rp.explain.draw(net, [[1.0]], [1], theta=(1, 1, 1))
+
+
 def test_of_many_paths_the_largest_are_shown():
     net, x, y = made((4, 8, 8, 3))
     host, numbers = on_host(net, x, y)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retroprop.backends import host
 from retroprop.explain import naming
 from retroprop.explain.network_numbers import NetworkNumbers
 from retroprop.explain.paths import n_paths, neuron_paths
@@ -101,12 +102,17 @@ def find_paths(net: Network, numbers: NetworkNumbers, theta: tuple[int, int, int
             f"pass x and y, and the {MOST_COLORS} largest are drawn, or take a θ of a later layer."
         )
     paths = list(neuron_paths(sizes, layer, to, **output))
-    words = [_in_symbols(path, theta, len(sizes)) for path in paths]
     if numbers.error is None:
-        return PathsOfTheta(*theta, [HighlightedPath(p, w, None) for p, w in zip(paths, words, strict=True)])
-    products = [_product(net, numbers, path, theta) for path in paths]
+        return PathsOfTheta(*theta, [HighlightedPath(path, _in_symbols(path, theta, sizes), None) for path in paths])
+    with host.quiet():
+        products = [_product(net, numbers, path, theta) for path in paths]
+    if not np.isfinite(products).all():
+        raise ValueError(
+            f"a path of {naming.theta(*theta).unicode} has no finite product: ∂J/∂a is infinite where an output is 0 and "
+            "its target is not. Leave theta out: δ is finite."
+        )
     order = sorted(range(count), key=lambda i: -abs(products[i])) if count > MOST_COLORS else list(range(count))
-    shown = [HighlightedPath(paths[i], words[i], products[i]) for i in order[:MOST_COLORS]]
+    shown = [HighlightedPath(paths[i], _in_symbols(paths[i], theta, sizes), products[i]) for i in order[:MOST_COLORS]]
     rest = [products[i] for i in order[MOST_COLORS:]]
     value = float(numbers.thetas[layer - 1][to - 1, from_ - 1])
     l2, l1 = net.architecture.penalties[layer - 1]
@@ -143,9 +149,9 @@ def _through_output(net: Network, numbers: NetworkNumbers, z: int, a: int) -> Ar
     return f.pull_back(alone, numbers.z[-1], numbers.a[-1], np)[:, z]
 
 
-def _in_symbols(path: tuple[int, ...], theta: tuple[int, int, int], n_layers: int) -> str:
+def _in_symbols(path: tuple[int, ...], theta: tuple[int, int, int], sizes: tuple[int, ...]) -> str:
     """Return the product of a path's factors in mathtext, from J back to the parameter, as the source text reads it."""
-    return "$" + r"\;".join(_factors(path, theta, n_layers)) + "$"
+    return "$" + r"\;".join(_factors(path, theta, len(sizes))) + "$"
 
 
 def _factors(path: tuple[int, ...], theta: tuple[int, int, int], n_layers: int) -> Iterator[str]:
