@@ -151,11 +151,11 @@ def test_the_products_add_up_to_the_partial_derivative(options):
             assert len(found.shown) <= MOST_COLORS
 
 
-def test_a_saturated_output_has_finite_deltas_and_no_product():
+def test_a_saturated_softmax_has_exact_deltas_and_no_wrong_sum():
     net = rp.Network.from_parameters([[[1e4], [-1e4]]], **CLASSES)
     words = named(rp.explain.draw(net, [[1.0]], [1]), "^backward-value-2-")
     assert [words[f"backward-value-2-{j}-z"].get_text() for j in (1, 2)] == ["1", "−1"]
-    with pytest.raises(ValueError, match=r"a path of θ\^\(1\)_11 has no finite product"):
+    with pytest.raises(ValueError, match=r"the paths of θ\^\(1\)_11 add up to 0 and ∂J/∂θ is 1: "):
         rp.explain.draw(net, [[1.0]], [1], theta=(1, 1, 1))
 
 

@@ -91,7 +91,8 @@ def find_paths(net: Network, numbers: NetworkNumbers, theta: tuple[int, int, int
     Raises
     ------
     ValueError
-        If there are more paths than colours, and no numbers by which to choose the largest.
+        If there are more paths than colours, and no numbers by which to choose the largest; if a saturated softmax
+        makes the products inexact.
     """
     layer, to, from_ = theta
     sizes, output = net.layer_sizes, coupling(net)
@@ -106,11 +107,6 @@ def find_paths(net: Network, numbers: NetworkNumbers, theta: tuple[int, int, int
         return PathsOfTheta(*theta, [HighlightedPath(path, _in_symbols(path, theta, sizes), None) for path in paths])
     with host.quiet():
         products = [_product(net, numbers, path, theta) for path in paths]
-    if not np.isfinite(products).all():
-        raise ValueError(
-            f"a path of {naming.theta(*theta).unicode} has no finite product: ∂J/∂a is infinite where an output is 0 and "
-            "its target is not. Leave theta out: δ is finite."
-        )
     order = sorted(range(count), key=lambda i: -abs(products[i])) if count > MOST_COLORS else list(range(count))
     shown = [HighlightedPath(paths[i], _in_symbols(paths[i], theta, sizes), products[i]) for i in order[:MOST_COLORS]]
     rest = [products[i] for i in order[MOST_COLORS:]]
@@ -119,7 +115,23 @@ def find_paths(net: Network, numbers: NetworkNumbers, theta: tuple[int, int, int
     # ∂/∂θ (λ₂/2 θ² + λ₁ |θ|)
     penalty = l2 * value + l1 * float(np.sign(value))
     others = (len(rest), sum(rest)) if rest else None
-    return PathsOfTheta(*theta, shown, others, penalty, sum(products) + penalty)
+    found = PathsOfTheta(*theta, shown, others, penalty, sum(products) + penalty)
+    _check_sum(found, sum(map(abs, products)), numbers)
+    return found
+
+
+def _check_sum(found: PathsOfTheta, size: float, numbers: NetworkNumbers) -> None:
+    """Raise ValueError if the products, of this size in all, do not add up to the partial derivative."""
+    assert numbers.gradient is not None
+    assert found.total is not None
+    value = float(numbers.gradient.thetas[found.layer - 1][found.to - 1, found.from_ - 1])
+    # A NaN compares as False
+    if not abs(found.total - value) <= 1e-9 * (size + abs(value)):
+        name = naming.theta(found.layer, found.to, found.from_).unicode
+        raise ValueError(
+            f"the paths of {name} add up to {digits(found.total)} and ∂J/∂θ is {digits(value)}: an output of "
+            "softmax is 0 to the last digit, and with it factors of its paths. Leave theta out: δ is exact."
+        )
 
 
 def _product(net: Network, numbers: NetworkNumbers, path: tuple[int, ...], theta: tuple[int, int, int]) -> float:
