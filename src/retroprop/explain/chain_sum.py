@@ -116,6 +116,17 @@ class ChainSum:
         """Whether `paths` has all paths of all observations."""
         return self.n_paths * len(self.rows) <= self.limit
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the sum of the paths is the recursion's value, but for rounding.
+
+        At the limit of an output (a softmax of exactly 0) the factors of a path lose their digits: y/a · a is 0/0.
+        """
+        if not self.is_enumerated or self.value is None or self.recursion is None:
+            return True
+        sizes = sum(abs(path.product or 0.0) for path in self.paths) + abs(self.recursion)
+        return abs(self.value - self.recursion) <= 1e-8 * sizes
+
     def delta(self, layer: int, neuron: int | str, row: int | str | None = None) -> Quantity:
         """Return the name of an error term."""
         return Quantity("delta", layer, (neuron,), row)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import islice, product
 from math import fsum
 from typing import Any
+from warnings import warn
 
 from retroprop.core.architecture import Architecture
 from retroprop.explain.chain import Path, Target, all_paths, chain, count
@@ -67,6 +68,11 @@ def derive(
     TypeError, ValueError
         For a parameter that does not exist, arguments that do not name one, and data that do not fit the network.
 
+    Warns
+    -----
+    RuntimeWarning
+        If the sum of the paths is not the recursion's value: at an output that is 0 or 1 exactly.
+
     Examples
     --------
     >>> import retroprop as rp
@@ -95,7 +101,15 @@ def derive(
         value = fsum([*(path.product or 0.0 for path in paths), penalty])
     else:
         paths, value = measured_paths(values, target, largest_paths(values, target, largest)), recursion
-    return Derivation(target, paths, value, recursion, difference, penalty, n_paths, m, limit, formulas, values)
+    derivation = Derivation(target, paths, value, recursion, difference, penalty, n_paths, m, limit, formulas, values)
+    if not derivation.is_exact:
+        warn(
+            f"the sum of the paths, {value:.6g}, is not the partial derivative, {recursion:.6g}: an output is at its "
+            f"limit, where the factors of a path lose their digits. `recursion` is right.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return derivation
 
 
 def _without_numbers(architecture: Architecture, target: Target, n_paths: int, limit: int) -> Derivation:

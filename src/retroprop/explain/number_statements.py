@@ -27,8 +27,7 @@ def number_sections(derivation: ChainSum, style: FormulaStyle) -> Iterator[Secti
     if several and derivation.target.kind != "x" and len(derivation.rows) <= derivation.limit:
         yield Section("The part of each observation", [_share(n, row) for row in derivation.rows])
     yield Section("The partial derivative", list(_totals(n)))
-    sizes = sum(abs(path.product or 0.0) for path in derivation.paths) + abs(derivation.recursion or 0.0)
-    if derivation.is_enumerated and not abs((derivation.value or 0.0) - (derivation.recursion or 0.0)) <= 1e-8 * sizes:
+    if not derivation.is_exact:
         yield Section(_DIFFERENT, [])
 
 
