@@ -1,0 +1,97 @@
+"""Pages whose numbers and pictures the library computes when the site is built.
+
+The front matter of such a page says ``run: true``. Its Python blocks run one after the other in one namespace, as a
+reader would type them, and what a block prints follows it as a block of text. ``{{ expression }}`` outside of the
+blocks is the value of that expression at that place; a figure of matplotlib becomes an SVG file, so that
+``![description]({{ figure }})`` shows it. No page keeps a result.
+"""
+
+import ast
+import contextlib
+import hashlib
+import io
+import posixpath
+import re
+from collections.abc import Callable
+from typing import Any
+
+import retroprop as rp
+
+PLACE = re.compile(
+    r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```$\n?|\{\{ (?P<expression>.+?) \}\}", re.MULTILINE | re.DOTALL
+)
+PICTURES = "assets/computed"
+
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
+    """Return the text of a page with its results; called by mkdocs for every page."""
+    if not page.meta.get("run"):
+        return markdown
+    from mkdocs.structure.files import File
+
+    def save(svg: str) -> str:
+        path = f"{PICTURES}/{hashlib.sha256(svg.encode()).hexdigest()[:16]}.svg"
+        if files.get_file_from_path(path) is None:
+            files.append(File.generated(config, path, content=svg))
+        return posixpath.relpath(path, posixpath.dirname(page.file.src_uri))
+
+    return run(markdown, save, name=page.file.src_uri)
+
+
+def run(markdown: str, save: Callable[[str], str], *, name: str = "page") -> str:
+    """Return the text of a page with its results.
+
+    Parameters
+    ----------
+    markdown : str
+        The text, without the front matter.
+    save : callable
+        Keeps the SVG text of a figure and returns the address that the page uses for it.
+    name : str
+        The page, for the traceback of a block that fails.
+    """
+    namespace: dict[str, Any] = {"__name__": "__page__"}
+
+    def result(place: re.Match[str]) -> str:
+        if place["expression"]:
+            return shown(eval(place["expression"], namespace), save)
+        if place["language"] != "python":
+            return place[0]
+        # The line numbers of a traceback are those of the text.
+        line = markdown.count("\n", 0, place.start("body"))
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile("\n" * line + place["body"], name, "exec"), namespace)
+        output = printed.getvalue()
+        return place[0] + (f"\n```text\n{output}```\n" if output else "")
+
+    with rp.use_backend("numpy"):
+        return PLACE.sub(result, markdown)
+
+
+def shown(value: Any, save: Callable[[str], str]) -> str:
+    """Return a value as Markdown: a figure as the address of its file, anything else as text."""
+    return save(svg_of(value)) if hasattr(value, "savefig") else str(value)
+
+
+def svg_of(figure: Any) -> str:
+    """Return a figure as SVG, the same text for the same figure."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "retroprop"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def code_of(markdown: str) -> list[str]:
+    """Return the Python blocks and the expressions of a page without their comments, to compare two languages."""
+    found = []
+    for place in PLACE.finditer(markdown):
+        if place["expression"]:
+            found.append(place["expression"])
+        elif place["language"] == "python":
+            found.append(ast.unparse(ast.parse(place["body"])))
+    return found
