@@ -2,8 +2,8 @@
 
 The front matter of such a page says ``run: true``. Its Python blocks run one after the other in one namespace, as a
 reader would type them, and what a block prints follows it as a block of text. ``{{ expression }}`` outside of the
-blocks is the value of that expression at that place; a figure of matplotlib becomes an SVG file, so that
-``![description]({{ figure }})`` shows it. No page keeps a result.
+blocks is the value of that expression at that place. ``![description]({{ figure }})`` shows a figure of matplotlib; an
+expression with ``dark`` in it is evaluated for the light scheme and for the dark one. No page keeps a result.
 """
 
 import ast
@@ -18,7 +18,10 @@ from typing import Any
 import retroprop as rp
 
 PLACE = re.compile(
-    r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```$\n?|\{\{ (?P<expression>.+?) \}\}", re.MULTILINE | re.DOTALL
+    r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```$\n?"
+    r"|!\[(?P<description>[^]]+)\]\(\{\{ (?P<figure>.+?) \}\}\)"
+    r"|\{\{ (?P<expression>.+?) \}\}",
+    re.MULTILINE | re.DOTALL,
 )
 PICTURES = "assets/computed"
 
@@ -54,7 +57,13 @@ def run(markdown: str, save: Callable[[str], str], *, name: str = "page") -> str
 
     def result(place: re.Match[str]) -> str:
         if place["expression"]:
-            return shown(eval(place["expression"], namespace), save)
+            return str(eval(place["expression"], namespace))
+        if place["figure"]:
+            light, dark = (
+                save(svg_of(eval(place["figure"], namespace | {"dark": dark}))) for dark in (False, True)
+            )
+            pictures = [light] if light == dark else [f"{light}#only-light", f"{dark}#only-dark"]
+            return "\n".join(f"![{place['description']}]({picture})" for picture in pictures)
         if place["language"] != "python":
             return place[0]
         # The line numbers of a traceback are those of the text.
@@ -69,20 +78,13 @@ def run(markdown: str, save: Callable[[str], str], *, name: str = "page") -> str
         return PLACE.sub(result, markdown)
 
 
-def shown(value: Any, save: Callable[[str], str]) -> str:
-    """Return a value as Markdown: a figure as the address of its file, anything else as text."""
-    return save(svg_of(value)) if hasattr(value, "savefig") else str(value)
-
-
 def svg_of(figure: Any) -> str:
     """Return a figure as SVG, the same text for the same figure."""
     import matplotlib as mpl
-    from matplotlib import pyplot as plt
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "retroprop"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
@@ -90,8 +92,8 @@ def code_of(markdown: str) -> list[str]:
     """Return the Python blocks and the expressions of a page without their comments, to compare two languages."""
     found = []
     for place in PLACE.finditer(markdown):
-        if place["expression"]:
-            found.append(place["expression"])
+        if place["expression"] or place["figure"]:
+            found.append(place["expression"] or place["figure"])
         elif place["language"] == "python":
             found.append(ast.unparse(ast.parse(place["body"])))
     return found

@@ -74,7 +74,7 @@ def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
 
 def test_every_page_with_examples_is_found():
     names = {page.name for page in WITH_PYTHON}
-    assert {"README.md", "index.md", "tutorial.md", "backends.md", "custom.md", "save_load.md"} <= names
+    assert {"README.md", "index.md", "data.md", "backends.md", "custom.md", "save_load.md"} <= names
 
 
 def test_a_block_that_prints_something_else_is_seen():
