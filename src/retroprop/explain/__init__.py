@@ -2,5 +2,19 @@
 
 from retroprop.explain.counting import LayerTerms, TermCounts, count_terms
 from retroprop.explain.counting_plot import plot_terms
+from retroprop.explain.steps import BackpropagationSteps, steps
+from retroprop.explain.tracing import NetworkTrace, trace
+from retroprop.explain.transpose import Transpose, transpose
 
-__all__ = ["LayerTerms", "TermCounts", "count_terms", "plot_terms"]
+__all__ = [
+    "BackpropagationSteps",
+    "LayerTerms",
+    "NetworkTrace",
+    "TermCounts",
+    "Transpose",
+    "count_terms",
+    "plot_terms",
+    "steps",
+    "trace",
+    "transpose",
+]

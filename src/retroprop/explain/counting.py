@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from operator import index
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def count_terms(layer_sizes: Sequence[int], output: str | Sequence[int] = "eleme
             LayerTerms(
                 layer=l,
                 weights=n_to * n_from,
-                # One neuron of each layer from l to L − 1, then a pair (o, i): of the last Θ, i is the neuron it goes to
+                # One neuron of each layer from l to L − 1, then a pair (o, i)
                 paths=prod(sizes[l - 1 : -1]) * ends,
                 factors=3 + 2 * (n_layers - 1 - l),
                 products=products + n_to * n_from,
@@ -146,7 +147,7 @@ def count_terms(layer_sizes: Sequence[int], output: str | Sequence[int] = "eleme
     return TermCounts(sizes, tuple(counted))
 
 
-def _sizes(given: Sequence[int]) -> tuple[int, ...]:
+def _sizes(given: Any) -> tuple[int, ...]:
     if isinstance(given, str) or not hasattr(given, "__len__"):
         raise TypeError(f"layer_sizes must be a list of whole numbers, as [2, 2, 2], not {given!r}.")
     try:

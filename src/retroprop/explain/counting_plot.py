@@ -51,7 +51,7 @@ def plot_terms(widths: Sequence[int] = (2, 10), *, most_layers: int = 8, output:
         counts = [count_terms([width] * n, output) for n in layers]
         without, shared = [one.without_sharing for one in counts], [one.with_sharing for one in counts]
         neurons = f"{width} neuron{'s' * (width > 1)} a layer"
-        style = {"marker": marker, "markersize": 5, "linewidth": 2}
+        style: dict[str, Any] = {"marker": marker, "markersize": 5, "linewidth": 2}
         axes.plot(layers, without, color=_WITHOUT, label=f"path by path, {neurons}", **style)
         axes.plot(layers, shared, color=_WITH, linestyle="--", label=f"recursion, {neurons}", **style)
         for counted, color in ((without, _WITHOUT), (shared, _WITH)):
