@@ -1,22 +1,16 @@
-"""The picture of a training: its learning curves beside a plot of its predictions.
+"""The picture of a training: its learning curves beside a plot of its predictions."""
 
-It uses matplotlib's Figure without pyplot, so there is no window, no global state and no figure left open.
-"""
-
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from retroprop.cli.errors import need
 from retroprop.cli.evaluation import METRICS
-from retroprop.cli.learning_curves import INK, MUTED, SURFACE, draw_cost, draw_metric
+from retroprop.cli.learning_curves import draw_cost, draw_metric
 from retroprop.cli.outcome_plots import draw_agreement, draw_confusion
 from retroprop.cli.printed_tables import TITLES, figures
 from retroprop.cli.train import Trained
+from retroprop.explain.style import LIGHT, new_figure, write
 from retroprop.functions.names import in_words
-from retroprop.persistence.files import write_whole
-
-_DPI = 150
 
 
 def draw(trained: Trained, path: Path) -> None:
@@ -30,21 +24,15 @@ def draw(trained: Trained, path: Path) -> None:
         If the file cannot be written.
     """
     need("matplotlib", extra="plot", purpose="a picture")
-    image = BytesIO()
-    compose(trained).savefig(image, format=path.suffix.lower().removeprefix(".") or "png", dpi=_DPI, facecolor=SURFACE)
-    write_whole(path, image.getvalue())
+    write(compose(trained), path)
 
 
 def compose(trained: Trained) -> Any:
     """Return the picture as a matplotlib Figure: learning curves at the left, predictions at the right."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12.0, 6.6), facecolor=SURFACE)
-    FigureCanvasAgg(figure)
+    figure = new_figure(12.0, 6.6)
     part, title, subtitle = _words(trained)
-    figure.text(0.045, 0.945, title, fontsize=17, fontweight="bold", color=INK, va="center")
-    figure.text(0.045, 0.895, subtitle, fontsize=10.5, color=MUTED, va="center")
+    figure.text(0.045, 0.945, title, fontsize=17, fontweight="bold", color=LIGHT.ink, va="center")
+    figure.text(0.045, 0.895, subtitle, fontsize=10.5, color=LIGHT.muted, va="center")
     grid = figure.add_gridspec(
         2, 2, width_ratios=(1.0, 1.12), left=0.07, right=0.975, top=0.80, bottom=0.09, wspace=0.3, hspace=0.48
     )

@@ -2,6 +2,7 @@
 
 from retroprop.explain.counting import LayerTerms, TermCounts, count_terms
 from retroprop.explain.counting_plot import plot_terms
+from retroprop.explain.drawing import draw
 from retroprop.explain.steps import BackpropagationSteps, steps
 from retroprop.explain.tracing import NetworkTrace, trace
 from retroprop.explain.transpose import Transpose, transpose
@@ -13,6 +14,7 @@ __all__ = [
     "TermCounts",
     "Transpose",
     "count_terms",
+    "draw",
     "plot_terms",
     "steps",
     "trace",
