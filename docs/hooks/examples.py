@@ -3,7 +3,8 @@
 The front matter of such a page says ``run: true``. Its Python blocks run one after the other in one namespace, as a
 reader would type them, and what a block prints follows it as a block of text. ``{{ expression }}`` outside of the
 blocks is the value of that expression at that place. ``![description]({{ figure }})`` shows a figure of matplotlib; an
-expression with ``dark`` in it is evaluated for the light scheme and for the dark one. No page keeps a result.
+expression with ``dark`` in it is evaluated for the light scheme and for the dark one; a click opens the file.
+``matrix(array)`` is an array in LaTeX. No page keeps a result.
 """
 
 import ast
@@ -12,13 +13,16 @@ import hashlib
 import io
 import posixpath
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 import retroprop as rp
 
 PLACE = re.compile(
-    r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```$\n?"
+    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=indent)```$\n?"
     r"|!\[(?P<description>[^]]+)\]\(\{\{ (?P<figure>.+?) \}\}\)"
     r"|\{\{ (?P<expression>.+?) \}\}",
     re.MULTILINE | re.DOTALL,
@@ -57,25 +61,31 @@ def run(markdown: str, save: Callable[[str], str], *, name: str = "page") -> str
 
     def result(place: re.Match[str]) -> str:
         if place["expression"]:
-            return str(eval(place["expression"], namespace))
+            return str(eval(place["expression"], {"rp": rp, "matrix": matrix} | namespace))
         if place["figure"]:
             light, dark = (
-                save(svg_of(eval(place["figure"], namespace | {"dark": dark}))) for dark in (False, True)
+                save(svg_of(eval(place["figure"], {"rp": rp, "dark": dark} | namespace))) for dark in (False, True)
             )
             pictures = [light] if light == dark else [f"{light}#only-light", f"{dark}#only-dark"]
-            return "\n".join(f"![{place['description']}]({picture})" for picture in pictures)
+            return "\n".join(f"[![{place['description']}]({picture})]({picture})" for picture in pictures)
         if place["language"] != "python":
             return place[0]
         # The line numbers of a traceback are those of the text.
         line = markdown.count("\n", 0, place.start("body"))
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile("\n" * line + place["body"], name, "exec"), namespace)
+            exec(compile("\n" * line + textwrap.dedent(place["body"]), name, "exec"), namespace)
         output = printed.getvalue()
-        return place[0] + (f"\n```text\n{output}```\n" if output else "")
+        return place[0] + (textwrap.indent(f"\n```text\n{output}```\n", place["indent"]) if output else "")
 
     with rp.use_backend("numpy"):
         return PLACE.sub(result, markdown)
+
+
+def matrix(array: Any, digits: int = 3) -> str:
+    """Return a vector or a matrix in LaTeX, with so many digits after the point."""
+    rows = (" & ".join(f"{value:.{digits}f}" for value in row) for row in np.atleast_2d(array))
+    return r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}"
 
 
 def svg_of(figure: Any) -> str:
@@ -95,5 +105,5 @@ def code_of(markdown: str) -> list[str]:
         if place["expression"] or place["figure"]:
             found.append(place["expression"] or place["figure"])
         elif place["language"] == "python":
-            found.append(ast.unparse(ast.parse(place["body"])))
+            found.append(ast.unparse(ast.parse(textwrap.dedent(place["body"]))))
     return found
