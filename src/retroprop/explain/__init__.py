@@ -1,7 +1,10 @@
 """Derivations, traces and pictures of a network at work: every delta and every partial derivative, with its numbers."""
 
+from retroprop.explain.chain import Path
 from retroprop.explain.counting import LayerTerms, TermCounts, count_terms
 from retroprop.explain.counting_plot import plot_terms
+from retroprop.explain.derivation import Derivation
+from retroprop.explain.deriving import derive
 from retroprop.explain.drawing import draw
 from retroprop.explain.steps import BackpropagationSteps, steps
 from retroprop.explain.tracing import NetworkTrace, trace
@@ -9,11 +12,14 @@ from retroprop.explain.transpose import Transpose, transpose
 
 __all__ = [
     "BackpropagationSteps",
+    "Derivation",
     "LayerTerms",
     "NetworkTrace",
+    "Path",
     "TermCounts",
     "Transpose",
     "count_terms",
+    "derive",
     "draw",
     "plot_terms",
     "steps",

@@ -21,7 +21,7 @@ def n_paths(
     inner = prod(layer_sizes[layer + 1 :])
     if output_elementwise and groups is None:
         return inner
-    ends = _output_ends(layer_sizes[-1], groups)
+    ends = output_ends(layer_sizes[-1], groups)
     if layer + 1 == len(layer_sizes):
         return len(ends[to - 1])
     return inner // layer_sizes[-1] * sum(map(len, ends))
@@ -55,13 +55,13 @@ def neuron_paths(
     if output_elementwise and groups is None:
         yield from inner
         return
-    ends = _output_ends(layer_sizes[-1], groups)
+    ends = output_ends(layer_sizes[-1], groups)
     for neurons in inner:
         for end in ends[neurons[-1] - 1]:
             yield (*neurons, end)
 
 
-def _output_ends(n_out: int, groups: Sequence[int] | None) -> list[range]:
+def output_ends(n_out: int, groups: Sequence[int] | None) -> list[range]:
     """Return, for each z of the output layer, the neurons whose a depends on it."""
     ends, begin = [], 1
     for size in groups or (n_out,):

@@ -1,0 +1,31 @@
+"""A derivation as LaTeX: one aligned environment of plain commands, for KaTeX, MathJax and latex2mathml."""
+
+from retroprop.explain.chain_sum import ChainSum
+from retroprop.explain.formula_text import LATEX
+from retroprop.explain.notation import Equation
+from retroprop.explain.number_statements import number_sections
+from retroprop.explain.statements import sections
+
+_LONGEST = 180
+"""Characters of a row, above which the next term of a sum begins another."""
+
+
+def derivation_latex(derivation: ChainSum) -> str:
+    """Return the derivation as equations aligned at their signs, a row for each path."""
+    rows = []
+    for section in (*sections(derivation, LATEX), *number_sections(derivation, LATEX)):
+        rows.append(rf"& \text{{{section.heading}}}")
+        rows += [row for equation in section.equations for row in _rows(equation)]
+    return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+
+def _rows(equation: Equation) -> list[str]:
+    rows = [f"{equation.left} &= {''.join(equation.terms[0])}"]
+    for term in equation.terms[1:]:
+        text = "".join(term)
+        # An equals sign begins the same side in another form.
+        if text.startswith(" =") or len(rows[-1]) + len(text) <= _LONGEST:
+            rows[-1] += text
+        else:
+            rows.append(rf"&\quad {text.strip()}")
+    return rows
