@@ -13,6 +13,7 @@ WIDTHS = (1280, 375)
 # Elements that reach beyond the viewport or hide a part of themselves, named by their first words.
 CUT_OFF = """
 (() => {
+  document.querySelectorAll('details').forEach(d => { d.open = true; });
   const wide = document.documentElement.clientWidth;
   const name = e => e.tagName + ' ' + e.textContent.trim().slice(0, 40);
   const article = document.querySelector('article');
