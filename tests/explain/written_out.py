@@ -11,6 +11,15 @@ NAME = re.compile(r"(?:∂J/∂)?(?:θ|δ|z|a|f'|b|x|y)(?:\^\(\d+\))?_[\d,]+(?:\
 OF_SOFTMAX = re.compile(r"∂a\^\(\d+\)_(\d+)(?:\[(\d+)\])?/∂z\^\(\d+\)_(\d+)(?:\[\d+\])?")
 
 
+def value_of(name):
+    """Return an activation as a function of a number."""
+    f = rp.activations.get(name)
+    return lambda z: float(f.value(np.float64(z), np))
+
+
+FUNCTIONS = {name: value_of(name) for name in elementwise_names()}
+
+
 def values_of(trace):
     """Return every value of a trace by the name in Greek letters."""
 
@@ -20,44 +29,35 @@ def values_of(trace):
     return {in_greek(entry.name): float(entry.value) for entry in trace.entries()}
 
 
-def computed(expression, trace):
+def computed(expression, trace, values):
     """Return the value of a formula in names, numbers or both."""
-    values, architecture = values_of(trace), trace.architecture
-    n_shares = re.search(r"\[(\d+)\]", expression)
-    share = float(trace.share[int(n_shares[1]) - 1 if n_shares else 0])
-    expression = OF_SOFTMAX.sub(
-        lambda m: f"({float(trace.jacobian(int(m[2] or 1) - 1)[int(m[1]) - 1, int(m[3]) - 1])!r})", expression
-    )
-    expression = re.sub(r"sign (\S+)", lambda m: f"({np.sign(values[m[1]])!r})", expression)
+    row = re.search(r"\[(\d+)\]", expression)
+    share = float(trace.share[int(row[1]) - 1 if row else 0])
+    l2, l1 = trace.architecture.penalties[0]
+
+    def of_softmax(m):
+        return f"({float(trace.jacobian(int(m[2] or 1) - 1)[int(m[1]) - 1, int(m[3]) - 1])!r})"
+
+    expression = OF_SOFTMAX.sub(of_softmax, expression)
+    expression = re.sub(r"sign (\S+)", lambda m: f"({float(np.sign(values[m[1]]))!r})", expression)
     expression = NAME.sub(lambda m: f"({values[m[0]]!r})", expression)
-    l2, l1 = architecture.penalties[0]
     for sign, meaning in (("λ₂", l2), ("λ₁", l1), ("1/m", share), ("w/Σw", share), ("·", "*"), ("−", "-")):
         expression = expression.replace(sign, str(meaning))
-    functions = {name: value_of(name) for name in elementwise_names()}
-    # The text is the library's own output of a test, in names of numbers and signs.
-    return eval(expression, {"__builtins__": {}}, functions | {"inf": np.inf, "np": np})
-
-
-def value_of(name):
-    """Return an activation as a function of a number."""
-    f = rp.activations.get(name)
-    return lambda z: float(f.value(np.float64(z), np))
+    # The text is the library's own: names of activations, numbers and signs.
+    return eval(expression, {"__builtins__": {}}, FUNCTIONS)
 
 
 def check_formulas(explanation, trace):
     """Assert that each line "name = symbols = numbers = value" is true; return the names that it is about."""
-    found = []
+    found, values = [], values_of(trace)
     for line in str(explanation).splitlines():
         parts = line.split(" = ")
         if len(parts) < 3 or not NAME.fullmatch(parts[0]) or "…" in line:
             continue
-        name, *formulas, value = parts
-        exact = values_of(trace)[name]
-        assert computed(formulas[0], trace) == np.float64(exact) or np.isclose(
-            computed(formulas[0], trace), exact, rtol=1e-11, atol=1e-14
-        ), line
+        name, symbols, *printed = parts
+        assert np.isclose(computed(symbols, trace, values), values[name], rtol=1e-11, atol=1e-14), line
         # The printed numbers have six digits.
-        for printed in (*formulas[1:], value):
-            assert np.isclose(computed(printed, trace), exact, rtol=2e-4, atol=2e-5), line
+        for one in printed:
+            assert np.isclose(computed(one, trace, values), values[name], rtol=2e-4, atol=2e-5), line
         found.append(name)
     return found

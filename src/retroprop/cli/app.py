@@ -11,6 +11,7 @@ from rich.console import Console
 
 from retroprop.cli.error_handling import Commands, note
 from retroprop.cli.errors import CommandError
+from retroprop.cli.explain_command import explain
 from retroprop.cli.network_options import choices
 from retroprop.functions import activations, initializers, losses
 from retroprop.training import optimizers
@@ -314,6 +315,9 @@ def check(
     Console().print(gradient_check_table(net, found))
     if not found.ok:
         raise typer.Exit(1)
+
+
+app.command()(explain)
 
 
 @app.command()

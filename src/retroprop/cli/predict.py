@@ -83,7 +83,7 @@ def predict(options: PredictOptions) -> Predictions:
     if options.output is not None:
         check_destination(options.output, option="--output", not_over=options.data)
         check_destination(options.output, option="--output", not_over=str(options.model))
-    _check_model(options.model)
+    check_model(options.model)
     card = ModelCard.read(options.model)
     if options.proba and not card.target.classes:
         raise CommandError(f'--proba: "{options.model}" is a regression; it has no probabilities.')
@@ -109,7 +109,8 @@ def predict(options: PredictOptions) -> Predictions:
     return predictions
 
 
-def _check_model(path: Path) -> None:
+def check_model(path: Path) -> None:
+    """Raise CommandError unless there is a file at `path`."""
     if path.is_dir():
         raise CommandError(f'MODEL "{path}" is a folder.')
     if not path.exists():

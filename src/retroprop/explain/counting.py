@@ -5,9 +5,13 @@ The counts are of one observation, of the weights alone (no bias), and exact who
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import prod
 from operator import index
 from typing import Any
+
+from retroprop.explain.document import Block, Run, TableBlock, words
+from retroprop.explain.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class LayerTerms:
 
 
 @dataclass(frozen=True)
-class TermCounts:
+class TermCounts(Shown):
     """The counts of a network; see `count_terms`.
 
     Attributes
@@ -80,6 +84,28 @@ class TermCounts:
     def with_sharing(self) -> int:
         """The products and sums that the recursion makes."""
         return sum(one.with_sharing for one in self.by_layer)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """A table of the counts, a Θ a row, and their sums."""
+        rows: list[tuple[str, ...]] = [
+            (f"Θ^({one.layer})", *map(_written, (one.weights, one.paths, one.factors)), *_both(one))
+            for one in self.by_layer
+        ]
+        rows.append(("all", _written(self.weights), _written(self.paths), "", *_both(self)))
+        columns = ("", "weights", "paths to J", "factors a path", "without sharing", "with sharing")
+        title = f"Terms of the partial derivatives of all weights of {'-'.join(map(str, self.layer_sizes))}"
+        cells: list[tuple[Run, ...]] = [tuple((words(cell),) for cell in row) for row in rows]
+        return (TableBlock(title, tuple((words(column),) for column in columns), cells),)
+
+
+def _both(counted: LayerTerms | TermCounts) -> tuple[str, str]:
+    return _written(counted.without_sharing), _written(counted.with_sharing)
+
+
+def _written(count: int) -> str:
+    """Return a count with thousands separators, of more than 30 digits rounded to three."""
+    return f"{count:,}" if count < 10**30 else f"{Decimal(count):.2e}"
 
 
 def count_terms(layer_sizes: Sequence[int], output: str | Sequence[int] = "elementwise") -> TermCounts:

@@ -10,6 +10,7 @@ from retroprop.explain.matrices import IS, SPACE, layer_symbol, of_numbers, writ
 from retroprop.explain.naming import Quantity
 from retroprop.explain.pass_numbers import PassNumbers
 from retroprop.explain.shown import Shown
+from retroprop.explain.trace_tables import summary
 from retroprop.explain.tracing import NetworkTrace, trace
 from retroprop.network import Network
 
@@ -32,7 +33,7 @@ class BackpropagationSteps(Shown):
     def blocks(self) -> tuple[Block, ...]:
         """The steps; of a large network the first sums of each layer, with the number of those left out."""
         n, last = self.trace, len(self.trace.layer_sizes)
-        blocks: list[Block] = [*_forward(n), *_output(n), *_gradients(n, last - 1, "3. ")]
+        blocks: list[Block] = [summary(n), *_forward(n), *_output(n), *_gradients(n, last - 1, "3. ")]
         for l in range(last - 1, 1, -1):
             step = "4. Go" if l == last - 1 else "7. Repeat 4 to 6: go"
             blocks.append(_heading(f"{step} back one layer, l = {l}"))

@@ -20,7 +20,7 @@ def note_of(sheet: TableBlock) -> str:
 
 def as_text(blocks: Sequence[Block], width: int = WIDTH) -> str:
     """Return a document in plain text."""
-    return "\n".join(_text_of(block, width) for block in blocks)
+    return "\n".join(_text_of(block, width) for block in blocks).lstrip("\n")
 
 
 def _text_of(block: Block, width: int) -> str:

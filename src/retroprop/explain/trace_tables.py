@@ -13,18 +13,23 @@ _EMPTY: Run = (words(""),)
 
 def tables(numbers: PassNumbers) -> tuple[Block, ...]:
     """Return the network in a line, then the tables of its neurons, of its parameters, and of a softmax's Jacobian."""
+    blocks: list[Block] = [summary(numbers), _neurons(numbers), _parameters(numbers)]
+    if not numbers.architecture.output.activation.elementwise:
+        blocks += _jacobian(numbers)
+    if any(isinstance(block, TableBlock) and block.left_out for block in blocks):
+        blocks.append(TextLine((words("to_pandas(), to_dict() and to_json() have every number."),)))
+    return tuple(blocks)
+
+
+def summary(numbers: PassNumbers) -> TextLine:
+    """Return the network, the number of observations and J in a line."""
     f, loss = numbers.architecture.activations, numbers.architecture.output.loss
     hidden = ", ".join(one.name for one in f[:-1]) or "none"
     head = (
         f"Network {'-'.join(map(str, numbers.layer_sizes))}, hidden {hidden}, output {f[-1].name}, loss {loss.name}, "
         f"{numbers.x.dtype}; {numbers.m} observation{'s' * (numbers.m > 1)}; J = "
     )
-    blocks: list[Block] = [TextLine((words(head), number(numbers.cost))), _neurons(numbers), _parameters(numbers)]
-    if not f[-1].elementwise:
-        blocks += _jacobian(numbers)
-    if any(isinstance(block, TableBlock) and block.left_out for block in blocks):
-        blocks.append(TextLine((words("to_pandas(), to_dict() and to_json() have every number."),)))
-    return tuple(blocks)
+    return TextLine((words(head), number(numbers.cost)))
 
 
 def _neurons(numbers: PassNumbers) -> TableBlock:
