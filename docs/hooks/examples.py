@@ -13,6 +13,7 @@ import hashlib
 import io
 import posixpath
 import re
+import tempfile
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -78,7 +79,8 @@ def run(markdown: str, save: Callable[[str], str], *, name: str = "page") -> str
         output = printed.getvalue()
         return place[0] + (textwrap.indent(f"\n```text\n{output}```\n", place["indent"]) if output else "")
 
-    with rp.use_backend("numpy"):
+    # What a page writes to disk goes to a folder that is deleted.
+    with rp.use_backend("numpy"), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         return PLACE.sub(result, markdown)
 
 

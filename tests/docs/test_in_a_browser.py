@@ -21,7 +21,8 @@ CUT_OFF = """
   return {
     page: document.documentElement.scrollWidth > wide,
     hidden: inside.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth).map(name),
-    outside: [...inside, ...article.querySelectorAll('math')].filter(e => e.getBoundingClientRect().right > wide + 1).map(name),
+    outside: [...inside, ...article.querySelectorAll('math')]
+      .filter(e => e.getBoundingClientRect().right > wide + 1).map(name),
   };
 })()
 """
@@ -30,10 +31,11 @@ FORMULAS = """
 (() => {
   const all = [...document.querySelectorAll('article math')];
   const sizes = all.map(e => e.getBoundingClientRect());
+  const fractions = [...document.querySelectorAll('article mfrac')].map(e => e.getBoundingClientRect().height);
   return {
     count: all.length,
     flat: sizes.filter(s => s.width < 3 || s.height < 5).length,
-    fraction: Math.max(0, ...[...document.querySelectorAll('article mfrac')].map(e => e.getBoundingClientRect().height)),
+    fraction: Math.max(0, ...fractions),
     font: document.fonts.check('16px "STIX Two Math"'),
     raw: /\\\\(frac|delta|theta|partial|begin)/.test(document.querySelector('article').innerText),
   };
