@@ -20,7 +20,8 @@ class Browser:
         self._answers, answers = os.pipe()
         options = f"--headless --no-sandbox --disable-gpu --remote-debugging-pipe --user-data-dir='{profile}'"
         self._process = subprocess.Popen(
-            ["sh", "-c", f"exec '{CHROMIUM}' {options} about:blank 3<&{commands} 4>&{answers}"],
+            # A shell with numbers of two digits for files, which not every sh has
+            ["bash", "-c", f"exec '{CHROMIUM}' {options} about:blank 3<&{commands} 4>&{answers}"],
             pass_fds=(commands, answers),
             stderr=subprocess.DEVNULL,
         )

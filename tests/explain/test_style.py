@@ -50,7 +50,7 @@ def test_text_and_signs_can_be_read(theme):
     assert min(contrast(color, theme.surface) for color in (theme.positive, theme.negative)) > 3.0
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
+@pytest.mark.parametrize("suffix", [".svg", ".png", pytest.param(".pdf", marks=pytest.mark.long)])
 def test_a_file_is_whole_and_the_same_each_time(tmp_path, suffix):
     pytest.importorskip("matplotlib", reason="a picture needs matplotlib")
     contents = []

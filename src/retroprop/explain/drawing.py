@@ -128,7 +128,8 @@ def _by_neuron(
     if backward:
         top -= _GAP
         draw_backward(NeuronPanel(sheet, layout._replace(top=top), net, numbers, row, "backward"))
-    _write_key(sheet, signed=bool(numbers.a) and (paths is None or numbers.gradient is not None))
+    shows_signs = (paths is None and bool(numbers.a)) or (backward and numbers.gradient is not None)
+    _write_key(sheet, signed=shows_signs, backward=backward and numbers.gradient is not None)
     return sheet
 
 
@@ -141,7 +142,7 @@ def _write_title(sheet: Sheet, title: str, numbers: NetworkNumbers, row: int) ->
     sheet.text(0.16, sheet.height - 0.22, words, "title", size=10, color=sheet.theme.muted, ha="left")
 
 
-def _write_key(sheet: Sheet, *, signed: bool) -> None:
+def _write_key(sheet: Sheet, *, signed: bool, backward: bool) -> None:
     """Write the meaning of widths and colours along the lower edge."""
     y, theme, x = 0.16, sheet.theme, 0.2
     words = [("positive", theme.positive), ("negative", theme.negative)] if signed else []
@@ -149,7 +150,8 @@ def _write_key(sheet: Sheet, *, signed: bool) -> None:
         sheet.line((x, x + 0.26), (y, y), f"key-{name}", color=color, width=2.2)
         sheet.text(x + 0.33, y, name, f"key-{name}-label", size=8.5, color=theme.muted, ha="left")
         x += 0.45 + sheet.size_of(name, 8.5)[0]
-    sheet.text(x, y, "width: the absolute value", "key-width", size=8.5, color=theme.muted, ha="left")
+    width = "width: the absolute value of the weight" + (", below of the partial derivative" if backward else "")
+    sheet.text(x, y, width, "key-width", size=8.5, color=theme.muted, ha="left")
 
 
 def _described(net: Network, numbers: NetworkNumbers, paths: PathsOfTheta | None, backward: bool) -> str:

@@ -12,6 +12,7 @@ from retroprop.functions.types import Array
 from retroprop.network import Network
 
 MOST_LAYERS_BY_LAYER = 8
+_MOST_ENTRIES = 20_000
 _WIDTH, _MARGIN, _BOX, _COST, _GAP = 8.0, 0.16, 1.02, 0.62, 0.16
 _TITLE, _HEAD, _UNDER, _FOOT, _LEAST_SIDE = 0.5, 0.34, 0.8, 0.3, 0.22
 
@@ -119,7 +120,8 @@ def _heatmap(
             vmax=most,
             extent=(area.left, area.right, area.bottom, area.top),
             aspect="auto",
-            interpolation="nearest",
+            # A small matrix entry by entry; of a large one, the mean of the entries below each point.
+            interpolation="none" if matrix.size <= _MOST_ENTRIES else "auto",
             zorder=3,
         )
         image.set_gid(gid)

@@ -97,7 +97,7 @@ def find_paths(net: Network, numbers: NetworkNumbers, theta: tuple[int, int, int
     count = n_paths(sizes, layer, to, **output)
     if count > MOST_COLORS and numbers.error is None:
         raise ValueError(
-            f"{naming.theta(*theta).unicode} has {count:,} paths to J, and {MOST_COLORS} colours can be told apart: "
+            f"{naming.theta(*theta).unicode} has {count:,} paths to J, and {MOST_COLORS} colours are distinct: "
             f"pass x and y, and the {MOST_COLORS} largest are drawn, or take a θ of a later layer."
         )
     paths = list(neuron_paths(sizes, layer, to, **output))

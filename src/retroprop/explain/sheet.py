@@ -74,7 +74,7 @@ class Sheet:
 
     def line(self, xs: Sequence[float], ys: Sequence[float], gid: str, *, color: str, width: float, **more: Any) -> Any:
         """Draw a line of a width in points."""
-        options = {"solid_capstyle": "round", "zorder": 2} | more
+        options = {"solid_capstyle": "round", "zorder": 2, "clip_on": False} | more
         (drawn,) = self.axes.plot(xs, ys, color=color, linewidth=width, **options)
         drawn.set_gid(gid)
         return drawn
@@ -86,7 +86,9 @@ class Sheet:
         from matplotlib.patches import FancyArrowPatch
 
         head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7.0 + width, "shrinkA": 0.0, "shrinkB": 0.0}
-        drawn = FancyArrowPatch(start, end, color=color, linewidth=width, zorder=2, joinstyle="miter", **head)
+        drawn = FancyArrowPatch(
+            start, end, color=color, linewidth=width, zorder=2, joinstyle="miter", clip_on=False, **head
+        )
         drawn.set_gid(gid)
         self.axes.add_patch(drawn)
 
@@ -105,6 +107,7 @@ class Sheet:
             edgecolor=outline or self.theme.edge,
             linewidth=1.1,
             zorder=4,
+            clip_on=False,
         )
         drawn.set_gid(gid)
         self.axes.add_patch(drawn)

@@ -4,6 +4,7 @@ A Figure without pyplot has no window and no global state, and none is left open
 plotting library.
 """
 
+import re
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -164,18 +165,21 @@ def write(figure: Any, path: Any, *, dpi: int = 150, title: str = "", descriptio
     suffix, image = path.suffix.lower(), BytesIO()
     # The default metadata hold the date, and the identifiers of clip paths a random salt.
     undated: dict[str, dict[str, Any]] = {
-        ".svg": {"Date": None, **({"Title": title} if title else {})},
+        ".svg": {"Date": None, "Creator": None, **({"Title": title} if title else {})},
         ".pdf": {"CreationDate": None},
         ".png": {"Software": None},
     }
-    with matplotlib.rc_context({"svg.hashsalt": "retroprop", "svg.fonttype": "path"}):
+    settings: Any = {"svg.hashsalt": "retroprop", "svg.fonttype": "path", "image.composite_image": False}
+    with matplotlib.rc_context(settings):
         figure.savefig(image, format=suffix[1:], dpi=dpi, facecolor=figure.get_facecolor(), metadata=undated[suffix])
     content = image.getvalue()
     write_whole(path, _described(content.decode(), description).encode() if suffix == ".svg" else content)
 
 
 def _described(svg: str, description: str) -> str:
-    """Return an SVG as one image with a description, which matplotlib does not write."""
+    """Return an SVG as one image with a description, which matplotlib does not write, and of fewer characters."""
+    # Hundredths of a point; numbers below 1 may be scales, and keep their digits.
+    svg = re.sub(r"\n +", "\n", re.sub(r"(?<![\w.#])(-?[1-9]\d*\.\d\d)\d+", r"\1", svg))
     head, opening, rest = svg.partition("<svg ")
     attributes, _, body = rest.partition(">")
     title, closing, after = body.partition("</title>")
