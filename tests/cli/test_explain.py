@@ -76,6 +76,39 @@ def test_transposes_and_latex(cli):
     assert "Again" not in shown(cli, "2-2-2", "--latex")
 
 
+def test_derivations(cli):
+    net = rp.Network([2, 2, 2], hidden="sigmoid", output="sigmoid", seed=0, dtype="float64")
+    x, y = [[1.0, 0.5]], [[0.0, 1.0]]
+    data = ("2-2-2", "--x", "1,0.5", "--y", "0,1")
+    theta = rp.explain.derive(net, "theta", layer=1, to=2, from_=1, x=x, y=y)
+    bias = rp.explain.derive(net, "bias", layer=2, to=1, x=x, y=y)
+    assert shown(cli, *data, "--theta", "1,2,1") == f"{theta}\n"
+    assert shown(cli, *data, "--theta", "1,2,1", "--bias", "2,1") == f"{theta}\n\n{bias}\n"
+    assert shown(cli, *data, "--bias", "2,1", "--latex") == f"{bias.latex}\n"
+
+
+def test_the_picture_is_of_the_network_and_the_weight(cli, tmp_path):
+    pytest.importorskip("matplotlib", reason="a picture is matplotlib's")
+    data = ("1-1-1", "--x", "1", "--y", "0", "--theta", "1,1,1")
+    drawn = shown(cli, *data, "--png", "net.svg")
+    assert drawn == f"{shown(cli, *data)}Picture  net.svg\n"
+    picture = (tmp_path / "net.svg").read_text()
+    assert "A network of 3 layers with 1, 1, 1 neurons" in picture
+    assert "theta^(1)_11" in picture
+
+
+def test_twins(cli, monkeypatch):
+    net = rp.Network([2, 3, 1], hidden="sigmoid", output="sigmoid", seed=2, dtype="float64")
+    x, y = [[1.0, 0.5], [0.0, 1.0]], [[0.0], [1.0]]
+    found = rp.explain.symmetry(net, x, y)
+    data = ("2-3-1", "--x", "1,0.5;0,1", "--y", "0;1", "--seed", 2, "--symmetry")
+    assert shown(cli, *data) == f"{found}\n"
+    drawn = []
+    monkeypatch.setattr(rp.explain.Symmetry, "draw", lambda twins, *, path: drawn.append((str(twins), str(path))))
+    assert shown(cli, *data, "--png", "twins.png") == f"{found}\nPicture  twins.png\n"
+    assert drawn == [(str(found), "twins.png")]
+
+
 def test_a_terminal_gets_colours(cli, monkeypatch):
     from rich.console import Console
 
@@ -133,6 +166,13 @@ def test_a_trained_model_says_that_its_inputs_are_its_own(cli, flowers):
         (("2-2", "--transpose", "2"), "--transpose must be the layer of a Θ, from 1 to 1, not 2."),
         (("2-2-2", "--theta", "1,1"), '--theta "1,1": give layer,to,from, as 1,1,1, each counted from 1.'),
         (("2-2-2", "--bias", "a,1"), '--bias "a,1": give layer,to, as 1,1'),
+        (("2-2-2", "--theta", "1,3,1"), "to=3 does not exist"),
+        (("2-2-2", "--theta", "3,1,1"), "layers 1..2"),
+        (("2-2-2", "--bias", "1,1", "--no-bias"), '--bias "1,1": the network has no biases.'),
+        (("3-12-12-2", "--theta", "1,1,1", "--png", "a.png"), "--png: this θ has 24 paths to J"),
+        (("2-2-2", "--symmetry", "--latex"), "--symmetry has no LaTeX form"),
+        (("2-2-2", "--symmetry", "--theta", "1,1,1", "--png", "a.png"), "leave one out"),
+        (("2-1-2", "--symmetry"), "symmetry needs a hidden layer of 2 neurons or more"),
         (("2-2-2", "--hidden", "tanh,relu"), "--hidden"),
         (("2-2-2", "--hidden", "tanhh"), "Did you mean 'tanh'?"),
         (("2-2-2", "--loss", "l3"), "l3"),

@@ -3,6 +3,7 @@
 import numpy as np
 
 import retroprop as rp
+from retroprop.functions.activations import GroupedSoftmax
 
 _HUBER = {"hidden": "relu", "output": "sigmoid", "loss": "huber", "bias": False}
 KINDS = {
@@ -10,6 +11,7 @@ KINDS = {
     "identity": ([2, 3, 2], {"hidden": "tanh"}, 3, None),
     "classes": ([3, 2, 4, 3], {"hidden": "gelu", "output": "softmax", "loss": "cross_entropy"}, 2, [1.0, 3.0]),
     "softmax": ([2, 3, 3], {"hidden": "softplus", "output": "softmax", "l2": 0.3, "l1": 0.2}, 2, None),
+    "grouped": ([2, 3, 4], {"hidden": "silu", "output": GroupedSoftmax((2, 2))}, 2, None),
     "weighted": (
         [2, 2, 1],
         {"hidden": "relu", "output": "sigmoid", "loss": "huber", "bias": False},

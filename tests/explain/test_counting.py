@@ -119,13 +119,16 @@ def test_bad_input(sizes, output, words):
         rp.explain.count_terms(sizes, output)
 
 
-def test_the_plot_draws_the_counts():
+def test_the_plot_draws_the_counts(tmp_path):
     pytest.importorskip("matplotlib", reason="a plot is matplotlib's")
-    axes = rp.explain.plot_terms([2], most_layers=4).axes[0]
+    axes = rp.explain.plot_terms([2], most_layers=4, dark=True, path=tmp_path / "counts.svg").axes[0]
+    assert "<desc>" in (tmp_path / "counts.svg").read_text()
     without, shared = (line.get_ydata().tolist() for line in axes.lines)
     assert without == [12, 52, 164]
     assert shared == [rp.explain.count_terms([2] * n).with_sharing for n in (2, 3, 4)]
     with pytest.raises(ValueError, match="most_layers must be 3"):
         rp.explain.plot_terms(most_layers=2)
+    with pytest.raises(ValueError, match="path must end in"):
+        rp.explain.plot_terms(path="counts.gif")
     with pytest.raises(ValueError, match="widths must be 1 to 5"):
         rp.explain.plot_terms([])

@@ -151,6 +151,14 @@ def test_the_products_add_up_to_the_partial_derivative(options):
             assert len(found.shown) <= MOST_COLORS
 
 
+def test_a_saturated_softmax_has_exact_deltas_and_no_wrong_sum():
+    net = rp.Network.from_parameters([[[1e4], [-1e4]]], **CLASSES)
+    words = named(rp.explain.draw(net, [[1.0]], [1]), "^backward-value-2-")
+    assert [words[f"backward-value-2-{j}-z"].get_text() for j in (1, 2)] == ["1", "−1"]
+    with pytest.raises(ValueError, match=r"the paths of θ\^\(1\)_11 add up to 0 and ∂J/∂θ is 1: "):
+        rp.explain.draw(net, [[1.0]], [1], theta=(1, 1, 1))
+
+
 def test_of_many_paths_the_largest_are_shown():
     net, x, y = made((4, 8, 8, 3))
     host, numbers = on_host(net, x, y)
@@ -158,6 +166,18 @@ def test_of_many_paths_the_largest_are_shown():
     sizes = [abs(path.product) for path in found.shown]
     assert sizes == sorted(sizes, reverse=True)
     assert found.others[0] == 8 * 3 * 3 - 8
+
+
+def test_the_key_names_what_there_is_no_room_for():
+    def key(sizes, *data, **options):
+        net, x, y = made(sizes, **options)
+        (words,) = named(rp.explain.draw(net, *(x, y)[: len(data)]), "^key-width").values()
+        return words.get_text().partition("; ")[2]
+
+    assert key((2, 7), "x", "y") == "biases and targets not shown"
+    assert key((2, 7), "x", "y", bias=False) == "targets not shown"
+    assert key((2, 7), "x") == "biases not shown"
+    assert key((2, 7), bias=False) == key((2, 2), "x", "y") == ""
 
 
 def test_the_edges_of_softmax_cross():

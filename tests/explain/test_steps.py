@@ -35,7 +35,9 @@ def test_the_output_says_where_its_error_term_comes_from():
     said = {kind: str(rp.explain.steps(*network(kind))) for kind in KINDS}
     assert "identity with squared_error the factors simplify to a − y, times 1/m." in said["identity"]
     assert "softmax with cross_entropy the factors simplify to a − y, times w/Σw." in said["classes"]
-    assert "a Jacobian, no elementwise f′" in said["softmax"]
+    assert "every z of its layer: a Jacobian, no elementwise f′" in said["softmax"]
+    assert "every z of its group: a Jacobian, no elementwise f′" in said["grouped"]
+    assert "every output depends on every z of its group" in str(rp.explain.trace(*network("grouped")))
     assert "∂J/∂a includes the factor w/Σw of its observation." in said["weighted"]
     assert "simplify" not in said["general"]
     assert "1/m" not in said["general"]
@@ -47,9 +49,9 @@ def test_a_large_network_says_how_much_is_left_out():
     net = rp.Network([64, 100, 10], seed=0, backend="numpy")
     text = str(rp.explain.steps(net, np.ones((3, 64)), np.zeros((3, 10))))
     assert "(59 more)" in text, "of 64 products and a bias, six are written"
-    assert f"… and {300 - 8} more values of layer 2" in text
-    assert "… and 6,392 more weights of Θ^(1)" in text
-    assert "… and 96 more biases of b^(1)" in text
+    assert f"… and {300 - 8} more: values of layer 2" in text
+    assert "… and 6,392 more: weights of Θ^(1)" in text
+    assert "… and 96 more: biases of b^(1)" in text
     assert text.count("\n") < 120
 
 
@@ -61,6 +63,7 @@ def test_every_formula_of_the_three_products(kind, layer):
     about = check_formulas(explained, explained.numbers)
     assert len(about) == n_to + n_from + min(n_to, 2) * min(n_from, 2)
     text, m = str(explained), len(x)
+    assert f"z^({layer + 1}) = {'x' if layer == 1 else f'a^({layer})'} Θ^({layer})ᵀ" in text
     for shapes in (
         f"({m} × {n_from}) ({n_from} × {n_to}) = ({m} × {n_to})",
         f"({m} × {n_to}) ({n_to} × {n_from}) = ({m} × {n_from})",

@@ -16,6 +16,7 @@ from retroprop.cli.explained_network import (
     output_of,
     typed,
 )
+from retroprop.explain.neuron_layout import MOST_LAYERS, MOST_NEURONS, fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class ExplainOptions:
     network: NetworkChoice
     x: str | None
     y: str | None
+    latex: bool
     theta: str | None
     bias_of: str | None
     transpose: int | None
@@ -59,6 +61,10 @@ def explain(options: ExplainOptions) -> Explained:
     """
     theta = _places(options.theta, "--theta", "layer,to,from, as 1,1,1", 3)
     bias = _places(options.bias_of, "--bias", "layer,to, as 1,1", 2)
+    if options.symmetry and options.latex:
+        raise CommandError("--symmetry has no LaTeX form: leave --latex out.")
+    if options.symmetry and theta and options.png is not None:
+        raise CommandError("--png draws either the paths of --theta or the twins of --symmetry: leave one out.")
     if options.png is not None:
         check_picture(options.png, option="--png")
         check_destination(options.png, option="--png")
@@ -71,21 +77,37 @@ def explain(options: ExplainOptions) -> Explained:
     if options.transpose is not None and not 1 <= options.transpose <= last:
         raise CommandError(f"--transpose must be the layer of a Θ, from 1 to {last}, not {options.transpose}.")
     x, y = observations(net, options.x, options.y, options.network.seed)
-    parts: list[Any] = counts
-    if not asked and not options.count:
-        parts = [rp.explain.steps(net, x, y)]
+    parts: list[Any] = counts if asked or options.count else [rp.explain.steps(net, x, y)]
     if theta:
         layer, to, from_ = theta
         parts.append(rp.explain.derive(net, "theta", layer=layer, to=to, from_=from_, x=x, y=y))
+        _check_drawable(net, parts[-1].n_paths, options.png)
     if bias:
+        if not net.biases:
+            raise CommandError(f'--bias "{options.bias_of}": the network has no biases.')
         layer, to = bias
         parts.append(rp.explain.derive(net, "bias", layer=layer, to=to, x=x, y=y))
     if options.transpose is not None:
         parts.append(rp.explain.transpose(net, x, y, layer=options.transpose))
-    if options.png is not None:
+    twins = rp.explain.symmetry(net, x, y) if options.symmetry else None
+    if twins is not None:
+        parts.append(twins)
+    if options.png is not None and twins is not None:
+        twins.draw(path=options.png)
+    elif options.png is not None:
         rp.explain.draw(net, x, y, theta=theta, path=options.png)
     drawn = options.x is None or options.y is None
     return Explained(parts=parts, again=_again(options, typed(x), typed(y)) if drawn else None)
+
+
+def _check_drawable(net: rp.Network, n_paths: int, png: Path | None) -> None:
+    """Raise CommandError if the paths of a weight are to be drawn in a network that is drawn by layer."""
+    if png is not None and not fits(net.layer_sizes):
+        raise CommandError(
+            f"--png: this θ has {n_paths:,} path{'s' * (n_paths > 1)} to J, and single paths are drawn up to "
+            f"{MOST_LAYERS} layers of {MOST_NEURONS} neurons; leave --png out for the derivation alone, or --theta for "
+            "the picture by layer."
+        )
 
 
 def _counts(choice: NetworkChoice) -> Any:

@@ -49,9 +49,9 @@ def explain(
         bool, typer.Option("--count", help="Count the terms of all partial derivatives, with and without sharing.")
     ] = False,
     symmetry: Annotated[
-        bool, typer.Option("--symmetry", help="Show that neurons with equal weights stay equal.")
+        bool, typer.Option("--symmetry", help="Train twice: neurons with equal weights stay twins, random ones part.")
     ] = False,
-    png: Annotated[Path | None, typer.Option(help="Draw the network to a .png, .svg or .pdf file.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw it, or the twins, to a .png, .svg or .pdf file.")] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
 ) -> None:
     """Show the seven steps of a backpropagation with numbers, or derive one partial derivative, of any network."""
@@ -66,6 +66,7 @@ def explain(
             ),
             x=x,
             y=y,
+            latex=latex,
             theta=theta,
             bias_of=bias,
             transpose=transpose,

@@ -8,7 +8,7 @@ from retroprop.explain.forward_panel import draw_forward, legend_height, write_p
 from retroprop.explain.layer_panels import MOST_LAYERS_BY_LAYER, draw_layers
 from retroprop.explain.network_numbers import NetworkNumbers, on_host
 from retroprop.explain.neuron_layout import MOST_LAYERS, MOST_NEURONS, arrange, fits, width_of
-from retroprop.explain.neuron_panel import NeuronPanel
+from retroprop.explain.neuron_panel import LEAST_PITCH_OF_NOTES, NeuronPanel
 from retroprop.explain.path_highlights import PathsOfTheta, check_theta, coupling, find_paths
 from retroprop.explain.paths import n_paths
 from retroprop.explain.sheet import Sheet, digits
@@ -129,7 +129,9 @@ def _by_neuron(
         top -= _GAP
         draw_backward(NeuronPanel(sheet, layout._replace(top=top), net, numbers, row, "backward"))
     shows_signs = (paths is None and bool(numbers.a)) or (backward and numbers.gradient is not None)
-    _write_key(sheet, signed=shows_signs, backward=backward and numbers.gradient is not None)
+    hidden = [name for name, there in (("biases", numbers.biases), ("targets", numbers.y is not None)) if there]
+    left_out = f"; {' and '.join(hidden)} not shown" if hidden and layout.pitch < LEAST_PITCH_OF_NOTES else ""
+    _write_key(sheet, left_out, signed=shows_signs, backward=backward and numbers.gradient is not None)
     return sheet
 
 
@@ -142,8 +144,8 @@ def _write_title(sheet: Sheet, title: str, numbers: NetworkNumbers, row: int) ->
     sheet.text(0.16, sheet.height - 0.22, words, "title", size=10, color=sheet.theme.muted, ha="left")
 
 
-def _write_key(sheet: Sheet, *, signed: bool, backward: bool) -> None:
-    """Write the meaning of widths and colours along the lower edge."""
+def _write_key(sheet: Sheet, left_out: str, *, signed: bool, backward: bool) -> None:
+    """Write the meaning of widths and colours, and what is left out, along the lower edge."""
     y, theme, x = 0.16, sheet.theme, 0.2
     words = [("positive", theme.positive), ("negative", theme.negative)] if signed else []
     for name, color in words:
@@ -151,6 +153,7 @@ def _write_key(sheet: Sheet, *, signed: bool, backward: bool) -> None:
         sheet.text(x + 0.33, y, name, f"key-{name}-label", size=8.5, color=theme.muted, ha="left")
         x += 0.45 + sheet.size_of(name, 8.5)[0]
     width = "width: the absolute value of the weight" + (", below of the partial derivative" if backward else "")
+    width += left_out
     sheet.text(x, y, width, "key-width", size=8.5, color=theme.muted, ha="left")
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retroprop.backends import host_backend
+from retroprop.backends import host, host_backend
 from retroprop.core.backward import Gradient
 from retroprop.functions.types import Array
 from retroprop.network import Network
@@ -86,7 +86,8 @@ def on_host(net: Network, x: Any, y: Any) -> tuple[Network, NetworkNumbers]:
     if host_y.dtype.kind in "iu":
         host_y = np.eye(net.layer_sizes[-1])[host_y]
     # ∂J/∂a^(L) = 1/m ∂J_i/∂a
-    error = net.architecture.output.loss.derivative(trace.a[-1], host_y, np) / len(host_y)
+    with host.quiet():
+        error = net.architecture.output.loss.derivative(trace.a[-1], host_y, np) / len(host_y)
     return net, numbers._replace(y=host_y, gradient=gradient, error=error)
 
 

@@ -16,7 +16,7 @@ from retroprop.functions.types import Array
 from retroprop.network import Network
 
 Choices = Callable[[int, int, int, float], tuple[str, ...]]
-_LEAST_PITCH_OF_NOTES = 0.75  # inches from neuron to neuron, from which there is room for a line below each
+LEAST_PITCH_OF_NOTES = 0.75  # inches from neuron to neuron, from which there is room for a line below each
 
 
 class NeuronPanel:
@@ -87,7 +87,7 @@ class NeuronPanel:
 
     def note(self, box: Box, words: str, gid: str) -> None:
         """Write a line below a neuron or a half of one, where there is room for it."""
-        if words and self.layout.pitch >= _LEAST_PITCH_OF_NOTES:
+        if words and self.layout.pitch >= LEAST_PITCH_OF_NOTES:
             x, y = (box.left + box.right) / 2, box.bottom - 0.115
             self.sheet.text(x, y, words, f"{self.prefix}-{gid}", size=8, color=self.theme.muted, **self.sheet.patch)
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retroprop.backends import host
 from retroprop.explain import naming
 from retroprop.explain.network_numbers import NetworkNumbers
 from retroprop.explain.paths import n_paths, neuron_paths
@@ -90,7 +91,8 @@ def find_paths(net: Network, numbers: NetworkNumbers, theta: tuple[int, int, int
     Raises
     ------
     ValueError
-        If there are more paths than colours, and no numbers by which to choose the largest.
+        If there are more paths than colours, and no numbers by which to choose the largest; if a saturated softmax
+        makes the products inexact.
     """
     layer, to, from_ = theta
     sizes, output = net.layer_sizes, coupling(net)
@@ -101,19 +103,35 @@ def find_paths(net: Network, numbers: NetworkNumbers, theta: tuple[int, int, int
             f"pass x and y, and the {MOST_COLORS} largest are drawn, or take a θ of a later layer."
         )
     paths = list(neuron_paths(sizes, layer, to, **output))
-    words = [_in_symbols(path, theta, len(sizes)) for path in paths]
     if numbers.error is None:
-        return PathsOfTheta(*theta, [HighlightedPath(p, w, None) for p, w in zip(paths, words, strict=True)])
-    products = [_product(net, numbers, path, theta) for path in paths]
+        return PathsOfTheta(*theta, [HighlightedPath(path, _in_symbols(path, theta, sizes), None) for path in paths])
+    with host.quiet():
+        products = [_product(net, numbers, path, theta) for path in paths]
     order = sorted(range(count), key=lambda i: -abs(products[i])) if count > MOST_COLORS else list(range(count))
-    shown = [HighlightedPath(paths[i], words[i], products[i]) for i in order[:MOST_COLORS]]
+    shown = [HighlightedPath(paths[i], _in_symbols(paths[i], theta, sizes), products[i]) for i in order[:MOST_COLORS]]
     rest = [products[i] for i in order[MOST_COLORS:]]
     value = float(numbers.thetas[layer - 1][to - 1, from_ - 1])
     l2, l1 = net.architecture.penalties[layer - 1]
     # ∂/∂θ (λ₂/2 θ² + λ₁ |θ|)
     penalty = l2 * value + l1 * float(np.sign(value))
     others = (len(rest), sum(rest)) if rest else None
-    return PathsOfTheta(*theta, shown, others, penalty, sum(products) + penalty)
+    found = PathsOfTheta(*theta, shown, others, penalty, sum(products) + penalty)
+    _check_sum(found, sum(map(abs, products)), numbers)
+    return found
+
+
+def _check_sum(found: PathsOfTheta, size: float, numbers: NetworkNumbers) -> None:
+    """Raise ValueError if the products, of this size in all, do not add up to the partial derivative."""
+    assert numbers.gradient is not None
+    assert found.total is not None
+    value = float(numbers.gradient.thetas[found.layer - 1][found.to - 1, found.from_ - 1])
+    # A NaN compares as False
+    if not abs(found.total - value) <= 1e-9 * (size + abs(value)):
+        name = naming.theta(found.layer, found.to, found.from_).unicode
+        raise ValueError(
+            f"the paths of {name} add up to {digits(found.total)} and ∂J/∂θ is {digits(value)}: an output of "
+            "softmax is 0 to the last digit, and with it factors of its paths. Leave theta out: δ is exact."
+        )
 
 
 def _product(net: Network, numbers: NetworkNumbers, path: tuple[int, ...], theta: tuple[int, int, int]) -> float:
@@ -143,9 +161,9 @@ def _through_output(net: Network, numbers: NetworkNumbers, z: int, a: int) -> Ar
     return f.pull_back(alone, numbers.z[-1], numbers.a[-1], np)[:, z]
 
 
-def _in_symbols(path: tuple[int, ...], theta: tuple[int, int, int], n_layers: int) -> str:
+def _in_symbols(path: tuple[int, ...], theta: tuple[int, int, int], sizes: tuple[int, ...]) -> str:
     """Return the product of a path's factors in mathtext, from J back to the parameter, as the source text reads it."""
-    return "$" + r"\;".join(_factors(path, theta, n_layers)) + "$"
+    return "$" + r"\;".join(_factors(path, theta, len(sizes))) + "$"
 
 
 def _factors(path: tuple[int, ...], theta: tuple[int, int, int], n_layers: int) -> Iterator[str]:

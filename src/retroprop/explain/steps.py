@@ -1,7 +1,7 @@
 """The seven steps of a backpropagation as the source text lists them, with the numbers of a network."""
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from retroprop.explain import formulas
@@ -75,7 +75,7 @@ def _heading(text: str) -> TextLine:
 
 
 def _left_out(total: int, shown: int, things: str) -> list[Block]:
-    return [TextLine((words(f"… and {total - shown:,} more {things}"),))] if total > shown else []
+    return [TextLine((words(f"… and {total - shown:,} more: {things}"),))] if total > shown else []
 
 
 def _observations(n: PassNumbers) -> range:
@@ -112,7 +112,8 @@ def _output(n: PassNumbers) -> list[Block]:
             rf"\delta_j^{{({last})}} = \sum_o \partial J / \partial a_o^{{({last})}} \;"
             rf" \partial a_o^{{({last})}} / \partial z_j^{{({last})}}",
         )
-        note = f"; every output of the {f.name} depends on every z of its layer: a Jacobian, no elementwise f′."
+        extent = "group" if hasattr(f, "sizes") else "layer"
+        note = f"; every output of the {f.name} depends on every z of its {extent}: a Jacobian, no elementwise f′."
         blocks.append(TextLine((rule, words(note))))
     else:
         blocks.append(TextLine((rule,)))
@@ -151,7 +152,7 @@ def _gradients(n: PassNumbers, l: int, step: str) -> list[Block]:
         rule = (*rule, formula(f" + λ₂ Θ^({l})", rf" + \lambda_2 \Theta^{{({l})}}"))
     if l1:
         rule = (*rule, formula(f" + λ₁ sign Θ^({l})", rf" + \lambda_1 \operatorname{{sign}} \Theta^{{({l})}}"))
-    shown = list(product(*map(range, values.shape)))[:WEIGHTS]
+    shown = list(islice(product(*map(range, values.shape)), WEIGHTS))
     blocks: list[Block] = [
         _heading(f"{step}The partial derivatives of J with respect to Θ^({l})" + (f" and b^({l})" if n.biases else "")),
         written((left, formulas.EQUALS, *rule), IS, of_numbers(values)),

@@ -70,14 +70,8 @@ def forward(n: PassNumbers, l: int) -> list[Block]:
     plus: list[Any] = [AND, bias_names(n, l)] if n.biases else []
     plus_numbers: list[Any] = [AND, of_numbers(n.biases[l - 1][None, :], "b")] if n.biases else []
     b: Run = (formulas.PLUS, Span(f"b^({l})", f"b^{{({l})}}", "b")) if n.biases else ()
-    head = (
-        layer_symbol("z", l + 1),
-        IS,
-        layer_symbol("a", l),
-        SPACE,
-        layer_symbol("theta", l, transposed=True),
-        *b,
-    )
+    a_theta = (layer_symbol("a", l), SPACE, layer_symbol("theta", l, transposed=True))
+    head = (layer_symbol("z", l + 1), formulas.EQUALS, *a_theta, *b)
     return [
         _heading("Forward: why Θ is transposed"),
         TextLine(rule),

@@ -1,7 +1,7 @@
 """The tables of a trace; those of a large network are shortened, and say by how many rows."""
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import islice, product
 
 from retroprop.explain.document import Block, Run, Span, TableBlock, TextLine, number, symbol, words
 from retroprop.explain.naming import bias, of_neuron, theta
@@ -81,7 +81,7 @@ def _parameters(numbers: PassNumbers) -> TableBlock:
 
 def _weights(numbers: PassNumbers) -> Iterator[tuple[Run, ...]]:
     for l, (values, slopes) in enumerate(zip(numbers.thetas, numbers.gradient_thetas, strict=True), start=1):
-        for j, k in list(product(*map(range, values.shape)))[:WEIGHTS]:
+        for j, k in islice(product(*map(range, values.shape)), WEIGHTS):
             quantity = theta(l, j + 1, k + 1)
             yield (symbol(quantity),), (number(values[j, k], "theta"),), (number(slopes[j, k]),)
 
@@ -97,8 +97,9 @@ def _jacobian(numbers: PassNumbers) -> list[Block]:
     shown = range(min(n, NEURONS))
     which = " of observation 1" if numbers.m > 1 else ""
     cut = f"; {len(shown)} of {n} columns are shown" if n > NEURONS else ""
+    extent = "group" if hasattr(numbers.architecture.output.activation, "sizes") else "layer"
     note = (
-        "A softmax has no elementwise f′: every output depends on every z of its layer. Its derivatives are a "
+        f"A softmax has no elementwise f′: every output depends on every z of its {extent}. Its derivatives are a "
         f"Jacobian, ∂a_o/∂z_i{which}{cut}."
     )
     columns: list[Run] = [(words("o"),), *((symbol(of_neuron("z", last, i + 1)),) for i in shown)]

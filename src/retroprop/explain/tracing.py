@@ -131,8 +131,10 @@ def trace(net: Network, x: Any, y: Any, sample_weight: Any = None) -> NetworkTra
     )
 
 
-def require_one_network(net: Network, function: str) -> None:
-    """Raise ValueError if `net` holds several networks along leading axes."""
+def require_one_network(net: Any, function: str) -> None:
+    """Raise TypeError for anything but a network, ValueError for several networks along leading axes."""
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, not {type(net).__name__}.")
     if net.parameters.thetas[0].ndim != 2:
         raise ValueError(
             f"{function} takes one network, and net holds several: its first theta has the shape "

@@ -7,7 +7,7 @@ from retroprop.explain.document import Block
 from retroprop.explain.pass_numbers import PassNumbers
 from retroprop.explain.shown import Shown
 from retroprop.explain.three_products import backward, forward, gradient, storage
-from retroprop.explain.tracing import trace
+from retroprop.explain.tracing import require_one_network, trace
 from retroprop.network import Network
 
 
@@ -55,6 +55,7 @@ def transpose(net: Network, x: Any, y: Any, *, layer: Any, sample_weight: Any = 
     ValueError, TypeError
         For a layer that does not exist, and for data that do not fit.
     """
+    require_one_network(net, "transpose")
     last = len(net.layer_sizes) - 1
     if isinstance(layer, bool) or not isinstance(layer, int) or not 1 <= layer <= last:
         whole = "it has one, layer=1" if last == 1 else f"layers of Θ go from 1 to {last}"
