@@ -66,7 +66,7 @@ def test_the_chain_rule_holds_between_the_numbers(kind):
 
 
 def test_every_backend_and_dtype_gives_the_same_trace(backend, dtype):
-    net, x, y, weight = network("classes")
+    net, x, y, weight = network("classes", hidden="relu")
     expected = rp.explain.trace(net, x, y, weight).to_dict()["values"]
     trace = rp.explain.trace(net.to(backend, dtype=dtype), x, y, weight)
     assert {str(array.dtype) for array in (*trace.thetas, *trace.a, trace.gradient_x, trace.output_slopes)} == {dtype}

@@ -85,7 +85,7 @@ class Factor(NamedTuple):
         return rf"\frac{{\partial {self.top.latex}}}{{\partial {self.bottom.latex}}}"
 
 
-class Parts(Protocol):
+class FactorParts(Protocol):
     """The partial derivatives of the steps of a network: formulas, or the numbers of one observation."""
 
     n_layers: int
@@ -111,7 +111,7 @@ class Parts(Protocol):
         """∂z^(l+1)_j/∂θ^(l)_jk."""
 
 
-def chain(parts: Parts, target: Target, neurons: Sequence[int]) -> list[Factor]:
+def chain(parts: FactorParts, target: Target, neurons: Sequence[int]) -> list[Factor]:
     """Return the factors along a path, from J to the parameter."""
     last, J = parts.n_layers, Quantity("J")
     factors = []
@@ -134,7 +134,7 @@ def chain(parts: Parts, target: Target, neurons: Sequence[int]) -> list[Factor]:
     return [*factors, Factor(_z(max(target.layer, 1) + 1, neuron), target.quantity, _last_part(parts, target, neuron))]
 
 
-def _last_part(parts: Parts, target: Target, neuron: int) -> Any:
+def _last_part(parts: FactorParts, target: Target, neuron: int) -> Any:
     if target.kind == "x":
         return parts.weight(1, neuron, target.from_)
     return parts.sent(target.layer, target.from_) if target.kind == "theta" else parts.one

@@ -20,7 +20,7 @@ class Derivation(ChainSum):
 
     @property
     def latex(self) -> str:
-        """The derivation as an `aligned` environment of LaTeX, without delimiters."""
+        """The derivation as a `split` environment of LaTeX, without the delimiters of a display."""
         return derivation_latex(self)
 
     @property

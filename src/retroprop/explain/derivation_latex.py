@@ -1,4 +1,4 @@
-"""A derivation as LaTeX: one aligned environment of plain commands, for KaTeX, MathJax and latex2mathml."""
+"""A derivation as LaTeX: one `split` environment of plain commands, for KaTeX, MathJax and latex2mathml."""
 
 from retroprop.explain.chain_sum import ChainSum
 from retroprop.explain.formula_text import LATEX
@@ -16,7 +16,7 @@ def derivation_latex(derivation: ChainSum) -> str:
     for section in (*sections(derivation, LATEX), *number_sections(derivation, LATEX)):
         rows.append(rf"& \text{{{section.heading}}}")
         rows += [row for equation in section.equations for row in _rows(equation)]
-    return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+    return "\\begin{split}\n" + " \\\\\n".join(rows) + "\n\\end{split}"
 
 
 def _rows(equation: Equation) -> list[str]:

@@ -6,6 +6,7 @@ from retroprop.explain.naming import Quantity
 from retroprop.explain.notation import Equation, Notation
 from retroprop.explain.number_statements import number_sections
 from retroprop.explain.statements import sections
+from retroprop.functions.activations import Softmax
 
 WIDTH = 100
 _INDENT = 4
@@ -41,6 +42,9 @@ def _introduction(derivation: ChainSum) -> list[str]:
         m = d.n_rows
         which = d.target.mark
         lines.append(f"J is {mean[d.formulas.averaging].format(m)}; quantities without a mark are those of [{which}].")
+    if isinstance(architecture.output.activation, Softmax):
+        ones = "; the y sum to 1" if architecture.output.loss.takes_indices else ""
+        lines.append(f"Every a of a softmax depends on every z of its layer, so the paths cross there{ones}.")
     if any(d.formulas.masked):
         lines.append("r is mask/(1 − p) of the dropout.")
     return [*lines, *(["", *_arrows(d, n)] if d.neurons else [])]

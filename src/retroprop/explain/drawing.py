@@ -152,7 +152,7 @@ def _write_key(sheet: Sheet, left_out: str, *, signed: bool, backward: bool) -> 
         sheet.line((x, x + 0.26), (y, y), f"key-{name}", color=color, width=2.2)
         sheet.text(x + 0.33, y, name, f"key-{name}-label", size=8.5, color=theme.muted, ha="left")
         x += 0.45 + sheet.size_of(name, 8.5)[0]
-    width = "width: the absolute value of the weight" + (", below of the partial derivative" if backward else "")
+    width = r"width: $|\theta|$" + (r", below $|\partial J/\partial\theta|$" if backward else "")
     width += left_out
     sheet.text(x, y, width, "key-width", size=8.5, color=theme.muted, ha="left")
 

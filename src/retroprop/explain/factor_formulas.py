@@ -1,5 +1,6 @@
 """The factors of the chain rule as formulas, from the library's own functions called with symbols."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,8 @@ from retroprop.explain.expressions import Expression, of
 from retroprop.explain.naming import Quantity, of_neuron, theta
 from retroprop.explain.recognition import named
 from retroprop.explain.symbols import SymbolArray, SymbolNamespace
+from retroprop.functions.activations import Activation
+from retroprop.functions.losses import CustomLoss, Loss
 
 XP = SymbolNamespace()
 OPERATIONS = Operations(XP)
@@ -49,7 +52,7 @@ class FactorFormulas:
 
     def loss(self, neuron: int) -> Expression:
         """∂J_i/∂a^(L)_o."""
-        return named(self._losses.items[neuron - 1])
+        return self._losses[neuron - 1]
 
     def output(self, to: int, from_: int) -> Expression:
         """∂a^(L)_o/∂z^(L)_j, of softmax the whole Jacobian."""
@@ -57,17 +60,19 @@ class FactorFormulas:
         if f.elementwise:
             return self.slope(self.n_layers, to)
         unit = SymbolArray(numpy.eye(1, n, to - 1)[0].astype(object))
-        return named(f.pull_back(unit, self._row("z"), self._row("a"), XP).items[from_ - 1])
+        return _formula(f, lambda: f.pull_back(unit, self._row("z"), self._row("a"), XP))[from_ - 1]
 
     def error(self, neuron: int) -> Expression:
         """∂J_i/∂z^(L)_j, as the output layer gives it for its activation and loss together."""
-        error = self.architecture.output.error(self._row("z"), self._row("a"), self._row("y"), XP)
-        return named(error.items[neuron - 1])
+        output = self.architecture.output
+        whose = output.loss if isinstance(output.loss, CustomLoss) else output.activation
+        return _formula(whose, lambda: output.error(self._row("z"), self._row("a"), self._row("y"), XP))[neuron - 1]
 
     def slope(self, layer: int, neuron: int | str) -> Expression:
         """∂a^(l)_j/∂z^(l)_j = f′."""
         z, a = (SymbolArray([of_neuron(letter, layer, neuron)]) for letter in ("z", "a"))
-        return named(self.architecture.activations[layer - 2].derivative(z, a, XP).items[0])
+        f = self.architecture.activations[layer - 2]
+        return _formula(f, lambda: f.derivative(z, a, XP))[0]
 
     def weight(self, layer: int, to: int | str, from_: int | str) -> Expression:
         """∂z^(l+1)_j/∂a^(l)_k = θ^(l)_jk, times the mask."""
@@ -91,5 +96,17 @@ class FactorFormulas:
         return SymbolArray([Quantity(letter, layer, (j + 1,)) for j in range(self.architecture.layer_sizes[-1])])
 
     @cached_property
-    def _losses(self) -> Any:
-        return self.architecture.output.loss.derivative(self._row("a"), self._row("y"), XP)
+    def _losses(self) -> list[Expression]:
+        loss = self.architecture.output.loss
+        return _formula(loss, lambda: loss.derivative(self._row("a"), self._row("y"), XP))
+
+
+def _formula(function: Activation | Loss, formula: Callable[[], Any]) -> list[Expression]:
+    """Return the formulas of a row; raise TypeError for a custom function that does not compute with `xp`."""
+    try:
+        return [named(item) for item in formula().items]
+    except (TypeError, AttributeError, ValueError) as error:
+        raise TypeError(
+            f"{function.name!r} has no formula in symbols, as it does not compute with xp alone ({error}); the paths, "
+            "value, recursion and difference of the derivation need none."
+        ) from error

@@ -11,7 +11,7 @@ ALONE, IN_SUM, _IN_QUOTIENT, IN_PRODUCT, _IN_POWER, _ATOM = range(6)
 _BINDS = {"add": IN_SUM, "sub": IN_SUM, "neg": IN_SUM, "div": _IN_QUOTIENT, "mul": IN_PRODUCT}
 
 
-class Style(NamedTuple):
+class FormulaStyle(NamedTuple):
     """The signs of a notation; "{}" stands for an operand.
 
     Attributes
@@ -43,7 +43,7 @@ class Style(NamedTuple):
     number: Callable[[float, int], str]
     fractions: bool
 
-    def with_leaf(self, leaf: Callable[[Quantity], str]) -> "Style":
+    def with_leaf(self, leaf: Callable[[Quantity], str]) -> "FormulaStyle":
         """Return the style with other names of quantities, or with numbers in their place."""
         return self._replace(leaf=leaf)
 
@@ -67,7 +67,7 @@ def number_latex(value: float, digits: int) -> str:
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
-TEXT = Style(
+TEXT = FormulaStyle(
     forms={
         "add": "{} + {}",
         "sub": "{} − {}",
@@ -104,7 +104,7 @@ TEXT = Style(
     fractions=False,
 )
 
-LATEX = Style(
+LATEX = FormulaStyle(
     forms={
         "add": "{} + {}",
         "sub": "{} - {}",
@@ -142,14 +142,14 @@ LATEX = Style(
 )
 
 
-def written(expression: Expression, style: Style, within: int = ALONE) -> str:
+def written(expression: Expression, style: FormulaStyle, within: int = ALONE) -> str:
     """Return an expression in a style.
 
     Parameters
     ----------
     expression : Expression
         The formula.
-    style : Style
+    style : FormulaStyle
         `TEXT` or `LATEX`.
     within : int
         How tightly the surroundings bind: `ALONE`, `IN_SUM` or `IN_PRODUCT`.
@@ -171,7 +171,7 @@ def written(expression: Expression, style: Style, within: int = ALONE) -> str:
     return style.wrapped(text) if binds < within and not atom else text
 
 
-def _leaf(expression: Expression, style: Style, within: int) -> str:
+def _leaf(expression: Expression, style: FormulaStyle, within: int) -> str:
     (value,) = expression.args
     if expression.op == "quantity":
         text = style.leaf(value)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from retroprop.explain.chain import Factor
 from retroprop.explain.chain_sum import ChainSum
 from retroprop.explain.expressions import Expression
-from retroprop.explain.formula_text import ALONE, Style, written
+from retroprop.explain.formula_text import ALONE, FormulaStyle, written
 from retroprop.explain.naming import Quantity, of_neuron
 
 # The sign of an activation's name in a derivation, in text and in LaTeX
@@ -48,7 +48,7 @@ class Section(NamedTuple):
 class Notation:
     """The names and formulas of a derivation in one style."""
 
-    def __init__(self, derivation: ChainSum, style: Style) -> None:
+    def __init__(self, derivation: ChainSum, style: FormulaStyle) -> None:
         self.derivation, self.style = derivation, style
 
     def name(self, thing: Quantity | Factor) -> str:

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 from retroprop.explain.chain import Path, chain
 from retroprop.explain.chain_sum import ChainSum
-from retroprop.explain.formula_text import ALONE, IN_PRODUCT, Style
+from retroprop.explain.formula_text import ALONE, IN_PRODUCT, FormulaStyle
 from retroprop.explain.naming import of_neuron
 from retroprop.explain.notation import Equation, Notation, Section
 
-_DIFFERENT = "The sum has lost its digits, as an output is at its limit; the recursion has ∂J/∂z = a − y, and is right"
+_DIFFERENT = "The sum is not the recursion: an output is at its limit, where the factors lose their digits"
 _PRECISE = 10
 """Significant digits of the sum, the recursion and the difference, which are to be compared."""
 
 
-def number_sections(derivation: ChainSum, style: Style) -> Iterator[Section]:
+def number_sections(derivation: ChainSum, style: FormulaStyle) -> Iterator[Section]:
     """Yield the steps with the numbers of x and y put in; none without them."""
     if derivation.values is None:
         return

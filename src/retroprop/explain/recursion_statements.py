@@ -8,8 +8,8 @@ from retroprop.explain.naming import Quantity, of_neuron, theta
 from retroprop.explain.notation import Equation, Notation, added
 from retroprop.explain.paths import output_ends
 
-# Longer formulas of one δ are left to the names of their factors.
-_LONGEST = 400
+# The characters of text and of LaTeX above which the formula of one δ is left to the names of its factors
+_LONGEST = (90, 360)
 
 
 def recursion(n: Notation) -> Iterator[Equation]:
@@ -54,7 +54,10 @@ def _output(n: Notation, neuron: int) -> Equation:
         named = _bracketed(named) if len(named) > 1 else named
         named[0] = [f"{first}{n.style.multiply}{named[0][0]}", *named[0][1:]]
         formula = f"{first}{n.style.multiply}{formula}"
-    return Equation(n.name(d.delta(last, neuron)), named if len(formula) > _LONGEST else [*named, [f" = {formula}"]])
+    return Equation(
+        n.name(d.delta(last, neuron)),
+        named if len(formula) > _LONGEST[n.style.fractions] else [*named, [f" = {formula}"]],
+    )
 
 
 def _hidden(n: Notation, layer: int, neuron: int | str) -> Equation:

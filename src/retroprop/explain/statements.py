@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from retroprop.explain.chain import Factor
 from retroprop.explain.chain_sum import ChainSum
-from retroprop.explain.formula_text import IN_PRODUCT, IN_SUM, Style
+from retroprop.explain.formula_text import IN_PRODUCT, IN_SUM, FormulaStyle
 from retroprop.explain.notation import Equation, Notation, Section, added
 from retroprop.explain.recursion_statements import recursion
 
 
-def sections(derivation: ChainSum, style: Style) -> Iterator[Section]:
+def sections(derivation: ChainSum, style: FormulaStyle) -> Iterator[Section]:
     """Yield the steps that need no numbers."""
     n = Notation(derivation, style)
     written = len(derivation.neurons)
