@@ -9,7 +9,8 @@ import re
 from typing import Any
 
 FORMULA = re.compile(
-    r'<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>|<div class="arithmatex">\\\[(?P<block>.*?)\\\]</div>',
+    r'<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>(?P<sign>[.,;:!?)]*)'
+    r'|<div class="arithmatex">\\\[(?P<block>.*?)\\\]</div>',
     re.DOTALL,
 )
 # A command that the converter does not know stays as text, and so does an & outside of a table.
@@ -26,7 +27,10 @@ def converted(found: re.Match[str], page: str) -> str:
     block = found["block"] is not None
     formula = html.unescape(found["block"] if block else found["inline"]).strip()
     mathml = to_mathml(formula, block=block, page=page)
-    return f'<div class="formula">{mathml}</div>' if block else mathml
+    if block:
+        return f'<div class="formula">{mathml}</div>'
+    # The sign after a formula stays on its line.
+    return f'<span class="unbroken">{mathml}{found["sign"]}</span>' if found["sign"] else mathml
 
 
 def to_mathml(formula: str, *, block: bool = False, page: str = "page") -> str:

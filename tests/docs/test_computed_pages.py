@@ -130,11 +130,12 @@ def test_a_matrix_in_latex():
 
 def test_formulas_become_mathml():
     pytest.importorskip("latex2mathml", reason="formulas are converted by latex2mathml")
-    page = '<p><span class="arithmatex">\\(a &lt; b\\)</span></p><div class="arithmatex">\\[\n\\frac{a}{b}\n\\]</div>'
+    page = '<p><span class="arithmatex">\\(a &lt; b\\)</span>.</p><div class="arithmatex">\\[\n\\frac{a}{b}\n\\]</div>'
 
     content = formulas.on_page_content(page, page=SimpleNamespace(file=SimpleNamespace(src_uri="some.md")))
     assert "<mo>&#x0003C;</mo>" in content
     assert "<mfrac>" in content
+    assert "</math>.</span></p>" in content
     assert "arithmatex" not in content
     assert "\\" not in content
     with pytest.raises(ValueError, match=r"some\.md: latex2mathml does not know \\unheard in"):
