@@ -194,6 +194,20 @@ def test_latex_has_plain_commands_and_its_braces_match(all_kinds):
     assert d._repr_latex_() == f"$$\n{latex}\n$$"
 
 
+def test_a_step_of_latex_is_a_display_of_its_own():
+    steps = rp.explain.derive(two_layers(), "theta", layer=2, to=1, from_=2).latex_steps
+    assert list(steps) == [
+        "The chain rule along the path",
+        "Each factor by its formula",
+        "The formulas in place of the factors",
+        "The common factors gathered in the error terms",
+    ]
+    chain = r"\frac{\partial J}{\partial \theta_{12}^{(2)}} &= \frac{\partial J}{\partial a_{1}^{(3)}} \cdot "
+    chain += r"\frac{\partial a_{1}^{(3)}}{\partial z_{1}^{(3)}} \cdot "
+    chain += r"\frac{\partial z_{1}^{(3)}}{\partial \theta_{12}^{(2)}}"
+    assert steps["The chain rule along the path"] == f"\\begin{{split}}\n{chain}\n\\end{{split}}"
+
+
 def test_latex_becomes_mathml(all_kinds):
     convert = pytest.importorskip("latex2mathml.converter").convert
     for d in all_kinds[1::6]:

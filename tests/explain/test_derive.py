@@ -218,6 +218,14 @@ def test_too_many_paths_are_counted_and_the_largest_written():
         _ = d.composed
 
 
+def test_a_wide_softmax_is_explained():
+    rng = np.random.default_rng(1)
+    net = rp.Network([2, 300], output="softmax", seed=0)
+    d = rp.explain.derive(net, "theta", layer=1, to=3, from_=2, x=rng.normal(size=(1, 2)), y=rng.normal(size=(1, 300)))
+    assert (d.n_paths, len(d.paths), d.value) == (300, 5, d.recursion)
+    assert "δ^(2)_3      = Σ_o ∂J/∂a^(2)_o · ∂a^(2)_o/∂z^(2)_3\n" in d.text
+
+
 def test_a_saturated_output_is_pointed_out():
     net = rp.Network.from_parameters([[[1.0]]], output="sigmoid", loss="binary_cross_entropy", dtype="float64")
     d = rp.explain.derive(net, "theta", layer=1, to=1, from_=1, x=[[800.0]], y=[[0.0]])

@@ -143,6 +143,30 @@ def test_parentheses_stand_where_the_order_needs_them():
         assert written(formula, TEXT) == text
 
 
+def test_a_number_put_in_stands_in_parentheses_where_a_sign_is_before_it():
+    a, b, c = (of(Quantity(letter)) for letter in "abc")
+    style = TEXT.with_leaf(lambda quantity: {"a": "−1", "b": "−2", "c": "3"}[quantity.letter])
+    for formula, text in [
+        (a - b, "−1 − (−2)"),
+        (a * c, "−1 · 3"),
+        (c * (a + b), "3 · (−1 + (−2))"),
+        (c + (a + b), "3 + (−1) + (−2)"),
+        (-a, "−(−1)"),
+        (c - a * a, "3 − (−1)²"),
+        (a / b, "−1 / (−2)"),
+        (c * (a / b), "3 · ((−1) / (−2))"),
+    ]:
+        assert written(formula, style) == text
+
+
+def test_a_row_of_a_thousand_is_no_deep_tree():
+    z = SymbolArray([[Quantity("z", None, (j,)) for j in range(1, 1001)]])
+    total = XP.sum(z, axis=-1, keepdims=True)
+    assert total.shape == (1, 1)
+    assert written(named(total.items[0, 0]), TEXT) == " + ".join(item.args[0].unicode for item in z.items[0])
+    assert XP.matmul(z, XP.matrix_transpose(z)).items[0, 0] == XP.sum(XP.square(z), axis=-1).items[0]
+
+
 def test_a_function_without_a_symbol_is_named():
     with pytest.raises(ValueError, match=r"calls xp\.arctan, for which a derivation has no symbol"):
         XP.arctan(Z)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retroprop.explain.chain_sum import ChainSum
-from retroprop.explain.derivation_latex import derivation_latex
+from retroprop.explain.derivation_latex import derivation_latex, latex_steps
 from retroprop.explain.derivation_sympy import composed_sympy, partial_sympy
 from retroprop.explain.derivation_text import derivation_text
 
@@ -22,6 +22,11 @@ class Derivation(ChainSum):
     def latex(self) -> str:
         """The derivation as a `split` environment of LaTeX, without the delimiters of a display."""
         return derivation_latex(self)
+
+    @property
+    def latex_steps(self) -> dict[str, str]:
+        """The steps of `latex` by their headings, each a display of its own."""
+        return latex_steps(self)
 
     @property
     def sympy(self) -> Any:

@@ -1,5 +1,6 @@
 """A derivation as a SymPy expression: in z and a, or composed down to x, θ and b."""
 
+from collections.abc import Set
 from itertools import pairwise
 from typing import Any
 
@@ -64,15 +65,15 @@ def composed_sympy(derivation: ChainSum) -> Any:
             f"{d.n_paths * len(d.rows):,} paths are more than limit={d.limit}, so they are not composed; a larger "
             "limit= writes them all, and .sympy has the recursion."
         )
+    partial = partial_sympy(d)
     formulas: dict[Any, Any] = {}
     for row in d.rows:
-        mark = row if d.n_rows > 1 else None
-        formulas |= _layers(d, mark)
-    return partial_sympy(d).xreplace(formulas)
+        formulas |= _layers(d, row if d.n_rows > 1 else None, partial.free_symbols)
+    return partial.xreplace(formulas)
 
 
-def _layers(derivation: ChainSum, row: int | None) -> dict[Any, Any]:
-    """Return every z and a of an observation as SymPy expressions of x, θ and b, from the library's `forward`."""
+def _layers(derivation: ChainSum, row: int | None, wanted: Set[Any]) -> dict[Any, Any]:
+    """Return the wanted z and a of an observation as SymPy expressions of x, θ and b, from the library's `forward`."""
     architecture, sizes = derivation.architecture, derivation.architecture.layer_sizes
     parameters = symbolic_parameters(sizes, has_bias=architecture.bias)
     neurons = [range(1, n + 1) for n in sizes]
@@ -88,7 +89,8 @@ def _layers(derivation: ChainSum, row: int | None) -> dict[Any, Any]:
         for layer, array in enumerate(arrays[1:], start=2):
             # A z that f′ does not need is not kept, and no factor has it.
             for j in neurons[layer - 1] if array is not None else ():
-                found[symbol(of_neuron(letter, layer, j, row))] = to_sympy(named(array.items[0, j - 1]))
+                if (its := symbol(of_neuron(letter, layer, j, row))) in wanted:
+                    found[its] = to_sympy(named(array.items[0, j - 1]))
     return found
 
 

@@ -52,7 +52,7 @@ class FactorFormulas:
 
     def loss(self, neuron: int) -> Expression:
         """∂J_i/∂a^(L)_o."""
-        return self._losses[neuron - 1]
+        return named(self._losses[neuron - 1])
 
     def output(self, to: int, from_: int) -> Expression:
         """∂a^(L)_o/∂z^(L)_j, of softmax the whole Jacobian."""
@@ -60,19 +60,20 @@ class FactorFormulas:
         if f.elementwise:
             return self.slope(self.n_layers, to)
         unit = SymbolArray(numpy.eye(1, n, to - 1)[0].astype(object))
-        return _formula(f, lambda: f.pull_back(unit, self._row("z"), self._row("a"), XP))[from_ - 1]
+        return named(_formula(f, lambda: f.pull_back(unit, self._row("z"), self._row("a"), XP))[from_ - 1])
 
     def error(self, neuron: int) -> Expression:
         """∂J_i/∂z^(L)_j, as the output layer gives it for its activation and loss together."""
         output = self.architecture.output
         whose = output.loss if isinstance(output.loss, CustomLoss) else output.activation
-        return _formula(whose, lambda: output.error(self._row("z"), self._row("a"), self._row("y"), XP))[neuron - 1]
+        error = _formula(whose, lambda: output.error(self._row("z"), self._row("a"), self._row("y"), XP))
+        return named(error[neuron - 1])
 
     def slope(self, layer: int, neuron: int | str) -> Expression:
         """∂a^(l)_j/∂z^(l)_j = f′."""
         z, a = (SymbolArray([of_neuron(letter, layer, neuron)]) for letter in ("z", "a"))
         f = self.architecture.activations[layer - 2]
-        return _formula(f, lambda: f.derivative(z, a, XP))[0]
+        return named(_formula(f, lambda: f.derivative(z, a, XP))[0])
 
     def weight(self, layer: int, to: int | str, from_: int | str) -> Expression:
         """∂z^(l+1)_j/∂a^(l)_k = θ^(l)_jk, times the mask."""
@@ -104,7 +105,7 @@ class FactorFormulas:
 def _formula(function: Activation | Loss, formula: Callable[[], Any]) -> list[Expression]:
     """Return the formulas of a row; raise TypeError for a custom function that does not compute with `xp`."""
     try:
-        return [named(item) for item in formula().items]
+        return list(formula().items)
     except (TypeError, AttributeError, ValueError) as error:
         raise TypeError(
             f"{function.name!r} has no formula in symbols, as it does not compute with xp alone ({error}); the paths, "

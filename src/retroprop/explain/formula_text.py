@@ -163,7 +163,11 @@ def written(expression: Expression, style: FormulaStyle, within: int = ALONE) ->
     inner = ALONE if bare else _IN_POWER if op == "square" else IN_PRODUCT if op == "div" else binds
     # The right operand of − and / must bind more tightly than they do: a − (b − c)
     tight = ALONE if bare else inner + (op in ("sub", "div", "neg"))
-    parts = [written(part, style, tight if at or op == "neg" else inner) for at, part in enumerate(expression.args)]
+    around = [tight if at or op == "neg" else inner for at in range(len(expression.args))]
+    if within == ALONE or (within != IN_SUM and op in ("add", "sub")):
+        # A negative number needs no parentheses where nothing stands before it.
+        around[0] = ALONE if op in _BINDS and op != "neg" and expression.args[0].op == "quantity" else around[0]
+    parts = [written(part, style, binds_around) for part, binds_around in zip(expression.args, around, strict=True)]
     if op == "square" and expression.args[0].op == "quantity" and not parts[0].startswith(("(", "\\left")):
         parts = [style.wrapped(parts[0])]  # (a^(2)_1)², not a^(2)_1²
     text = filled(style.forms[op], parts)

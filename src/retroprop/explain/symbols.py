@@ -133,7 +133,9 @@ class SymbolNamespace:
 
     def matmul(self, a: SymbolArray, b: SymbolArray) -> SymbolArray:
         """Return the matrix product."""
-        return SymbolArray(numpy.matmul(a.items, b.items))
+        columns = self.matrix_transpose(b)
+        products = elementwise("mul", a[..., :, None, :], columns[..., None, :, :])
+        return _reduced("add", products, -1, keepdims=False)
 
     def matrix_transpose(self, x: SymbolArray) -> SymbolArray:
         """Return the transpose of the last two axes."""
@@ -143,8 +145,17 @@ class SymbolNamespace:
 def _reduced(op: str, x: SymbolArray, axis: Any, keepdims: bool) -> SymbolArray:
     """Return a reduction over one axis, several, or all, from the last on."""
     axes = range(x.ndim) if axis is None else ([axis] if isinstance(axis, int) else axis)
-    apply = numpy.frompyfunc(_SIMPLIFIED[op], 2, 1)
     items = x.items
     for one in sorted((one % x.ndim for one in axes), reverse=True):
-        items = numpy.asarray(apply.reduce(items, axis=one, keepdims=keepdims), dtype=object)
+        items = _in_pairs(op, numpy.moveaxis(items, one, -1))
+        items = numpy.expand_dims(items, one) if keepdims else items
     return SymbolArray(items)
+
+
+def _in_pairs(op: str, items: Any) -> Any:
+    """Return the reduction of the last axis, in order; by pairs, as a chain of a thousand sums is too deep a tree."""
+    apply = numpy.frompyfunc(_SIMPLIFIED[op], 2, 1)
+    while (n := items.shape[-1]) > 1:
+        pairs = apply(items[..., 0 : n - 1 : 2], items[..., 1:n:2])
+        items = numpy.concatenate([pairs, items[..., n - n % 2 :]], axis=-1)
+    return numpy.asarray(items[..., 0], dtype=object) if items.ndim > 1 else _scalar(items[0])
