@@ -91,6 +91,15 @@ def test_the_source_text_is_linked_once_in_each_language():
         assert text_of(page).count("](https://www.jeremyjordan.me/neural-networks-training/)") == 1
 
 
+def test_the_colours_of_the_formulas_are_those_of_the_pictures():
+    from retroprop.explain.style import DARK, LIGHT
+
+    css = (DOCS / "assets" / "site.css").read_text(encoding="utf-8")
+    for light, dark in zip(LIGHT.colors[:2], DARK.colors[:2], strict=True):
+        assert f'[mathcolor="{light}"] {{ color: {dark}; }}' in css
+        assert all(rf"\textcolor{{{light}}}" in text_of(page) for page in LANGUAGES[0])
+
+
 def test_a_page_shows_what_its_code_prints_and_draws(monkeypatch):
 
     monkeypatch.setattr(examples, "svg_of", lambda figure: f"svg {figure}")
