@@ -42,7 +42,7 @@ def derive(
     net : Network
         Without model axes.
     of : str
-        "theta" for θ^(layer)_{to, from_}, "bias" for b^(layer)_to, "x" for the input x_{from_}.
+        "theta" for ``θ^(layer)_{to, from_}``, "bias" for ``b^(layer)_to``, "x" for the input ``x_{from_}``.
     layer, to, from_ : int
         θ goes to neuron `to` of layer `layer` + 1, from neuron `from_` of layer `layer`.
     row : int, optional
