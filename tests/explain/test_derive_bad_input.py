@@ -106,7 +106,7 @@ DATA = {"x": [[0.1, 0.2], [0.3, 0.4]], "y": [[1.0], [2.0]]}
         ),
         (NET, THETA | {"limit": 0}, ValueError, "limit must be 1 or above, not 0."),
         (NET, THETA | {"largest": 2.5}, TypeError, "largest must be a whole number, not 2.5."),
-        ("net", THETA, TypeError, "net must be a retroprop.Network, not str."),
+        ("net", THETA, TypeError, "net must be a Network, not str."),
         (MODELS, THETA, ValueError, None),
     ],
 )
@@ -118,9 +118,7 @@ def test_one_line_before_any_work(net, arguments, error, message):
 
 
 def test_a_network_of_several_models_says_how_to_take_one():
-    with pytest.raises(
-        ValueError, match=r"derive explains one network, and net holds several: its first theta has the"
-    ):
+    with pytest.raises(ValueError, match=r"derive takes one network, and net holds several: its first theta has the"):
         rp.explain.derive(MODELS, **THETA)
 
 

@@ -244,7 +244,7 @@ SEVERAL = rp.Network.from_parameters([np.ones((3, 2, 2))])
         ((2, 11, 12, 2), (X, Y), {"theta": (1, 1, 1)}, r"has 24 paths to J, and single paths are drawn up to 5 layers"),
         ((2,) * 9, (), {}, r"net has 9 layers, and a picture has room for 8"),
         (None, (X,), {}, r"net must be a Network, not list"),
-        (SEVERAL, (X,), {}, r"net holds several networks, its first theta has the shape \(3, 2, 2\)"),
+        (SEVERAL, (X,), {}, r"net holds several: its first theta has the shape \(3, 2, 2\)"),
     ],
 )
 def test_bad_input_is_one_line(sizes, arguments, options, line):

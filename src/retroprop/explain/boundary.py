@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retroprop.explain import style
-from retroprop.explain.network_numbers import check_one
+from retroprop.explain.one_network import require_one_network
 from retroprop.explain.sheet import digits
 from retroprop.explain.snapshots import Snapshot, Snapshots
 from retroprop.functions.activations import Sigmoid
@@ -109,7 +109,7 @@ def boundary(snapshots: Any, x: Any, y: Any, *, columns: int = 3, path: Any = No
 def _networks(snapshots: Any) -> list[Snapshot]:
     """Return the networks to draw, each checked."""
     if not isinstance(snapshots, Snapshots):
-        check_one(snapshots)
+        require_one_network(snapshots, "boundary")
         shown = [Snapshot(0, snapshots)]
     elif not snapshots.kept:
         raise ValueError(

@@ -12,18 +12,6 @@ from retroprop.functions.types import Array
 from retroprop.network import Network
 
 
-def check_network(net: Any) -> None:
-    """Raise TypeError or ValueError unless `net` is one network."""
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a retroprop.Network, not {type(net).__name__}.")
-    if net.parameters.thetas[0].ndim != 2:
-        raise ValueError(
-            f"derive explains one network, and net holds several: its first theta has the shape "
-            f"{tuple(net.parameters.thetas[0].shape)}, with leading axes for the models. Make a Network of one, with "
-            "Network.from_parameters([theta[k] for theta in net.thetas], ...)."
-        )
-
-
 def factor_values(net: Network, x: Any, y: Any, sample_weight: Any, masks: Sequence[Any] | None) -> FactorValues | None:
     """Return the numbers of a network on observations, None without x and y."""
     given = {"x": x, "y": y, "sample_weight": sample_weight, "masks": masks}

@@ -9,10 +9,11 @@ from warnings import warn
 from retroprop.core.architecture import Architecture
 from retroprop.explain.chain import Path, Target, all_paths, chain, count
 from retroprop.explain.derivation import Derivation
-from retroprop.explain.derivation_input import check_network, factor_values
+from retroprop.explain.derivation_input import factor_values
 from retroprop.explain.factor_formulas import FactorFormulas
 from retroprop.explain.factor_values import measured_paths
 from retroprop.explain.largest_paths import largest_paths
+from retroprop.explain.one_network import require_one_network
 from retroprop.explain.targets import of_row, target_of, whole
 from retroprop.network import Network
 
@@ -83,7 +84,7 @@ def derive(
     >>> d.value == d.recursion
     True
     """
-    check_network(net)
+    require_one_network(net, "derive")
     target = target_of(net.architecture, of, {"layer": layer, "to": to, "from_": from_, "row": row})
     for name, number in (("limit", limit), ("largest", largest)):
         if whole(name, number) < 1:

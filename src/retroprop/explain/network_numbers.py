@@ -7,6 +7,7 @@ import numpy as np
 
 from retroprop.backends import host, host_backend
 from retroprop.core.backward import Gradient
+from retroprop.explain.one_network import require_one_network
 from retroprop.functions.types import Array
 from retroprop.network import Network
 
@@ -61,7 +62,7 @@ def on_host(net: Network, x: Any, y: Any) -> tuple[Network, NetworkNumbers]:
     TypeError, ValueError
         If the network has model axes, or if x or y do not fit it.
     """
-    check_one(net)
+    require_one_network(net, "draw")
     if x is None and y is not None:
         raise ValueError("y is given and x is not: pass both, or neither.")
     # On its own backend first, so that data are accepted which live with the network.
@@ -89,12 +90,3 @@ def on_host(net: Network, x: Any, y: Any) -> tuple[Network, NetworkNumbers]:
     with host.quiet():
         error = net.architecture.output.loss.derivative(trace.a[-1], host_y, np) / len(host_y)
     return net, numbers._replace(y=host_y, gradient=gradient, error=error)
-
-
-def check_one(net: Any) -> None:
-    """Raise TypeError for anything but a network, ValueError for several networks at once."""
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, not {type(net).__name__}.")
-    if net.parameters.thetas[0].ndim != 2:
-        shape = tuple(net.parameters.thetas[0].shape)
-        raise ValueError(f"net holds several networks, its first theta has the shape {shape}: a picture shows one.")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retroprop.explain.network_numbers import check_one
+from retroprop.explain.one_network import require_one_network
 from retroprop.explain.sheet import digits
 from retroprop.explain.symmetry_plot import CourseOfDistances, plot_symmetry
 from retroprop.functions.names import number
@@ -139,7 +139,7 @@ def symmetry(
     net = net_or_sizes
     if not isinstance(net, Network):
         net = Network(net, hidden="sigmoid", output="sigmoid", seed=seed, dtype="float64")
-    check_one(net)
+    require_one_network(net, "symmetry")
     layers = tuple(l for l, n in enumerate(net.layer_sizes[1:-1], start=2) if n > 1)
     if not layers:
         raise ValueError(f"symmetry needs a hidden layer of 2 neurons or more; layer_sizes is {list(net.layer_sizes)}.")

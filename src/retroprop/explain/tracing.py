@@ -7,6 +7,7 @@ import numpy as np
 from retroprop.core.backward import backward
 from retroprop.core.forward import forward
 from retroprop.explain.document import Block
+from retroprop.explain.one_network import require_one_network
 from retroprop.explain.pass_numbers import PassNumbers
 from retroprop.explain.shown import Shown
 from retroprop.explain.trace_tables import tables
@@ -129,18 +130,6 @@ def trace(net: Network, x: Any, y: Any, sample_weight: Any = None) -> NetworkTra
         gradient_x=host(found.x),
         cost=host(found.cost)[()],
     )
-
-
-def require_one_network(net: Any, function: str) -> None:
-    """Raise TypeError for anything but a network, ValueError for several networks along leading axes."""
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, not {type(net).__name__}.")
-    if net.parameters.thetas[0].ndim != 2:
-        raise ValueError(
-            f"{function} takes one network, and net holds several: its first theta has the shape "
-            f"{tuple(net.parameters.thetas[0].shape)}, with leading axes for the models. Make a Network of each, with "
-            "Network.from_parameters([theta[k] for theta in net.thetas], ...)."
-        )
 
 
 def _json_number(value: float) -> float | str:
