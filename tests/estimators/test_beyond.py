@@ -512,14 +512,6 @@ def test_exact_loss_is_the_loss_that_is_differentiated():
             assert found.loss_ < 2.0 * usual.loss_  # the line search looks at the function it descends
 
 
-@pytest.mark.parametrize("solver", ["lbfgs"])
-@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"l1": 0.1}, {"clip_norm": 1.0}, {"restore_best": True},
-                                    {"scoring": "r2"}, {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
-def test_lbfgs_leaves_nothing_unread(solver, option):
-    with pytest.raises(ValueError, match=f"solver='lbfgs' does not go with {next(iter(option))}"):
-        classifier(solver=solver, **option).fit(X, Y)
-
-
 def test_what_diverges_leaves_the_last_good_model_and_says_so():
     found = regressor(solver="sgd", learning_rate_init=1e3, activation="identity", momentum=0.0)
     with pytest.raises(ValueError, match=r"Solver produced non-finite parameter weights\. .* keeps the last weights"):

@@ -343,28 +343,7 @@ def test_validation_data_of_another_scale_are_named(recwarn):
     assert not [one for one in recwarn if "far outside" in str(one.message)]
 
 
-# Read, or refused ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"solver": rp.optimizers.Adam(0.01), "learning_rate_init": 0.1}, "learning_rate_init"),
-        ({"solver": rp.optimizers.SGD(0.01), "momentum": 0.5}, "momentum"),
-        ({"solver": rp.optimizers.SGD(0.01), "nesterovs_momentum": False}, "nesterovs_momentum"),
-        ({"solver": rp.optimizers.Adam(0.01), "beta_1": 0.5}, "beta_1"),
-        ({"solver": rp.optimizers.Adam(0.01), "power_t": 0.7}, "power_t"),
-        ({"solver": "rmsprop", "momentum": 0.5}, "momentum"),
-        ({"solver": "lion", "epsilon": 1e-3}, "epsilon"),
-        ({"learning_rate": rp.schedules.Constant(0.1), "learning_rate_init": 0.2}, "learning_rate_init"),
-        ({"scoring": "accuracy"}, "scoring"),
-        ({"stratify": False}, "stratify"),
-    ],
-    ids=str,
-)
-def test_what_would_not_be_read_is_refused(options, named):
-    with pytest.raises(ValueError, match=f"^{named}=.* would not be read"):
-        MLPClassifier((4,), max_iter=2, **options).fit(X, Y)
+# Read, or refused; all pairs of parameters in test_pairs.py -----------------------------------------------------------
 
 
 def test_a_default_that_a_search_passes_is_no_choice():
@@ -372,8 +351,6 @@ def test_a_default_that_a_search_passes_is_no_choice():
     MLPClassifier((4,), max_iter=1, solver=rp.optimizers.SGD(0.01), **options).fit(X, Y)
 
 
-def test_what_would_not_be_read_elsewhere_is_refused():
-    with pytest.raises(ValueError, match=r"quantile=0\.2 would not be read: it is of loss='quantile'"):
-        MLPRegressor(quantile=0.2, max_iter=2).fit(X, X[:, 0])
+def test_what_is_of_arrays_only_is_refused_for_batches():
     with pytest.raises(ValueError, match="batch_size=7 would not be read"):
         MLPClassifier(batch_size=7).fit(lambda: iter([(X, Y)]), classes=[0, 1])

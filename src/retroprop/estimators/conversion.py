@@ -16,7 +16,7 @@ FITTED = ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_feat
 
 THEIRS = {
     "activation": ("identity", "logistic", "tanh", "relu"),
-    "solver": ("lbfgs", "sgd", "adam"),
+    "solver": parameters.SKLEARN_SOLVERS,
     "learning_rate": ("constant", "invscaling", "adaptive"),
 }
 
