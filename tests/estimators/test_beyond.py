@@ -492,6 +492,14 @@ def test_what_scikit_learn_does_not_have_is_not_converted():
     np.testing.assert_array_equal(there.predict_proba(X), fitted.predict_proba(X))
     assert (there.solver, there.learning_rate) == ("adam", "constant")
     there.partial_fit(X, Y)
+    # What was set since the fit is not of the network that was fitted.
+    fitted = classifier(max_iter=2).fit(X, Y)
+    there = fitted.set_params(activation="logistic").to_sklearn()
+    np.testing.assert_allclose(there.predict_proba(X), fitted.predict_proba(X))
+    numbers = regressor(max_iter=2).fit(X, TARGET).set_params(loss="poisson")
+    np.testing.assert_allclose(MLPRegressor.from_sklearn(numbers.to_sklearn()).predict(X), numbers.predict(X))
+    with pytest.raises(ValueError, match=r"scikit-learn has no activation=\['gelu', 'tanh'\]"):
+        classifier(hidden_layer_sizes=(3, 3), activation=["gelu", "tanh"], max_iter=1).fit(X, Y).to_sklearn()
     with pytest.raises(TypeError, match="takes scikit-learn's MLPClassifier"):
         MLPClassifier.from_sklearn(theirs.MLPRegressor())
 

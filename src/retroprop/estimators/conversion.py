@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.targets import Labels
+from retroprop.functions import activations
 
 FITTED = ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "feature_names_in_", "loss_",
           "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_", "classes_",
@@ -28,6 +29,19 @@ def _of_sklearn(name: str) -> Any:
     return getattr(neural_network, name)
 
 
+def fitted_activation(estimator: Any, given: Any) -> Any:
+    """Return the name of the hidden activation that a network was fitted with, scikit-learn's where it has one.
+
+    Without hidden layers it is the given one; of several activations it is the list of their names.
+    """
+    hidden = estimator._form.hidden
+    for name in THEIRS["activation"] if hidden else ():
+        if {*map(type, hidden)} == {type(activations.get(parameters.ours("activation", name)))}:
+            return name
+    found = [f.name for f in hidden]
+    return given if not hidden else found if len({*found}) > 1 else found[0]
+
+
 class Conversion:
     """The conversion methods of both estimators."""
 
@@ -36,7 +50,8 @@ class Conversion:
 
         A further `partial_fit` there begins with new moments, and without the options that scikit-learn lacks, such as
         dropout. A fitted estimator whose solver or schedule scikit-learn lacks continues with "adam" there, at the
-        constant `learning_rate_init`: it predicts the same.
+        constant `learning_rate_init`: it predicts the same. The activation and the loss are those of the fit, whatever
+        was set since.
 
         Raises
         ------
@@ -48,16 +63,21 @@ class Conversion:
         ours = self.get_params(deep=False)  # type: ignore[attr-defined]
         options = {name: ours[name] for name in theirs().get_params()}
         if hasattr(self, "predict_proba"):
-            losses: tuple[str, ...] = ("log_loss",)
+            accepted: tuple[str, ...] = ("log_loss",)
         else:
-            losses = ("squared_error", "poisson") if "loss" in options else ("squared_error",)  # before 1.7
+            accepted = ("squared_error", "poisson") if "loss" in options else ("squared_error",)  # before 1.7
+            if hasattr(self, "coefs_"):  # a loss that was set since may need another output
+                ours["loss"] = self._form.output.loss.name  # type: ignore[attr-defined]
+                options |= {"loss": ours["loss"]} if "loss" in options else {}
         if hasattr(self, "coefs_"):
+            # scikit-learn's `predict` takes the parameter, which may have been set since the fit.
+            ours["activation"] = options["activation"] = fitted_activation(self, ours["activation"])
             for name, instead in (("solver", "adam"), ("learning_rate", "constant")):
                 if not isinstance(ours[name], str) or ours[name] not in THEIRS[name]:
                     ours[name] = options[name] = instead
-        for name, accepted in (*THEIRS.items(), ("loss", losses)):
-            if not isinstance(ours[name], str) or ours[name] not in accepted:
-                raise ValueError(f"scikit-learn has no {name}={ours[name]!r}: it has {', '.join(accepted)}.")
+        for name, known in (*THEIRS.items(), ("loss", accepted)):
+            if not isinstance(ours[name], str) or ours[name] not in known:
+                raise ValueError(f"scikit-learn has no {name}={ours[name]!r}: it has {', '.join(known)}.")
         if numpy.ndim(ours["alpha"]) > 0:
             raise ValueError(f"scikit-learn has one alpha for all layers, not alpha={ours['alpha']!r}.")
         found = theirs(**options)
