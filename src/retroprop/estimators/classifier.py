@@ -13,6 +13,7 @@ from retroprop.estimators import arrays, parameters
 from retroprop.estimators.classes import Classes
 from retroprop.estimators.moving import unchanged_before_an_update
 from retroprop.estimators.parameters import NamedParameters
+from retroprop.estimators.sklearn_names import ours
 from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import LabelColumns, Labels, are_columns
 from retroprop.estimators.watching import watched
@@ -319,7 +320,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _loss(self) -> Loss:
-        loss = parameters.ours("loss", self.loss)
+        loss = ours("loss", self.loss)
         # Of a single probability, −y log p is not the log-loss: the coding of the labels has the right one.
         if loss == "cross_entropy" or type(loss) is losses.CrossEntropy:
             return self._coding.loss()

@@ -8,18 +8,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
+from retroprop.estimators.sklearn_names import THEIRS, fitted_activation
 from retroprop.estimators.targets import Labels
-from retroprop.functions import activations
 
 FITTED = ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "feature_names_in_", "loss_",
           "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_", "classes_",
           "_no_improvement_count")  # fmt: skip
-
-THEIRS = {
-    "activation": ("identity", "logistic", "tanh", "relu"),
-    "solver": parameters.SKLEARN_SOLVERS,
-    "learning_rate": ("constant", "invscaling", "adaptive"),
-}
 
 
 def _of_sklearn(name: str) -> Any:
@@ -27,19 +21,6 @@ def _of_sklearn(name: str) -> Any:
     from sklearn import neural_network
 
     return getattr(neural_network, name)
-
-
-def fitted_activation(estimator: Any, given: Any) -> Any:
-    """Return the name of the hidden activation that a network was fitted with, scikit-learn's where it has one.
-
-    Without hidden layers it is the given one; of several activations it is the list of their names.
-    """
-    hidden = estimator._form.hidden
-    for name in THEIRS["activation"] if hidden else ():
-        if {*map(type, hidden)} == {type(activations.get(parameters.ours("activation", name)))}:
-            return name
-    found = [f.name for f in hidden]
-    return given if not hidden else found if len({*found}) > 1 else found[0]
 
 
 class Conversion:

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, InvalidParamet
 
 from retroprop.backends import host
 from retroprop.core.architecture import Architecture, build
+from retroprop.estimators.sklearn_names import SKLEARN_NAMES, THEIRS, ours
 from retroprop.functions import activations, custom, initializers, losses, names, schedules
 from retroprop.functions.losses import Loss
 from retroprop.functions.outputs import AveragedOutput, ClippedOutput, PairedOutput
@@ -18,9 +19,6 @@ from retroprop.functions.schedules import Schedule
 from retroprop.training import optimizers
 from retroprop.training.optimizers import UpdateRule
 
-# scikit-learn's spellings of entries of our tables
-SKLEARN_NAMES = {"activation": {"logistic": "sigmoid"}, "loss": {"log_loss": "cross_entropy"}}
-SKLEARN_SOLVERS = ("lbfgs", "sgd", "adam")
 # The parameters of an optimizer that an estimator has under a name of scikit-learn's
 OF_OPTIMIZERS = {
     "learning_rate": "learning_rate_init",
@@ -52,11 +50,6 @@ def scorer_names() -> list[str]:
     from sklearn.metrics import get_scorer_names
 
     return ["loss", *get_scorer_names()]
-
-
-def ours(kind: str, name: Any) -> Any:
-    """Return our spelling of a name of scikit-learn's; anything else is returned as it is."""
-    return SKLEARN_NAMES[kind].get(name, name) if isinstance(name, str) else name
 
 
 class TableNames(StrOptions):
@@ -222,12 +215,12 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
         for name in of_rules:
             if name in given:
                 yield name, f"solver={e.solver!r} has options of its own"
-    elif e.solver not in SKLEARN_SOLVERS:
+    elif e.solver not in THEIRS["solver"]:
         rule = optimizers.OPTIMIZERS[e.solver]
         for ours, theirs in OF_OPTIMIZERS.items():
             if theirs in given and not hasattr(rule, ours):
                 yield theirs, f"solver={e.solver!r} has no {ours}"
-    if "max_fun" in given and e.solver not in SKLEARN_SOLVERS:
+    if "max_fun" in given and e.solver not in THEIRS["solver"]:
         yield "max_fun", f"it is of solver='lbfgs', and solver={e.solver!r}"
     if isinstance(e.learning_rate, Schedule):
         for name in ("learning_rate_init", "power_t"):
