@@ -496,6 +496,8 @@ def test_what_scikit_learn_does_not_have_is_not_converted():
     fitted = classifier(max_iter=2).fit(X, Y)
     there = fitted.set_params(activation="logistic").to_sklearn()
     np.testing.assert_allclose(there.predict_proba(X), fitted.predict_proba(X))
+    fitted = classifier(hidden_layer_sizes=(), activation="gelu", max_iter=2).fit(X, Y)
+    np.testing.assert_allclose(fitted.to_sklearn().predict_proba(X), fitted.predict_proba(X))
     numbers = regressor(max_iter=2).fit(X, TARGET).set_params(loss="poisson")
     np.testing.assert_allclose(MLPRegressor.from_sklearn(numbers.to_sklearn()).predict(X), numbers.predict(X))
     with pytest.raises(ValueError, match=r"scikit-learn has no activation=\['gelu', 'tanh'\]"):

@@ -372,7 +372,7 @@ def test_any_order_of_calls(machine, runs):
         machine,
         settings=settings(
             max_examples=runs,
-            stateful_step_count=12,
+            stateful_step_count=12 if runs < 100 else 20,
             deadline=None,
             derandomize=runs < 100,
             suppress_health_check=list(HealthCheck),

@@ -23,11 +23,13 @@ def ours(kind: str, name: Any) -> Any:
 def fitted_activation(estimator: Any, given: Any) -> Any:
     """Return the name of the hidden activation that a network was fitted with, scikit-learn's where it has one.
 
-    Without hidden layers it is the given one; of several activations it is the list of their names.
+    Of several activations it is the list of their names; without hidden layers any of scikit-learn's will do.
     """
     hidden = estimator._form.hidden
-    for name in THEIRS["activation"] if hidden else ():
+    if not hidden:
+        return given if given in THEIRS["activation"] else "identity"
+    for name in THEIRS["activation"]:
         if {*map(type, hidden)} == {type(activations.get(ours("activation", name)))}:
             return name
     found = [f.name for f in hidden]
-    return given if not hidden else found if len({*found}) > 1 else found[0]
+    return found if len({*found}) > 1 else found[0]
