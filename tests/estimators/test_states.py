@@ -13,7 +13,7 @@ import pytest
 from harness import ON_A_CPU, open_backend, why_absent
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
@@ -279,25 +279,29 @@ class Estimator(RuleBasedStateMachine):
                 more = copy.deepcopy(before).set_params(max_iter=e.n_iter_ + 1).fit(X, y)
                 assert any(all(map(np.array_equal, weights_of(e), weights_of(other))) for other in (whole, more))
 
-    @precondition(lambda self: hasattr(self.found, "coefs_") and len(self.copies) < 3)
+    # Whether a fit was interrupted depends on what the process has cached: a precondition would make the rules do so.
     @rule(duplicate=st.sampled_from(DUPLICATES), swaps=st.booleans())
     def copied(self, duplicate, swaps):
+        if not hasattr(self.found, "coefs_") or len(self.copies) == 3:
+            return
         other = duplicate(self.found)
         self.assert_same(self.found, other)
         if swaps:
             self.found, other = other, self.found
         self.copies.append((other, weights_of(other), list(vars(other).get("loss_curve_") or [])))
 
-    @precondition(lambda self: hasattr(self.found, "coefs_"))
     @rule(place=st.sampled_from(PLACES))
     def moved(self, place):
+        if not hasattr(self.found, "coefs_"):
+            return
         before = weights_of(self.found)
         self.found = self.found.to(place)
         assert all(map(np.array_equal, before, weights_of(self.found)))
 
-    @precondition(lambda self: hasattr(self.found, "coefs_"))
     @rule(place=st.sampled_from(PLACES))
     def predicts_on_every_backend(self, place):
+        if not hasattr(self.found, "coefs_"):
+            return
         e, (X, y) = self.found, self.placed(0, place)
         backends = open_backend(place), e._backend()
         if backends[0] != backends[1] and "numpy" not in map(str, backends):
@@ -310,9 +314,10 @@ class Estimator(RuleBasedStateMachine):
             assert e.score(X, y) == np.mean(to_host(found) == y)
         np.testing.assert_allclose(to_host(e.activations(X)[-1]), e.activations(DATA[self.kind][0][0])[-1], rtol=1e-5)
 
-    @precondition(lambda self: hasattr(self.found, "coefs_"))
     @rule()
     def by_scikit_learn(self):
+        if not hasattr(self.found, "coefs_"):
+            return
         e, X = self.found, DATA[self.kind][0][0]
         hidden = {f.name for f in e.network_.architecture.hidden}
         if not hidden <= {"relu", "tanh", "sigmoid"} or len(hidden) > 1:
@@ -374,6 +379,7 @@ def test_any_order_of_calls(machine, runs):
             max_examples=runs,
             stateful_step_count=12 if runs < 100 else 20,
             deadline=None,
+            database=None,
             derandomize=runs < 100,
             suppress_health_check=list(HealthCheck),
         ),
