@@ -371,7 +371,7 @@ class Regressor(Estimator):
 
 
 @pytest.mark.parametrize("machine", [Estimator, Regressor])
-@pytest.mark.parametrize("runs", [8, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("runs", [4, pytest.param(1000, marks=pytest.mark.long)])
 def test_any_order_of_calls(machine, runs):
     run_state_machine_as_test(
         machine,
