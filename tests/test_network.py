@@ -31,6 +31,17 @@ def test_shapes_follow_the_text(backend, dtype):
     assert rp.Network([3, 5, 2], hidden="gelu", backend=backend).forward(X).z[1].shape == (7, 5)
 
 
+def test_every_z_is_kept_on_request(backend, dtype):
+    net = rp.Network([3, 5, 4, 2], hidden=["relu", "softplus"], seed=0, dtype=dtype, backend=backend)
+    trace, plain = net.forward(X, keep_z=True), net.forward(X)
+    assert trace.z[0] is None
+    assert plain.z[1] is None
+    for l in range(1, 4):
+        z = np.asarray(backend.to_numpy(trace.a[l - 1])) @ backend.to_numpy(net.thetas[l - 1]).T
+        assert_close(trace.z[l], z + backend.to_numpy(net.biases[l - 1]), backend=backend, dtype=dtype)
+        assert (backend.to_numpy(trace.a[l]) == backend.to_numpy(plain.a[l])).all()
+
+
 def test_without_bias(backend):
     net = rp.Network([3, 5, 2], bias=False, seed=0, backend=backend)
     assert net.biases == []

@@ -249,17 +249,19 @@ class Network:
             y = take_targets(self.backend, self.architecture, self.dtype, y, rows, check=check)
             return Batch(x, y, take_weights(self.backend, self.dtype, sample_weight, rows, check=check))
 
-    def forward(self, x: Any) -> Trace:
+    def forward(self, x: Any, *, keep_z: bool = False) -> Trace:
         """Return the trace of forward propagation: `trace.a[l]`, and `trace.z[l]` where z is kept.
 
         Parameters
         ----------
         x : array (m, n_1)
             One observation a row.
+        keep_z : bool
+            Whether every z is kept; by default the output's, and a hidden layer's where f′ reads it.
         """
         with self.backend.active():
             x = take_inputs(self.backend, self.architecture, self.dtype, x)
-            return forward(self.backend.operations(), self.architecture, self.parameters, x)
+            return forward(self.backend.operations(), self.architecture, self.parameters, x, keep_z=keep_z)
 
     def predict(self, x: Any) -> Array:
         """Return the output a^(L), shape (m, n_L): probabilities, rates or values, never labels.

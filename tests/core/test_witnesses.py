@@ -119,7 +119,8 @@ def by_jax(case):
     def j(leaves):
         return foreign_cost("jax", architecture, leaves[:n], leaves[n:-1], leaves[-1], y, weight)
 
-    value, found = jax.value_and_grad(j)([jax.numpy.asarray(leaf) for leaf in (*parameters.leaves, x)])
+    # As one program: operation by operation it compiles each of them, a hundred for one case.
+    value, found = jax.jit(jax.value_and_grad(j))([jax.numpy.asarray(leaf) for leaf in (*parameters.leaves, x)])
     return float(value), [np.asarray(g) for g in found]
 
 

@@ -47,7 +47,12 @@ def blocks_of(page: str) -> list[Block]:
     return found
 
 
-WITH_PYTHON = [page for page in PAGES if page.exists() and blocks_of(page.read_text(encoding="utf-8"))]
+# The results of the other pages are computed when the site is built: test_computed_pages.py.
+WITH_PYTHON = [
+    page
+    for page in PAGES
+    if page.exists() and blocks_of(text := page.read_text(encoding="utf-8")) and "\nrun: true\n" not in text
+]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: str(page.relative_to(ROOT)))
@@ -74,7 +79,7 @@ def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
 
 def test_every_page_with_examples_is_found():
     names = {page.name for page in WITH_PYTHON}
-    assert {"README.md", "index.md", "tutorial.md", "backends.md", "custom.md", "save_load.md"} <= names
+    assert {"README.md", "index.md", "data.md", "backends.md", "custom.md", "save_load.md"} <= names
 
 
 def test_a_block_that_prints_something_else_is_seen():
@@ -83,21 +88,19 @@ def test_a_block_that_prints_something_else_is_seen():
 
 
 COMMANDS = ROOT / "docs" / "howto" / "command_line.md"
+EXPLAIN = ROOT / "docs" / "howto" / "explain.md"
 
 
-def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
-    for name in ("typer", "rich", "polars", "sklearn", "matplotlib"):
-        pytest.importorskip(name, reason=f"the command line's page needs {name}")
+def run_commands(page, monkeypatch):
+    """Run every command of a page, in the folder where the test is; return their number."""
     from retroprop.cli import main
 
-    page = COMMANDS.read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RETROPROP_BACKEND", "numpy")
-    for name, body in re.findall(r'^```csv title="([^"]+)"\n(.*?)^```$', page, re.MULTILINE | re.DOTALL):
+    text = page.read_text(encoding="utf-8")
+    for name, body in re.findall(r'^```csv title="([^"]+)"\n(.*?)^```$', text, re.MULTILINE | re.DOTALL):
         Path(name).write_text(body, encoding="utf-8")
-    scripts = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    scripts = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     commands = [line for script in scripts for line in script.splitlines()]
-    assert len(commands) >= 8
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "retroprop"
@@ -105,4 +108,24 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
         with pytest.raises(SystemExit) as stopped:
             main()
         assert not stopped.value.code, command
+    return len(commands)
+
+
+def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
+    for name in ("typer", "rich", "polars", "sklearn", "matplotlib"):
+        pytest.importorskip(name, reason=f"the command line's page needs {name}")
+    monkeypatch.chdir(tmp_path)
+    assert run_commands(COMMANDS, monkeypatch) >= 8
     assert {"digits.safetensors", "digits.png", "predictions.csv"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.long
+def test_the_commands_of_explain_run(tmp_path, monkeypatch):
+    for name in ("typer", "rich", "sympy", "matplotlib"):
+        pytest.importorskip(name, reason=f"explain needs {name}")
+    import retroprop as rp
+
+    monkeypatch.chdir(tmp_path)
+    rp.save(rp.Network([2, 3, 1], seed=0, backend="numpy"), "net.safetensors")
+    assert run_commands(EXPLAIN, monkeypatch) >= 8
+    assert (tmp_path / "paths.png").stat().st_size > 10_000

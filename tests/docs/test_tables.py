@@ -12,7 +12,7 @@ REFERENCE = DOCS / "reference"
 
 @pytest.fixture(scope="module")
 def hook():
-    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "hooks" / "tables.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -39,4 +39,4 @@ def test_pages_without_a_table_are_left_alone(hook):
 
 
 def test_the_site_is_built_with_the_hook():
-    assert "hooks: [docs/tables.py]" in (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "docs/hooks/tables.py" in (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")

@@ -492,6 +492,16 @@ def test_what_scikit_learn_does_not_have_is_not_converted():
     np.testing.assert_array_equal(there.predict_proba(X), fitted.predict_proba(X))
     assert (there.solver, there.learning_rate) == ("adam", "constant")
     there.partial_fit(X, Y)
+    # What was set since the fit is not of the network that was fitted.
+    fitted = classifier(max_iter=2).fit(X, Y)
+    there = fitted.set_params(activation="logistic").to_sklearn()
+    np.testing.assert_allclose(there.predict_proba(X), fitted.predict_proba(X))
+    fitted = classifier(hidden_layer_sizes=(), activation="gelu", max_iter=2).fit(X, Y)
+    np.testing.assert_allclose(fitted.to_sklearn().predict_proba(X), fitted.predict_proba(X))
+    numbers = regressor(max_iter=2).fit(X, TARGET).set_params(loss="poisson")
+    np.testing.assert_allclose(MLPRegressor.from_sklearn(numbers.to_sklearn()).predict(X), numbers.predict(X))
+    with pytest.raises(ValueError, match=r"scikit-learn has no activation=\['gelu', 'tanh'\]"):
+        classifier(hidden_layer_sizes=(3, 3), activation=["gelu", "tanh"], max_iter=1).fit(X, Y).to_sklearn()
     with pytest.raises(TypeError, match="takes scikit-learn's MLPClassifier"):
         MLPClassifier.from_sklearn(theirs.MLPRegressor())
 
@@ -510,14 +520,6 @@ def test_exact_loss_is_the_loss_that_is_differentiated():
         else:
             assert found.loss_ == pytest.approx(float(found.network_.cost(X, two)), rel=1e-6)
             assert found.loss_ < 2.0 * usual.loss_  # the line search looks at the function it descends
-
-
-@pytest.mark.parametrize("solver", ["lbfgs"])
-@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"l1": 0.1}, {"clip_norm": 1.0}, {"restore_best": True},
-                                    {"scoring": "r2"}, {"learning_rate": rp.schedules.Constant(0.1)}])  # fmt: skip
-def test_lbfgs_leaves_nothing_unread(solver, option):
-    with pytest.raises(ValueError, match=f"solver='lbfgs' does not go with {next(iter(option))}"):
-        classifier(solver=solver, **option).fit(X, Y)
 
 
 def test_what_diverges_leaves_the_last_good_model_and_says_so():

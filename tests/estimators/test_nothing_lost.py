@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 import retroprop as rp
 from retroprop.estimators import MLPClassifier, MLPRegressor, lbfgs
 from retroprop.estimators.arrays import to_host
+from retroprop.estimators.descent import Descent
 
 RNG = np.random.RandomState(0)
 X = RNG.randn(200, 3)
@@ -115,13 +116,49 @@ def test_l_bfgs_keeps_its_last_iteration(device, error, monkeypatch):
     np.testing.assert_allclose(to_host(found.coefs_[0]), to_host(whole.coefs_[0]))
 
 
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"restore_best": True}], ids=str)
+def test_ctrl_c_between_the_figures_of_an_epoch_takes_them_back(options, monkeypatch):
+    found, calls, plain = classifier(max_iter=20, **options), [], Descent._note
+
+    def interrupt(self, bests):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        plain(self, bests)
+
+    monkeypatch.setattr(Descent, "_note", interrupt)
+    found.fit(X, Y)
+    calls += [1]  # the fits to compare with are whole
+    three, four = (classifier(max_iter=n, **options).fit(X, Y) for n in (3, 4))
+    for name in ("n_iter_", "t_", "loss_", "loss_curve_", "validation_scores_", "best_validation_score_", "best_loss_"):
+        assert getattr(found, name) == getattr(three, name), name
+    np.testing.assert_array_equal(found.coefs_[0], (three if options else four).coefs_[0])
+
+
+def test_ctrl_c_after_the_last_epoch_keeps_the_weights(monkeypatch):
+    whole = classifier(max_iter=5).fit(X, Y)
+
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MLPClassifier, "_settle", interrupt)
+    found = classifier(max_iter=5)
+    with pytest.raises(KeyboardInterrupt):
+        found.fit(X, Y)
+    np.testing.assert_array_equal(found.coefs_[0], whole.coefs_[0])
+    assert found.loss_curve_ == whole.loss_curve_
+
+
 def test_a_fit_that_cannot_begin_leaves_the_estimator_as_it_was():
     found = classifier(max_iter=5)
     with pytest.raises(OSError, match="on purpose"):
         found.fit(Failing(1, OSError).batches, classes=[0, 1])
     assert not hasattr(found, "coefs_")
     assert not hasattr(found, "classes_")
-    found.fit(X, Y)
+    with pytest.raises(ValueError, match="partial_fit does not support restore_best"):
+        found.set_params(restore_best=True).partial_fit(X, Y, classes=[0, 1])
+    assert not hasattr(found, "classes_")
+    found.set_params(restore_best=False).fit(X, Y)
     before = pickle.dumps(found)
     for fail in (
         lambda: found.fit(X, Y, X_val=X[:, :2], y_val=Y),
@@ -343,28 +380,7 @@ def test_validation_data_of_another_scale_are_named(recwarn):
     assert not [one for one in recwarn if "far outside" in str(one.message)]
 
 
-# Read, or refused ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"solver": rp.optimizers.Adam(0.01), "learning_rate_init": 0.1}, "learning_rate_init"),
-        ({"solver": rp.optimizers.SGD(0.01), "momentum": 0.5}, "momentum"),
-        ({"solver": rp.optimizers.SGD(0.01), "nesterovs_momentum": False}, "nesterovs_momentum"),
-        ({"solver": rp.optimizers.Adam(0.01), "beta_1": 0.5}, "beta_1"),
-        ({"solver": rp.optimizers.Adam(0.01), "power_t": 0.7}, "power_t"),
-        ({"solver": "rmsprop", "momentum": 0.5}, "momentum"),
-        ({"solver": "lion", "epsilon": 1e-3}, "epsilon"),
-        ({"learning_rate": rp.schedules.Constant(0.1), "learning_rate_init": 0.2}, "learning_rate_init"),
-        ({"scoring": "accuracy"}, "scoring"),
-        ({"stratify": False}, "stratify"),
-    ],
-    ids=str,
-)
-def test_what_would_not_be_read_is_refused(options, named):
-    with pytest.raises(ValueError, match=f"^{named}=.* would not be read"):
-        MLPClassifier((4,), max_iter=2, **options).fit(X, Y)
+# Read, or refused; all pairs of parameters in test_pairs.py -----------------------------------------------------------
 
 
 def test_a_default_that_a_search_passes_is_no_choice():
@@ -372,8 +388,6 @@ def test_a_default_that_a_search_passes_is_no_choice():
     MLPClassifier((4,), max_iter=1, solver=rp.optimizers.SGD(0.01), **options).fit(X, Y)
 
 
-def test_what_would_not_be_read_elsewhere_is_refused():
-    with pytest.raises(ValueError, match=r"quantile=0\.2 would not be read: it is of loss='quantile'"):
-        MLPRegressor(quantile=0.2, max_iter=2).fit(X, X[:, 0])
+def test_what_is_of_arrays_only_is_refused_for_batches():
     with pytest.raises(ValueError, match="batch_size=7 would not be read"):
         MLPClassifier(batch_size=7).fit(lambda: iter([(X, Y)]), classes=[0, 1])

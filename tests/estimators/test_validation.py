@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_iris
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 
 from retroprop.estimators import MLPClassifier, MLPRegressor
 from retroprop.estimators.randomness import split
+from retroprop.estimators.stopping import Bests
 from retroprop.functions.schedules import Schedule
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -27,13 +28,15 @@ def test_class_weights_are_in_the_validation_loss_and_the_default_score(scoring)
     for n_in, n_out in ((4, 5), (5, 3)):  # the weights are drawn before the split
         rng.uniform(size=(n_in + 1, n_out))
     _, rows = split(rng, 150, 0.3, None)
-    best = int(np.argmax(found.validation_scores_))
+    scores, losses = found.validation_scores_, found.validation_loss_curve_
+    of_equals = losses if scoring is None else range(4)  # of equal scores the first, by class weights the least loss
+    best = min(range(4), key=lambda epoch: (-scores[epoch], of_equals[epoch]))
     with_classes = WEIGHT * np.asarray([UNEVEN[c] for c in Y])
     scored_by = with_classes if scoring is None else WEIGHT
     expected = accuracy_score(Y[rows], found.predict(X[rows]), sample_weight=scored_by[rows])
-    assert found.validation_scores_[best] == pytest.approx(expected)
+    assert scores[best] == pytest.approx(expected)
     expected = log_loss(Y[rows], found.predict_proba(X[rows]), sample_weight=with_classes[rows])
-    assert found.validation_loss_curve_[best] == pytest.approx(expected)
+    assert losses[best] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,34 @@ def test_class_weights_are_in_the_validation_loss_and_the_default_score(scoring)
 def test_class_weights_are_checked_as_sample_weights_are(weights, sample_weight, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(class_weight=weights, **OPTIONS).fit(X, Y, sample_weight)
+
+
+def test_early_stopping_with_class_weights_is_no_worse_than_none():
+    lost = []
+    for seed in range(4):
+        rng = np.random.RandomState(seed)
+        x = rng.randn(600, 20)
+        y = (x[:, 0] + 0.6 * x[:, 1] + rng.randn(600) * 1.2 > 1.75).astype(int)
+        options = {"hidden_layer_sizes": (32, 16), "class_weight": "balanced", "max_iter": 30, "random_state": seed}
+        models = (MLPClassifier(early_stopping=stops, **options).fit(x[:450], y[:450]) for stops in (False, True))
+        plain, stopped = (balanced_accuracy_score(y[450:], model.predict(x[450:])) for model in models)
+        lost.append(plain - stopped)
+    assert np.mean(lost) < 0.05, lost
+
+
+def test_class_weights_make_equal_batches_and_let_the_loss_decide():
+    weighted = MLPClassifier(class_weight={0: 3.0})
+    assert [weighted._batch_rows(n) for n in (0, 150, 200, 201, 405, 1000)] == [0, 150, 200, 101, 135, 200]
+    assert weighted.set_params(batch_size=13)._batch_rows(405) == 13
+    assert MLPClassifier(class_weight=[{0: 1.0}, {1: 2.0}])._batch_rows(405) == 135
+    for ones in (None, {0: 1.0}):
+        assert MLPClassifier(class_weight=ones)._batch_rows(405) == 200
+    bests = Bests(None, -np.inf, 0)
+    seen = []
+    for score, loss in ((0.5, 2.0), (0.5, 1.5), (0.4, 1.0), (0.5, 1.6), (0.5, 1.4), (0.6, 3.0)):
+        bests, is_best = bests.with_score(score, 0.01, counts=True, loss=loss)
+        seen.append((is_best, bests.waited, bests.score))
+    assert seen == [(True, 0, 0.5), (True, 0, 0.5), (False, 0, 0.5), (False, 1, 0.5), (True, 2, 0.5), (True, 0, 0.6)]
 
 
 def test_a_scorer_looks_at_rows_of_any_sparse_matrix():

@@ -1,10 +1,6 @@
-"""Plots of results: the ratio to the floor by size, the backends compared, the roofline.
-
-They are made of Figure objects, without pyplot: no window, no global state, no figure left open.
-"""
+"""Plots of results: the ratio to the floor by size, the backends compared, the roofline."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -14,11 +10,10 @@ import numpy as np
 from retroprop.bench.analysis import over_floor, ratio
 from retroprop.bench.result_tables import flop
 from retroprop.bench.results import Results, Roof
-from retroprop.persistence.files import write_whole
+from retroprop.explain.style import LIGHT, dress, legend, new_figure, write
 
-INK, MUTED, FAINT, SURFACE = "#1f2430", "#6b7280", "#e5e7eb", "#ffffff"
-_COLORS = {"numpy": "#2f6db5", "torch": "#d9622b", "jax": "#2f8f5b", "cupy": "#8a4fb3"}
-_MORE = ("#b5872f", "#2fa3b5", "#b52f6d", "#6db52f")
+_COLORS = dict(zip(("numpy", "torch", "jax", "cupy"), LIGHT.colors, strict=False))
+_MORE = LIGHT.colors[len(_COLORS) :]
 _MARKERS = {"sgd": "o", "adam": "s"}
 _DPI = 130
 
@@ -40,23 +35,17 @@ def draw(runs: Sequence[tuple[str, Results]], path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    image = BytesIO()
-    compose(runs).savefig(image, format=path.suffix.lower().removeprefix(".") or "png", dpi=_DPI, facecolor=SURFACE)
-    write_whole(path, image.getvalue())
+    write(compose(runs), path, dpi=_DPI)
 
 
 def compose(runs: Sequence[tuple[str, Results]]) -> Any:
     """Return the picture of some runs as a matplotlib Figure."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(15.0, 5.6 * len(runs)), facecolor=SURFACE, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(15.0, 5.6 * len(runs), layout="constrained")
     parts = figure.subfigures(len(runs), 1, squeeze=False)[:, 0]
     for part, (title, results) in zip(parts, runs, strict=True):
         machine = results.machine
         where = f"{machine['cpu']}, {machine['cores']} cores, retroprop {machine['retroprop']}, {machine['date']}"
-        part.suptitle(f"{title}: {where}" if title else where, x=0.012, ha="left", fontsize=10.5, color=MUTED)
+        part.suptitle(f"{title}: {where}" if title else where, x=0.012, ha="left", fontsize=10.5, color=LIGHT.muted)
         floor, compared, roofline = part.subplots(1, 3)
         _floor(floor, results)
         _compared(compared, results)
@@ -66,8 +55,8 @@ def compose(runs: Sequence[tuple[str, Results]]) -> Any:
 
 def _floor(axes: Any, results: Results) -> None:
     """Draw the time of a step over that of its bare products, by the work of a step."""
-    _dress(axes, "A step over its bare matrix products", "work of a step")
-    axes.axhline(1.0, color=INK, linewidth=1.2)
+    dress(axes, "A step over its bare matrix products", xlabel="work of a step")
+    axes.axhline(1.0, color=LIGHT.ink, linewidth=1.2)
     shown, label = [1.0], _labels(results)
     for name, color in _colors(results, "step").items():
         points = [
@@ -89,8 +78,8 @@ def _floor(axes: Any, results: Results) -> None:
 
 def _compared(axes: Any, results: Results) -> None:
     """Draw the step of every contestant over retroprop's on NumPy, by the work of a step."""
-    _dress(axes, "A step over retroprop's on NumPy", "work of a step")
-    axes.axhline(1.0, color=INK, linewidth=1.2)
+    dress(axes, "A step over retroprop's on NumPy", xlabel="work of a step")
+    axes.axhline(1.0, color=LIGHT.ink, linewidth=1.2)
     label = _labels(results)
     for kind in ("step", "peer"):
         for name, color in _colors(results, kind).items():
@@ -112,8 +101,7 @@ def _roofline(axes: Any, results: Results) -> None:
     """Draw the achieved floating-point operations per second below the peaks of the device."""
     from matplotlib.ticker import FuncFormatter
 
-    _dress(axes, "Roofline", "arithmetic intensity, FLOP/byte")
-    axes.set_ylabel("GFLOP/s", fontsize=9.5, color=MUTED)
+    dress(axes, "Roofline", xlabel="arithmetic intensity, FLOP/byte", ylabel="GFLOP/s")
     intensities, label = [], _labels(results)
     for name, color in _colors(results, "step").items():
         for optimizer, marker in _MARKERS.items():
@@ -130,7 +118,7 @@ def _roofline(axes: Any, results: Results) -> None:
     for device, roof in _roofs(results.roofs).items():
         low, high = min(intensities, default=0.1), max(intensities, default=100.0)
         x = np.geomspace(low / 1.5, max(high * 1.5, 2.0 * roof.flops / roof.bandwidth), 200)
-        axes.plot(x, np.minimum(roof.flops, roof.bandwidth * x) / 1e9, color=INK, linewidth=1.4)
+        axes.plot(x, np.minimum(roof.flops, roof.bandwidth * x) / 1e9, color=LIGHT.ink, linewidth=1.4)
         axes.annotate(
             f"{device}: {roof.flops / 1e9:,.0f} GFLOP/s, {roof.bandwidth / 1e9:,.0f} GB/s from memory",
             (x[-1], roof.flops / 1e9),
@@ -138,13 +126,13 @@ def _roofline(axes: Any, results: Results) -> None:
             textcoords="offset points",
             ha="right",
             fontsize=8.5,
-            color=INK,
+            color=LIGHT.ink,
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    _legend(axes, "lower right")
+    legend(axes, size=8.5, handlelength=1.6, loc="lower right")
 
 
 def _roofs(roofs: Sequence[Roof]) -> dict[str, Roof]:
@@ -168,22 +156,12 @@ def _colors(results: Results, kind: str) -> dict[str, str]:
     names = dict.fromkeys(name for row in results.steps for name in row.names(kind))
     free, taken, found = cycle(_MORE), set(), {}
     for name in names:
-        color = _COLORS.get(name.partition(":")[0], MUTED if name.startswith("hand") else "")
+        color = _COLORS.get(name.partition(":")[0], LIGHT.muted if name.startswith("hand") else "")
         if not color or color in taken:
             color = next(free)
         taken.add(color)
         found[name] = color
     return found
-
-
-def _dress(axes: Any, title: str, xlabel: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
-    axes.set_xlabel(xlabel, fontsize=9.5, color=MUTED)
-    axes.tick_params(colors=MUTED, labelsize=9, length=0, which="both")
-    axes.grid(True, color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
 
 
 def _line(axes: Any, x: Any, y: Any, color: str, marker: str, label: str, style: Any = "-") -> None:
@@ -203,12 +181,7 @@ def _logarithmic(axes: Any) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_formatter(NullFormatter())
-    _legend(axes)
-
-
-def _legend(axes: Any, place: str = "upper right") -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, handlelength=1.6, loc=place)
+    legend(axes, size=8.5, handlelength=1.6, loc="upper right")
 
 
 def _labels(results: Results) -> Callable[[str, str], str]:

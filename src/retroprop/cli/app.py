@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from retroprop.cli.error_handling import Commands, note
+from retroprop.cli.explain_command import explain
 from retroprop.cli.network_options import choices
 from retroprop.cli.options import L1, L2, Backend, DType, HiddenActivation, Initializer
 from retroprop.cli.predict import predict
@@ -114,6 +115,9 @@ def check(
     Console().print(gradient_check_table(net, found))
     if not found.ok:
         raise typer.Exit(1)
+
+
+app.command()(explain)
 
 
 @app.command()

@@ -58,10 +58,10 @@ def check(options: CheckOptions) -> tuple[rp.Network, Any]:
     )
     rng = np.random.default_rng(options.seed)
     x = rng.standard_normal((options.rows, sizes[0]))
-    return net, rp.check_gradient(net, x, _targets(loss, options.rows, sizes[-1], rng))
+    return net, rp.check_gradient(net, x, random_targets(loss, options.rows, sizes[-1], rng))
 
 
-def _targets(loss: Any, m: int, n_outputs: int, rng: np.random.Generator) -> NDArray[Any]:
+def random_targets(loss: Any, m: int, n_outputs: int, rng: np.random.Generator) -> NDArray[Any]:
     """Return random targets in the range that the loss accepts."""
     if loss.takes_indices:
         return rng.integers(0, n_outputs, m)

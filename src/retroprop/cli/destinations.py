@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from retroprop.cli.errors import CommandError
+from retroprop.explain.style import SUFFIXES
 from retroprop.persistence.files import descriptor_of, is_special
 
 
@@ -52,7 +53,7 @@ def _check(path: Path, option: str, not_over: str | None) -> None:
 
 def check_picture(path: Path, *, option: str) -> None:
     """Raise CommandError unless the suffix of `path` is a supported picture format."""
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+    if path.suffix.lower() not in SUFFIXES:
         raise CommandError(f'{option} "{path}": a picture is a .png, .svg or .pdf file.')
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retroprop.cli.learning_curves import MUTED, TRAINING, WATCHED, dress
+from retroprop.cli.learning_curves import TRAINING, WATCHED
+from retroprop.explain.style import LIGHT, dress
 from retroprop.tabular.classification_metrics import roc_auc, roc_curve
 from retroprop.tabular.errors import printable
 from retroprop.tabular.evaluation import EvaluatedPart
@@ -38,13 +39,13 @@ def draw_roc(axes: Any, part: EvaluatedPart) -> None:
     p, true, classes = part.probabilities, part.true, part.target.classes
     areas = {c: roc_auc(p[:, c], true == c) for c in ([1] if len(classes) == 2 else range(len(classes)))}
     known = sorted((area, c) for c, area in areas.items() if area is not None)[:_MOST_CLASSES]
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.plot([0, 1], [0, 1], color=LIGHT.muted, linewidth=1.0, linestyle=(0, (4, 3)))
     for rank, (area, c) in reversed(list(enumerate(known))):
         label = f"{printable(str(classes[c]), _LONGEST_LABEL)}: {area:.3f}" if rank == 0 else None
-        color = TRAINING if len(known) == 1 else WATCHED if rank == 0 else MUTED
+        color = TRAINING if len(known) == 1 else WATCHED if rank == 0 else LIGHT.muted
         axes.plot(*roc_curve(p[:, c], true == c), color=color, linewidth=1.8 if rank == 0 else 0.8, label=label)
-    axes.set_xlabel("false positive rate", fontsize=9.5, color=MUTED)
-    axes.set_ylabel("true positive rate", fontsize=9.5, color=MUTED)
+    axes.set_xlabel("false positive rate", fontsize=9.5, color=LIGHT.muted)
+    axes.set_ylabel("true positive rate", fontsize=9.5, color=LIGHT.muted)
     if known:
         title = "AUC" if len(known) == 1 else "lowest AUC"
         legend = axes.legend(frameon=False, fontsize=8.5, loc="lower right", title=title, title_fontsize=8.5)
@@ -56,9 +57,9 @@ def draw_residuals(axes: Any, true: NDArray[np.float64], predicted: NDArray[np.f
     """Draw the distribution of the errors, predicted less true."""
     dress(axes, "Predicted − true")
     axes.hist(predicted - true, bins=min(30, max(5, len(true) // 5)), color=TRAINING, alpha=0.85)
-    axes.axvline(0.0, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.axvline(0.0, color=LIGHT.muted, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.xaxis.set_major_locator(_few_ticks())
-    axes.set_ylabel("rows", fontsize=9.5, color=MUTED)
+    axes.set_ylabel("rows", fontsize=9.5, color=LIGHT.muted)
 
 
 def draw_tolerance(
@@ -73,7 +74,7 @@ def draw_tolerance(
         axes.legend(frameon=False, fontsize=8.5, loc="lower right")
     axes.set_ylim(0.0, 1.02)
     axes.xaxis.set_major_locator(_few_ticks())
-    axes.set_xlabel("absolute error", fontsize=9.5, color=MUTED)
+    axes.set_xlabel("absolute error", fontsize=9.5, color=LIGHT.muted)
 
 
 def _few_ticks() -> Any:

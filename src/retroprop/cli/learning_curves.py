@@ -1,23 +1,13 @@
-"""Plots of the learning curves: cost and metric of every epoch; also the colours and style of all plots."""
+"""Plots of the learning curves: cost and metric of every epoch."""
 
 from typing import Any
 
 import numpy as np
 
+from retroprop.explain.style import LIGHT, dress, legend
 from retroprop.training import History
 
-INK, MUTED, FAINT, SURFACE = "#1f2430", "#6b7280", "#e5e7eb", "#ffffff"
-TRAINING, WATCHED = "#2f6db5", "#d9622b"
-
-
-def dress(axes: Any, title: str) -> None:
-    """Style axes: a title at the left, a faint grid, no frame."""
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
-    axes.tick_params(colors=MUTED, labelsize=9, length=0)
-    axes.grid(True, color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
+TRAINING, WATCHED = LIGHT.colors[:2]
 
 
 def draw_cost(axes: Any, history: History, watched: str) -> None:
@@ -43,7 +33,7 @@ def draw_cost(axes: Any, history: History, watched: str) -> None:
         _logarithmic(axes, decades=np.log10(max(values) / min(values)))
     _mark_best(axes, history)
     if values:
-        axes.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="best", handlelength=1.4)
+        legend(axes, loc="best", handlelength=1.4)
     _epochs(axes, len(history))
 
 
@@ -65,7 +55,7 @@ def draw_metric(axes: Any, history: History, metric: str, title: str, watched: s
         axes.set_ylim(low - 0.08 * span, max(values) + 0.12 * span)
     _mark_best(axes, history)
     _epochs(axes, len(history))
-    axes.set_xlabel("epoch", fontsize=9.5, color=MUTED)
+    axes.set_xlabel("epoch", fontsize=9.5, color=LIGHT.muted)
 
 
 def _line(axes: Any, values: list[float], color: str, label: str) -> None:
@@ -78,7 +68,7 @@ def _line(axes: Any, values: list[float], color: str, label: str) -> None:
 
 def _mark_best(axes: Any, history: History) -> None:
     if history.best_epoch is not None:
-        axes.axvline(history.best_epoch, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)), label="best epoch")
+        axes.axvline(history.best_epoch, color=LIGHT.muted, linewidth=1.0, linestyle=(0, (3, 3)), label="best epoch")
 
 
 def _epochs(axes: Any, n_epochs: int) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retroprop.cli.learning_curves import FAINT, INK, MUTED, SURFACE, TRAINING, WATCHED, dress
+from retroprop.cli.learning_curves import TRAINING, WATCHED
+from retroprop.explain.style import LIGHT, dress, legend
 from retroprop.tabular.classification_metrics import confusion
 from retroprop.tabular.errors import printable
 from retroprop.tabular.targets import TargetColumn
@@ -40,12 +41,12 @@ def draw_confusion(axes: Any, target: TargetColumn, predicted: NDArray[Any], tru
     if k <= _MOST_NUMBERS:
         axes.set_xticks(np.arange(k + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color=SURFACE, linewidth=2.0)
+        axes.grid(which="minor", color=LIGHT.surface, linewidth=2.0)
         axes.tick_params(which="minor", length=0)
         _write_counts(axes, counts, np.where(right, share, shade_of_errors))
     _label(axes, [_short(str(name)) for name in target.classes])
-    axes.set_xlabel(f"predicted {_short(target.name, 40)}", fontsize=10, color=MUTED, labelpad=8)
-    axes.set_ylabel(f"true {_short(target.name, 40)}", fontsize=10, color=MUTED, labelpad=8)
+    axes.set_xlabel(f"predicted {_short(target.name, 40)}", fontsize=10, color=LIGHT.muted, labelpad=8)
+    axes.set_ylabel(f"true {_short(target.name, 40)}", fontsize=10, color=LIGHT.muted, labelpad=8)
 
 
 def _write_counts(axes: Any, counts: NDArray[np.intp], shade: NDArray[np.float64]) -> None:
@@ -59,7 +60,7 @@ def _write_counts(axes: Any, counts: NDArray[np.intp], shade: NDArray[np.float64
             va="center",
             fontsize=size,
             fontweight="bold" if row == column else "normal",
-            color=SURFACE if shade[row, column] > 0.42 else INK,
+            color=LIGHT.surface if shade[row, column] > 0.42 else LIGHT.ink,
         )
 
 
@@ -98,20 +99,22 @@ def draw_agreement(
     low, high = float(everything.min()), float(everything.max())
     margin = 0.04 * (high - low or 1.0)
     limits = (low - margin, high + margin)
-    axes.plot(limits, limits, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+    axes.plot(limits, limits, color=LIGHT.muted, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     along = {"rotation": 45, "rotation_mode": "anchor", "ha": "right", "va": "top"}
     axes.annotate(
-        "exact", (limits[1],) * 2, xytext=(-4, -9), textcoords="offset points", color=MUTED, fontsize=9, **along
+        "exact", (limits[1],) * 2, xytext=(-4, -9), textcoords="offset points", color=LIGHT.muted, fontsize=9, **along
     )
     few = len(shown[0]) <= 2000
     if others[0].size:
-        axes.scatter(*others, s=14, color=FAINT, edgecolors="#cbd0d8", linewidths=0.4, zorder=2, label="training rows")
+        axes.scatter(
+            *others, s=14, color=LIGHT.faint, edgecolors="#cbd0d8", linewidths=0.4, zorder=2, label="training rows"
+        )
     axes.scatter(
         *shown,
         s=34 if few else 6,
         color=WATCHED if others[0].size else TRAINING,
         alpha=0.8 if few else 0.3,
-        edgecolors=SURFACE,
+        edgecolors=LIGHT.surface,
         linewidths=0.7 if few else 0.0,
         zorder=3,
         label=f"{part} rows",
@@ -120,6 +123,6 @@ def draw_agreement(
     axes.set_xlim(limits)
     axes.set_ylim(limits)
     axes.set_aspect("equal")
-    axes.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="upper left", handletextpad=0.2)
-    axes.set_xlabel(f"true {_short(name, 40)}", fontsize=10, color=MUTED, labelpad=8)
-    axes.set_ylabel(f"predicted {_short(name, 40)}", fontsize=10, color=MUTED, labelpad=8)
+    legend(axes, loc="upper left", handletextpad=0.2)
+    axes.set_xlabel(f"true {_short(name, 40)}", fontsize=10, color=LIGHT.muted, labelpad=8)
+    axes.set_ylabel(f"predicted {_short(name, 40)}", fontsize=10, color=LIGHT.muted, labelpad=8)

@@ -1,24 +1,18 @@
-"""The picture of a training: its learning curves beside a plot of its predictions.
-
-It uses matplotlib's Figure without pyplot, so there is no window, no global state and no figure left open.
-"""
+"""The picture of a training: its learning curves beside a plot of its predictions."""
 
 import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from retroprop.cli.evaluation_plots import draw_classes, draw_residuals, draw_roc, draw_tolerance
-from retroprop.cli.learning_curves import INK, MUTED, SURFACE, draw_cost, draw_metric
+from retroprop.cli.learning_curves import draw_cost, draw_metric
 from retroprop.cli.outcome_plots import draw_agreement, draw_confusion
+from retroprop.explain.style import LIGHT, new_figure, write
 from retroprop.functions.names import in_words
-from retroprop.persistence.files import write_whole
 from retroprop.tabular.errors import need, printable
 from retroprop.tabular.model import TabularModel
 from retroprop.tabular.report import PARTS, TITLES, Report, figures
 from retroprop.tabular.training import WATCHED, Trained
-
-_DPI = 150
 
 
 def draw(model: TabularModel, path: Path) -> None:
@@ -32,28 +26,21 @@ def draw(model: TabularModel, path: Path) -> None:
         If the file cannot be written.
     """
     need("matplotlib", extra="plot", purpose="a picture")
-    image = BytesIO()
     with warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the table on the terminal shows it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = compose(model)
-        figure.savefig(image, format=path.suffix.lower().removeprefix(".") or "png", dpi=_DPI, facecolor=SURFACE)
-    write_whole(path, image.getvalue())
+        write(compose(model), path)
 
 
 def compose(model: TabularModel) -> Any:
     """Return the picture as a matplotlib Figure: learning curves, predictions, and the figures of each class."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     assert model.training is not None
     assert model.report is not None
-    figure = Figure(figsize=(12.0, 6.6), facecolor=SURFACE)
-    FigureCanvasAgg(figure)
+    figure = new_figure(12.0, 6.6)
     title, subtitle = _words(model.training, model.report)
     # A dollar sign in a name begins no formula.
-    figure.text(0.045, 0.945, title, fontsize=17, fontweight="bold", color=INK, va="center", parse_math=False)
-    figure.text(0.045, 0.895, subtitle, fontsize=10.5, color=MUTED, va="center", parse_math=False)
+    figure.text(0.045, 0.945, title, fontsize=17, fontweight="bold", color=LIGHT.ink, va="center", parse_math=False)
+    figure.text(0.045, 0.895, subtitle, fontsize=10.5, color=LIGHT.muted, va="center", parse_math=False)
     grid = figure.add_gridspec(
         2, 3, width_ratios=(0.8, 1.12, 0.72), left=0.06, right=0.98, top=0.80, bottom=0.09, wspace=0.36, hspace=0.48
     )

@@ -36,6 +36,8 @@ def forward(
     parameters: Parameters,
     x: Array,
     masks: Sequence[Array | None] | None = None,
+    *,
+    keep_z: bool = False,
 ) -> Trace:
     """Propagate `x` of shape (..., m, n_1) through every layer.
 
@@ -49,6 +51,8 @@ def forward(
         One observation a row.
     masks : sequence of array (..., m, n_l) or None, length L − 2
         mask/(1−p) of the hidden layers; None is no dropout.
+    keep_z : bool
+        Whether every z is kept, not only those that f′ reads.
 
     Returns
     -------
@@ -60,8 +64,8 @@ def forward(
     for layer, f in enumerate(architecture.activations, start=1):
         theta, bias = parameters.thetas[layer - 1], parameters.bias_of(layer - 1)
         # a^(l+1) = f(a^(l) Θ^(l)ᵀ + b^(l)); the output's z is always kept
-        keep_z = f.needs_z or layer == output_layer
-        z, a = operations.affine(layer, trace.sent[-1], theta, bias, f, keep_z=keep_z)
+        kept = keep_z or f.needs_z or layer == output_layer
+        z, a = operations.affine(layer, trace.sent[-1], theta, bias, f, keep_z=kept)
         mask = trace.masks[layer]
         trace.z.append(z)
         trace.a.append(a)

@@ -249,8 +249,8 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         try:
             descent.run(epochs, watching, once=once)
             self._settle(descent.found(), source.backend, source.dtype, good=descent.good)
-        except Exception:
-            # Of a function of the user, or a warning made an error: nothing that was computed is lost.
+        except BaseException:
+            # Of a function of the user, a warning made an error, Ctrl-C at the end: nothing that was computed is lost.
             if descent.has_updated:
                 self._store(descent.found(interrupted=True), source.backend, source.dtype, good=descent.good)
             raise
@@ -295,7 +295,14 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         return Validation(samples, None, score_of(self, targets, weight, None, given))
 
     def _batch_rows(self, n: int) -> int:
-        return int(min(200 if self.batch_size == "auto" else self.batch_size, n))
+        if self.batch_size != "auto":
+            return int(min(self.batch_size, n))
+        # A batch counts by its own weights: in a small last one, a row of a heavy class would be most of an update.
+        return -(-n // -(-n // 200)) if n and self._weighs_classes() else min(200, n)
+
+    def _weighs_classes(self) -> bool:
+        """Return whether the classes have weights other than 1."""
+        return False
 
     def _step(self, backend: Backend, architecture: Architecture, solver: Solver, demands: Demands) -> CapturedStep:
         return bind(
@@ -322,12 +329,13 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     def _store(self, found: Parameters, backend: Backend, dtype: str, *, good: Good = None) -> bool:
         """Store parameters, if they are not finite the last good ones; return whether they are."""
-        self._has_updated = True
         is_finite = are_finite(found, backend)
         kept = found if is_finite else good and good()
+        own: dict[str, Any] = {"_has_updated": True}
         if kept:  # else the initial parameters
-            self.coefs_ = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
-            self.intercepts_ = [backend.asarray(bias, dtype) for bias in kept.biases]
+            own["coefs_"] = [backend.asarray(theta.mT, dtype) for theta in kept.thetas]
+            own["intercepts_"] = [backend.asarray(bias, dtype) for bias in kept.biases]
+        self.__dict__.update(own)  # at once: Ctrl-C comes at any place
         return is_finite
 
     # The fitted network -------------------------------------------------------------------------------------

@@ -107,6 +107,10 @@ class Classes(BaseMLP):
         found = numpy.prod([weights(*pair) for pair in zip(columns, of_classes, strict=True)], axis=0)
         return self._sample_weights(found if weight is None else weight * found, len(found), some=begins)
 
+    def _weighs_classes(self) -> bool:
+        given: Any = self._balanced if isinstance(self.class_weight, str) else self.class_weight or {}
+        return any(weight != 1.0 for one in ([given] if isinstance(given, dict) else given) for weight in one.values())
+
 
 def is_indicator(y: Any) -> bool:
     """Return whether y is a multilabel indicator."""

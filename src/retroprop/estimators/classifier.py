@@ -11,7 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.classes import Classes
+from retroprop.estimators.moving import unchanged_before_an_update
 from retroprop.estimators.parameters import NamedParameters
+from retroprop.estimators.sklearn_names import ours
 from retroprop.estimators.streaming import fit_stream, is_stream
 from retroprop.estimators.targets import LabelColumns, Labels, are_columns
 from retroprop.estimators.watching import watched
@@ -80,7 +82,9 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
     class_weight : dict, list of dict, "balanced" or None
         The weight of each class, 1 where the dict has none; for several columns a list of one dict a column. For an
         iterator of batches and `partial_fit` it must be a dict. The validation loss and the default validation score
-        follow it, as the training does; `scoring` chooses a score that does not.
+        follow it, as the training does, and of epochs of one score that of the least loss is the best, and a lower loss
+        counts as an improvement; `scoring` chooses a score that does not follow it. Where the weights are not all 1,
+        batch_size="auto" divides the rows into equal batches of at most 200.
     stratify : bool or "binary"
         Whether the validation split keeps the fractions of the classes; "binary" does so for two classes only, as in
         scikit-learn.
@@ -272,11 +276,12 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         """
         y, classes = arrays.to_host(y), arrays.to_host(classes)
         self._refuse_balanced("partial_fit")
-        if are_columns(classes):
-            self._set_classes(classes, y, reset=not hasattr(self, "classes_"))
-        elif _check_partial_fit_first_call(self, classes):
-            self._coding = Labels(y if type_of_target(y).startswith("multilabel") else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_before_an_update(self):  # the classes too
+            if are_columns(classes):
+                self._set_classes(classes, y, reset=not hasattr(self, "classes_"))
+            elif _check_partial_fit_first_call(self, classes):
+                self._coding = Labels(y if type_of_target(y).startswith("multilabel") else classes)
+            return self._fitted(X, y, sample_weight, incremental=True, validation=(None, None, None))
 
     def predict(self, X: Any) -> Array:
         """Return the predicted classes, (n,), for labels an indicator (n, n_classes), (n, n_columns) for several."""
@@ -315,7 +320,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _loss(self) -> Loss:
-        loss = parameters.ours("loss", self.loss)
+        loss = ours("loss", self.loss)
         # Of a single probability, −y log p is not the log-loss: the coding of the labels has the right one.
         if loss == "cross_entropy" or type(loss) is losses.CrossEntropy:
             return self._coding.loss()

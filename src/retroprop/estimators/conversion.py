@@ -8,17 +8,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
+from retroprop.estimators.sklearn_names import THEIRS, fitted_activation
 from retroprop.estimators.targets import Labels
 
 FITTED = ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "feature_names_in_", "loss_",
           "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_", "classes_",
           "_no_improvement_count")  # fmt: skip
-
-THEIRS = {
-    "activation": ("identity", "logistic", "tanh", "relu"),
-    "solver": ("lbfgs", "sgd", "adam"),
-    "learning_rate": ("constant", "invscaling", "adaptive"),
-}
 
 
 def _of_sklearn(name: str) -> Any:
@@ -36,7 +31,8 @@ class Conversion:
 
         A further `partial_fit` there begins with new moments, and without the options that scikit-learn lacks, such as
         dropout. A fitted estimator whose solver or schedule scikit-learn lacks continues with "adam" there, at the
-        constant `learning_rate_init`: it predicts the same.
+        constant `learning_rate_init`: it predicts the same. The activation and the loss are those of the fit, whatever
+        was set since.
 
         Raises
         ------
@@ -48,16 +44,21 @@ class Conversion:
         ours = self.get_params(deep=False)  # type: ignore[attr-defined]
         options = {name: ours[name] for name in theirs().get_params()}
         if hasattr(self, "predict_proba"):
-            losses: tuple[str, ...] = ("log_loss",)
+            accepted: tuple[str, ...] = ("log_loss",)
         else:
-            losses = ("squared_error", "poisson") if "loss" in options else ("squared_error",)  # before 1.7
+            accepted = ("squared_error", "poisson") if "loss" in options else ("squared_error",)  # before 1.7
+            if hasattr(self, "coefs_"):  # a loss that was set since may need another output
+                ours["loss"] = self._form.output.loss.name  # type: ignore[attr-defined]
+                options |= {"loss": ours["loss"]} if "loss" in options else {}
         if hasattr(self, "coefs_"):
+            # scikit-learn's `predict` takes the parameter, which may have been set since the fit.
+            ours["activation"] = options["activation"] = fitted_activation(self, ours["activation"])
             for name, instead in (("solver", "adam"), ("learning_rate", "constant")):
                 if not isinstance(ours[name], str) or ours[name] not in THEIRS[name]:
                     ours[name] = options[name] = instead
-        for name, accepted in (*THEIRS.items(), ("loss", losses)):
-            if not isinstance(ours[name], str) or ours[name] not in accepted:
-                raise ValueError(f"scikit-learn has no {name}={ours[name]!r}: it has {', '.join(accepted)}.")
+        for name, known in (*THEIRS.items(), ("loss", accepted)):
+            if not isinstance(ours[name], str) or ours[name] not in known:
+                raise ValueError(f"scikit-learn has no {name}={ours[name]!r}: it has {', '.join(known)}.")
         if numpy.ndim(ours["alpha"]) > 0:
             raise ValueError(f"scikit-learn has one alpha for all layers, not alpha={ours['alpha']!r}.")
         found = theirs(**options)

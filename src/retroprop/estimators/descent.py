@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters, joined
+from retroprop.estimators.moving import CURVES
 from retroprop.estimators.samples import Samples, Stream
 from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.validation import Validation
@@ -17,6 +18,9 @@ from retroprop.functions.types import Array
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.course import Course, copied
 from retroprop.training.epoch import Epochs, Figures
+
+FIGURES = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
+"""The attributes that an epoch changes, beside the curves."""
 
 
 class Descent:
@@ -98,7 +102,8 @@ class Descent:
         """
         e, epochs_run = self.estimator, self.epochs
         if (e.early_stopping or e.restore_best) and not (interrupted and not e.n_iter_):
-            best: Parameters = e._best
+            own = epochs_run.course.stopping.parameters
+            best: Parameters = e._best if own is None else self._own(own)
             return best
         if interrupted:
             return self._own(epochs_run.joined(epochs_run.course.parameters))
@@ -119,6 +124,7 @@ class Descent:
         """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch."""
         e, epochs_run = self.estimator, self.epochs
         e.n_iter_ = 0
+        self._is_whole()
         try:
             while e.n_iter_ < epochs:
                 watching.epoch_begins()
@@ -133,6 +139,7 @@ class Descent:
                 self._compare(before, figures, validated)
                 # As in `rp.fit`, a schedule observes the cost of the validation data where there are any.
                 self.solver.epoch_ends(e.t_, e.loss_ if validated is None else validated[0])
+                self._is_whole()
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
                 epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
@@ -144,12 +151,32 @@ class Descent:
                         "converged yet.",
                         ConvergenceWarning,
                     )
-        except KeyboardInterrupt:
+        except BaseException as error:
+            self._take_back()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
             # As in scikit-learn, the updates of the incomplete epoch count.
             warn(INTERRUPTED)
             epochs_run.course = epochs_run.course._replace(last=epochs_run.joined(epochs_run.course.parameters))
         finally:
             self._keep()
+
+    def _is_whole(self) -> None:
+        """Note that the figures are those of whole epochs."""
+        own = vars(self.estimator)
+        figures = {name: own[name] for name in FIGURES if name in own}
+        lengths = {name: len(own[name]) for name in CURVES if own.get(name) is not None}
+        self._whole = self.epochs.course.stopping, figures, lengths
+
+    def _take_back(self) -> None:
+        """Take back the figures of an incomplete epoch: Ctrl-C comes at any place."""
+        own, (stopping, figures, lengths) = vars(self.estimator), self._whole
+        self.epochs.course = self.epochs.course._replace(stopping=stopping)
+        for name in FIGURES:
+            own.pop(name, None)
+        own.update(figures)
+        for name, n in lengths.items():
+            del own[name][n:]
 
     def _count(self, figures: Figures) -> None:
         """Write an epoch into the attributes of the estimator."""
@@ -190,7 +217,8 @@ class Descent:
             e.validation_scores_.append(score)
             if e.verbose:
                 print(f"Validation score: {score:f}")
-            bests, is_best = bests.with_score(score, e.tol, counts=e.early_stopping)
+            decides = loss if e.scoring is None and e._weighs_classes() else None
+            bests, is_best = bests.with_score(score, e.tol, counts=e.early_stopping, loss=decides)
         if not e.early_stopping:
             bests, is_least = bests.with_loss(e.loss_, e.tol)
             is_best = is_least if validated is None else is_best

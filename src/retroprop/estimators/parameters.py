@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, InvalidParamet
 
 from retroprop.backends import host
 from retroprop.core.architecture import Architecture, build
+from retroprop.estimators.sklearn_names import SKLEARN_NAMES, THEIRS, ours
 from retroprop.functions import activations, custom, initializers, losses, names, schedules
 from retroprop.functions.losses import Loss
 from retroprop.functions.outputs import AveragedOutput, ClippedOutput, PairedOutput
@@ -18,8 +19,6 @@ from retroprop.functions.schedules import Schedule
 from retroprop.training import optimizers
 from retroprop.training.optimizers import UpdateRule
 
-# scikit-learn's spellings of entries of our tables
-SKLEARN_NAMES = {"activation": {"logistic": "sigmoid"}, "loss": {"log_loss": "cross_entropy"}}
 # The parameters of an optimizer that an estimator has under a name of scikit-learn's
 OF_OPTIMIZERS = {
     "learning_rate": "learning_rate_init",
@@ -51,11 +50,6 @@ def scorer_names() -> list[str]:
     from sklearn.metrics import get_scorer_names
 
     return ["loss", *get_scorer_names()]
-
-
-def ours(kind: str, name: Any) -> Any:
-    """Return our spelling of a name of scikit-learn's; anything else is returned as it is."""
-    return SKLEARN_NAMES[kind].get(name, name) if isinstance(name, str) else name
 
 
 class TableNames(StrOptions):
@@ -210,7 +204,8 @@ def _check_lbfgs(e: Any, *, validates: bool) -> None:
 def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
     """Yield the parameters that are not at their default and that a fit would not read, each with the reason.
 
-    What scikit-learn accepts is accepted here: "adam" with a momentum, `validation_fraction` without early stopping.
+    What scikit-learn accepts is accepted here, where both the parameter and what leaves it unread are scikit-learn's:
+    "adam" with a momentum, `validation_fraction` without early stopping.
     """
     e = estimator
     defaults = {name: parameter.default for name, parameter in signature(type(e)).parameters.items()}
@@ -220,11 +215,13 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
         for name in of_rules:
             if name in given:
                 yield name, f"solver={e.solver!r} has options of its own"
-    elif e.solver not in ("lbfgs", "sgd", "adam"):
+    elif e.solver not in THEIRS["solver"]:
         rule = optimizers.OPTIMIZERS[e.solver]
         for ours, theirs in OF_OPTIMIZERS.items():
             if theirs in given and not hasattr(rule, ours):
                 yield theirs, f"solver={e.solver!r} has no {ours}"
+    if "max_fun" in given and e.solver not in THEIRS["solver"]:
+        yield "max_fun", f"it is of solver='lbfgs', and solver={e.solver!r}"
     if isinstance(e.learning_rate, Schedule):
         for name in ("learning_rate_init", "power_t"):
             if name in given:
@@ -233,8 +230,13 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
         yield "quantile", f"it is of loss='quantile', and loss={e.loss!r}"
     if "scoring" in given and not (validates or e.early_stopping):
         yield "scoring", "there are no validation data: pass X_val and y_val, or set early_stopping=True"
-    if "stratify" in given and (validates or not e.early_stopping):
-        yield "stratify", "no rows are split off for validation"
+    whole = [why for why, holds in (("solver='lbfgs'", e.solver == "lbfgs"), ("X_val is given", validates),
+                                    ("early_stopping=False", not e.early_stopping)) if holds]  # fmt: skip
+    for name in ("stratify", *(("validation_fraction",) if validates else ())):
+        if name in given and whole:
+            yield name, f"no rows are split off for validation, as {whole[0]}"
+    if numpy.any(e.dropout) and not hidden_sizes(e.hidden_layer_sizes):
+        yield "dropout", f"hidden_layer_sizes={e.hidden_layer_sizes!r} has no hidden layers"
 
 
 def _is(value: Any, default: Any) -> bool:

@@ -142,6 +142,8 @@ class Bests(NamedTuple):
         The parameters of the best epoch of this fit, joined; None if none was better than those before.
     least : float
         The least loss of earlier fits, which `best_loss_` reports too.
+    validation : tuple of float
+        The least validation loss of this fit, and that of the best epoch; used where classes have weights.
     """
 
     loss: float | None
@@ -149,6 +151,7 @@ class Bests(NamedTuple):
     waited: int
     parameters: Array | None = None
     least: float = inf
+    validation: tuple[float, float] = (inf, inf)
 
     @classmethod
     def of(cls, estimator: Any, least: float) -> "Bests":
@@ -171,14 +174,22 @@ class Bests(NamedTuple):
         waited, is_best = self.waited + 1 if loss > self.loss - tol else 0, loss < self.loss
         return self._replace(loss=loss if is_best else self.loss, waited=waited), bool(is_best)
 
-    def with_score(self, score: float, tol: float, *, counts: bool) -> tuple["Bests", bool]:
+    def with_score(self, score: float, tol: float, *, counts: bool, loss: float | None = None) -> tuple["Bests", bool]:
         """Return the state after an epoch of that validation score, and whether it is the best so far.
 
         Where the score `counts`, an epoch that is not better by tol is one without improvement. A NaN compares as
-        neither, and so ends the waiting, as in scikit-learn.
+        neither, and so ends the waiting, as in scikit-learn. A `loss` of the validation data decides between equal
+        scores, and an epoch that lowers it by tol is no epoch without improvement: the few rows of a heavy class keep
+        the score where it is for many epochs.
         """
         assert self.score is not None
         waited, is_best = self.waited, score > self.score
+        least, of_best = self.validation
+        lowers = loss is not None and loss < least - tol
+        if loss is not None:
+            is_best = is_best or (score == self.score and loss < of_best)
+            least, of_best = min(least, loss), loss if is_best else of_best
         if counts:
-            waited = self.waited + 1 if score < self.score + tol else 0
-        return self._replace(score=score if is_best else self.score, waited=waited), bool(is_best)
+            waited = self.waited + 1 if score < self.score + tol and not lowers else 0
+        found = self._replace(score=score if is_best else self.score, waited=waited, validation=(least, of_best))
+        return found, bool(is_best)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-_GREEK = {"theta": ("θ", r"\theta"), "delta": ("δ", r"\delta")}
+_GREEK = {"theta": ("θ", r"\theta"), "delta": ("δ", r"\delta"), "sum_w": ("Σw", r"\sum w")}
 
 
 class Quantity(NamedTuple):
@@ -11,24 +11,26 @@ class Quantity(NamedTuple):
     Attributes
     ----------
     letter : str
-        "theta", "b", "x", "y", "z", "a", "f'", "delta" or "J".
+        "theta", "b", "x", "y", "z", "a", "f'", "delta" or "J"; "r" for mask/(1 − p) of dropout, "w" and "sum_w" for the
+        weights of the observations, "m" for their number.
     layer : int or None
         l of the superscript, from 1; x, y and J have none.
-    neurons : tuple of int
-        The subscript, from 1: (j,), or (j, k) of θ_jk, which goes to neuron j, from neuron k.
-    row : int or None
-        The observation, from 1, where there are several.
+    neurons : tuple of int or str
+        The subscript, from 1: (j,), or (j, k) of θ_jk, which goes to neuron j, from neuron k. A letter is an index of a
+        sum.
+    row : int, str or None
+        The observation, from 1, where there are several; "i" is any.
     """
 
     letter: str
     layer: int | None = None
-    neurons: tuple[int, ...] = ()
-    row: int | None = None
+    neurons: tuple[int | str, ...] = ()
+    row: int | str | None = None
 
     @property
     def subscript(self) -> str:
         """The neurons: "21", with a comma where one of them has two digits, "2,14"."""
-        return ("," if any(neuron > 9 for neuron in self.neurons) else "").join(map(str, self.neurons))
+        return ("," if any(len(str(neuron)) > 1 for neuron in self.neurons) else "").join(map(str, self.neurons))
 
     @property
     def text(self) -> str:
@@ -55,7 +57,7 @@ class Quantity(NamedTuple):
         return "" if self.row is None else f"[{self.row}]"
 
 
-def theta(layer: int, to: int, from_: int) -> Quantity:
+def theta(layer: int, to: int | str, from_: int | str) -> Quantity:
     """Return the name of θ^(l)_jk, which goes to neuron j of layer l + 1, from neuron k of layer l."""
     return Quantity("theta", layer, (to, from_))
 
@@ -65,7 +67,7 @@ def bias(layer: int, to: int) -> Quantity:
     return Quantity("b", layer, (to,))
 
 
-def of_neuron(letter: str, layer: int, neuron: int, row: int | None = None) -> Quantity:
+def of_neuron(letter: str, layer: int, neuron: int | str, row: int | str | None = None) -> Quantity:
     """Return the name of z, a, f' or delta of a neuron; a of layer 1 is x."""
     is_x = (letter, layer) == ("a", 1)
     return Quantity("x", None, (neuron,), row) if is_x else Quantity(letter, layer, (neuron,), row)

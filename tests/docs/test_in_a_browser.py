@@ -1,0 +1,139 @@
+"""The built site in Chromium, at the widths of a screen and of a telephone: nothing cut off, formulas, search."""
+
+import functools
+import http.server
+import threading
+
+import pytest
+
+pytestmark = pytest.mark.long
+
+WIDTHS = (1280, 375)
+
+# Elements that reach beyond the viewport or hide a part of themselves, named by their first words.
+CUT_OFF = """
+(() => {
+  document.querySelectorAll('details').forEach(d => { d.open = true; });
+  const wide = document.documentElement.clientWidth;
+  const name = e => e.tagName + ' ' + e.textContent.trim().slice(0, 40);
+  const article = document.querySelector('article');
+  const inside = [...article.querySelectorAll('pre, pre > code, table, img, .formula, .md-typeset__scrollwrap')];
+  return {
+    page: document.documentElement.scrollWidth > wide,
+    hidden: inside.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth).map(name),
+    outside: [...inside, ...article.querySelectorAll('math')]
+      .filter(e => e.getBoundingClientRect().right > wide + 1).map(name),
+  };
+})()
+"""
+
+FORMULAS = """
+(() => {
+  const all = [...document.querySelectorAll('article math')];
+  const sizes = all.map(e => e.getBoundingClientRect());
+  const fractions = [...document.querySelectorAll('article mfrac')].map(e => e.getBoundingClientRect().height);
+  return {
+    count: all.length,
+    flat: sizes.filter(s => s.width < 3 || s.height < 5).length,
+    fraction: Math.max(0, ...fractions),
+    font: document.fonts.check('16px "STIX Two Math"'),
+    raw: /\\\\(frac|delta|theta|partial|begin)/.test(document.querySelector('article').innerText),
+  };
+})()
+"""
+
+# Types a query as a reader would, and answers with the addresses found, at the latest after 20 s with none.
+SEARCH = """
+new Promise(done => {
+  document.querySelector('[data-md-toggle=search]').click();
+  const box = document.querySelector('input[name=query]');
+  box.focus();
+  box.value = %r;
+  box.dispatchEvent(new Event('keyup', {bubbles: true}));
+  box.dispatchEvent(new Event('input', {bubbles: true}));
+  const found = () => [...document.querySelectorAll('.md-search-result__item > a')].map(a => a.href.split('?')[0]);
+  let left = 200;
+  const timer = setInterval(() => {
+    if (found().length || !--left) { clearInterval(timer); done(found()); }
+  }, 100);
+})
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from browser import CHROMIUM, Browser
+
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    one = Browser(tmp_path_factory.mktemp("profile"))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_cut_off(browser, address, site, width):
+    faults = {}
+    for page in sorted(site.rglob("*.html")):
+        if page.name == "404.html":
+            continue
+        browser.open(address + page.relative_to(site).as_posix(), width)
+        found = browser.run(CUT_OFF)
+        if found["page"] or found["hidden"] or found["outside"]:
+            faults[page.relative_to(site).as_posix()] = found
+    assert not faults
+
+
+@pytest.mark.parametrize("page", ["backpropagation.html", "es/retropropagacion.html"])
+def test_formulas_are_typeset(browser, address, page):
+    browser.open(address + page, 1280)
+    found = browser.run(FORMULAS)
+    assert found["count"] > 60
+    assert found["flat"] == 0
+    assert found["fraction"] > 30, "a fraction is two lines high"
+    assert found["font"]
+    assert not found["raw"]
+
+
+@pytest.mark.parametrize("over", ["http", "file"])
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("imbalanced", "howto/data.html"),
+        ("missing values", "howto/data.html"),
+        ("delta", "backpropagation.html"),
+        ("traspuesta", "es/retropropagacion.html"),
+    ],
+)
+def test_search_answers(browser, address, site, over, words, page):
+    base = address if over == "http" else site.as_uri() + "/"
+    browser.open(base + "index.html", 1280)
+    found = [link.removeprefix(base).partition("#")[0] for link in browser.run(SEARCH % words)]
+    assert page in found[:6]
+
+
+@pytest.mark.parametrize(
+    ("page", "language", "other"),
+    [
+        ("backpropagation.html", "en", "es/retropropagacion.html"),
+        ("es/docencia.html", "es", "teaching.html"),
+        ("howto/gpu.html", "en", "es/index.html"),
+    ],
+)
+def test_a_page_leads_to_the_other_language(browser, site, page, language, other):
+    browser.open(f"{site.as_uri()}/{page}", 1280)
+    assert browser.run("document.documentElement.lang") == language
+    links = browser.run("[...document.querySelectorAll('.md-select__link')].map(a => a.href)")
+    assert links[language == "en"] == f"{site.as_uri()}/{other}"
