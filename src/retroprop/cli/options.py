@@ -37,7 +37,7 @@ Encoding = Annotated[
 MaxMemory = Annotated[
     float | None,
     typer.Option(
-        help="The most memory in GiB that the data may take; by default what is available.", show_default=False
+        help="The most memory in GiB that the data may take; by default a quarter of it, at most 4.", show_default=False
     ),
 ]
 Features = Annotated[str | None, typer.Option(help="The array of an .npz file with the features (default X).")]

@@ -73,7 +73,7 @@ def fit(
     decimal : str, optional
         The decimal mark, "." or ",", where numbers such as 1,234 could be read in two ways.
     max_memory : float, optional
-        The most memory in GiB that the data may take; by default what is available.
+        The most memory in GiB that the data may take; by default a quarter of the machine's, at most 4 GiB.
     missing : str
         "fill": missing numbers are the median of the training rows, with an input that says so, and missing categories
         a category of their own; rows without the target are left out. "refuse": a missing value is an error.
