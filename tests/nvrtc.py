@@ -1,10 +1,11 @@
 """NVIDIA's compiler of CUDA kernels, called through ctypes: it needs neither a GPU nor CuPy."""
 
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_void_p
 from functools import lru_cache
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
 NAMES = ("libnvrtc.so.12", "libnvrtc.so.13")
@@ -35,11 +36,15 @@ def _typed(nvrtc):
     return nvrtc
 
 
-def compiled(source, *options):
-    """Return the machine code of a source; what the compiler says of one that is wrong is the message of an error."""
-    # It leaves the thread that calls it with the locale "C", in which Python takes texts for ASCII.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_compiled, source, *options).result()
+def compiled(sources, *options):
+    """Return the machine code of each source; the compiler's report on one that is wrong is the message of an error."""
+    # In a process of its own: the compiler keeps 200 MB, and leaves its thread with the locale "C".
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_all, sources, options).result()
+
+
+def _all(sources, options):
+    return [_compiled(source, *options) for source in sources]
 
 
 def _compiled(source, *options):

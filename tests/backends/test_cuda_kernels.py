@@ -265,15 +265,15 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
     texts += [
         HEAD + mask_source(MaskForm(layers, 64, dtype), [layers[0], layers[2]], wide=wide) for wide in (True, False)
     ]
-    for text in texts:
-        assert nvrtc.compiled(text, *nvrtc.AS_CUPY, f"-arch=sm_{architecture}")[:4] == b"\x7fELF"
+    for code in nvrtc.compiled(texts, *nvrtc.AS_CUPY, f"-arch=sm_{architecture}"):
+        assert code[:4] == b"\x7fELF"
 
 
 def test_what_does_not_compile_is_reported():
     if nvrtc.library() is None:
         pytest.skip("NVRTC is not installed, which the extra 'test' has for Linux on x86-64")
     with pytest.raises(ValueError, match='identifier "unheard_of" is undefined'):
-        nvrtc.compiled('extern "C" __global__ void k(float *x) { *x = unheard_of; }', "-arch=sm_90")
+        nvrtc.compiled(['extern "C" __global__ void k(float *x) { *x = unheard_of; }'], "-arch=sm_90")
 
 
 def kernel_text(formula, arrays):
