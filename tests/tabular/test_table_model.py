@@ -234,3 +234,12 @@ def test_guarded_cells_come_back():
     assert not any(guarded(text)[:1] in ("=", "@", "\t") for text in texts)
     assert formulas(texts) == [text for text in texts if guarded(text) != text]
     assert guarded("-1") == "-1"
+
+
+def test_a_model_is_one_line(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(40)))
+    line = repr(tabular.fit(path, target="y", epochs=1))
+    assert line.startswith('<TabularModel classification of "y" from ')
+    assert "Network 1-" in line
+    assert "\n" not in line

@@ -72,6 +72,10 @@ def _words(training: Trained, report: Report) -> tuple[str, str]:
     score = f"R² = {figures(name, scores[name])}" if name == "r2" else f"{figures(name, scores[name])} right"
     data = printable(Path(str(numbers["data"])).name, 50)
     title = f"{data}: {score} on {numbers['part_rows'][report.part]:,} {called} rows"
+    if name != "r2":
+        # Beside the score of a model that needs no data, which an accuracy alone flatters.
+        always = numbers["baseline"]
+        title += f" (always {printable(always['words'], 30)}: {figures(name, always[report.part][name])})"
     functions = ", ".join(filter(None, (in_words(numbers["hidden"]), numbers["output"])))
     subtitle = (
         f"{'-'.join(map(str, numbers['layer_sizes']))} network ({functions}) · {numbers['parameters']:,} parameters · "

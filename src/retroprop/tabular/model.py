@@ -98,6 +98,11 @@ class TabularModel:
             raise TypeError("this model is a regression; it has no probabilities.")
         return np.asarray(self._predicted(data, reading).probabilities)
 
+    def __repr__(self) -> str:
+        """Return one line: the report and the schema are values of their own, with texts of their own."""
+        card = self.card
+        return f"<TabularModel {self.task} of {quoted(card.target.name)} from {quoted(card.data)}, {self.network!r}>"
+
     def _predicted(self, data: Any, reading: dict[str, Any]) -> Predictions:
         predictions = self.evaluate(data, **reading)
         if predictions.notes:
