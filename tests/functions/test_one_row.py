@@ -12,6 +12,7 @@ from new_rows import ROWS, Adagrad, PseudoHuber, Softsign
 from oracles import TABLES, built_in
 
 import retroprop as rp
+from retroprop import tabular
 
 TESTS = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -128,7 +129,7 @@ def test_the_command_line_trains_them(backend, tmp_path, monkeypatch):
     np.savez("data.npz", X=X, y=Y.ravel())
     result = testing.CliRunner().invoke(app, [*COMMAND, "--backend", str(backend)])
     assert result.exit_code == 0, result.output
-    net = rp.load("model.safetensors", backend="numpy")
+    net = tabular.load("model.safetensors", backend="numpy").network
     assert (net.architecture.hidden[0], net.architecture.output.loss) == (Softsign(), PseudoHuber())
 
 
