@@ -50,10 +50,12 @@ def test_round_trip(cli, tmp_path, numbers, suffix):
     assert np.corrcoef(predicted, y)[0, 1] > 0.95
     # The same by hand: the scaling read from the file, and the network.
     from retroprop.cli.model_card import ModelCard
+    from retroprop.persistence import load_with_metadata
 
-    card = ModelCard.read(tmp_path / "model.safetensors")
+    net, metadata = load_with_metadata("model.safetensors", backend="numpy")
+    card = ModelCard.from_metadata(metadata, tmp_path / "model.safetensors")
     inputs = (x - card.preprocessing.mean) / card.preprocessing.scale
-    outputs = rp.load("model.safetensors", backend="numpy").predict(inputs)[:, 0]
+    outputs = net.predict(inputs)[:, 0]
     np.testing.assert_allclose(predicted, outputs * card.target.scale + card.target.mean, rtol=1e-5)
 
 

@@ -13,9 +13,9 @@ import retroprop as rp
 from retroprop.cli.check import random_targets
 from retroprop.cli.error_handling import note
 from retroprop.cli.errors import CommandError
-from retroprop.cli.model_card import ModelCard
 from retroprop.cli.network_options import names_of
 from retroprop.cli.predict import check_model
+from retroprop.persistence import TABULAR_KEY, load_with_metadata
 
 LARGEST = 10_000_000  # parameters of a network that is computed
 
@@ -93,10 +93,8 @@ def _loaded(path: Path, choice: NetworkChoice) -> rp.Network:
     if named:
         raise CommandError(f"--model has its own architecture: leave {', '.join(named)} out.")
     check_model(path)
-    net = rp.load(path)
-    try:
-        ModelCard.read(path)
-    except CommandError:
+    net, metadata = load_with_metadata(path)
+    if TABULAR_KEY not in metadata:
         return net  # a network saved in Python: its inputs are what its user gives it
     note(
         f'"{path}" was trained by retroprop train: x and y are in the network\'s own space, the columns encoded and '

@@ -1,6 +1,7 @@
 """The metadata of a model file: columns, preprocessing and target, so that `retroprop predict` needs nothing else."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,9 +9,9 @@ from typing import Self
 from retroprop.cli.errors import CommandError
 from retroprop.cli.preprocessing import Preprocessing
 from retroprop.cli.targets import TargetColumn
-from retroprop.persistence import read_metadata
+from retroprop.persistence import TABULAR_KEY
+from retroprop.persistence.bounded_json import parse
 
-_KEY = "retroprop_train"
 _VERSION = 1
 
 
@@ -48,27 +49,24 @@ class ModelCard:
             "preprocessing": self.preprocessing.to_plain(),
             "target": self.target.to_plain(),
         }
-        return {_KEY: json.dumps(plain)}
+        return {TABULAR_KEY: json.dumps(plain)}
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Return the card of a model file.
+    def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> Self:
+        """Return the card in the metadata of the model file at `path`.
 
         Raises
         ------
         CommandError
             If the file was not written by `retroprop train`, or was written by a newer version.
-        ModelFileError
-            If it is not a model file.
         """
-        metadata = read_metadata(path)
-        if _KEY not in metadata:
+        if TABULAR_KEY not in metadata:
             raise CommandError(
                 f'"{path}" holds a network but not the columns and scaling it was trained with: it was not '
                 f"written by retroprop train. In Python: retroprop.load(...).predict(x)."
             )
         try:
-            plain = json.loads(metadata[_KEY])
+            plain = parse(metadata[TABULAR_KEY])
             if plain["version"] > _VERSION:
                 raise CommandError(f'"{path}" was written by a newer retroprop; upgrade: pip install -U retroprop')
             return cls(
@@ -78,5 +76,5 @@ class ModelCard:
                 preprocessing=Preprocessing.from_plain(plain["preprocessing"]),
                 target=TargetColumn.from_plain(plain["target"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise CommandError(f'"{path}" is altered: its description of the training data is unreadable.') from error

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import retroprop as rp
 from retroprop.cli.data_sources import read_table
 from retroprop.cli.destinations import check_destination
 from retroprop.cli.errors import CommandError, near_match
 from retroprop.cli.evaluation import outputs_of, scores
 from retroprop.cli.model_card import ModelCard
 from retroprop.cli.table import DataTable, Selection
+from retroprop.persistence import load_with_metadata
 from retroprop.persistence.files import write_whole
 
 
@@ -84,12 +84,12 @@ def predict(options: PredictOptions) -> Predictions:
         check_destination(options.output, option="--output", not_over=options.data)
         check_destination(options.output, option="--output", not_over=str(options.model))
     check_model(options.model)
-    card = ModelCard.read(options.model)
+    net, metadata = load_with_metadata(options.model, backend=options.backend)
+    card = ModelCard.from_metadata(metadata, options.model)
     if options.proba and not card.target.classes:
         raise CommandError(f'--proba: "{options.model}" is a regression; it has no probabilities.')
     table = read_table(options.data, _selection(options, card))
     x = card.preprocessing(table)
-    net = rp.load(options.model, backend=options.backend)
     outputs = outputs_of(net, x)
     decoded = card.target.decode(outputs)
     if card.target.classes:

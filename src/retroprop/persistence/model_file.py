@@ -1,11 +1,14 @@
 """A network as one safetensors file: its parameters as tensors, its architecture as JSON in the header.
 
-json and safetensors are imported when a file is written or read, so that `import retroprop` stays light.
+Nothing of a file is trusted: sizes are checked before memory is taken, a checksum finds what was altered, and a network
+is built only from a description that is exactly what `save` would write of it. json, safetensors and the modules that
+read are imported when a file is written or read, so that `import retroprop` stays light.
 """
 
 import os
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy
 
@@ -16,13 +19,13 @@ from retroprop.functions import activations, losses, names
 from retroprop.functions.activations import ACTIVATIONS, CustomActivation, GroupedSoftmax
 from retroprop.functions.losses import LOSSES, CustomLoss, GroupedCrossEntropy
 from retroprop.network import Network
+from retroprop.persistence.errors import ModelFileError, printable
 
 FORMAT_VERSION = 1
 _OWN = "retroprop"  # the header's key for the architecture
-
-
-class ModelFileError(ValueError):
-    """A model file that cannot be used; the message has its path and the reason."""
+# The key of `retroprop train`: such a file also holds the columns and the scaling of a table.
+TABULAR_KEY = "retroprop_train"
+_KEYS = {"layer_sizes", "hidden", "output", "loss", "bias", "l2", "l1", "dropout"}
 
 
 def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
@@ -43,12 +46,15 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
         If the file cannot be written.
     TypeError
         If `net` is not a Network, or the metadata are not strings.
+    ValueError
+        If the metadata are larger than `load` reads: 8 MiB.
     """
     import json
 
     from safetensors.numpy import save as to_bytes
 
     from retroprop.persistence.files import write_whole
+    from retroprop.persistence.tensor_file import MOST_HEADER, header_length
 
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, not {net!r}.")
@@ -68,7 +74,10 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
         "architecture": architecture,
         "sha256": _digest(tensors, architecture, extra),
     }
-    write_whole(path, to_bytes(tensors, {**extra, _OWN: json.dumps(description)}))
+    content = to_bytes(tensors, {**extra, _OWN: json.dumps(description)})
+    if (length := header_length(content)) > MOST_HEADER:
+        raise ValueError(f"metadata make a header of {length} bytes, and a model file has at most {MOST_HEADER}.")
+    write_whole(path, content)
 
 
 def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[str, Any] | None = None) -> Network:
@@ -94,18 +103,28 @@ def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[
         If there is no such file.
     ModelFileError
         If it is not a model, truncated, altered, from a newer version, or needs `objects`.
+    OSError
+        If it cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        If parameters are NaN or infinite, as of a training that diverged.
     """
-    architecture, _, tensors = _read(path)
-    backend = get_backend(backend)
-    try:
-        thetas = [tensors[f"theta.{l}"] for l in range(len(architecture["layer_sizes"]) - 1)]
-        biases = [tensors[f"bias.{l}"] for l in range(len(thetas))] if architecture["bias"] else None
-        options = _from_plain(architecture, dict(objects or {}))
-        return Network.from_parameters(thetas, biases, backend=backend, **options)
-    except ModelFileError:
-        raise
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ModelFileError(f"{os.fspath(path)} does not describe a network: {error}") from error
+    net, _, said = _loaded(path, backend, objects)
+    for message in said:
+        warnings.warn(message, UserWarning, stacklevel=2)
+    return net
+
+
+def load_with_metadata(
+    path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[str, Any] | None = None
+) -> tuple[Network, dict[str, str]]:
+    """Return a saved network and its metadata, of the same bytes; parameters and errors are those of `load`."""
+    net, metadata, said = _loaded(path, backend, objects)
+    for message in said:
+        warnings.warn(message, UserWarning, stacklevel=2)
+    return net, metadata
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -113,58 +132,112 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     return _read(path)[1]
 
 
+def _loaded(
+    path: str | os.PathLike[str], backend: Any, objects: Mapping[str, Any] | None
+) -> tuple[Network, dict[str, str], list[str]]:
+    """Return the network, the metadata, and what there is to say about the parameters."""
+    name = os.fspath(path)
+    architecture, metadata, tensors = _read(path)
+    backend = get_backend(backend)
+    for dtype in {str(tensor.dtype) for tensor in tensors.values()}:
+        backend.dtype(dtype)
+    try:
+        net = _built(architecture, tensors, backend, objects)
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {printable(error)}") from error
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise ModelFileError(f"{name} does not describe a network: {printable(error)}") from error
+    said = []
+    if wrong := [key for key, tensor in tensors.items() if not numpy.isfinite(tensor).all()]:
+        said.append(
+            f"{name} holds parameters that are NaN or infinite, in {', '.join(wrong[:3])}: a diverged training?"
+        )
+    return net, metadata, said
+
+
+def _built(
+    architecture: dict[str, Any], tensors: dict[str, Any], backend: Any, objects: Mapping[str, Any] | None
+) -> Network:
+    if set(architecture) != _KEYS:
+        raise ValueError(f"its keys are {', '.join(map(repr, architecture))}, and not {', '.join(sorted(_KEYS))}")
+    n = len(architecture["layer_sizes"]) - 1
+    parts = ["theta", "bias"] if architecture["bias"] else ["theta"]
+    wanted = {f"{part}.{l}" for part in parts for l in range(n)} if n <= len(tensors) else set()
+    if wanted != set(tensors):
+        raise ValueError(f"its {len(tensors)} arrays are not those of {n + 1} layers")
+    if len({tensor.dtype for tensor in tensors.values()}) > 1:
+        raise ValueError("its arrays have different dtypes")
+    thetas, biases = [[tensors[f"{part}.{l}"] for l in range(n) if part in parts] for part in ("theta", "bias")]
+    net = Network.from_parameters(thetas, biases, backend=backend, **_from_plain(architecture, dict(objects or {})))
+    # What is read must be exactly what would be written: no number that was rounded, no entry that was passed over.
+    again = _to_plain(net.architecture)
+    given = {**again, **architecture, **{key: _kept(again[key], architecture[key]) for key in ("output", "loss")}}
+    given["hidden"] = [_kept(*pair) for pair in zip(again["hidden"], architecture["hidden"], strict=True)]
+    if _text(given) != _text(again):
+        raise ValueError("its entries are not those of the network that they make")
+    return net
+
+
+def _kept(ours: Any, given: Any) -> Any:
+    """Return the entry of a function in the file; a custom one may have another name by now."""
+    return ours if "custom" in given else given
+
+
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     """Return architecture, metadata and tensors of a file, after its checksum."""
-    from safetensors import SafetensorError, safe_open
+    from retroprop.persistence.reading import read_regular
 
-    name = os.fspath(path)
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise FileNotFoundError(f"there is no model file {name!r}.")
-    try:
-        with safe_open(name, framework="numpy") as file:
-            extra = dict(file.metadata() or {})
-            # The header is checked before the tensors: a foreign file may hold dtypes that NumPy lacks.
-            description = _description(name, extra.pop(_OWN, None))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except ModelFileError:
-        raise
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{name} is truncated, or not a safetensors file ({error}).") from error
-    architecture = description.get("architecture")
-    if _digest(tensors, architecture, extra) != description.get("sha256"):
-        raise ModelFileError(f"{name} is altered: it does not hold what was saved.")
-    return architecture, extra, tensors  # type: ignore[return-value]
+    return read_regular(path, _checked)
 
 
-def _description(name: str, own: str | None) -> dict[str, Any]:
+def _checked(file: BinaryIO, size: int) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    from retroprop.persistence.tensor_file import read_tensors
+
+    found: dict[str, Any] = {}
+    # The description is read before the tensors: another version may have dtypes that this one does not know.
+    tensors, extra = read_tensors(file, size, lambda metadata: found.update(_description(metadata.pop(_OWN, None))))
+    architecture = found.get("architecture")
+    if not isinstance(architecture, dict) or _digest(tensors, architecture, extra) != found.get("sha256"):
+        raise ValueError("is altered: it does not hold what was saved.")
+    return architecture, extra, tensors
+
+
+def _description(own: str | None) -> dict[str, Any]:
     """Return the entry of retroprop in the header, if this version can read its format."""
-    if own is None:
-        raise ModelFileError(f"{name} is a safetensors file, but no network that retroprop saved.")
-    import json
+    from retroprop.persistence.bounded_json import parse
 
+    if own is None:
+        raise ValueError("is a safetensors file, but no network that retroprop saved.")
     try:
-        description: dict[str, Any] = json.loads(own)
-        version, written_by = int(description["format_version"]), description.get("written_by", "?")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ModelFileError(f"{name} is altered: its header cannot be read ({error}).") from error
+        description: dict[str, Any] = parse(own)
+        version, written_by = description["format_version"], description.get("written_by", "?")
+        if type(version) is not int or version < 1:
+            raise ValueError(f"format_version is {version!r}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"is altered: its header cannot be read ({printable(error)}).") from error
     if version > FORMAT_VERSION:
-        raise ModelFileError(
-            f"{name} was written by retroprop {written_by} in format {version}; this is {__version__}, which reads up "
-            f"to format {FORMAT_VERSION}. Upgrade: pip install -U retroprop"
+        raise ValueError(
+            f"was written by retroprop {printable(written_by)[:40]} in format {printable(version)[:40]}; this is "
+            f"{__version__}, which reads up to format {FORMAT_VERSION}. Upgrade: pip install -U retroprop"
         )
     return description
 
 
+def _text(plain: Any) -> str:
+    import json
+
+    return json.dumps(plain, sort_keys=True)
+
+
 def _digest(tensors: Mapping[str, Any], architecture: Any, extra: Mapping[str, str]) -> str:
     """Return a hash of the content of a file, which detects any later change."""
-    import json
     from hashlib import sha256
 
-    digest = sha256(json.dumps([FORMAT_VERSION, architecture, extra], sort_keys=True).encode())
+    digest = sha256(_text([FORMAT_VERSION, architecture, extra]).encode())
     for name in sorted(tensors):
         tensor = numpy.ascontiguousarray(tensors[name])
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-        digest.update(tensor.tobytes())
+        digest.update(tensor.data)
     return digest.hexdigest()
 
 
