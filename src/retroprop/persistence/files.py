@@ -27,11 +27,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         If it cannot be written; it names the file, and the temporary file is removed.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist.")
-    if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder, not a file.")
     try:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist.")
+        if path.is_dir():
+            raise IsADirectoryError(f"{str(path)!r} is a folder, not a file.")
         descriptor = descriptor_of(path)
         if descriptor is not None:
             sys.stdout.flush()
@@ -74,14 +74,19 @@ def _replace(path: Path, content: bytes) -> None:
     leftovers.remove(path)
     beside, descriptor = leftovers.create(path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
             if mode is not None:
                 beside.chmod(mode)
-            file.flush()
-            os.fsync(file.fileno())
-            if os.name == "nt":
-                file.close()  # an open file cannot be renamed there
+            os.fsync(descriptor)
+            # The lock is held until the file has its name, except where an open file cannot be renamed.
+            if os.name != "nt":
+                beside.replace(path)
+        finally:
+            os.close(descriptor)
+        if os.name == "nt":
             beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

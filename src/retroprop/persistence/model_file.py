@@ -6,8 +6,7 @@ read are imported when a file is written or read, so that `import retroprop` sta
 """
 
 import os
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, BinaryIO
 
 import numpy
@@ -47,7 +46,7 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
     TypeError
         If `net` is not a Network, or the metadata are not strings.
     ValueError
-        If the metadata are larger than `load` reads: 8 MiB.
+        If a parameter is NaN or infinite, or the metadata are larger than `load` reads: 8 MiB.
     """
     import json
 
@@ -67,6 +66,10 @@ def save(net: Network, path: str | os.PathLike[str], *, metadata: Mapping[str, s
         for part, arrays in (("theta", net.thetas), ("bias", net.biases))
         for l, array in enumerate(arrays)
     }
+    if wrong := [name for name, tensor in tensors.items() if not numpy.isfinite(tensor).all()]:
+        raise ValueError(
+            f"net has parameters that are NaN or infinite, in {wrong[0]}: no file of them could be loaded."
+        )
     architecture = _to_plain(net.architecture)
     description = {
         "format_version": FORMAT_VERSION,
@@ -105,26 +108,25 @@ def load(path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[
         If it is not a model, truncated, altered, from a newer version, or needs `objects`.
     OSError
         If it cannot be read.
-
-    Warns
-    -----
-    UserWarning
-        If parameters are NaN or infinite, as of a training that diverged.
     """
-    net, _, said = _loaded(path, backend, objects)
-    for message in said:
-        warnings.warn(message, UserWarning, stacklevel=2)
-    return net
+    return load_with_metadata(path, backend=backend, objects=objects)[0]
 
 
 def load_with_metadata(
     path: str | os.PathLike[str], *, backend: Any = None, objects: Mapping[str, Any] | None = None
 ) -> tuple[Network, dict[str, str]]:
     """Return a saved network and its metadata, of the same bytes; parameters and errors are those of `load`."""
-    net, metadata, said = _loaded(path, backend, objects)
-    for message in said:
-        warnings.warn(message, UserWarning, stacklevel=2)
-    return net, metadata
+    name = os.fspath(path)
+    architecture, metadata, tensors = _read(path)
+    backend = get_backend(backend)
+    for dtype in {str(tensor.dtype) for tensor in tensors.values()}:
+        backend.dtype(dtype)
+    try:
+        return _built(architecture, tensors, backend, objects), metadata
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {printable(error)}") from error
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise ModelFileError(f"{name} does not describe a network: {printable(error)}") from error
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -132,42 +134,16 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     return _read(path)[1]
 
 
-def _loaded(
-    path: str | os.PathLike[str], backend: Any, objects: Mapping[str, Any] | None
-) -> tuple[Network, dict[str, str], list[str]]:
-    """Return the network, the metadata, and what there is to say about the parameters."""
-    name = os.fspath(path)
-    architecture, metadata, tensors = _read(path)
-    backend = get_backend(backend)
-    for dtype in {str(tensor.dtype) for tensor in tensors.values()}:
-        backend.dtype(dtype)
-    try:
-        net = _built(architecture, tensors, backend, objects)
-    except ModelFileError as error:
-        raise ModelFileError(f"{name}: {printable(error)}") from error
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
-        raise ModelFileError(f"{name} does not describe a network: {printable(error)}") from error
-    said = []
-    if wrong := [key for key, tensor in tensors.items() if not numpy.isfinite(tensor).all()]:
-        said.append(
-            f"{name} holds parameters that are NaN or infinite, in {', '.join(wrong[:3])}: a diverged training?"
-        )
-    return net, metadata, said
-
-
 def _built(
     architecture: dict[str, Any], tensors: dict[str, Any], backend: Any, objects: Mapping[str, Any] | None
 ) -> Network:
     if set(architecture) != _KEYS:
         raise ValueError(f"its keys are {', '.join(map(repr, architecture))}, and not {', '.join(sorted(_KEYS))}")
-    n = len(architecture["layer_sizes"]) - 1
-    parts = ["theta", "bias"] if architecture["bias"] else ["theta"]
-    wanted = {f"{part}.{l}" for part in parts for l in range(n)} if n <= len(tensors) else set()
-    if wanted != set(tensors):
-        raise ValueError(f"its {len(tensors)} arrays are not those of {n + 1} layers")
     if len({tensor.dtype for tensor in tensors.values()}) > 1:
         raise ValueError("its arrays have different dtypes")
-    thetas, biases = [[tensors[f"{part}.{l}"] for l in range(n) if part in parts] for part in ("theta", "bias")]
+    n = len(architecture["layer_sizes"]) - 1
+    thetas = [tensors[f"theta.{l}"] for l in range(n)]
+    biases = [tensors[f"bias.{l}"] for l in range(n)] if architecture["bias"] else None
     net = Network.from_parameters(thetas, biases, backend=backend, **_from_plain(architecture, dict(objects or {})))
     # What is read must be exactly what would be written: no number that was rounded, no entry that was passed over.
     again = _to_plain(net.architecture)
@@ -194,12 +170,28 @@ def _checked(file: BinaryIO, size: int) -> tuple[dict[str, Any], dict[str, str],
     from retroprop.persistence.tensor_file import read_tensors
 
     found: dict[str, Any] = {}
-    # The description is read before the tensors: another version may have dtypes that this one does not know.
-    tensors, extra = read_tensors(file, size, lambda metadata: found.update(_description(metadata.pop(_OWN, None))))
-    architecture = found.get("architecture")
-    if not isinstance(architecture, dict) or _digest(tensors, architecture, extra) != found.get("sha256"):
+
+    def check(metadata: dict[str, str], names: Set[str]) -> None:
+        # The description is read before the tensors: another version may have dtypes that this one does not know.
+        found.update(_description(metadata.pop(_OWN, None)))
+        _check_names(found.get("architecture"), names)
+
+    tensors, extra = read_tensors(file, size, check)
+    if _digest(tensors, found["architecture"], extra) != found.get("sha256"):
         raise ValueError("is altered: it does not hold what was saved.")
-    return architecture, extra, tensors
+    return found["architecture"], extra, tensors
+
+
+def _check_names(architecture: Any, names: Set[str]) -> None:
+    """Raise ValueError unless the arrays of a file are those that its architecture has."""
+    try:
+        n = len(architecture["layer_sizes"]) - 1
+        parts = ("theta", "bias") if architecture["bias"] else ("theta",)
+    except (LookupError, TypeError) as error:
+        raise ValueError("is altered: its architecture cannot be read.") from error
+    # The number first: a list of sizes may be much longer than the list of arrays.
+    if n * len(parts) != len(names) or {f"{part}.{l}" for part in parts for l in range(n)} != names:
+        raise ValueError(f"does not describe a network: its {len(names)} arrays are not those of {n + 1} layers.")
 
 
 def _description(own: str | None) -> dict[str, Any]:
@@ -261,6 +253,8 @@ def _from_plain(plain: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[st
     """Return the arguments of a `Network` from plain data."""
 
     def function(kind: str, given: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+        if any(isinstance(value, bool) for value in given.values()):
+            raise ValueError(f"{kind} has a number that is true or false")
         if "custom" not in given:
             return names.from_plain(kind, given, table)
         if given["custom"] not in objects:

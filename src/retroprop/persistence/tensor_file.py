@@ -5,7 +5,7 @@ numbers follow, little-endian, without gaps. See https://github.com/huggingface/
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from math import prod
 from typing import Any, BinaryIO
 
@@ -20,7 +20,7 @@ _DTYPES: dict[str, numpy.dtype[Any]] = {"F32": numpy.dtype("<f4"), "F64": numpy.
 
 
 def read_tensors(
-    file: BinaryIO, size: int, check: Callable[[dict[str, str]], None]
+    file: BinaryIO, size: int, check: Callable[[dict[str, str], Set[str]], None]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Return the tensors and the metadata of an open file.
 
@@ -31,7 +31,7 @@ def read_tensors(
     size : int
         Its length, in bytes.
     check : function
-        Sees the metadata before the tensors are looked at, and raises ValueError.
+        Sees the metadata and the names before the tensors are looked at, and raises ValueError.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_tensors(
     metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("is altered: its metadata are not texts.")
-    check(metadata)
+    check(metadata, header.keys())
     places = {name: _place(name, entry) for name, entry in header.items()}
     _check_places(places, size - 8 - length)
     numbers = _exactly(file, size - 8 - length)
