@@ -7,7 +7,8 @@ read are imported when a file is written or read, so that `import retroprop` sta
 
 import os
 from collections.abc import Mapping, Set
-from typing import Any, BinaryIO
+from io import FileIO
+from typing import Any
 
 import numpy
 
@@ -166,7 +167,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, str],
     return read_regular(path, _checked)
 
 
-def _checked(file: BinaryIO, size: int) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+def _checked(file: FileIO, size: int) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     from retroprop.persistence.tensor_file import read_tensors
 
     found: dict[str, Any] = {}

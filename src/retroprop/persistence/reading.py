@@ -3,8 +3,8 @@
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO, TypeVar
+from io import FileIO
+from typing import TypeVar
 
 from retroprop.persistence.errors import ModelFileError, printable
 
@@ -19,7 +19,7 @@ _KINDS = {
 }
 
 
-def read_regular(path: str | os.PathLike[str], parse: Callable[[BinaryIO, int], T]) -> T:
+def read_regular(path: str | os.PathLike[str], parse: Callable[[FileIO, int], T]) -> T:
     """Return `parse(file, size)` of a regular file.
 
     The file is read and never mapped into memory: a mapped file that is cut would end the process. A file that changes
@@ -45,7 +45,7 @@ def read_regular(path: str | os.PathLike[str], parse: Callable[[BinaryIO, int], 
     _check_kind(name, _mode(name))
     for attempt in (1, 2):
         try:
-            with os.fdopen(os.open(name, _FLAGS), "rb") as file:
+            with os.fdopen(os.open(name, _FLAGS), "rb", buffering=0) as file:
                 # What was a file a moment ago may be another thing now.
                 _check_kind(name, os.fstat(file.fileno()).st_mode)
                 before = _stamp(file)
@@ -69,7 +69,7 @@ def read_regular(path: str | os.PathLike[str], parse: Callable[[BinaryIO, int], 
 
 def _mode(name: str) -> int:
     try:
-        return Path(name).stat().st_mode
+        return os.stat(name).st_mode  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"there is no model file {name!r}.") from None
 
@@ -81,6 +81,6 @@ def _check_kind(name: str, mode: int) -> None:
         raise ModelFileError(f"{name} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}, not a model file.")
 
 
-def _stamp(file: BinaryIO) -> tuple[int, int]:
+def _stamp(file: FileIO) -> tuple[int, int]:
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns

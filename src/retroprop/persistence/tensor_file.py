@@ -6,8 +6,9 @@ numbers follow, little-endian, without gaps. See https://github.com/huggingface/
 
 import struct
 from collections.abc import Callable, Mapping, Set
+from io import FileIO
 from math import prod
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -20,13 +21,13 @@ _DTYPES: dict[str, numpy.dtype[Any]] = {"F32": numpy.dtype("<f4"), "F64": numpy.
 
 
 def read_tensors(
-    file: BinaryIO, size: int, check: Callable[[dict[str, str], Set[str]], None]
+    file: FileIO, size: int, check: Callable[[dict[str, str], Set[str]], None]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Return the tensors and the metadata of an open file.
 
     Parameters
     ----------
-    file : binary file
+    file : file
         At its beginning.
     size : int
         Its length, in bytes.
@@ -69,11 +70,11 @@ def header_length(content: bytes) -> int:
     return int(struct.unpack("<Q", content[:8])[0])
 
 
-def _exactly(file: BinaryIO, n: int) -> bytearray:
+def _exactly(file: FileIO, n: int) -> bytearray:
     # Writable, since a library that shares memory with the array complains of any other.
     content = bytearray(n)
     filled, view = 0, memoryview(content)
-    while filled < n and (got := file.readinto(view[filled:])):  # type: ignore[attr-defined]
+    while filled < n and (got := file.readinto(view[filled:])):
         filled += got
     if filled < n:
         raise ValueError("is truncated: it ends before its numbers do.")
