@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
 
 
-def tests_of(path):
+def functions_of(path):
     """Return the names of the test functions in a file."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
@@ -19,7 +19,7 @@ def tests_of(path):
 
 @pytest.mark.parametrize("path", sorted({path for path, _ in NAMED}))
 def test_every_test_that_is_named_exists(path):
-    assert {name for its_path, name in NAMED if its_path == path} <= tests_of(path)
+    assert {name for its_path, name in NAMED if its_path == path} <= functions_of(path)
 
 
 def test_every_promise_names_a_test():
