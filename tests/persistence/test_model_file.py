@@ -11,7 +11,7 @@ from harness import Cube, Quartic, assert_close
 
 import retroprop as rp
 from retroprop.functions import activations, losses
-from retroprop.persistence import ModelFileError, files, model_file, read_metadata
+from retroprop.persistence import ModelFileError, model_file, read_metadata
 
 HEADER = 8  # bytes that give the length of the JSON header
 
@@ -401,47 +401,6 @@ def test_an_existing_file_is_replaced(path):
     rp.save(network(seed=1), path)
     rp.save(network(seed=2), path)
     identical(rp.load(path, backend="numpy"), network(seed=2))
-    only(path, path)
-
-
-class FullDiskError(OSError):
-    pass
-
-
-@pytest.mark.parametrize("where", ["write", "fsync", "replace"])
-@pytest.mark.parametrize("error", [FullDiskError, KeyboardInterrupt])
-def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(where, error, path, monkeypatch):
-    old = saved(path)
-
-    def fail(*args, **kwargs):
-        raise error
-
-    if where == "fsync":
-        monkeypatch.setattr(files.os, "fsync", fail)
-    elif where == "replace":
-        monkeypatch.setattr(files.Path, "replace", fail)
-    else:
-        opened = os.fdopen
-
-        class Full:
-            def __init__(self, *args):
-                self.file = opened(*args)
-
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *args):
-                self.file.close()
-
-            def write(self, content):
-                self.file.write(content[:10])
-                raise error
-
-        monkeypatch.setattr(files.os, "fdopen", Full)
-    with pytest.raises(error):
-        rp.save(network(seed=99), path)
-    monkeypatch.undo()
-    assert path.read_bytes() == old
     only(path, path)
 
 

@@ -6,7 +6,8 @@ import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
+
+from retroprop.persistence import leftovers
 
 _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr)|(?:/dev/fd|/proc/self/fd)/(\d+)")
 
@@ -15,8 +16,9 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to a file.
 
     A regular file is written to a temporary file beside it, which is then renamed, so that no reader ever sees an
-    incomplete file. An existing file keeps its mode; through a symbolic link its target is written, and the link stays.
-    What is no regular file, as /dev/stdout, a FIFO or a device, is written straight into and never replaced.
+    incomplete file and a crash or a loss of power at any moment leaves the old file or the new one. An existing file
+    keeps its mode; through a symbolic link its target is written, and the link stays. What is no regular file, as
+    /dev/stdout, a FIFO or a device, is written straight into and never replaced.
 
     Raises
     ------
@@ -26,11 +28,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         If it cannot be written; it names the file, and the temporary file is removed.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist.")
-    if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder, not a file.")
     try:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist.")
+        if path.is_dir():
+            raise IsADirectoryError(f"{str(path)!r} is a folder, not a file.")
         descriptor = descriptor_of(path)
         if descriptor is not None:
             sys.stdout.flush()
@@ -42,8 +44,9 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         else:
             _replace(Path(os.path.realpath(path)), content)
     except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)  # a full disk is reported for a descriptor, which has no name
+        if error.errno is not None:
+            # A full disk is reported for a descriptor, which has no name, and a rename for the temporary file.
+            error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -69,21 +72,38 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 
 def _replace(path: Path, content: bytes) -> None:
     before = path.stat() if path.exists() else None
-    # A name of its own length: that of `path` may be the longest that the system allows.
-    beside = path.with_name(f".retroprop-{token_hex(8)}")
-    # Created with the permissions of any new file: the system applies the umask.
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    leftovers.remove(path)
+    beside, descriptor = leftovers.create(path.parent)
     try:
-        with os.fdopen(os.open(beside, flags, 0o666), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if before is not None:
-            if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                with suppress(PermissionError):  # only root may give a file away
-                    os.chown(beside, before.st_uid, before.st_gid)
-            beside.chmod(stat.S_IMODE(before.st_mode))
-        beside.replace(path)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if before is not None:
+                if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                    with suppress(PermissionError):  # only root may give a file away
+                        os.chown(beside, before.st_uid, before.st_gid)
+                beside.chmod(stat.S_IMODE(before.st_mode))
+            os.fsync(descriptor)
+            # The lock is held until the file has its name, except where an open file cannot be renamed.
+            if os.name != "nt":
+                beside.replace(path)
+        finally:
+            os.close(descriptor)
+        if os.name == "nt":
+            beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder last through a loss of power."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows has no descriptor of a folder
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

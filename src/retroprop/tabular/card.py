@@ -3,9 +3,11 @@
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, Self
 
 from retroprop.persistence import TABULAR_KEY
+from retroprop.persistence.bounded_json import parse
 from retroprop.tabular.errors import DataError
 from retroprop.tabular.preprocessing import Preprocessing
 from retroprop.tabular.reading import read
@@ -16,6 +18,7 @@ from retroprop.tabular.typed import Typed
 from retroprop.tabular.version_1 import upgraded
 
 _VERSION = 2
+_MOST_ITEMS = 1_000_000  # four times those of 20,000 columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class ModelCard:
             "preprocessing": self.preprocessing.to_plain(),
             "target": self.target.to_plain(),
             "missing": self.missing,
-            "report": None if self.report is None else self.report.numbers,
+            "report": None if self.report is None else _finite(self.report.numbers),
         }
         return {TABULAR_KEY: json.dumps(plain)}
 
@@ -77,7 +80,7 @@ class ModelCard:
                 f"written by retroprop train. In Python: retroprop.load(...).predict(x)."
             )
         try:
-            plain = json.loads(metadata[TABULAR_KEY])
+            plain = parse(metadata[TABULAR_KEY], most_items=_MOST_ITEMS)
             if plain["version"] == 1:
                 plain = upgraded(plain)
             if plain["version"] <= _VERSION:
@@ -92,6 +95,15 @@ class ModelCard:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise DataError(f'"{path}" is altered: its description of the training data is unreadable.') from error
         raise DataError(f'"{path}" was written by a newer retroprop; upgrade: pip install -U retroprop')
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data with None for NaN and infinity, which JSON lacks: a score of rows that have none."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def reading_options(
