@@ -217,3 +217,29 @@ def test_nothing_is_overwritten_but_what_is_named(cli, tmp_path):
     names = {"model.safetensors", "model-2.safetensors", "m.safetensors", "m.png", "m-2.png"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert (tmp_path / "model.safetensors").read_text() == (tmp_path / "m.png").read_text() == "mine"
+
+
+def test_what_diverges_late_leaves_its_last_good_parameters(cli, tmp_path):
+    """A step of 2.1 on a parabola overshoots by a tenth more each time, until float32 overflows after hundreds."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=50)
+    lines = [f"{a:.4f},{b:.4f}" for a, b in zip(x, 2 * x + 0.3 * rng.normal(size=50), strict=True)]
+    (tmp_path / "late.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    rates = ["--optimizer", "sgd", "--learning-rate", "2.1", "--schedule", "constant", "--batch-size", "50"]
+    plain = ["--hidden", "none", "--l2", "0", "--epochs", "3000", "--test-size", "0", "--target", "y"]
+    (tmp_path / "good.safetensors").write_bytes(b"a good model")
+    result = cli("train", "late.csv", *rates, *plain, "-o", "good.safetensors")
+    assert result.exit_code == 1
+    assert "the training diverged: at epoch" in result.stderr
+    assert "They are in good-2.safetensors." in result.stderr
+    assert "diverged; these are the last good parameters" in result.stdout
+    assert (tmp_path / "good.safetensors").read_bytes() == b"a good model"
+    model = tabular.load("good-2.safetensors", backend="numpy")
+    assert model.report.numbers["epochs"] > 100
+    assert np.isfinite(model.predict("late.csv")).all()
+    with pytest.raises(rp.DivergenceError) as caught:
+        tabular.fit(
+            "late.csv", target="y", hidden=(), optimizer="sgd", learning_rate=2.1, schedule="constant", batch_size=50,
+            l2=0.0, epochs=3000, test_size=0.0,
+        )  # fmt: skip
+    np.testing.assert_array_equal(caught.value.model.predict("late.csv"), model.predict("late.csv"))

@@ -1,6 +1,7 @@
 """`retroprop train`: one call of `retroprop.tabular.fit`, then the model file, the picture and the report."""
 
 import json
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from retroprop.cli.destinations import check_destination, check_picture, default
 from retroprop.cli.error_handling import note
 from retroprop.cli.errors import CommandError
 from retroprop.cli.network_options import hidden_sizes, names_of
-from retroprop.persistence.files import descriptor_of
+from retroprop.persistence.files import descriptor_of, is_special
 
 _DEFAULT_MODEL = Path("model.safetensors")
 
@@ -118,9 +119,10 @@ def train(
         raise CommandError(f'--output and --picture are the same file, "{model_file}".')
     sizes = hidden_sizes(hidden, option="--hidden")
     activations = names_of(activation, len(sizes), option="--activation")
-    from retroprop import tabular
+    from retroprop import DivergenceError, tabular
 
-    model = tabular.fit(
+    fit = partial(
+        tabular.fit,
         data,
         target=target,
         features=features,
@@ -157,14 +159,25 @@ def train(
         backend=backend,
         progress=not quiet,
     )
+    divergence: DivergenceError | None = None
+    try:
+        model = fit()
+    except DivergenceError as error:
+        if error.model is None:
+            raise
+        # What it had learned is kept, but not in the place of a model that may be better.
+        model, divergence = error.model, error
+        if descriptor_of(model_file) is None and not is_special(model_file):
+            model_file = free_path(model_file)
+        picture_file = None if picture_file is None else free_path(picture_file)
     model.save(model_file)
-    failure: OSError | None = None
+    failure: Exception | None = None
     if picture_file is not None:
         from retroprop.cli.pictures import draw
 
         try:
             draw(model, picture_file)
-        except OSError as error:  # the results are shown all the same
+        except (OSError, ValueError, ArithmeticError) as error:  # the results are shown all the same
             failure, picture_file = error, None
     assert model.report is not None
     files: dict[str, str | None] = {
@@ -183,6 +196,9 @@ def train(
         epochs_done = model.report.numbers["epochs"]
         note(f"interrupted after {epochs_done} epochs; the model as it stood is in {model_file}", quiet=False)
         raise typer.Exit(130)
+    if divergence is not None:
+        note(f"{divergence} They are in {model_file}.", quiet=False)
+        raise typer.Exit(1)
     if failure is not None:
         raise failure
 

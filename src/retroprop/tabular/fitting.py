@@ -133,7 +133,7 @@ def fit(
     DataError, ValueError, TypeError
         For bad data or options, before any training; the message names the line and column.
     DivergenceError
-        If the training diverges.
+        If the training diverges; after the first epoch its `model` is the TabularModel with the last good parameters.
 
     Notes
     -----

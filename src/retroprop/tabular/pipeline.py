@@ -55,7 +55,7 @@ def fitted(
     DataError, ValueError, TypeError
         For bad data or options, before any training.
     DivergenceError
-        If the training diverges.
+        If the training diverges; after the first epoch its `model` has the last good parameters.
     """
     typed = schema.typed(raw, want_target=True)
     wanted = _target_of(typed, raw.source)
@@ -92,7 +92,11 @@ def fitted(
         for part, (some, encoded) in inputs.items()
     }
     report = report_on(card, typed, trained, parts, remarks)
-    return TabularModel(network=trained.network, card=card.with_report(report), training=trained, parts=parts)
+    model = TabularModel(network=trained.network, card=card.with_report(report), training=trained, parts=parts)
+    if trained.divergence is not None:
+        trained.divergence.model = model
+        raise trained.divergence
+    return model
 
 
 def _target_of(typed: Typed, source: str) -> RawTarget:

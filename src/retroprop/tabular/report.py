@@ -27,6 +27,8 @@ _ENDS = {
     "interrupted": "interrupted by Ctrl-C or SIGTERM",
     "converged": "converged",
     "stalled": "no lower cost was found",
+    "diverged": "diverged; these are the last good parameters",
+    "terminated": "ended by a signal",
 }
 _MOST_CLASSES = 12  # in the table of the classes; of more, those with the lowest recall
 _MOST_LINES = 12  # of columns left out or filled

@@ -26,6 +26,7 @@ class Trained:
     network: rp.Network
     history: rp.History
     batch_size: int
+    divergence: rp.DivergenceError | None = None
 
 
 def train(
@@ -55,7 +56,8 @@ def train(
     ValueError, TypeError
         For bad options, before any work.
     DivergenceError
-        If the training diverges.
+        If the training diverges in its first epoch. Later the network keeps its last good parameters, and the error is
+        in `Trained.divergence`.
     """
     net = _network(options, x.shape[1], target)
     full_batch = rp.optimizers.get(options.optimizer).full_batch
@@ -64,24 +66,30 @@ def train(
     # A small data set has few steps per epoch: more epochs then cost little, and are needed to reach 1000 updates.
     epochs = options.epochs or max(60, -(-1000 // steps))
     weights = _weights_of_classes(options.class_weight, target, y)
-    history = rp.fit(
-        net,
-        x,
-        _targets_for(net, target, y),
-        optimizer=_optimizer(options, epochs * steps),
-        epochs=epochs,
-        batch_size=batch_size,
-        sample_weight=None if weights is None else weights[y],
-        validation_data=_watched(net, target, watched, weights),
-        metrics=[rp.metrics.METRICS[WATCHED[target.task]]()],
-        early_stopping=rp.EarlyStopping(patience=options.patience or _DEFAULT_PATIENCE)
-        if options.stops_early and watched is not None
-        else None,
-        clip_norm=options.clip_norm,
-        seed=options.seed,
-        progress=options.progress,
-    )
-    return Trained(options=options, network=net, history=history, batch_size=batch_size)
+    divergence = None
+    try:
+        history = rp.fit(
+            net,
+            x,
+            _targets_for(net, target, y),
+            optimizer=_optimizer(options, epochs * steps),
+            epochs=epochs,
+            batch_size=batch_size,
+            sample_weight=None if weights is None else weights[y],
+            validation_data=_watched(net, target, watched, weights),
+            metrics=[rp.metrics.METRICS[WATCHED[target.task]]()],
+            early_stopping=rp.EarlyStopping(patience=options.patience or _DEFAULT_PATIENCE)
+            if options.stops_early and watched is not None
+            else None,
+            clip_norm=options.clip_norm,
+            seed=options.seed,
+            progress=options.progress,
+        )
+    except rp.DivergenceError as error:
+        if not len(error.history):
+            raise
+        divergence, history = error, error.history
+    return Trained(options=options, network=net, history=history, batch_size=batch_size, divergence=divergence)
 
 
 def outputs_of(net: rp.Network, x: NDArray[np.float64]) -> NDArray[Any]:

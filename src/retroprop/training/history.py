@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(repr=False)
@@ -76,7 +77,11 @@ class DivergenceError(ArithmeticError):
         The place of the first such cost, counted from 1.
     history : History
         The finished epochs.
+    model : TabularModel or None
+        The whole model with the last good parameters, where `retroprop.tabular.fit` trained it.
     """
+
+    model: Any = None
 
     def __init__(self, message: str, *, epoch: int, batch: int, history: History) -> None:
         super().__init__(message)
