@@ -40,7 +40,7 @@ def figures(metric: str, value: float | None) -> str:
         return "–"
     if metric in _FRACTIONS:
         return f"{100.0 * value:.1f} %"
-    return f"{value:.3f}" if metric in _THREE_DECIMALS else f"{value:.4g}"
+    return f"{value:.3f}" if metric in _THREE_DECIMALS and abs(value) < 1e4 else f"{value:.4g}"
 
 
 @dataclass(frozen=True)
