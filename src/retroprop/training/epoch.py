@@ -88,6 +88,8 @@ class Epochs:
         The course after the last complete step.
     shapes : Parameters
         The shapes of the parameters.
+    torn : bool
+        Whether an error or Ctrl-C came within a step, which may have updated some parameters and not others.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Epochs:
         self.weighs, self.collects, self.advance = weighs, collects, advance
         self.gather = backend.operations().gather
         self.shapes = course.parameters.shapes
+        self.torn = False
         self.course = course._replace(
             schedule=schedule.run_state, generator=state_of(rng), mask_key=None if masks is None else masks.key
         )
@@ -123,10 +126,13 @@ class Epochs:
         course = self.course
         # An epoch that was interrupted goes on with the order drawn at its start.
         if course.n_batches == 0:
+            before = state_of(self.rng)
             order = self.order.draw(self.rng, course.order)
             if order is not course.order:
-                self.course = course._replace(order=order, generator=state_of(self.rng))
+                self.course = course._replace(order=order, generator=state_of(self.rng), epoch_generator=before)
         windows = self.order.windows[course.n_batches :]
+        if course.n_batches and self.order.windows and not windows:
+            return self._end()  # interrupted after the last batch
         # Closed also after an error: the generator may have a thread that reads ahead.
         with closing(self.source.stretches(self.course.order, windows)) as stretches:
             for stretch in stretches:
@@ -155,6 +161,7 @@ class Epochs:
         batch_sizes, seen = list(course.batch_sizes), list(course.seen)
         weighs = self.weighs and data.weight is not None
         n_batches = 0
+        self.torn = True
         try:
             # Consecutive batches of one size as one call, where the step can; the outputs of such steps are not kept.
             if not self.collects:
@@ -165,13 +172,16 @@ class Epochs:
                     batch_sizes.extend([ran.rows // ran.steps] * ran.steps)
                     if weighs:
                         weights.append(ran.weights)
+                    self.torn = False
                     advance(ran.rows)
+                    self.torn = True
             # The remaining batches one by one: all of them, or those of another size at the end.
             for window in windows[n_batches:]:
                 # Without an order a window is a view; with one the step gathers the rows itself, into its own buffer.
                 batch, indices = (in_order(data, window), None) if order is None else (data, order[window])
                 m = window.stop - window.start
                 masks = dropout_masks(self.masks, t, m, draws=step.draws)
+                self.torn = True
                 parameters, state, cost, a = step(parameters, state, hyper(t), batch, indices, masks)
                 t += 1
                 n_batches += 1
@@ -184,7 +194,9 @@ class Epochs:
                     if self.collects:
                         # A copy, as the next step may overwrite the output.
                         seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
+                self.torn = False
                 advance(m)
+            self.torn = False
         finally:
             # Also after Ctrl-C or an error: the course is that of the last complete step, from which a run can go on.
             self.course = course._replace(
