@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ class CheckpointFolder:
         if len(whole) > self.keep:
             oldest_kept = self.files().index(whole[self.keep - 1])
             for spare in self.files()[oldest_kept + 1 :]:
-                spare.unlink(missing_ok=True)
+                with suppress(OSError):  # one too many is no harm
+                    spare.unlink(missing_ok=True)
         return file
 
 

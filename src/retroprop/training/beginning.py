@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 from retroprop.backends import host
 from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.persistence.checkpoint_file import CheckpointError
-from retroprop.training.continuation import Continuation, StoredContinuation, unpacked
+from retroprop.training.continuation import Continuation, StoredContinuation, Work, unpacked
 from retroprop.training.fit_call import FitCall
 from retroprop.training.history import History
+from retroprop.training.packing import NOT_OURS
 from retroprop.training.saver import Saver
 
 
@@ -22,21 +23,24 @@ class Beginning(NamedTuple):
         The figures of the epochs before it.
     further_from : int
         The epochs that the caller does not count, as they are those of an earlier call.
+    work : Work or None
+        Of the first call.
     """
 
     continuation: Continuation | StoredContinuation | None = None
     history: History | None = None
     further_from: int = 0
+    work: Work | None = None
 
     def elements(self, own: float) -> float:
         """Return the estimated elements by which a backend decides whether to compile: those of the first call."""
-        return own if self.continuation is None else self.continuation.work.elements
+        return own if self.work is None else self.work.elements
 
     def check(self, step: CapturedStep) -> None:
-        """Raise ValueError if loops of the step are compiled and were not before, or the other way round."""
-        if self.continuation is not None and step.compiled != self.continuation.work.compiled:
+        """Raise CheckpointError if loops of the step are compiled and were not before, or the other way round."""
+        if self.work is not None and step.compiled != self.work.compiled:
             was, now = ("plain", "compiled") if step.compiled else ("compiled", "plain")
-            raise ValueError(
+            raise CheckpointError(
                 f"the training began with {was} loops, and would go on with {now} ones, which round differently: set "
                 "RETROPROP_NUMBA as it was, and install Numba if it was installed."
             )
@@ -60,8 +64,8 @@ def beginning(run: FitCall, saver: Saver | None, resume_from: Any) -> Beginning:
     if stored is None:
         return ANEW
     try:
-        return Beginning(stored, _history(stored))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return Beginning(stored, _history(stored), work=stored.work)
+    except NOT_OURS as error:
         raise CheckpointError(f"a checkpoint does not describe a training: {error}") from error
 
 
@@ -84,7 +88,7 @@ def _after(run: FitCall, saver: Saver | None, given: Any) -> Beginning:
         )
     if difference := point.difference(run):
         raise ValueError(f"resume_from is the history of another training: {difference}.")
-    return Beginning(point, given, len(given))
+    return Beginning(point, given, len(given), point.work)
 
 
 FIGURES = ("cost", "validation_cost", "learning_rate", "seconds")

@@ -16,13 +16,14 @@ from retroprop.training.beginning import ANEW, Beginning, copy_of, figures_of
 from retroprop.training.callbacks import EarlyStopping, StoppingState, TrainingState
 from retroprop.training.continuation import Continuation, Work
 from retroprop.training.course import Course, are_finite, copied
+from retroprop.training.course_check import Wanted
 from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.evaluation import evaluated
 from retroprop.training.fit_call import FitCall
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import Optimizer
 from retroprop.training.progress import Silence
-from retroprop.training.restart import begun, key_at, schedule_at
+from retroprop.training.restart import fits, key_at, restarted
 from retroprop.training.rows import source_of
 from retroprop.training.saver import PauseForCheckpoint, Saver
 from retroprop.training.signals import StopRequested
@@ -61,15 +62,21 @@ class Training:
         point = begins_at.continuation
         self.resumes = point is not None
         course = Course(net.parameters, stopping=None if self.monitor is None else StoppingState())
-        if point is not None:
-            course = begun(point.course_on(net.backend), order, rng)
+        schedule = schedules.get(optimizer.learning_rate)
+        if point is None:
+            schedule = schedule.start()
+        else:
+            masks = any(net.architecture.dropout)
+            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks)
+            course, schedule = restarted(point, net.backend, wanted, schedule=schedule, order=order, rng=rng)
+            fits(course, wanted, self.history, stops=self.monitor is not None, metrics=metrics)
         self.epochs = Epochs(
             net.backend,
             step,
             optimizer,
             source=source_of(net.backend, data),
             order=order,
-            schedule=schedule_at(schedules.get(optimizer.learning_rate), course),
+            schedule=schedule,
             rng=rng,
             masks=mask_stream(net.backend, net.architecture, net.dtype, key_at(course) or rng),
             course=course,

@@ -15,6 +15,8 @@ from retroprop.training.lbfgs import Pair, Point, State
 Kinds = Mapping[str, type[Any]]
 KINDS: Kinds = {kind.__name__: kind for kind in (Batch, Course, Pair, Parameters, Point, State, StoppingState)}
 """The named tuples that the state of a training is made of."""
+NOT_OURS = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
+"""The errors of values that `Packing` did not make."""
 _MANY = 16  # whole numbers, from which on they are an array
 
 

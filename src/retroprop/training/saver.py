@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from retroprop.persistence.checkpoint_file import CheckpointError
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.continuation import Continuation, StoredContinuation, packed
+from retroprop.training.packing import NOT_OURS
 from retroprop.training.signals import Signals, StopRequested
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Saver:
         stored = StoredContinuation(card, tensors)
         try:
             difference = stored.difference(run)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except NOT_OURS as error:
             raise CheckpointError(f"{str(file)!r} does not describe a training.") from error
         if difference:
             raise CheckpointError(f"{str(file)!r} is a checkpoint of another training: {difference}.")
