@@ -174,7 +174,7 @@ def tried(folder, content, which):
 
 @pytest.mark.parametrize(
     ("n", "sums"),
-    [(2000, True), (100, False), pytest.param(10_000, True, marks=pytest.mark.long),
+    [(200, True), (100, False), pytest.param(10_000, True, marks=pytest.mark.long),
      pytest.param(2000, False, marks=pytest.mark.long)],
 )  # fmt: skip
 def test_mutated_checkpoints_load_or_are_refused(tmp_path, n, sums):

@@ -22,9 +22,12 @@ class Wanted:
         The number of batches of an epoch, 0 if it is not known.
     masks : bool
         Whether there is dropout.
+    rows : int
+        The number of rows that the order of an epoch can refer to.
     """
 
-    def __init__(self, parameters: Parameters, rule: Optimizer, *, n_batches: int, masks: bool) -> None:
+    def __init__(self, parameters: Parameters, rule: Optimizer, *, n_batches: int, masks: bool, rows: int) -> None:
+        self.rows = rows
         self.parameters, self.rule, self.n_batches, self.masks = parameters, rule, n_batches, masks
         self.dtype = parameters.thetas[0].dtype
         self.n = sum(leaf.size for leaf in parameters.leaves)
@@ -40,6 +43,9 @@ class Wanted:
         _need(not self.n_batches or c.n_batches <= self.n_batches, "n_batches")
         _need(type(c.schedule) is tuple and all(type(one) in (int, float) for one in c.schedule), "schedule")
         _need(isinstance(c.generator, dict), "generator")
+        if c.order is not None:
+            _need(c.order.ndim == 1 and c.order.dtype.kind == "i" and len(c.order), "order")
+            _need(c.order.min() >= 0 and c.order.max() < self.rows, "order")
         words = c.mask_key if type(c.mask_key) is tuple else ()
         _need(len(words) == 2 and all(_is_count(word) and word < 2**64 for word in words) if self.masks
               else c.mask_key is None, "mask_key")  # fmt: skip

@@ -7,13 +7,14 @@ from types import FunctionType
 from typing import Any
 
 from retroprop._version import __version__
-from retroprop.backends import Backend, host
+from retroprop.backends import Backend, host, host_backend
 from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.core.architecture import Architecture
 from retroprop.functions.schedules import Schedule
 from retroprop.functions.types import Array
 
 PART = 2**24  # bytes that are hashed at a time
+SHORT = 100  # elements of an array that is described by its numbers
 _ANY = ("seed", None)  # a training goes on with the generator that it has, whatever the first seed was
 
 
@@ -27,6 +28,10 @@ def described(thing: Any, depth: int = 4) -> Any:
         return thing
     if isinstance(thing, (list, tuple)):
         return [described(one, depth) for one in thing]
+    if isinstance(thing, dict):
+        return {str(key): described(one, depth) for key, one in thing.items()}
+    if isinstance(thing, host.xp.ndarray):
+        return described(thing.tolist()) if thing.size <= SHORT else fingerprint(host_backend(), thing)
     if isinstance(thing, (FunctionType, type)):
         return thing.__qualname__
     if is_dataclass(thing):
@@ -112,7 +117,7 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     return ""
 
 
-DATA = ("x", "y", "sample_weight", "validation x", "validation y", "validation sample_weight")
+DATA = ("x", "y", "sample_weight", "validation x", "validation y", "validation sample_weight", "validation rows")
 """The fields that are fingerprints of arrays."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import islice
 from math import isfinite
 from operator import mul
 from typing import NamedTuple, Protocol
@@ -133,9 +134,11 @@ class Epochs:
         windows = self.order.windows[course.n_batches :]
         if course.n_batches and self.order.windows and not windows:
             return self._end()  # interrupted after the last batch
+        # Batches of an iterator, which have no windows, are read again up to where it was interrupted.
+        again = 0 if self.order.windows else course.n_batches
         # Closed also after an error: the generator may have a thread that reads ahead.
         with closing(self.source.stretches(self.course.order, windows)) as stretches:
-            for stretch in stretches:
+            for stretch in islice(stretches, again, None):
                 self._steps(*stretch)
         return self._end()
 

@@ -67,7 +67,7 @@ class Training:
             schedule = schedule.start()
         else:
             masks = any(net.architecture.dropout)
-            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks)
+            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=data.x.shape[0])
             course, schedule = restarted(point, net.backend, wanted, schedule=schedule, order=order, rng=rng)
             fits(course, wanted, self.history, stops=self.monitor is not None, metrics=metrics)
         self.epochs = Epochs(

@@ -59,6 +59,9 @@ def restarted(
     """
     try:
         course = point.course_on(backend, kinds)
+        # A cost that a schedule has observed may be a scalar of NumPy.
+        figures = tuple(one.item() if hasattr(one, "item") else one for one in course.schedule)
+        course = course._replace(schedule=figures)
         wanted.check(course)
         restored(rng, course.generator)
         # A user's schedule may define `start()` without `state`.
