@@ -1,5 +1,6 @@
 """The check of a course that was read from a file: whether it is one of this training, whatever its numbers."""
 
+from math import prod
 from typing import Any
 
 from retroprop.core.parameters import Parameters
@@ -30,7 +31,7 @@ class Wanted:
         self.rows = rows
         self.parameters, self.rule, self.n_batches, self.masks = parameters, rule, n_batches, masks
         self.dtype = parameters.thetas[0].dtype
-        self.n = sum(leaf.size for leaf in parameters.leaves)
+        self.n = sum(map(prod, parameters.shapes.leaves))
 
     def check(self, course: Any) -> None:
         """Raise ValueError, by the name of the first part that is not as it must be."""
