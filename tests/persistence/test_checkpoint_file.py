@@ -120,7 +120,7 @@ def with_another_card(content, rng):
             if isinstance(value, (dict, list)):
                 walk(value)
 
-    walk({name: card[name] for name in ("work", "course", "history", "backend")})
+    walk({name: card[name] for name in ("work", "course", "history")})
     walk(card)
     parent, key = places[rng.integers(len(places))]
     others = [None, True, -1, 2**70, 0.5, "", "x", [], {}, [1, [2]], {"tensor": "course.order"}, {"float": "nan"},

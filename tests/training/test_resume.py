@@ -371,3 +371,23 @@ def test_resume_without_a_checkpoint_begins_anew_and_says_so(tmp_path):
         warnings.simplefilter("error")
         rp.fit(network("numpy", net), X, Y, epochs=6, seed=3,
                checkpoint=rp.Checkpoint(tmp_path / "new", resume=True), **fit)  # fmt: skip
+
+
+def test_a_callback_may_draw_from_the_same_generator(tmp_path):
+    class Draws:
+        def __init__(self, rng):
+            self.rng = rng
+
+        def on_epoch_end(self, state):
+            self.rng.random(3)
+
+    def fit(epochs, seed, **options):
+        rng, model = np.random.default_rng(seed), network("numpy", {"dropout": 0.3})
+        return rp.fit(model, X, Y, epochs=epochs, batch_size=5, seed=rng, callbacks=[Draws(rng)], **options), bits(
+            model
+        )
+
+    expected = fit(6, 3)[1]
+    history, _ = fit(3, 3, checkpoint=rp.Checkpoint(tmp_path))
+    assert fit(3, 4, resume_from=history)[1] == expected
+    assert fit(6, 5, checkpoint=rp.Checkpoint(tmp_path, resume=True))[1] == expected

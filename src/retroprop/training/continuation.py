@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from retroprop.backends import Backend, get_backend
+from retroprop.backends import Backend, host_backend
 from retroprop.core.parameters import Parameters, joined
 from retroprop.functions.types import Array
 from retroprop.training.course import Course
@@ -94,7 +94,6 @@ def packed(one: Continuation, further: Mapping[str, Any]) -> tuple[dict[str, Any
         course = one.course.compact(one.backend.xp, keeps_order=one.run.keeps_order)
         card = {
             "run": one.run.description(),
-            "backend": str(one.backend),
             "work": list(one.work),
             "course": packing.plain(course, "course"),
             **{name: packing.plain(value, name) for name, value in further.items()},
@@ -104,7 +103,7 @@ def packed(one: Continuation, further: Mapping[str, Any]) -> tuple[dict[str, Any
 
 def unpacked(stored: StoredContinuation, name: str, kinds: Kinds = KINDS) -> Any:
     """Return a further entry of a stored continuation, whose arrays are on the host."""
-    return Unpacking(get_backend(stored.card["backend"]), stored.tensors, kinds).value(stored.card[name])
+    return Unpacking(host_backend(), stored.tensors, kinds).value(stored.card[name])
 
 
 def _own(value: Any, xp: Any) -> Any:

@@ -29,7 +29,7 @@ class Course(NamedTuple):
     generator : dict or None
         The state of the generator after all that was drawn, as NumPy's bit generators have it.
     epoch_generator : dict or None
-        Its state before the order of the current epoch was drawn.
+        Its state before the order of the current epoch was drawn, if that is to be stored in place of the order.
     mask_key : tuple of int or None
         The key of the dropout masks, None without dropout.
     stopping : tuple or None
@@ -87,7 +87,7 @@ class Course(NamedTuple):
         )
         if self.n_batches == 0:
             found = found._replace(last=None)  # the parameters, joined
-        if keeps_order:
+        if keeps_order or (self.n_batches and self.epoch_generator is None):
             return found
         return found._replace(
             order=None, generator=self.epoch_generator if self.n_batches else self.generator, epoch_generator=None

@@ -82,6 +82,8 @@ class Epochs:
         Whether the outputs of the steps are collected.
     advance : callable
         Is called with the number of rows after each step.
+    remembers : bool
+        Whether the course has the state of the generator before an order was drawn.
 
     Attributes
     ----------
@@ -108,10 +110,11 @@ class Epochs:
         weighs: bool = True,
         collects: bool = False,
         advance: Callable[[int], object] = lambda rows: None,
+        remembers: bool = False,
     ) -> None:
         self.backend, self.step, self.optimizer = backend, step, optimizer
         self.source, self.order, self.schedule, self.rng, self.masks = source, order, schedule, rng, masks
-        self.weighs, self.collects, self.advance = weighs, collects, advance
+        self.weighs, self.collects, self.advance, self.remembers = weighs, collects, advance, remembers
         self.gather = backend.operations().gather
         self.shapes = course.parameters.shapes
         self.torn = False
@@ -127,7 +130,7 @@ class Epochs:
         course = self.course
         # An epoch that was interrupted goes on with the order drawn at its start.
         if course.n_batches == 0:
-            before = state_of(self.rng)
+            before = state_of(self.rng) if self.remembers else None
             order = self.order.draw(self.rng, course.order)
             if order is not course.order:
                 self.course = course._replace(order=order, generator=state_of(self.rng), epoch_generator=before)
@@ -138,7 +141,7 @@ class Epochs:
         again = 0 if self.order.windows else course.n_batches
         # Closed also after an error: the generator may have a thread that reads ahead.
         with closing(self.source.stretches(self.course.order, windows)) as stretches:
-            for stretch in islice(stretches, again, None):
+            for stretch in islice(stretches, again, None) if again else stretches:
                 self._steps(*stretch)
         return self._end()
 

@@ -1,6 +1,6 @@
 """The validation cost and the metrics of an epoch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from retroprop.backends import Backend
 from retroprop.backends.intake.batch import Batch
@@ -13,7 +13,7 @@ from retroprop.functions.metrics import Metric
 def evaluated(
     backend: Backend,
     architecture: Architecture,
-    parameters: Callable[[], Parameters],
+    parameters: Parameters,
     validation: Batch | None,
     metrics: Sequence[Metric],
     seen: tuple[Batch, ...],
@@ -21,7 +21,7 @@ def evaluated(
     """Return the validation cost and the metrics: of the validation data, else of the outputs `seen` in the epoch."""
     xp, to_numpy, cost = backend.xp, backend.to_numpy, None
     if validation is not None:
-        cost_array, a = evaluate(backend.operations(), architecture, parameters(), *validation)
+        cost_array, a = evaluate(backend.operations(), architecture, parameters, *validation)
         cost = float(to_numpy(cost_array))
         outputs = Batch(a, validation.y, validation.weight)
     elif metrics:

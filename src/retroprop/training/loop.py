@@ -15,7 +15,7 @@ from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.beginning import ANEW, Beginning, copy_of, figures_of
 from retroprop.training.callbacks import EarlyStopping, StoppingState, TrainingState
 from retroprop.training.continuation import Continuation, Work
-from retroprop.training.course import Course, are_finite, copied
+from retroprop.training.course import Course, are_finite, copied, state_of
 from retroprop.training.course_check import Wanted
 from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.evaluation import evaluated
@@ -82,6 +82,7 @@ class Training:
             course=course,
             collects=bool(metrics) and validation is None,
             advance=progress.advance if saver is None else self._advance,
+            remembers=saver is not None,
         )
         self.accounted = self.resumes  # whether the history has the figures of all finished epochs
 
@@ -123,7 +124,10 @@ class Training:
         """Return the point where the training stands, None where none can go on from it."""
         if self.arguments is None or self.epochs.torn or not self.accounted:
             return None
-        return Continuation(self.epochs.course, self.backend, self.arguments, self.work)
+        course = self.epochs.course
+        if course.n_batches == 0:  # a callback may have drawn from the generator too
+            course = course._replace(generator=state_of(self.epochs.rng))
+        return Continuation(course, self.backend, self.arguments, self.work)
 
     def _save(self) -> None:
         """Write a checkpoint, if there are any."""
@@ -226,14 +230,16 @@ class Training:
         # A callback or a metric may read the network now; without them it is updated at the end.
         if self.callbacks or self.metrics:
             self._show(epochs_run.course.last)
-        validation_cost, metrics = evaluated(
-            self.backend,
-            self.net.architecture,
-            lambda: epochs_run.separated(epochs_run.course.last),
-            self.validation,
-            self.metrics,
-            figures.seen,
-        )
+        validation_cost, metrics = None, dict[str, float]()
+        if self.validation is not None or self.metrics:
+            validation_cost, metrics = evaluated(
+                self.backend,
+                self.net.architecture,
+                epochs_run.separated(epochs_run.course.last),
+                self.validation,
+                self.metrics,
+                figures.seen,
+            )
         if validation_cost is not None and not isfinite(validation_cost):
             n = len(figures.costs)
             place = f"batch {n} of {n}, the validation cost is {validation_cost}"
