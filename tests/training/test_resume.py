@@ -61,6 +61,8 @@ MATRIX = [
         ("sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs"), ("constant", "plateau", "one_cycle", "warmup"),
         (False, True), (0.0, 0.3), (False, True), (True, False), (5, None), ((), ("r2",)), (None, 0.5), (False, True),
     )
+    # L-BFGS has neither a rate nor dropout, batches or clipping.
+    if row[0] != "lbfgs" or (row[1], row[3], row[6], row[8]) == ("constant", 0.0, None, None)
 ]  # fmt: skip
 # Every value of every option, with many values of each other.
 SOME = [MATRIX[i] for i in np.random.default_rng(0).permutation(len(MATRIX))[:60]]
@@ -115,7 +117,7 @@ def test_bits_on_numpy(tmp_path):
 
 
 def test_bits_on_every_backend(backend, tmp_path):
-    check(backend, FEW, tmp_path)
+    check(backend, FEW[:1] if backend.name == "jax" else FEW, tmp_path)
 
 
 @pytest.mark.needs("numba")
