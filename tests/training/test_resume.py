@@ -10,6 +10,8 @@ import pytest
 from harness import mapped
 
 import retroprop as rp
+from retroprop.persistence.checkpoint_file import from_bytes
+from retroprop.training.progress import Silence
 from retroprop.training.saver import Saver
 
 RNG = np.random.default_rng(5)
@@ -393,3 +395,22 @@ def test_a_callback_may_draw_from_the_same_generator(tmp_path):
     history, _ = fit(3, 3, checkpoint=rp.Checkpoint(tmp_path))
     assert fit(3, 4, resume_from=history)[1] == expected
     assert fit(6, 5, checkpoint=rp.Checkpoint(tmp_path, resume=True))[1] == expected
+
+
+def test_parameters_of_a_divergence_replace_no_good_ones(tmp_path):
+    net = rp.Network([3, 6, 2], hidden="identity", seed=0, backend="numpy")
+    checkpoint = rp.Checkpoint(tmp_path, every_seconds=1e-9, keep=1)
+    with np.errstate(all="ignore"), pytest.raises(rp.DivergenceError):
+        rp.fit(net, X, Y, epochs=2, batch_size=1, seed=3, optimizer=rp.optimizers.SGD(1e6), checkpoint=checkpoint)
+    (file,) = tmp_path.glob("*.safetensors")
+    tensors = from_bytes(file.read_bytes())[1]
+    assert all(np.isfinite(array).all() for name, array in tensors.items() if name.startswith("course.parameters"))
+
+
+def test_the_display_goes_on_where_the_training_does(monkeypatch):
+    shown = []
+    monkeypatch.setattr(Silence, "start", lambda bar, epochs, rows, *, done=0: shown.append((epochs, rows, done)))
+    net, fit = case()
+    history = rp.fit(network("numpy", net), X, Y, epochs=2, seed=3, **fit)
+    rp.fit(network("numpy", net), X, Y, epochs=3, resume_from=history, **fit)
+    assert shown == [(2, M, 0), (5, M, 2 * M)]

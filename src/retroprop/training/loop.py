@@ -148,7 +148,9 @@ class Training:
             epochs_run.course = epochs_run.course._replace(last=self.shown, good=self.shown)
         hooks.call(self.callbacks, "on_fit_begin", callback_state)
         if self.resumes:
-            self.shown = None if self.callbacks else self.shown  # it goes on from where it was, whatever they have set
+            if self.callbacks:  # it goes on from where it was, whatever they have set
+                self.shown = None
+                self._show(epochs_run.course.last)
             return
         # After `on_fit_begin`, which may set the parameters: the optimizer starts from those.
         self._take_parameters()
@@ -157,14 +159,13 @@ class Training:
         self.accounted = True
 
     def _reach(self, epochs: int, callback_state: TrainingState) -> None:
-        """FitCall epochs until so many are finished, or something ends the training."""
+        """Run epochs until so many are finished, or something ends the training."""
         course = self.epochs.course
         m = self.data.x.shape[0]
-        self.progress.start(epochs, m)
+        self.progress.start(epochs, m, done=course.epoch * m + sum(course.batch_sizes))
         if self.saver is not None:
             self.saver.begin(course.epoch, course.n_batches)
         if self.resumes:
-            self.progress.advance(course.epoch * m + sum(course.batch_sizes))
             patience_is_out = self.monitor is not None and self.monitor.is_out(course.stopping)
             if reason := self.optimizer.end(course.state) or ("early_stopping" if patience_is_out else ""):
                 self.history.stop_reason = reason  # it had ended
@@ -182,7 +183,7 @@ class Training:
         self.saver.after_step()
 
     def _ends(self, callback_state: TrainingState) -> bool:
-        """FitCall one epoch; return whether the training ends with it."""
+        """Run one epoch; return whether the training ends with it."""
         before = self.epochs.course
         self._epoch(before, callback_state)
         callback_state.epoch = self.epochs.course.epoch
@@ -201,7 +202,7 @@ class Training:
         return bool(reason)
 
     def _epoch(self, before: Course, callback_state: TrainingState) -> None:
-        """FitCall one epoch and write it into the history, all of it or nothing."""
+        """Run one epoch and write it into the history, all of it or nothing."""
         began = perf_counter()
         epochs_run = self.epochs
         while True:

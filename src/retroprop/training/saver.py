@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from retroprop.persistence.checkpoint_file import CheckpointError
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.continuation import Continuation, StoredContinuation, packed
+from retroprop.training.course import are_finite
 from retroprop.training.packing import NOT_OURS
 from retroprop.training.signals import Signals, StopRequested
 
@@ -124,7 +125,8 @@ class Saver:
         """
         course = continuation.course
         at = course.epoch, course.n_batches
-        if at == self._at:
+        # Within an epoch nobody has looked at the parameters yet: those of a divergence replace no good ones.
+        if at == self._at or not are_finite(course.parameters, continuation.backend):
             return
         self._written = monotonic()
         self._epoch = course.epoch
