@@ -49,7 +49,7 @@ class Written:
 @contextmanager
 def watched(operations):
     """Put the operations in the place of the system's."""
-    names = ("open", "fdopen", "fsync", "replace", "rename", "unlink", "remove", "mkdir", "close")
+    names = ("open", "fdopen", "write", "fsync", "replace", "rename", "unlink", "remove", "mkdir", "close")
     own = {name: getattr(os, name) for name in names} | {"io": io.open}
 
     def open_(path, flags=os.O_RDONLY, *rest, **options):
@@ -63,6 +63,15 @@ def watched(operations):
     def fdopen(number, *rest, **options):
         file, path = own["fdopen"](number, *rest, **options), operations.paths.get(number)
         return file if path is None or "w" not in rest[0] else Written(file, path, operations)
+
+    def write(number, content):
+        if number not in operations.paths:
+            return own["write"](number, content)
+        # Half of it, as the system may: a writer has to write the rest.
+        part = bytes(content[: (len(content) + 1) // 2])
+        own["write"](number, part[: len(part) // 2])
+        operations.did("write", operations.paths[number], part)
+        return len(part) // 2 + own["write"](number, part[len(part) // 2 :])
 
     def io_open(path, mode="r", *rest, **options):
         if operations.here(path) and set(mode) & set("wax+"):
@@ -87,7 +96,7 @@ def watched(operations):
 
         return call
 
-    replaced = {"open": open_, "fdopen": fdopen, "fsync": fsync, "close": close}
+    replaced = {"open": open_, "fdopen": fdopen, "write": write, "fsync": fsync, "close": close}
     replaced |= {name: named(name) for name in ("replace", "rename", "unlink", "remove", "mkdir")}
     for name, function in replaced.items():
         setattr(os, name, function)
