@@ -57,7 +57,13 @@ def test_fit_defaults():
         "progress": False,
         "precision": "highest",
         "deterministic": False,
+        "checkpoint": None,
+        "resume_from": None,
     }
+
+
+def test_checkpoint_defaults():
+    assert defaults(rp.Checkpoint) == {"every": 1, "every_seconds": None, "keep": 2, "resume": False}
 
 
 def test_early_stopping_defaults():

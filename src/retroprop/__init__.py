@@ -7,11 +7,13 @@ from retroprop._version import __version__
 from retroprop.backends import BackendUnavailableError, get_backend, list_backends, use_backend
 from retroprop.functions import activations, initializers, losses, metrics, schedules
 from retroprop.network import Network, check_gradient
-from retroprop.persistence import ModelFileError, load, save
-from retroprop.training import DivergenceError, EarlyStopping, History, fit, optimizers
+from retroprop.persistence import CheckpointError, ModelFileError, load, save
+from retroprop.training import Checkpoint, DivergenceError, EarlyStopping, History, fit, optimizers
 
 __all__ = [
     "BackendUnavailableError",
+    "Checkpoint",
+    "CheckpointError",
     "DivergenceError",
     "EarlyStopping",
     "History",

@@ -66,6 +66,7 @@ PARAMETERS = {
     "restore_best": ([False, True], "no"),
     "exact_loss": ([False, True], "no"),
     "predict_batch_size": (["auto", 7], 0),
+    "checkpoint": ([None], "run"),
     "device": ([None, "array_api_strict:device1", "torch:cpu"], "tpu9"),
     "progress": ([False, True], "no"),
     "quantile": ([0.5, 0.2], 1.0),

@@ -65,5 +65,5 @@ class NumpyBackend(Backend):
         captured = ReplayedStep(
             step, self.operations(), donate, numba_target.NumbaLoops() if compiles else NumpyCalls()
         )
-        captured.varied = demands.varied
+        captured.varied, captured.compiled = demands.varied, compiles
         return captured

@@ -93,7 +93,7 @@ class TorchBackend(Backend):
         compiles = self.device.type == "cpu" and numba_target.worthwhile(demands.work)
         target = TorchLoops() if compiles else TorchCalls(self.device)
         replayed = ReplayedStep(step, self.operations(), donate, target)
-        replayed.varied = demands.varied
+        replayed.varied, replayed.compiled = demands.varied, compiles
         if self.device.type == "cuda" and donate and switches.enabled("graph"):
             return GraphedStep(replayed, self.device)
         return replayed

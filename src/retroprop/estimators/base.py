@@ -15,6 +15,7 @@ from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, lbfgs, parameters, randomness
+from retroprop.estimators.checkpointing import EstimatorCall, Keeper
 from retroprop.estimators.common_device import OnOneDevice, on_one_device
 from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent
@@ -24,7 +25,7 @@ from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
 from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
-from retroprop.estimators.watching import INTERRUPTED, Callbacks, Watching, warn, warn_of_another_range
+from retroprop.estimators.watching import Callbacks, Watching, warn, warn_of_another_range
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
@@ -32,6 +33,7 @@ from retroprop.inference import output_of
 from retroprop.network import Network
 from retroprop.training.batches import BatchOrder
 from retroprop.training.course import are_finite
+from retroprop.training.saver import opened
 from retroprop.training.step import bind, estimated_elements
 
 NOT_FINITE = (
@@ -100,7 +102,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         works_in = "float64" if self.solver == "lbfgs" and backend == host_backend() else dtype
         samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
-            self._minimise(architecture, samples, dtype, given)
+            lbfgs.fit(self, architecture, samples, dtype, given)
             return self
         with backend.active():
             rows, held_out = None, None
@@ -222,6 +224,21 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         architecture: Architecture,
         rng: Any,
         validation: Validation | None,
+        **options: Any,
+    ) -> None:
+        """Run a stochastic solver, with checkpoints if there are any; the arguments are those of `_descend`."""
+        with opened(self.checkpoint) as saver:
+            keeper = None if saver is None else Keeper(saver, EstimatorCall(self, architecture, source, validation))
+            self._descend(source, order, architecture, rng, validation, keeper, **options)
+
+    def _descend(
+        self,
+        source: Samples | Stream,
+        order: BatchOrder,
+        architecture: Architecture,
+        rng: Any,
+        validation: Validation | None,
+        keeper: Keeper | None,
         *,
         n: int = 0,
         given: tuple[Any, Any, Any] = (None, None, None),
@@ -240,41 +257,27 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         if incremental:
             step = self._kept_step(source, architecture, solver)
         else:
-            work = estimated_elements(architecture, epochs * n, epochs * steps)
-            demands = Demands(work=work, varied=not n)
+            own = estimated_elements(architecture, epochs * n, epochs * steps)
+            work = own if keeper is None else keeper.begins_at.elements(own)
+            # The first steps of a form that come varied round differently: not in a fit that may go on.
+            demands = Demands(work=work, varied=not n and keeper is None)
             step = self._step(source.backend, architecture, solver, demands)
+            if keeper is not None:
+                keeper.bound(step, work)
         watching = Watching(self, epochs, n, given, incremental=incremental)
         bests = Bests.of(self, least)
-        descent = Descent(self, architecture, step, solver, self._parameters(), bests, source, order, rng, validation)
+        begin, descent = self._parameters(), None
         try:
+            descent = Descent(self, architecture, step, solver, begin, bests, source, order, rng, validation, keeper)
             descent.run(epochs, watching, once=once)
             self._settle(descent.found(), source.backend, source.dtype, good=descent.good)
         except BaseException:
             # Of a function of the user, a warning made an error, Ctrl-C at the end: nothing that was computed is lost.
-            if descent.has_updated:
+            if descent is not None and descent.has_updated:
                 self._store(descent.found(interrupted=True), source.backend, source.dtype, good=descent.good)
             raise
         finally:
             watching.end()  # also after an error, so that the progress bar leaves the terminal in order
-
-    def _minimise(self, architecture: Architecture, samples: Samples, dtype: str, given: tuple[Any, Any, Any]) -> None:
-        """Run L-BFGS over all the data."""
-        watching = Watching(self, self.max_iter, samples.n, given, incremental=False)
-        # On the host SciPy's own routine, as scikit-learn; on a device ours, over its arrays.
-        minimise = lbfgs.fit_on_host if samples.backend == host_backend() else lbfgs.fit_on_device
-        iterates = lbfgs.Iterates(self, watching, self._parameters())
-        try:
-            minimise(self, architecture, samples, iterates)
-            self._settle(iterates.last, samples.backend, dtype)
-        except KeyboardInterrupt:
-            warn(INTERRUPTED)
-            self._settle(iterates.last, samples.backend, dtype)
-        except Exception:
-            if self.n_iter_:
-                self._store(iterates.last, samples.backend, dtype)
-            raise
-        finally:
-            watching.end()
 
     def _given_validation(
         self, given: tuple[Any, Any, Any], backend: Backend, dtype: str, trained_on: Any = None

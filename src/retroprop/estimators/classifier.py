@@ -112,6 +112,8 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         device are computed there.
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
+    checkpoint : Checkpoint or None
+        Where a fit is stored as it goes on, and whether it goes on from there.
 
     Attributes
     ----------
@@ -175,6 +177,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         predict_batch_size: Any = "auto",
         device: str | None = None,
         progress: bool = False,
+        checkpoint: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -212,6 +215,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         self.predict_batch_size = predict_batch_size
         self.device = device
         self.progress = progress
+        self.checkpoint = checkpoint
 
     @watched
     @_fit_context(prefer_skip_nested_validation=True)

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters, joined
+from retroprop.estimators.checkpointing import OWN_KINDS, Keeper
 from retroprop.estimators.moving import CURVES
 from retroprop.estimators.samples import Samples, Stream
 from retroprop.estimators.stopping import Bests, Solver
@@ -17,7 +18,11 @@ from retroprop.estimators.watching import INTERRUPTED, Watching, warn
 from retroprop.functions.types import Array
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.course import Course, copied
+from retroprop.training.course_check import Wanted
 from retroprop.training.epoch import Epochs, Figures
+from retroprop.training.restart import key_at, restarted
+from retroprop.training.saver import PauseForCheckpoint
+from retroprop.training.signals import StopRequested
 
 FIGURES = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 """The attributes that an epoch changes, beside the curves."""
@@ -49,6 +54,8 @@ class Descent:
         and of the number of updates the solver has made, which goes on from one `partial_fit` to the next.
     validation : Validation or None
         Is measured after each epoch.
+    keeper : Keeper or None
+        Its checkpoints, and where it goes on from.
     """
 
     def __init__(
@@ -63,13 +70,31 @@ class Descent:
         order: BatchOrder,
         rng: Any,
         validation: Validation | None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.estimator, self.architecture, self.solver, self.validation = estimator, architecture, solver, validation
-        self._first_update = solver.n_updates
+        self.keeper, self._first_update = keeper, solver.n_updates
+        self._accounted = True  # whether the attributes of the estimator are those of the course
         backend = source.backend
         xp = backend.xp
         # A copy: the step overwrites its parameters, and a first epoch that diverges goes back to these.
         begin = joined(parameters, xp)
+        course = Course(
+            copied(parameters, xp),
+            solver.state or solver.rule.start(parameters, xp.zeros_like),
+            solver.n_updates,
+            stopping=bests,
+            last=begin,
+            good=begin,
+        )
+        if keeper is not None and keeper.point is not None:
+            rows = source.n if isinstance(source, Samples) else 0
+            masks, n = any(architecture.dropout), len(order.windows)
+            wanted = Wanted(course.parameters, solver.rule, n_batches=n, masks=masks, rows=rows)
+            course, solver.schedule = restarted(
+                keeper.point, backend, wanted, schedule=solver.schedule, order=order, rng=rng, kinds=OWN_KINDS
+            )
+            course, self._first_update = keeper.take(course), -1
         self.epochs = Epochs(
             backend,
             step,
@@ -78,16 +103,10 @@ class Descent:
             order=order,
             schedule=solver.schedule,
             rng=rng,
-            masks=mask_stream(backend, architecture, source.dtype, rng),
-            course=Course(
-                copied(parameters, xp),
-                solver.state or solver.rule.start(parameters, xp.zeros_like),
-                solver.n_updates,
-                stopping=bests,
-                last=begin,
-                good=begin,
-            ),
+            masks=mask_stream(backend, architecture, source.dtype, key_at(course) or rng),
+            course=course,
             weighs=False,  # as in scikit-learn, a batch counts by its rows
+            advance=self._stepped,
         )
 
     @property
@@ -123,13 +142,16 @@ class Descent:
     def run(self, epochs: int, watching: Watching, *, once: bool = False) -> None:
         """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch."""
         e, epochs_run = self.estimator, self.epochs
-        e.n_iter_ = 0
+        e.n_iter_ = epochs_run.course.epoch
         self._is_whole()
+        if self.keeper is not None:
+            self.keeper.saver.begin(epochs_run.course.epoch, epochs_run.course.n_batches)
         try:
-            while e.n_iter_ < epochs:
+            while e.n_iter_ < epochs and not self._has_ended():
                 watching.epoch_begins()
                 before = epochs_run.course
-                figures = epochs_run.run()
+                figures = self._epoch()
+                self._accounted = False
                 # Parameters that are NaN never recover; with early stopping the score ends the run.
                 diverged = not isfinite(figures.cost) and not e.early_stopping and not figures.finite
                 validated = None if diverged else self._validated(before)
@@ -143,8 +165,12 @@ class Descent:
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
                 epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
+                self._accounted = True
+                self._is_whole()
                 if stopped or watching.incremental:
                     break
+                if self.keeper is not None and self.keeper.saver.is_due(e.n_iter_):
+                    self._save()
                 if e.n_iter_ == epochs and not once:
                     warn(
                         f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization hasn't "
@@ -153,12 +179,17 @@ class Descent:
                     )
         except BaseException as error:
             self._take_back()
-            if not isinstance(error, KeyboardInterrupt):
+            if not isinstance(error, (KeyboardInterrupt, StopRequested)):
                 raise
+            if self.keeper is not None and getattr(error, "reason", "interrupted") == "terminated":
+                self.keeper.saver.signals.answered = False  # it is sent again when the estimator is fitted
             # As in scikit-learn, the updates of the incomplete epoch count.
             warn(INTERRUPTED)
+            self._save()  # before the end of the incomplete epoch is taken for its last
             epochs_run.course = epochs_run.course._replace(last=epochs_run.joined(epochs_run.course.parameters))
+            self._accounted = False
         finally:
+            self._save()
             self._keep()
 
     def _is_whole(self) -> None:
@@ -177,6 +208,29 @@ class Descent:
         own.update(figures)
         for name, n in lengths.items():
             del own[name][n:]
+
+    def _epoch(self) -> Figures:
+        """Run the epoch to its end, with the checkpoints that are due within it."""
+        while True:
+            try:
+                return self.epochs.run()
+            except PauseForCheckpoint:
+                self._save()
+
+    def _stepped(self, rows: int) -> None:
+        """Leave the epoch for a signal or a checkpoint."""
+        if self.keeper is not None:
+            self.keeper.saver.after_step()
+
+    def _save(self) -> None:
+        """Write a checkpoint, if there are any and one can go on from there."""
+        if self.keeper is not None and self._accounted and not self.epochs.torn:
+            self.keeper.write(self.epochs.course)
+
+    def _has_ended(self) -> bool:
+        """Return whether the patience was used up when a fit that goes on was interrupted."""
+        bests: Bests = self.epochs.course.stopping
+        return self.keeper is not None and bests.waited > self.estimator.n_iter_no_change
 
     def _count(self, figures: Figures) -> None:
         """Write an epoch into the attributes of the estimator."""

@@ -7,12 +7,13 @@ import numpy
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
+from retroprop.backends import host_backend
 from retroprop.backends.backend import Demands
 from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters, joined, separated
 from retroprop.estimators.samples import Samples, chunk_rows, windows
-from retroprop.estimators.watching import Watching, warn
+from retroprop.estimators.watching import INTERRUPTED, Watching, warn
 from retroprop.functions.types import Array
 from retroprop.training.lbfgs import minimize
 from retroprop.training.optimizers import LBFGS
@@ -53,6 +54,26 @@ class Iterates:
         if not stops and n_iterations < e.max_iter:
             self.watching.epoch_begins()
         return stops
+
+
+def fit(estimator: Any, architecture: Architecture, samples: Samples, dtype: str, given: tuple[Any, Any, Any]) -> None:
+    """Run L-BFGS over all the data: on the host SciPy's own routine, as scikit-learn; on a device ours."""
+    e = estimator
+    watching = Watching(e, e.max_iter, samples.n, given, incremental=False)
+    minimise = fit_on_host if samples.backend == host_backend() else fit_on_device
+    iterates = Iterates(e, watching, e._parameters())
+    try:
+        minimise(e, architecture, samples, iterates)
+        e._settle(iterates.last, samples.backend, dtype)
+    except KeyboardInterrupt:
+        warn(INTERRUPTED)
+        e._settle(iterates.last, samples.backend, dtype)
+    except Exception:
+        if e.n_iter_:
+            e._store(iterates.last, samples.backend, dtype)
+        raise
+    finally:
+        watching.end()
 
 
 def fit_on_host(estimator: Any, architecture: Architecture, samples: Samples, iterates: Iterates) -> None:

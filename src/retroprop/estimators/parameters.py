@@ -17,6 +17,7 @@ from retroprop.functions.losses import Loss
 from retroprop.functions.outputs import AveragedOutput, ClippedOutput, PairedOutput
 from retroprop.functions.schedules import Schedule
 from retroprop.training import optimizers
+from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.optimizers import UpdateRule
 
 # The parameters of an optimizer that an estimator has under a name of scikit-learn's
@@ -141,6 +142,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "predict_batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "device": [str, None],
     "progress": ["boolean"],
+    "checkpoint": [Checkpoint, None],
 }
 
 
@@ -178,6 +180,9 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
             f"of its own. Pass it there, as in {type(e.solver).__name__}(learning_rate) with a number or one of "
             "retroprop.schedules, or give the solver by name, as in solver='sgd'."
         )
+    if e.checkpoint is not None and (incremental or e.warm_start):
+        name = "partial_fit" if incremental else "warm_start=True"
+        raise ValueError(f"{name} does not support checkpoint: a fit that goes on begins with weights of its own.")
     if e.solver == "lbfgs":
         _check_lbfgs(e, validates=validates)
     for name, why in unread(e, validates=validates):
@@ -192,6 +197,7 @@ def _check_lbfgs(e: Any, *, validates: bool) -> None:
         ("learning_rate", not isinstance(e.learning_rate, str)),
         ("restore_best", e.restore_best),
         ("scoring", e.scoring is not None),
+        ("checkpoint", e.checkpoint is not None),
         ("X_val", validates),
     ):
         if given:

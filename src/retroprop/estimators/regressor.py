@@ -103,6 +103,8 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         device are computed there.
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
+    checkpoint : Checkpoint or None
+        Where a fit is stored as it goes on, and whether it goes on from there.
 
     Attributes
     ----------
@@ -162,6 +164,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         predict_batch_size: Any = "auto",
         device: str | None = None,
         progress: bool = False,
+        checkpoint: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -198,6 +201,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         self.predict_batch_size = predict_batch_size
         self.device = device
         self.progress = progress
+        self.checkpoint = checkpoint
 
     @watched
     @_fit_context(prefer_skip_nested_validation=True)

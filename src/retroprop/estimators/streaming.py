@@ -74,6 +74,11 @@ def _fitted(e: Any, source: Any, sample_weight: Any, classes: Any, validation: t
             "early_stopping=True cannot split an iterator of batches for validation: pass X_val and y_val."
         )
     once = hasattr(source, "__next__")
+    if once and e.checkpoint is not None:
+        raise ValueError(
+            "checkpoint needs batches that can be read again, and X is an iterator: pass a function that returns one, "
+            "as in fit(lambda: iter(batches))."
+        )
     opened = source if once else iter(source())
     first = _first(opened)
     first_pass = not hasattr(e, "coefs_") or not e.warm_start

@@ -4,7 +4,8 @@ import os
 import re
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from retroprop.persistence import leftovers
@@ -28,7 +29,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         If it cannot be written; it names the file, and the temporary file is removed.
     """
     path = Path(path)
-    try:
+    with _named(path):
         if not path.parent.is_dir():
             raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist.")
         if path.is_dir():
@@ -43,6 +44,19 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
                 file.write(content)
         else:
             _replace(Path(os.path.realpath(path)), content)
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Put a new file with `content` in the place of `path`, as `write_whole` does, whatever is there but a folder."""
+    with _named(path):
+        _replace(path, content)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error of the system name a file of the user."""
+    try:
+        yield
     except OSError as error:
         if error.errno is not None:
             # A full disk is reported for a descriptor, which has no name, and a rename for the temporary file.

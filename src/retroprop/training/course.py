@@ -28,6 +28,8 @@ class Course(NamedTuple):
         The state of the learning rate, `Schedule.run_state`.
     generator : dict or None
         The state of the generator after all that was drawn, as NumPy's bit generators have it.
+    epoch_generator : dict or None
+        Its state before the order of the current epoch was drawn, if that is to be stored in place of the order.
     mask_key : tuple of int or None
         The key of the dropout masks, None without dropout.
     stopping : tuple or None
@@ -56,6 +58,7 @@ class Course(NamedTuple):
     n_updates: int = 0
     schedule: tuple[float, ...] = ()
     generator: Any = None
+    epoch_generator: Any = None
     mask_key: tuple[int, int] | None = None
     stopping: Any = None
     epoch: int = 0
@@ -67,6 +70,39 @@ class Course(NamedTuple):
     weights: tuple[Array, ...] = ()
     batch_sizes: tuple[int, ...] = ()
     seen: tuple[Batch, ...] = ()
+
+    def compact(self, xp: Namespace, *, keeps_order: bool) -> "Course":
+        """Return the same course in few arrays, to be stored.
+
+        Without `keeps_order` the order, as large as the data may be long, is left out: it is drawn again.
+        """
+
+        def one(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+            return (xp.concat(arrays, axis=None),) if arrays else ()
+
+        columns = [[part for part in column if part is not None] for column in zip(*self.seen, strict=True)]
+        outputs = Batch(*(xp.concat(column, axis=0) if column else None for column in columns)) if columns else None
+        found = self._replace(
+            costs=one(self.costs), weights=one(self.weights), seen=() if outputs is None else (outputs,)
+        )
+        if self.n_batches == 0:
+            found = found._replace(last=None)  # the parameters, joined
+        if keeps_order or (self.n_batches and self.epoch_generator is None):
+            return found
+        return found._replace(
+            order=None, generator=self.epoch_generator if self.n_batches else self.generator, epoch_generator=None
+        )
+
+
+def restored(rng: RandomGenerator, state: Any) -> None:
+    """Give a generator a state that `state_of` returned.
+
+    Raises ValueError if it is that of another kind of generator.
+    """
+    if hasattr(rng, "bit_generator"):
+        rng.bit_generator.state = state
+    else:
+        rng.set_state(state)
 
 
 def copied(parameters: Parameters, xp: Namespace) -> Parameters:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import islice
 from math import isfinite
 from operator import mul
 from typing import NamedTuple, Protocol
@@ -81,6 +82,8 @@ class Epochs:
         Whether the outputs of the steps are collected.
     advance : callable
         Is called with the number of rows after each step.
+    remembers : bool
+        Whether the course has the state of the generator before an order was drawn.
 
     Attributes
     ----------
@@ -88,6 +91,8 @@ class Epochs:
         The course after the last complete step.
     shapes : Parameters
         The shapes of the parameters.
+    torn : bool
+        Whether an error or Ctrl-C came within a step, which may have updated some parameters and not others.
     """
 
     def __init__(
@@ -105,12 +110,14 @@ class Epochs:
         weighs: bool = True,
         collects: bool = False,
         advance: Callable[[int], object] = lambda rows: None,
+        remembers: bool = False,
     ) -> None:
         self.backend, self.step, self.optimizer = backend, step, optimizer
         self.source, self.order, self.schedule, self.rng, self.masks = source, order, schedule, rng, masks
-        self.weighs, self.collects, self.advance = weighs, collects, advance
+        self.weighs, self.collects, self.advance, self.remembers = weighs, collects, advance, remembers
         self.gather = backend.operations().gather
         self.shapes = course.parameters.shapes
+        self.torn = False
         self.course = course._replace(
             schedule=schedule.run_state, generator=state_of(rng), mask_key=None if masks is None else masks.key
         )
@@ -123,13 +130,18 @@ class Epochs:
         course = self.course
         # An epoch that was interrupted goes on with the order drawn at its start.
         if course.n_batches == 0:
+            before = state_of(self.rng) if self.remembers else None
             order = self.order.draw(self.rng, course.order)
             if order is not course.order:
-                self.course = course._replace(order=order, generator=state_of(self.rng))
+                self.course = course._replace(order=order, generator=state_of(self.rng), epoch_generator=before)
         windows = self.order.windows[course.n_batches :]
+        if course.n_batches and self.order.windows and not windows:
+            return self._end()  # interrupted after the last batch
+        # Batches of an iterator, which have no windows, are read again up to where it was interrupted.
+        again = 0 if self.order.windows else course.n_batches
         # Closed also after an error: the generator may have a thread that reads ahead.
         with closing(self.source.stretches(self.course.order, windows)) as stretches:
-            for stretch in stretches:
+            for stretch in islice(stretches, again, None) if again else stretches:
                 self._steps(*stretch)
         return self._end()
 
@@ -155,6 +167,7 @@ class Epochs:
         batch_sizes, seen = list(course.batch_sizes), list(course.seen)
         weighs = self.weighs and data.weight is not None
         n_batches = 0
+        self.torn = True
         try:
             # Consecutive batches of one size as one call, where the step can; the outputs of such steps are not kept.
             if not self.collects:
@@ -165,13 +178,16 @@ class Epochs:
                     batch_sizes.extend([ran.rows // ran.steps] * ran.steps)
                     if weighs:
                         weights.append(ran.weights)
+                    self.torn = False
                     advance(ran.rows)
+                    self.torn = True
             # The remaining batches one by one: all of them, or those of another size at the end.
             for window in windows[n_batches:]:
                 # Without an order a window is a view; with one the step gathers the rows itself, into its own buffer.
                 batch, indices = (in_order(data, window), None) if order is None else (data, order[window])
                 m = window.stop - window.start
                 masks = dropout_masks(self.masks, t, m, draws=step.draws)
+                self.torn = True
                 parameters, state, cost, a = step(parameters, state, hyper(t), batch, indices, masks)
                 t += 1
                 n_batches += 1
@@ -184,7 +200,9 @@ class Epochs:
                     if self.collects:
                         # A copy, as the next step may overwrite the output.
                         seen.append(Batch(xp.astype(a, a.dtype, copy=True), y, weight))
+                self.torn = False
                 advance(m)
+            self.torn = False
         finally:
             # Also after Ctrl-C or an error: the course is that of the last complete step, from which a run can go on.
             self.course = course._replace(

@@ -25,10 +25,14 @@ class History:
     best_epoch : int or None
         The epoch whose parameters early stopping restored, counted from 1.
     stop_reason : str
-        "epochs", "early_stopping", "callback" or "interrupted"; of L-BFGS also "converged" and "stalled"; "diverged"
+        "epochs", "early_stopping", "callback", "interrupted" or, by SIGTERM or SIGUSR1 in a training with checkpoints,
+        "terminated"; of L-BFGS also "converged" and "stalled"; "diverged"
         in the history a `DivergenceError` holds, "error" in that of any other error.
     peak_memory : int or None
         The peak of the device memory of this process in bytes; None where the device uses the host's memory.
+    continuation : Continuation or None
+        The point from which `resume_from` goes on: while the history lives, so do the state of the optimizer and the
+        data. None after a divergence, or an interruption in the middle of an update.
     """
 
     cost: list[float] = field(default_factory=list)
@@ -39,6 +43,7 @@ class History:
     best_epoch: int | None = None
     stop_reason: str = "epochs"
     peak_memory: int | None = None
+    continuation: Any = field(default=None, repr=False, compare=False)
 
     def append(
         self,

@@ -321,7 +321,9 @@ def bind(
         return Stepped(state.point.parameters, state, measured.cost, measured.a)
 
     # The measure within it is captured; the iteration reads numbers, so it runs as it is written.
-    return CapturedStep(step, backend.operations())
+    captured = CapturedStep(step, backend.operations())
+    captured.compiled = getattr(measure, "compiled", False)
+    return captured
 
 
 def _is_at(backend: Backend, point: Point, parameters: Parameters) -> bool:

@@ -1,164 +1,32 @@
-"""`fit`: the arguments of a training, and its loop over epochs."""
+"""The loop of a training over its epochs, and everything around them."""
 
-from math import isfinite
+from math import inf, isfinite
 from time import perf_counter
 from typing import Any, NoReturn
 
-from retroprop.backends import host
-from retroprop.backends.backend import Demands
 from retroprop.backends.intake.batch import Batch
 from retroprop.backends.replay.captured_step import CapturedStep
-from retroprop.core.backward import evaluate
 from retroprop.functions import schedules
 from retroprop.functions.metrics import Metric
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
-from retroprop.training import arguments, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
-from retroprop.training.batches import BatchOrder, Minibatches, mask_stream
+from retroprop.training.batches import BatchOrder, mask_stream
+from retroprop.training.beginning import ANEW, Beginning, copy_of, figures_of
 from retroprop.training.callbacks import EarlyStopping, StoppingState, TrainingState
-from retroprop.training.course import Course, are_finite, copied
+from retroprop.training.continuation import Continuation, Work
+from retroprop.training.course import Course, are_finite, copied, state_of
+from retroprop.training.course_check import Wanted
 from retroprop.training.epoch import Epochs, Figures
-from retroprop.training.history import DivergenceError, History, kept
-from retroprop.training.memory_advice import explained
-from retroprop.training.optimizers import LBFGS, Optimizer
-from retroprop.training.progress import Silence, display
-from retroprop.training.rows import source_of, taken
-from retroprop.training.step import bind, estimated_elements
-
-
-@arguments.with_pointers
-def fit(
-    net: Network,
-    x: Any,
-    y: Any,
-    *,
-    optimizer: Any = "adam",
-    epochs: int = 20,
-    batch_size: int | None = None,
-    sample_weight: Any = None,
-    shuffle: bool = True,
-    seed: Any = None,
-    validation_data: Any = None,
-    metrics: Any = (),
-    callbacks: Any = (),
-    early_stopping: EarlyStopping | None = None,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-    progress: bool = False,
-    precision: str = "highest",
-    deterministic: bool = False,
-) -> History:
-    """Train `net` in place.
-
-    Parameters
-    ----------
-    net : Network
-        The network to train.
-    x : array (m, n_1)
-        One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
-        `numpy.memmap` is read likewise: neither ever exists as floats in full.
-    y : array (m, n_L), or (m,)
-        Target rows; class indices for cross_entropy.
-    optimizer : str or object
-        "sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs", or one of `retroprop.optimizers` with its own options.
-    epochs : int
-        The number of passes over all rows. With the full batch an epoch is one update, so it takes hundreds.
-    batch_size : int, optional
-        Rows per step; None is the full batch, as in the source text.
-    sample_weight : array (m,), optional
-        Weights of the observations, 0 or above.
-    shuffle : bool
-        Whether each epoch has its own order of the rows.
-    seed : int, Generator or None
-        Draws the orders and, before them, the key of the dropout masks, which are a function of the key and of the
-        number of updates made. The same seed gives the same orders and masks on every backend.
-    validation_data : tuple, optional
-        (x, y) or (x, y, sample_weight), evaluated after every epoch.
-    metrics : sequence of str or object
-        "accuracy", "error", "r2", "mean_absolute_error", "root_mean_squared_error", or callables
-        (a, y, weight, xp) with a `name` and `greater_is_better`.
-    callbacks : sequence of object
-        With any of `on_fit_begin(state)`, `on_epoch_end(state)`, `on_fit_end(state)`; True from `on_epoch_end`
-        ends the training.
-    early_stopping : EarlyStopping, optional
-        Ends the training when the figure it monitors no longer improves.
-    clip_norm, clip_value : float, optional
-        The largest Euclidean norm of all gradients together, the largest absolute value of each element.
-    progress : bool
-        Whether a bar is shown, on standard error where that is a terminal.
-    precision : str
-        The precision of matrix products of float32 during training: "highest", or on a GPU "tf32" or "bf16", which
-        round their operands to 10 or 7 bits of mantissa first. Sums and parameters stay in float32.
-    deterministic : bool
-        Whether the same training must give the same bits at each run on the same device.
-
-    Returns
-    -------
-    History
-        The figures of each epoch, and the reason why the training ended.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad arguments or data, before any work.
-    DivergenceError
-        If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
-    OutOfDeviceMemoryError
-        If the device has no memory for it; the message says which batch size would fit.
-    Exception
-        An error of a callback or another function of the user, with the finished epochs as its attribute `history`.
-
-    Notes
-    -----
-    Ctrl-C ends the training with the current parameters, `stop_reason` "interrupted". If it arrives in the middle of an
-    update, some of the parameters may be updated and others not.
-
-    With callbacks or metrics the network has new parameters after each epoch, otherwise at the end of the training.
-    """
-    arguments.check_counts(epochs=epochs, batch_size=batch_size)
-    clips: dict[str, Any] = {
-        name: arguments.clip(name, value) for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value))
-    }
-    early_stopping = arguments.early_stopping(early_stopping)
-    arguments.check_single(net)
-    demands = Demands(precision=precision, deterministic=deterministic)
-    net.backend.check_demands(demands, net.dtype)
-    # A full batch is cast once, not at each step.
-    data = taken(net, x, y, sample_weight, as_stored=batch_size is not None)
-    if data.x.ndim != 2:
-        raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
-    rule = optimizers.get(optimizer)
-    order = Minibatches(data.x.shape[0], batch_size, shuffle=shuffle)
-    if rule.full_batch and len(order.windows) > 1:
-        raise ValueError(
-            f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
-            f"or above, not {batch_size!r}."
-        )
-    work = estimated_elements(net.architecture, epochs * order.m, epochs * len(order.windows))
-    demands = demands._replace(work=work)
-    # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
-    if isinstance(rule, LBFGS):
-        step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
-    else:
-        step = bind(net.backend, net.architecture, rule, **clips, demands=demands)
-    held_out = arguments.validation(net, validation_data)
-    training = Training(
-        net,
-        data,
-        rule,
-        step,
-        order=order,
-        rng=host.generator(seed),
-        validation=held_out,
-        metrics=arguments.metrics(net, metrics, y=data.y, validation=held_out),
-        callbacks=hooks.check(callbacks),
-        early_stopping=early_stopping,
-        progress=display(progress),
-    )
-    # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
-    with kept(training.history), explained(net, rule, order.batch_size):
-        return training.run(epochs)
+from retroprop.training.evaluation import evaluated
+from retroprop.training.fit_call import FitCall
+from retroprop.training.history import DivergenceError, History
+from retroprop.training.optimizers import Optimizer
+from retroprop.training.progress import Silence
+from retroprop.training.restart import fits, key_at, restarted
+from retroprop.training.rows import source_of
+from retroprop.training.saver import PauseForCheckpoint, Saver
+from retroprop.training.signals import StopRequested
 
 
 class Training:
@@ -178,56 +46,72 @@ class Training:
         callbacks: list[Any],
         early_stopping: EarlyStopping | None,
         progress: Silence,
+        begins_at: Beginning = ANEW,
+        arguments: FitCall | None = None,
+        elements: float = inf,
+        saver: Saver | None = None,
     ) -> None:
         self.net, self.data, self.optimizer, self.backend = net, data, optimizer, net.backend
         self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
-        self.history = History(metrics={metric.name: [] for metric in metrics})
+        self.arguments, self.work, self.saver = arguments, Work(elements, step.compiled), saver
+        names: dict[str, list[float]] = {metric.name: [] for metric in metrics}
+        self.history = History(metrics=names) if begins_at.history is None else copy_of(begins_at.history)
         self.monitor = (
             None if early_stopping is None else early_stopping.start(validates=validation is not None, metrics=metrics)
         )
+        point = begins_at.continuation
+        self.resumes = point is not None
+        course = Course(net.parameters, stopping=None if self.monitor is None else StoppingState())
+        schedule = schedules.get(optimizer.learning_rate)
+        if point is None:
+            schedule = schedule.start()
+        else:
+            masks = any(net.architecture.dropout)
+            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=data.x.shape[0])
+            course, schedule = restarted(point, net.backend, wanted, schedule=schedule, order=order, rng=rng)
+            fits(course, wanted, self.history, stops=self.monitor is not None, metrics=metrics)
         self.epochs = Epochs(
             net.backend,
             step,
             optimizer,
             source=source_of(net.backend, data),
             order=order,
-            schedule=schedules.get(optimizer.learning_rate).start(),
+            schedule=schedule,
             rng=rng,
-            masks=mask_stream(net.backend, net.architecture, net.dtype, rng),
-            course=Course(net.parameters, stopping=None if self.monitor is None else StoppingState()),
+            masks=mask_stream(net.backend, net.architecture, net.dtype, key_at(course) or rng),
+            course=course,
             collects=bool(metrics) and validation is None,
-            advance=progress.advance,
+            advance=progress.advance if saver is None else self._advance,
+            remembers=saver is not None,
         )
+        self.accounted = self.resumes  # whether the history has the figures of all finished epochs
 
     def run(self, epochs: int) -> History:
-        """Train for a number of epochs, or until early stopping, a callback or the optimizer ends it."""
+        """Train until so many epochs are finished, or until early stopping, a callback or the optimizer ends it."""
         net, history, epochs_run = self.net, self.history, self.epochs
         callback_state = TrainingState(net, history, epochs)
         with self.backend.active():
-            # The joined parameters that the network has: `_show` compares by identity, so that it splits them once.
-            self.shown = epochs_run.joined(net.parameters)
-            epochs_run.course = epochs_run.course._replace(last=self.shown, good=self.shown)
+            stands_at = None
             try:
-                hooks.call(self.callbacks, "on_fit_begin", callback_state)
-                # After `on_fit_begin`, which may set the parameters: the optimizer starts from those.
-                self._take_parameters()
-                state = self.optimizer.start(epochs_run.course.parameters, self.backend.xp.zeros_like)
-                epochs_run.course = epochs_run.course._replace(state=state)
-                self.progress.start(epochs, self.data.x.shape[0])
-                while epochs_run.course.epoch < epochs and not self._ends(callback_state):
-                    pass
-            except KeyboardInterrupt:
-                history.stop_reason = "interrupted"
+                self._begin(callback_state)
+                self._reach(epochs, callback_state)
+            except (KeyboardInterrupt, StopRequested) as request:
+                history.stop_reason = getattr(request, "reason", "interrupted")
                 parameters = epochs_run.course.parameters
                 # Interrupted after an update that diverged: the end of the epoch before stays.
                 if are_finite(parameters, self.backend):
-                    epochs_run.course = epochs_run.course._replace(last=epochs_run.joined(parameters))
-                self._show(epochs_run.course.last)
+                    stands_at = epochs_run.joined(parameters)
+            except DivergenceError as error:
+                if self.saver is not None and self.saver.last is not None:
+                    error.add_note(f"The checkpoint before is {str(self.saver.last)!r}.")
+                raise
             finally:
                 self.progress.stop()
                 callback_state.n_updates = epochs_run.course.n_updates
-                if not self.callbacks:
-                    self._show(epochs_run.course.last)
+                history.continuation = self.point()
+                self._save()
+                if stands_at is not None or not self.callbacks:
+                    self._show(epochs_run.course.last if stands_at is None else stands_at)
             self._restore_best()
             # The network ends with arrays of its own, not with views of the joined copy.
             net.parameters = copied(net.parameters, self.backend.xp)
@@ -236,6 +120,68 @@ class Training:
             hooks.call(self.callbacks, "on_fit_end", callback_state)
         return history
 
+    def point(self) -> Continuation | None:
+        """Return the point where the training stands, None where none can go on from it."""
+        if self.arguments is None or self.epochs.torn or not self.accounted:
+            return None
+        course = self.epochs.course
+        if course.n_batches == 0:  # a callback may have drawn from the generator too
+            course = course._replace(generator=state_of(self.epochs.rng))
+        return Continuation(course, self.backend, self.arguments, self.work)
+
+    def _save(self) -> None:
+        """Write a checkpoint, if there are any."""
+        point = self.point()
+        if self.saver is not None and point is not None:
+            self.saver.write(point, {"history": figures_of(self.history)})
+
+    def _begin(self, callback_state: TrainingState) -> None:
+        """Take the parameters to begin with, and show them to the callbacks."""
+        epochs_run = self.epochs
+        if self.resumes:
+            self.shown = None
+            self._show(epochs_run.course.last)
+            callback_state.epoch, callback_state.n_updates = epochs_run.course.epoch, epochs_run.course.n_updates
+        else:
+            # The joined parameters that the network has: `_show` compares by identity, so that it splits them once.
+            self.shown = epochs_run.joined(self.net.parameters)
+            epochs_run.course = epochs_run.course._replace(last=self.shown, good=self.shown)
+        hooks.call(self.callbacks, "on_fit_begin", callback_state)
+        if self.resumes:
+            if self.callbacks:  # it goes on from where it was, whatever they have set
+                self.shown = None
+                self._show(epochs_run.course.last)
+            return
+        # After `on_fit_begin`, which may set the parameters: the optimizer starts from those.
+        self._take_parameters()
+        state = self.optimizer.start(epochs_run.course.parameters, self.backend.xp.zeros_like)
+        epochs_run.course = epochs_run.course._replace(state=state)
+        self.accounted = True
+
+    def _reach(self, epochs: int, callback_state: TrainingState) -> None:
+        """Run epochs until so many are finished, or something ends the training."""
+        course = self.epochs.course
+        m = self.data.x.shape[0]
+        self.progress.start(epochs, m, done=course.epoch * m + sum(course.batch_sizes))
+        if self.saver is not None:
+            self.saver.begin(course.epoch, course.n_batches)
+        if self.resumes:
+            patience_is_out = self.monitor is not None and self.monitor.is_out(course.stopping)
+            if reason := self.optimizer.end(course.state) or ("early_stopping" if patience_is_out else ""):
+                self.history.stop_reason = reason  # it had ended
+                return
+        while self.epochs.course.epoch < epochs and not self._ends(callback_state):
+            if self.saver is not None and self.saver.is_due(self.epochs.course.epoch):
+                self._save()
+        if self.saver is not None:
+            self.saver.stop_if_asked()
+
+    def _advance(self, rows: int) -> None:
+        """Show a step, and leave the epoch for a signal or a checkpoint."""
+        self.progress.advance(rows)
+        assert self.saver is not None
+        self.saver.after_step()
+
     def _ends(self, callback_state: TrainingState) -> bool:
         """Run one epoch; return whether the training ends with it."""
         before = self.epochs.course
@@ -243,6 +189,7 @@ class Training:
         callback_state.epoch = self.epochs.course.epoch
         self.progress.epoch(callback_state)
         patience_is_out = self.monitor is not None and self._patience_is_out(before, callback_state)
+        self.accounted = True
         callback_stops = hooks.call(self.callbacks, "on_epoch_end", callback_state)
         # A callback may have changed the network: the next epoch goes on from it.
         if self.callbacks:
@@ -258,7 +205,13 @@ class Training:
         """Run one epoch and write it into the history, all of it or nothing."""
         began = perf_counter()
         epochs_run = self.epochs
-        figures = epochs_run.run()
+        while True:
+            try:
+                figures = epochs_run.run()
+                break
+            except PauseForCheckpoint:
+                self._save()
+        self.accounted = False
         try:
             self._account(figures, before, callback_state, began)
         except DivergenceError:
@@ -278,7 +231,16 @@ class Training:
         # A callback or a metric may read the network now; without them it is updated at the end.
         if self.callbacks or self.metrics:
             self._show(epochs_run.course.last)
-        validation_cost, metrics = self._evaluate(figures.seen)
+        validation_cost, metrics = None, dict[str, float]()
+        if self.validation is not None or self.metrics:
+            validation_cost, metrics = evaluated(
+                self.backend,
+                self.net.architecture,
+                epochs_run.separated(epochs_run.course.last),
+                self.validation,
+                self.metrics,
+                figures.seen,
+            )
         if validation_cost is not None and not isfinite(validation_cost):
             n = len(figures.costs)
             place = f"batch {n} of {n}, the validation cost is {validation_cost}"
@@ -300,7 +262,7 @@ class Training:
         course = self.epochs.course
         # Figures of the validation data belong to the end of the epoch. Those of its own steps were measured before
         # each update: with one batch an epoch that is its start, with many the end is as near as the start, and later.
-        one_batch = course.n_updates - before.n_updates == 1
+        one_batch = len(self.epochs.order.windows) == 1
         measured = before.last if one_batch and self.monitor.of_own_steps else course.last
         stopping = self.monitor.after(course.stopping, callback_state, measured)
         self.epochs.course = course._replace(stopping=stopping)
@@ -337,22 +299,6 @@ class Training:
             batch=batch,
             history=self.history,
         )
-
-    def _evaluate(self, seen: tuple[Batch, ...]) -> tuple[float | None, dict[str, float]]:
-        """Return the validation cost and the metrics: of the validation data, else of the outputs of the epoch."""
-        xp, to_numpy, cost = self.backend.xp, self.backend.to_numpy, None
-        if self.validation is not None:
-            parameters = self.epochs.separated(self.epochs.course.last)
-            operations = self.backend.operations()
-            cost_array, a = evaluate(operations, self.net.architecture, parameters, *self.validation)
-            cost = float(to_numpy(cost_array))
-            outputs = Batch(a, self.validation.y, self.validation.weight)
-        elif self.metrics:
-            # The outputs of the batches, in the order they ran in, as if they were of one batch.
-            columns = map(list, zip(*seen, strict=True))
-            outputs = Batch(*(None if column[0] is None else xp.concat(column, axis=0) for column in columns))
-        metrics = {metric.name: float(to_numpy(metric(*outputs, xp))) for metric in self.metrics}
-        return cost, metrics
 
     def _take_parameters(self) -> None:
         """Go on from the parameters of the network, which a callback may have changed."""

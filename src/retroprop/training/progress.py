@@ -92,8 +92,8 @@ def on_terminal(*, transient: bool = False) -> Line | None:
 class Silence:
     """Shows nothing of a training."""
 
-    def start(self, epochs: int, rows: int) -> None:
-        """Begin a training of `epochs` times `rows` samples."""
+    def start(self, epochs: int, rows: int, *, done: int = 0) -> None:
+        """Begin a training of `epochs` times `rows` samples, or go on with one of which so many are done."""
 
     def advance(self, rows: int) -> None:
         """Count `rows` more samples as done."""
@@ -110,9 +110,10 @@ class TrainingProgress(Silence):
 
     drawn: Line | None = None  # a training may end before it starts
 
-    def start(self, epochs: int, rows: int) -> None:
+    def start(self, epochs: int, rows: int, *, done: int = 0) -> None:
         self.epochs, self.total = epochs, max(epochs * rows, 1)
-        self.at, self.done, self.summary, self.began = 0, 0, "", perf_counter()
+        self.at, self.done, self.summary, self.began = done // max(rows, 1), done, "", perf_counter()
+        self.before = done
         self.drawn = on_terminal()
 
     def advance(self, rows: int) -> None:
@@ -130,7 +131,7 @@ class TrainingProgress(Silence):
             self.drawn.stop()
 
     def _show(self, drawn: Line) -> None:
-        speed = self.done / max(perf_counter() - self.began, 1e-9)
+        speed = (self.done - self.before) / max(perf_counter() - self.began, 1e-9)
         samples = f"{speed / 1e3:,.0f}k samples/s" if speed >= 1e4 else f"{speed:,.0f} samples/s"
         drawn.show(self.done / self.total, f"epoch {self.at}/{self.epochs}", self.summary, samples)
 

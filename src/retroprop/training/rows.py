@@ -8,6 +8,7 @@ from retroprop.backends import Backend
 from retroprop.backends.host import Staging
 from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
 from retroprop.backends.intake.mapped_file import Mapped
+from retroprop.core.architecture import Architecture
 from retroprop.functions.types import Array
 from retroprop.network import Network
 
@@ -44,7 +45,13 @@ def taken(net: Network, x: Any, y: Any, sample_weight: Any, *, as_stored: bool) 
     TypeError, ValueError
         If they do not fit the network.
     """
-    backend, architecture, dtype = net.backend, net.architecture, net.dtype
+    return taken_for(net.backend, net.architecture, net.dtype, x, y, sample_weight, as_stored=as_stored)
+
+
+def taken_for(
+    backend: Backend, architecture: Architecture, dtype: str, x: Any, y: Any, sample_weight: Any, *, as_stored: bool
+) -> Batch:
+    """Return the data of a training of any network of that form, as `taken` does."""
     with backend.active():
         x = take_inputs(backend, architecture, dtype, x, check=True, as_stored=as_stored)
         rows = tuple(x.shape[:-1])

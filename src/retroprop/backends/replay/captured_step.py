@@ -33,10 +33,13 @@ class CapturedStep:
         Whether it does consecutive steps in one call, by `run`.
     draws : bool
         Whether `Masks` may be given in place of arrays of masks: the step draws them.
+    compiled : bool
+        Whether loops of it are compiled for a processor by the work that is to come; they round differently.
     """
 
     runs: ClassVar[bool] = False
     draws: ClassVar[bool] = False
+    compiled = False
 
     def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...] = ()) -> None:
         self._step, self._operations, self._donate = step, operations, donate

@@ -1,0 +1,64 @@
+"""Signals during a training with checkpoints: they end it after the current step, and a second one ends it at once."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+REASONS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGUSR1": "terminated"}
+
+
+class StopRequested(BaseException):
+    """A signal has asked to end the training; `reason` is the `History.stop_reason`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Signals:
+    """The handlers of SIGINT, SIGTERM and SIGUSR1 while a training runs in the main thread.
+
+    SIGINT is left alone where the program has a handler of its own.
+
+    Attributes
+    ----------
+    reason : str
+        The reason to stop, empty while no signal has come.
+    answered : bool
+        Whether the training was ended for it. If it ends before by itself, the signal is sent again afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.reason, self.answered = "", False
+        self._came_first = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for name in REASONS:
+                number = getattr(signal, name, None)
+                handler = None if number is None else signal.getsignal(number)
+                own = name == "SIGINT" and handler is not signal.default_int_handler
+                if number is not None and handler is not None and not own:
+                    self._before[number] = signal.signal(number, self._came)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+        if self.reason and not self.answered:
+            os.kill(os.getpid(), self._came_first)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        if not self.reason:
+            self.reason, self._came_first = REASONS[signal.Signals(number).name], number
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
