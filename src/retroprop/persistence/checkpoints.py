@@ -78,6 +78,8 @@ class CheckpointFolder:
             If it cannot be written; those before it stay.
         """
         file = self.path / f"epoch-{epoch:06d}-batch-{batch:08d}.safetensors"
+        if file.exists() and not file.is_file() and not file.is_dir():
+            file.unlink()  # a pipe in its place would be written into, and wait for a reader
         write_whole(file, to_bytes(card, tensors))
         sync_folder(self.path)
         self._whole.add(file)
