@@ -1,6 +1,7 @@
 """Commands in a subprocess: Ctrl-C, pipes, missing libraries, start-up time."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,8 +27,15 @@ def without(*modules):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_ctrl_c_saves_the_model_as_it_stood(process, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "checkpoint", "code_of_exit", "ended"),
+    [
+        ("SIGINT", (), 130, "interrupted by Ctrl-C or SIGTERM"),
+        ("SIGTERM", (), 130, "interrupted by Ctrl-C or SIGTERM"),
+        ("SIGTERM", ("--checkpoint", "run"), 143, "ended by a signal"),
+    ],
+)
+def test_a_signal_saves_the_model_as_it_stood(process, tmp_path, name, checkpoint, code_of_exit, ended):
     pytest.importorskip("sklearn", reason="digits are scikit-learn's")
     # A callback reports that the training is running: without a terminal there is no progress bar.
     code = (
@@ -41,15 +49,19 @@ def test_ctrl_c_saves_the_model_as_it_stood(process, tmp_path, name):
         "from retroprop.cli import main\n"
         "main()"
     )
-    arguments = process("train", "digits", "--epochs", 1_000_000, "--backend", "numpy", "--no-picture", code=code)
+    arguments = process(
+        "train", "digits", "--epochs", 1_000_000, "--backend", "numpy", "--no-picture", *checkpoint, code=code
+    )
     with subprocess.Popen(**arguments) as running:
         assert running.stderr.readline() == "under way\n"
         running.send_signal(getattr(signal, name))
         shown, errors = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert "interrupted after" in errors
-    assert "model.safetensors" in errors
-    assert "(interrupted by Ctrl-C or SIGTERM)" in shown
+    assert running.returncode == code_of_exit
+    assert re.search(
+        r"(interrupted|terminated) after \d+ epochs; the model as it stood is in model.safetensors", errors
+    )
+    assert f"({ended})" in shown
+    assert bool(checkpoint) == ("--resume goes on from run" in errors) == (tmp_path / "run" / "lock").exists()
     assert "Traceback" not in errors
     assert tabular.load(tmp_path / "model.safetensors", backend="numpy").network.layer_sizes == (64, 100, 10)
 
@@ -71,9 +83,9 @@ def test_ctrl_c_before_the_first_epoch_is_done(process, tmp_path):
     options = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--backend", "numpy")
     done = run(process("train", "iris", *options, code=code))
     assert done.returncode == 130, done.stderr
-    assert "interrupted after 0 epochs" in done.stderr
+    assert "interrupted before the first epoch was done: nothing is saved." in done.stderr
     assert "Traceback" not in done.stderr
-    assert (tmp_path / "model.safetensors").exists()
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_without_typer_or_rich(process):

@@ -188,7 +188,7 @@ def test_the_options_are_the_arguments_of_fit():
 
     of_command = {name: p.default for name, p in inspect.signature(train).parameters.items()}
     of_fit = {name: p.default for name, p in inspect.signature(tabular.fit).parameters.items()}
-    own = {"output", "picture", "no_picture", "quiet", "as_json"}
+    own = {"output", "picture", "no_picture", "quiet", "as_json", "resume"}
     assert set(of_command) - own == set(of_fit) - {"progress"}
     written = {"hidden": "100", "drop": None, "categorical": None, "numeric": None}
     assert {name: of_command[name] for name in of_command if name not in own} == {
@@ -243,3 +243,29 @@ def test_what_diverges_late_leaves_its_last_good_parameters(cli, tmp_path):
             l2=0.0, epochs=3000, test_size=0.0,
         )  # fmt: skip
     np.testing.assert_array_equal(caught.value.model.predict("late.csv"), model.predict("late.csv"))
+
+
+@pytest.mark.usefixtures("flowers")
+def test_a_training_goes_on_from_its_checkpoint(cli):
+    options = ["train", "flowers.csv", "--target", "kind", "--schedule", "constant", "-q", "--no-picture"]
+    went_on = [*options, "-o", "part.safetensors", "--checkpoint", "run"]
+    for command in (
+        [*options, "--epochs", "6", "-o", "whole.safetensors"],
+        [*went_on, "--epochs", "3"],
+        [*went_on, "--epochs", "6", "--resume"],
+    ):
+        result = cli(*command)
+        assert result.exit_code == 0, result.output
+    whole, part = (tabular.load(f"{name}.safetensors", backend="numpy") for name in ("whole", "part"))
+    assert [leaf.tobytes() for leaf in part.network.parameters.leaves] == [
+        leaf.tobytes() for leaf in whole.network.parameters.leaves
+    ]
+    assert part.report.numbers["epochs"] == 6
+    for command, message in (
+        ([*went_on, "--epochs", "6"], "pass --resume to go on with it"),
+        ([*went_on, "--epochs", "6", "--resume", "--batch-size", "50"], "--batch-size was"),
+        ([*options, "--resume"], "--resume needs --checkpoint"),
+    ):
+        result = cli(*command)
+        assert result.exit_code == 2
+        assert message in result.stderr

@@ -48,4 +48,5 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
         message = re.sub(rf"(?<![\w'\"/.-]){name}(?={alone})(?!\.?\w|[/-])|(?<= go with ){name}\b", option, message)
         # None in Python is an option left out here, so "or None" is dropped.
         message = re.sub(rf"({option} must be )(?:None or |([^:;.]*?), or None)", r"\1\2", message)
-    return message
+    # A flag has no value: --resume for resume=True.
+    return re.sub(r"(--[\w-]+) True\b", r"\1", message)

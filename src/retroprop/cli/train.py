@@ -17,6 +17,8 @@ from retroprop.cli.network_options import hidden_sizes, names_of
 from retroprop.persistence.files import descriptor_of, is_special
 
 _DEFAULT_MODEL = Path("model.safetensors")
+# The exit codes by the reason that a training ended: as a shell reports SIGINT and SIGTERM.
+_SIGNALLED = {"interrupted": 130, "terminated": 143}
 
 
 def train(
@@ -97,6 +99,13 @@ def train(
     seed: shared.Seed = 0,
     dtype: shared.DType = "float32",
     backend: shared.Backend = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="A folder for checkpoints of the training, one an epoch; see --resume.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint, with the other options as they were.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The model file; by default a new model.safetensors.")
     ] = None,
@@ -117,9 +126,11 @@ def train(
                 check_destination(path, option=option, not_over=read)
     if picture_file is not None and picture_file.resolve() == model_file.resolve():
         raise CommandError(f'--output and --picture are the same file, "{model_file}".')
+    if resume and checkpoint is None:
+        raise CommandError("--resume needs --checkpoint, the folder to go on from.")
     sizes = hidden_sizes(hidden, option="--hidden")
     activations = names_of(activation, len(sizes), option="--activation")
-    from retroprop import DivergenceError, tabular
+    from retroprop import Checkpoint, DivergenceError, tabular
 
     fit = partial(
         tabular.fit,
@@ -158,6 +169,7 @@ def train(
         dtype=dtype,
         backend=backend,
         progress=not quiet,
+        checkpoint=None if checkpoint is None else Checkpoint(checkpoint, resume=resume),
     )
     divergence: DivergenceError | None = None
     try:
@@ -170,6 +182,11 @@ def train(
         if descriptor_of(model_file) is None and not is_special(model_file):
             model_file = free_path(model_file)
         picture_file = None if picture_file is None else free_path(picture_file)
+    assert model.report is not None
+    reason, epochs_done = (model.report.numbers[key] for key in ("stop_reason", "epochs"))
+    if not epochs_done:
+        note(f"{reason} before the first epoch was done: nothing is saved.", quiet=False)
+        raise typer.Exit(_SIGNALLED[reason])
     model.save(model_file)
     failure: Exception | None = None
     if picture_file is not None:
@@ -179,7 +196,6 @@ def train(
             draw(model, picture_file)
         except (OSError, ValueError, ArithmeticError) as error:  # the results are shown all the same
             failure, picture_file = error, None
-    assert model.report is not None
     files: dict[str, str | None] = {
         "model": str(model_file),
         "picture": None if picture_file is None else str(picture_file),
@@ -192,12 +208,13 @@ def train(
         from retroprop.cli.training_report import show
 
         show(Console(stderr=to_stderr), model.report, {**files, "data": data})
-    if model.report.numbers["stop_reason"] == "interrupted":
-        epochs_done = model.report.numbers["epochs"]
-        note(f"interrupted after {epochs_done} epochs; the model as it stood is in {model_file}", quiet=False)
-        raise typer.Exit(130)
+    if reason in _SIGNALLED:
+        further = "" if checkpoint is None else f"; --resume goes on from {checkpoint}"
+        note(f"{reason} after {epochs_done} epochs; the model as it stood is in {model_file}{further}", quiet=False)
+        raise typer.Exit(_SIGNALLED[reason])
     if divergence is not None:
-        note(f"{divergence} They are in {model_file}.", quiet=False)
+        notes = " ".join(getattr(divergence, "__notes__", ()))
+        note(f"{divergence} They are in {model_file}. {notes}".rstrip(), quiet=False)
         raise typer.Exit(1)
     if failure is not None:
         raise failure

@@ -48,6 +48,7 @@ def fit(
     dtype: str = "float32",
     backend: Any = None,
     progress: bool = False,
+    checkpoint: Any = None,
 ) -> TabularModel:
     """Train a network on a raw table, evaluate it on rows held out, and return the whole model.
 
@@ -123,6 +124,8 @@ def fit(
         Where to compute; see `retroprop.get_backend`.
     progress : bool
         Whether a bar is shown.
+    checkpoint : Checkpoint, optional
+        Checkpoints of the training, from which a call with the same arguments goes on bit for bit.
 
     Returns
     -------
@@ -138,6 +141,7 @@ def fit(
     Notes
     -----
     Ctrl-C ends the training with the parameters as they stand; `report.numbers["stop_reason"]` is then "interrupted".
+    With checkpoints SIGTERM and SIGUSR1 do so too, and it is "terminated".
     """
     options = TrainingOptions(
         task=task,
@@ -163,6 +167,7 @@ def fit(
         dtype=dtype,
         backend=backend,
         progress=progress,
+        checkpoint=checkpoint,
     )
     options.check()
     form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)

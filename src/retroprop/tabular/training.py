@@ -84,6 +84,7 @@ def train(
             clip_norm=options.clip_norm,
             seed=options.seed,
             progress=options.progress,
+            checkpoint=options.checkpoint,
         )
     except rp.DivergenceError as error:
         if not len(error.history):

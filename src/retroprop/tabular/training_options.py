@@ -37,6 +37,7 @@ class TrainingOptions:
     dtype: str = "float32"
     backend: Any = None
     progress: bool = False
+    checkpoint: Any = None
 
     @property
     def stops_early(self) -> bool:
