@@ -10,7 +10,11 @@ from zlib import crc32
 import pytest
 
 # Half of the time of XLA: code that is executed once needs no optimization.
-QUICK = ("xla_cpu_use_fusion_emitters=false", "xla_backend_optimization_level=0")
+QUICK = (
+    "xla_cpu_use_fusion_emitters=false",
+    "xla_backend_optimization_level=0",
+    "xla_cpu_parallel_codegen_split_count=1",
+)
 
 
 def quick_flags():

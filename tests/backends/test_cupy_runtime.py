@@ -75,15 +75,32 @@ class OverTheModule(CudaOnTheHost):
 SIZES = (6, 8, 130, 3)
 
 
-@pytest.mark.parametrize("own", [
-    {}, {"precision": "tf32"}, {"precision": "tf32", "deterministic": True}, {"precision": "bf16"},
-], ids=["highest", "tf32", "deterministic", "bf16"])  # fmt: skip
-@pytest.mark.parametrize("options", [
-    {"batch_size": 12},
-    {"batch_size": 12, "net_options": {"dropout": [0.0, 0.3]}},
-    pytest.param({"batch_size": 12, "shuffle": False, "dtype": "float64"}, marks=pytest.mark.long),
-    pytest.param({"batch_size": None}, marks=pytest.mark.long),
-], ids=["shuffled", "with dropout", "in order, float64", "full batch"])  # fmt: skip
+PRECISIONS = {
+    "highest": {}, "tf32": {"precision": "tf32"}, "deterministic": {"precision": "tf32", "deterministic": True},
+    "bf16": {"precision": "bf16"},
+}  # fmt: skip
+TRAININGS = {
+    "shuffled": {"batch_size": 12},
+    "with dropout": {"batch_size": 12, "net_options": {"dropout": [0.0, 0.3]}},
+    "in order, float64": {"batch_size": 12, "shuffle": False, "dtype": "float64"},
+    "full batch": {"batch_size": None},
+}
+SHORT = {("highest", "with dropout"), ("tf32", "shuffled"), ("deterministic", "with dropout"), ("bf16", "shuffled")}
+
+
+@pytest.mark.parametrize(
+    ("own", "options"),
+    [
+        pytest.param(
+            PRECISIONS[one],
+            TRAININGS[other],
+            id=f"{one}, {other}",
+            marks=() if (one, other) in SHORT else pytest.mark.long,
+        )
+        for one in PRECISIONS
+        for other in TRAININGS
+    ],
+)
 def test_a_training_is_numpys(own, options, made, caplog):
     module, library = made()
     launched = cupy_on_the_host.Graph.launched

@@ -25,14 +25,14 @@ def short(networks=("2-2-2@4",), **more):
 
 def test_a_run_has_every_row_asked_for():
     settings = short(
-        ("2-2-2@4", "3-2@5"),
+        ("2-2-2@4",),
         optimizers=("sgd", "adam"),
         dtypes=("float32", "float64"),
         parts=("floor", "forward", "gradient", "step"),
         memory=True,
     )
     results = run(settings)
-    assert len(results.rows) == 2 * 2 * 2
+    assert len(results.rows) == 2 * 2
     for row in results.rows:
         assert [timing.kind for timing in row.timings] == ["floor", "forward", "gradient", "step", "peer"]
         assert {len(timing.seconds) for timing in row.timings} == {2}
@@ -149,7 +149,7 @@ def test_without_py_cpuinfo_the_processor_is_named_by_the_platform(monkeypatch):
     import platform
 
     monkeypatch.setitem(sys.modules, "cpuinfo", None)
-    assert machine.cpu() == (platform.processor() or platform.machine())
+    assert machine.cpu.__wrapped__() == (platform.processor() or platform.machine())
 
 
 def test_the_progress_of_a_run_is_shown():

@@ -25,59 +25,21 @@ X, Y, W = RNG.normal(size=(23, 3)), RNG.normal(size=(23, 2)), RNG.random(23)
 PLATEAU = schedules.ReduceOnPlateau(0.05, factor=0.5, patience=0, tol=10.0)
 
 
-class Key:
-    """A generator that draws the key of the masks of another training."""
-
-    def __init__(self, key):
-        self.key = key
-
-    def bytes(self, n):
-        return b"".join(word.to_bytes(n // 2, "little") for word in self.key)
-
-
-class StoppedError(Exception):
-    """Ends a training within an epoch."""
-
-
-def epochs_of(net, *, course=None, weighted=False, rule=None, advance=lambda rows: None, collects=False):
-    """Return the epochs of a training, from its start or from a course."""
-    backend, rule = net.backend, rule or optimizers.Adam(schedules.Warmup(2, PLATEAU))
-    rng = np.random.default_rng(7)
-    masks = mask_stream(backend, net.architecture, net.dtype, rng if course is None else Key(course.mask_key))
-    schedule = schedules.get(rule.learning_rate).start()
-    if course is None:
-        own = copied(net.parameters, backend.xp)
-        course = Course(own, rule.start(own, backend.xp.zeros_like))
-    else:
-        rng = np.random.default_rng(0)
-        rng.bit_generator.state = course.generator
-        schedule = schedules.get(rule.learning_rate).start(course.schedule)
+def epochs_of(net):
+    """Return the epochs of a training."""
+    backend, rule = net.backend, optimizers.Adam(schedules.Warmup(2, PLATEAU))
+    rng, own = np.random.default_rng(7), copied(net.parameters, backend.xp)
     return Epochs(
         backend,
         bind(backend, net.architecture, rule),
         rule,
-        source=source_of(backend, net.batch(X, Y, W if weighted else None)),
+        source=source_of(backend, net.batch(X, Y, None)),
         order=Minibatches(len(X), 5, shuffle=True),
-        schedule=schedule,
+        schedule=schedules.get(rule.learning_rate).start(),
         rng=rng,
-        masks=masks,
-        course=course,
-        advance=advance,
-        collects=collects,
+        masks=mask_stream(backend, net.architecture, net.dtype, rng),
+        course=Course(own, rule.start(own, backend.xp.zeros_like)),
     )
-
-
-def stored(value, backend):
-    """Return a course as it would lie on a disk, read again: nothing is shared with the training."""
-    if isinstance(value, tuple):
-        parts = [stored(part, backend) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if isinstance(value, np.ndarray) and value.dtype.kind == "i":
-        return value.copy()  # the order, which is on the host
-    if hasattr(value, "shape"):
-        return backend.asarray(np.array(backend.to_numpy(value)))
-    assert value is None or isinstance(value, (int, float, dict)), value
-    return value
 
 
 def trained(machine, epochs):
@@ -98,48 +60,6 @@ def network(backend="numpy", **options):
 def same(left, right, backend):
     for one, other in zip(left.leaves, right.leaves, strict=True):
         np.testing.assert_array_equal(backend.to_numpy(one), backend.to_numpy(other))
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_training_goes_on_from_its_course_bit_for_bit(weighted, backend):
-    net = network(backend)
-    whole = epochs_of(net, weighted=weighted)
-    costs = trained(whole, 5)
-    first = epochs_of(net, weighted=weighted)
-    begun = trained(first, 2)
-    second = epochs_of(net, course=stored(first.course, backend), weighted=weighted)
-    assert begun + trained(second, 5) == costs
-    same(second.course.parameters, whole.course.parameters, backend)
-    for one, other in zip(second.course.state, whole.course.state, strict=True):
-        same(one, other, backend)
-    assert second.course.schedule == whole.course.schedule != PLATEAU.run_state
-    assert second.course.n_updates == whole.course.n_updates == 25
-
-
-@pytest.mark.parametrize("collects", [False, True])
-@pytest.mark.parametrize("at", [1, 4])
-def test_and_from_the_middle_of_an_epoch(at, collects, backend):
-    net, calls = network(backend), Counter()
-    whole = epochs_of(net, weighted=True, collects=collects)
-    costs = trained(whole, 3)
-
-    def advance(rows):
-        calls["rows"] += rows
-        if calls["rows"] >= len(X) + 5 * at:
-            raise StoppedError
-
-    first = epochs_of(net, weighted=True, advance=advance, collects=collects)
-    with pytest.raises(StoppedError):
-        trained(first, 3)
-    course = first.course
-    assert course.epoch == 1
-    assert course.n_batches == (4 if backend.name == "jax" and not collects else at)  # which does four in one call
-    assert course.n_updates == 5 + course.n_batches
-    assert len(course.batch_sizes) == course.n_batches
-    assert len(course.seen) == (course.n_batches if collects else 0)
-    second = epochs_of(net, course=stored(course, backend), weighted=True, collects=collects)
-    assert trained(second, 3) == costs[course.epoch :]
-    same(second.course.parameters, whole.course.parameters, backend)
 
 
 def test_a_course_does_not_change():

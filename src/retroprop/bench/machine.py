@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ def gpus(backends: Sequence[str]) -> dict[str, str]:
     return {backend: model for backend, model in found.items() if model}
 
 
+@cache
 def cpu() -> str:
-    """Return the model of the processor by py-cpuinfo; without it, the platform's own word."""
+    """Return the model of the processor by py-cpuinfo, which takes a second; without it, the platform's own word."""
     with suppress(Exception):  # informative only, too
         from cpuinfo import get_cpu_info
 
