@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from retroprop import tabular
@@ -202,3 +203,34 @@ def test_a_picture_that_cannot_be_written_leaves_model_and_report(cli, tmp_path)
     assert "full.png: No space left on device" in done.stderr
     assert "held-out" in done.stdout
     assert (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL to send")
+def test_fifty_kills_at_random_times_cost_no_bit(process, tmp_path):
+    rng = np.random.default_rng(3)
+    np.savez(tmp_path / "d.npz", X=rng.normal(size=(600, 8)), y=rng.integers(0, 3, 600))
+    options = ("train", "d.npz", "--epochs", 400, "--dropout", "0.1", "--backend", "numpy", "--no-picture", "-q")
+
+    def parameters(name):
+        network = tabular.load(tmp_path / name, backend="numpy").network
+        return [leaf.tobytes() for leaf in network.parameters.leaves]
+
+    def went_on(folder):
+        return process(*options, "--checkpoint", folder, "--resume", "-o", "part.safetensors")
+
+    assert run(process(*options, "-o", "whole.safetensors")).returncode == 0
+    kills, finished = 0, 0
+    while kills < 50:
+        with subprocess.Popen(**went_on(f"run-{finished}")) as running:
+            try:
+                _, errors = running.communicate(timeout=rng.uniform(0.7, 1.6))
+            except subprocess.TimeoutExpired:
+                running.kill()
+                kills += 1
+                continue
+        assert running.returncode == 0, errors
+        assert parameters("part.safetensors") == parameters("whole.safetensors")
+        finished += 1
+    assert run(went_on(f"run-{finished}")).returncode == 0
+    assert parameters("part.safetensors") == parameters("whole.safetensors")
