@@ -123,9 +123,10 @@ def test_bits_on_every_backend(backend, tmp_path):
 
 
 @pytest.mark.needs("numba")
-def test_bits_with_compiled_loops(tmp_path, monkeypatch):
+@pytest.mark.parametrize("some", [FEW[:1], pytest.param(SOME, marks=pytest.mark.long)], ids=["one", "sixty"])
+def test_bits_with_compiled_loops(some, tmp_path, monkeypatch):
     monkeypatch.setenv("RETROPROP_NUMBA", "1")
-    check("numpy", FEW[:1], tmp_path)
+    check("numpy", some, tmp_path)
 
 
 @pytest.mark.long
