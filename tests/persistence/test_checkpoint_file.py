@@ -187,7 +187,8 @@ def test_mutated_checkpoints_load_or_are_refused(tmp_path, n, sums):
             made = mutated(content, rng)
             if sums:
                 made = with_another_card(content, rng) if which % 2 else summed(made)
-            loaded += tried(tmp_path, bytes(made), which)
+            # A byte may have been replaced by itself.
+            loaded += tried(tmp_path, bytes(made), which) and bytes(made) != content
             for file in files(tmp_path)[1:]:
                 file.unlink()
     finally:
