@@ -32,7 +32,7 @@ def read_tensors(
     size : int
         Its length, in bytes.
     check : function
-        Sees the metadata and the names before the tensors are looked at, and raises ValueError.
+        Sees the metadata and the names before the tensors are read, and raises ValueError.
 
     Raises
     ------

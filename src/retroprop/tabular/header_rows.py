@@ -76,9 +76,9 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
         notes.append(f"the title was passed over: {quoted(sample[0].text.strip())}.")
     names: list[str] = []
     start = sample[skipped].line
-    told = _told(first, layout, wanted)
-    votes = header_votes(first, below) if told is None else 0.0
-    if told or votes > 0:
+    decided = _decided(first, layout, wanted)
+    votes = header_votes(first, below) if decided is None else 0.0
+    if decided or votes > 0:
         behind = (record.line for record in records if record.line > start)
         names, start = first, next(behind, len(lines))
     elif top.names and len(top.names) == width and not any(map(looks_numeric, top.names)) and wanted is not False:
@@ -89,7 +89,7 @@ def find_header(source: str, lines: list[str], separator: str, layout: Layout | 
             f"{source}, line {start + 1}: {counted(len(first), 'cell')}, where the table has {width}: "
             f"{quoted(sample[skipped].text)}."
         )
-    if told is None and below and abs(votes) < SURE and not (names and names is top.names):
+    if decided is None and below and abs(votes) < SURE and not (names and names is top.names):
         taken = f"names: {listed(names)}" if names else "data"
         notes.append(f"the first row was taken as {taken}; say so if that is wrong (header=...).")
     names, width, cut = _aligned(source, sample[skipped], names, below, width, separator)
@@ -131,7 +131,7 @@ def _title_rows(cells: list[list[str]], width: int, layout: Layout | None) -> in
         short = len(row) < width and (len(full) == 1 or _heads(cells, i, width))
         if any(map(looks_numeric, full)) or not (short or (len(full) == 1 and _heads(cells, i, width))):
             # Rows of empty cells alone are above the table only if names follow.
-            return i if titled or (i and (_told(row, layout, None) or is_header(row, cells[i + 1 :]))) else 0
+            return i if titled or (i and (_decided(row, layout, None) or is_header(row, cells[i + 1 :]))) else 0
         titled = True
     return 0
 
@@ -144,7 +144,7 @@ def _heads(cells: list[list[str]], i: int, width: int) -> bool:
     return all(following[0]) and is_header(following[0], following[1:])
 
 
-def _told(first: list[str], layout: Layout | None, wanted: bool | None) -> bool | None:
+def _decided(first: list[str], layout: Layout | None, wanted: bool | None) -> bool | None:
     """Return whether the first row holds names where the user or the layout says so, else None."""
     if wanted is not None:
         return wanted

@@ -125,7 +125,7 @@ class Saver:
         """
         course = continuation.course
         at = course.epoch, course.n_batches
-        # Within an epoch nobody has looked at the parameters yet: those of a divergence replace no good ones.
+        # Within an epoch the parameters are not checked yet: those of a divergence replace no good ones.
         if at == self._at or not are_finite(course.parameters, continuation.backend):
             return
         self._written = monotonic()
