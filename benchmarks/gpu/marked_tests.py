@@ -59,7 +59,8 @@ def test_file(logs: Path, name: str, limit: float) -> dict[str, Any]:
     results.unlink(missing_ok=True)
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "pytest", "-m", "gpu and not long", "-q", "-p", "no:cacheprovider", name]
-    command += [f"--junitxml={results}", "--tb=short"]
+    # pytest-benchmark warns where xdist is active, and a warning is an error: no test here uses it.
+    command += [f"--junitxml={results}", "--tb=short", "-p", "no:benchmark"]
     # Other libraries' own deprecated calls, in the versions of that machine, are no failures of these tests.
     command += ["-W", "default::DeprecationWarning", "-W", "default::FutureWarning"]
     command += ["-n", str(AT_ONCE)] if find_spec("xdist") is not None else []
@@ -73,7 +74,6 @@ def test_file(logs: Path, name: str, limit: float) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             status, cut_off = None, True
     counts, failures, reasons = count_tests(results) if results.exists() else (dict.fromkeys(COUNTS, 0), [], {})
-    # 5: no test of the file is marked gpu
     return {
         "ok": status in (0, 5),
         "cut_off": cut_off,

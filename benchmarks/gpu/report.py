@@ -11,6 +11,7 @@ from typing import Any
 from gpu.rows import ALL, OURS, RIVALS
 
 COUNTS = ("passed", "failed", "skipped")
+RAN = (0, 1, 5)  # exit statuses of pytest: all passed, some failed, none of them marked gpu
 # If no test of these files ran, nothing is known that is not known without a GPU.
 SAY_MOST = ("tests/backends/test_cuda_on_a_gpu.py", "tests/training/test_runs.py")
 INTRODUCTION = """
@@ -59,9 +60,9 @@ class Report:
             folder.mkdir(parents=True, exist_ok=True)
 
     def has(self, kind: str, name: str) -> bool:
-        """Return whether a result is there and complete."""
+        """Return whether a result is there and complete; tests that pytest could not begin are not."""
         found = self.content[kind].get(name)
-        return found is not None and not found.get("cut_off")
+        return found is not None and not found.get("cut_off") and found.get("exit_status", 0) in RAN
 
     def add(self, kind: str, name: str, result: dict[str, Any]) -> None:
         """Record a result, with its device and commit."""
