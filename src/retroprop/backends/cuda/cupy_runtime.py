@@ -9,15 +9,19 @@ from math import inf, prod
 from typing import Any
 
 import cupy
+import numpy
 
 from retroprop.backends.cuda import switches
+from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS
+from retroprop.backends.cuda.kernels.plain_kernels import distance_source
+from retroprop.backends.cuda.kernels.prelude import HEAD
+from retroprop.backends.cuda.overlapping_launch import OverlappingLaunch, driver_library
 from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, Epilogue, PreparedProduct, alignment
 from retroprop.backends.cuda.products.cupy_products import dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-MOST_ALGORITHMS = 5  # cublasLt's own ranking seldom has the fastest further down
 # Launches in a timed window, several so that the start of their graph counts little, and windows of each candidate.
 REPEATS, WINDOWS = 8, 3
 # The fastest algorithm of each product, by all that the timing depends on; kept for the life of the process.
@@ -31,16 +35,13 @@ class CupyRuntime(Runtime):
         self.precision, self._deterministic = precision, deterministic
         device = cupy.cuda.runtime.getDevice()
         self._lt = products_here(device).lt
-        self._workspaces: dict[bool, Array] = {}
-        self._side: Any = None
-        self._events: list[Any] = []  # of the graph under construction: they must outlive its capture
+        self._workspace: Array | None = None
         # CuPy refuses its own products while a stream is captured.
         self.graphs = self._lt is not None and switches.enabled("graph")
-        self.forks = self.graphs and switches.enabled("fork")
         # cublasLt's relu turns NaN into 0, which the highest precision must not.
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
+        self.tiles = precision != "bf16" and switches.enabled("tiles")
         self.measures = self.graphs and not deterministic and switches.enabled("autotune")
-        self.descends = self._lt is not None and self.measures and switches.enabled("update")
         self.rounds = precision == "bf16" and rounds_here(device)
 
     def exact(self) -> "CupyRuntime":
@@ -67,9 +68,15 @@ class CupyRuntime(Runtime):
     # Launches -----------------------------------------------------------------------------------------------------
 
     def kernel(self, text: str, blocks: tuple[int, int, int], threads: int, arguments: Sequence[Array]) -> Launch:
-        function = compiled(text, cupy.cuda.runtime.getDevice())
-        given = tuple(arguments)
-        return lambda: function(blocks, (threads, 1, 1), given)
+        device, given = cupy.cuda.runtime.getDevice(), tuple(arguments)
+        function = compiled(text, device)
+        driver = overlapping_driver(device)
+        if driver is None:
+            return lambda: function(blocks, (threads, 1, 1), given)
+        addresses = [int(array.data.ptr) for array in given]
+        launch = OverlappingLaunch(driver, function.kernel.ptr, blocks, threads, addresses)
+        keep = given, function  # the launch has their addresses only
+        return lambda keep=keep: launch(cupy.cuda.get_current_stream().ptr)  # type: ignore[misc]
 
     def copy(self, target: Array, source: Array) -> Launch:
         return lambda: cupy.copyto(target, source)
@@ -78,12 +85,13 @@ class CupyRuntime(Runtime):
         return array.copy()
 
     def distance(self, first: Array, second: Array | None = None) -> float:
-        if second is None:
-            return float(cupy.abs(first).sum(dtype="float64"))
-        if first.dtype.kind != "f":
-            return float((first != second).sum())
-        same = (first == second) | (cupy.isnan(first) & cupy.isnan(second))
-        return float(cupy.where(same, 0.0, cupy.abs(first - second)).sum(dtype="float64"))
+        given = [array.reshape(-1) for array in (first, second) if array is not None]
+        text = HEAD + distance_source(numpy.dtype(str(first.dtype)), two=len(given) == 2)
+        blocks = min(-(-first.size // THREADS), BLOCKS)
+        parts = cupy.empty(blocks, "float64")
+        kernel = compiled(text, cupy.cuda.runtime.getDevice())
+        kernel((blocks, 1, 1), (THREADS, 1, 1), (*given, numpy.int64(first.size), parts))
+        return float(parts.get().sum())
 
     def product(
         self,
@@ -91,53 +99,37 @@ class CupyRuntime(Runtime):
         second: Array,
         result: Array,
         epilogue: Epilogue | None = None,
-        *,
-        factors: Array | None = None,
-        concurrent: bool = False,
     ) -> Launch:
         if self._lt is None:
             if self.precision != "highest" and str(result.dtype) == "float32":
                 raise RuntimeError(f"precision {self.precision!r} needs cublasLt, which is not used here.")
             return lambda: cupy.matmul(first, second, out=result)
-        if concurrent not in self._workspaces:
-            # The products of one stream run one after another, so that they share a workspace.
-            self._workspaces[concurrent] = self.empty(WORKSPACE_BYTES)
-        workspace = self._workspaces[concurrent]
+        if self._workspace is None:
+            # Products run one after another, so that they share a workspace.
+            self._workspace = self.empty(WORKSPACE_BYTES)
+        workspace = self._workspace
         call = PreparedProduct(
             self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
             dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
-            factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
+            epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, factors, workspace  # the call has their addresses only
+        keep = first, second, result, workspace  # the call has their addresses only
 
         def launch(keep: Any = keep) -> None:
             call(cupy.cuda.get_current_stream().ptr)
 
         if self.measures:
-            kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
+            kind = "" if epilogue is None else epilogue.kind
             about = dtype_of(first), dtype_of(result), self.precision, kind, *map(alignment, call.addresses)
             device = device_name(cupy.cuda.runtime.getDevice())
             self._tune(call, launch, (device, self._lt.version, call.product, *about))
         return launch
 
-    def fork(self, launch: Launch) -> Launch:
-        if self._side is None:
-            self._side = cupy.cuda.Stream(non_blocking=True)
-        side, here = self._side, cupy.cuda.get_current_stream()
-        forked, done = cupy.cuda.Event(disable_timing=True), cupy.cuda.Event(disable_timing=True)
-        self._events += [forked, done]
-        forked.record(here)
-        side.wait_event(forked)
-        with side:
-            launch()
-            done.record(side)
-        return lambda: here.wait_event(done)
-
     # Timing -----------------------------------------------------------------------------------------------------------
 
     def _tune(self, call: PreparedProduct, launch: Launch, key: tuple[Any, ...]) -> None:
         """Choose the fastest of the algorithms that cublasLt ranks first."""
-        names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
+        names = [one.algorithm.name for one in call.algorithms]
         if _fastest.get(key) not in names:
             # Each algorithm is timed in place, with the addresses and the alignment of the call.
             graphs = []
@@ -222,7 +214,6 @@ class CupyRuntime(Runtime):
                     raise
                 graph = stream.end_capture()
         finally:
-            self._events.clear()
             if collects:
                 gc.enable()
         graph.upload(stream)
@@ -240,6 +231,13 @@ def compiled(text: str, device: int) -> Any:
     kernel = cupy.RawKernel(text, "retroprop_kernel")
     kernel.compile()
     return kernel
+
+
+@lru_cache(maxsize=16)
+def overlapping_driver(device: int) -> Any | None:
+    """Return the driver's library where launches on a device may overlap, else None."""
+    hopper = int(cupy.cuda.Device(device).compute_capability) >= 90
+    return driver_library() if hopper and switches.enabled("overlap") else None
 
 
 @lru_cache(maxsize=16)
