@@ -83,7 +83,7 @@ class CudaTrial(StepTrial):
             if not self._does(partial(self._done, other.run)):
                 log.warning("%s within products changed the results of a step, and is left out.", name)
                 return best
-            self._undo()  # and its tick: a timing may do some 40 of the steps that are prepared
+            self._undo()  # and its tick: a timing does 66 of the steps that are prepared
             return other if self._runtime.fastest([[best.run], [other.run]]) == 1 else best
         except Exception as error:
             # As a rule cublasLt has no algorithm for it; whatever it is, the way without is still there.

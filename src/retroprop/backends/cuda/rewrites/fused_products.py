@@ -57,10 +57,7 @@ def with_tiles(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruct
 
 def _choice(*ways: tuple[Instruction, ...]) -> Choice:
     stores = {node.index: node for way in ways for one in way for node in one.stores}
-    # A product by itself may run beside others, as may the choice of one.
-    node = ways[0][0].nodes[0]
-    loop = ways[0][1].loop if len(ways[0]) > 1 else None
-    return Choice(node=node, loop=loop, stores=list(stores.values()), ways=ways)
+    return Choice(node=ways[0][0].nodes[0], stores=list(stores.values()), ways=ways)
 
 
 def _tile(plan: Plan, instructions: Sequence[Instruction], way: tuple[Instruction, ...]) -> Instruction | None:
