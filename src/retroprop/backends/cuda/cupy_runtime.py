@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import inf, prod
@@ -16,6 +16,7 @@ from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS
 from retroprop.backends.cuda.kernels.plain_kernels import distance_source
 from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.cuda.overlapping_launch import OverlappingLaunch, driver_library
+from retroprop.backends.cuda.products.cublas import GemmCall
 from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, Epilogue, PreparedProduct, alignment
 from retroprop.backends.cuda.products.cupy_products import dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
@@ -34,7 +35,8 @@ class CupyRuntime(Runtime):
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self.precision, self._deterministic = precision, deterministic
         device = cupy.cuda.runtime.getDevice()
-        self._lt = products_here(device).lt
+        self._products = products_here(device)
+        self._lt = self._products.lt
         self._workspace: Array | None = None
         # CuPy refuses its own products while a stream is captured.
         self.graphs = self._lt is not None and switches.enabled("graph")
@@ -101,38 +103,38 @@ class CupyRuntime(Runtime):
         if self._workspace is None:
             # Products run one after another, so that they share a workspace.
             self._workspace = self.empty(WORKSPACE_BYTES)
-        workspace = self._workspace
+        workspace, lies = self._workspace, mapped(first, second, result)
+        addresses, room = (second.data.ptr, first.data.ptr, result.data.ptr), (workspace.data.ptr, WORKSPACE_BYTES)
         call = PreparedProduct(
-            self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
-            dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
+            self._lt, lies, addresses, dtype_of(first), self.precision, room, result=dtype_of(result),
             epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, workspace  # the call has their addresses only
-
-        def launch(keep: Any = keep) -> None:
-            call(cupy.cuda.get_current_stream().ptr)
-
+        keep = first, second, result, workspace  # the calls have their addresses only
+        calls = {"first": call.with_algorithm(0)}
         if self.measures:
-            kind = "" if epilogue is None else epilogue.kind
-            about = dtype_of(first), dtype_of(result), self.precision, kind, *map(alignment, call.addresses)
-            device = device_name(cupy.cuda.runtime.getDevice())
-            self._tune(call, launch, (device, self._lt.version, call.product, *about))
-        return launch
+            calls = {one.algorithm.name: call.with_algorithm(k) for k, one in enumerate(call.algorithms)}
+            if self._products.cublas is not None and epilogue is None and dtype_of(first) == dtype_of(result):
+                gemm = GemmCall(self._products.cublas, lies, addresses, dtype_of(first), self.precision, room)
+                calls["cuBLAS"] = gemm
+        launches: dict[str, Launch] = {
+            name: lambda one=one, keep=keep: one(cupy.cuda.get_current_stream().ptr)  # type: ignore[misc]
+            for name, one in calls.items()
+        }
+        if len(launches) == 1:
+            return next(iter(launches.values()))
+        kind = "" if epilogue is None else epilogue.kind
+        about = dtype_of(first), dtype_of(result), self.precision, kind, *map(alignment, addresses)
+        device = device_name(cupy.cuda.runtime.getDevice())
+        return self._tuned(launches, (device, self._lt.version, lies, *about))
 
     # Timing -----------------------------------------------------------------------------------------------------------
 
-    def _tune(self, call: PreparedProduct, launch: Launch, key: tuple[Any, ...]) -> None:
-        """Choose the fastest of the algorithms that cublasLt ranks first."""
-        names = [one.algorithm.name for one in call.algorithms]
-        if _fastest.get(key) not in names:
-            # Each algorithm is timed in place, with the addresses and the alignment of the call.
-            graphs = []
-            for number in range(len(names)):
-                call.choose(number)  # a captured launch has the algorithm fixed
-                graphs.append(self._repeated([launch]))
-            times = self._timed(graphs)
-            _fastest[key] = names[times.index(min(times))]
-        call.choose(names.index(_fastest[key]))
+    def _tuned(self, launches: dict[str, Launch], key: tuple[Any, ...]) -> Launch:
+        """Return the fastest of the algorithms of a product, timed in place: at its addresses and their alignment."""
+        if _fastest.get(key) not in launches:
+            times = self._timed([self._repeated([launch]) for launch in launches.values()])
+            _fastest[key] = list(launches)[times.index(min(times))]
+        return launches[_fastest[key]]
 
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
         if not self.measures:

@@ -12,7 +12,7 @@ from functools import partial
 import numpy
 
 from retroprop.backends.cuda.launch_program import LaunchProgram
-from retroprop.backends.cuda.rewrites.fused_products import with_relu, with_tiles
+from retroprop.backends.cuda.rewrites.fused_products import with_relu, with_sums, with_tiles
 from retroprop.backends.cuda.rewrites.product_calls import Rewrite
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.replay.trial import DIFFERS, NoWayError, StepTrial
@@ -150,5 +150,5 @@ def rewrites_for(runtime: Runtime, operations: Operations) -> dict[str, Rewrite]
     if runtime.measures and runtime.epilogues and not overridden(operations, "affine"):
         found["relu"] = with_relu
     if runtime.measures and runtime.tiles:
-        found["loops"] = with_tiles
+        found |= {"loops": with_tiles, "sums of δ": with_sums}
     return found

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from retroprop.backends.cuda.kernels.geometry import THREADS, Geometry
 from retroprop.backends.cuda.kernels.operands import MOST_KEPT, TYPES, LayoutOf, Operands, Slot
-from retroprop.backends.cuda.kernels.tile_product import PLAIN, ROUNDED, operand
+from retroprop.backends.cuda.kernels.tile_product import PLAIN, ROUNDED, TILE, operand
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.record.graph import Node, base_of
 from retroprop.backends.record.table import FUSED_REDUCTIONS
@@ -89,17 +89,21 @@ class CudaLoopSource(Operands):
         return [node for node in self.nodes if self.kinds[node.index] == kind]
 
     def _tile(self) -> list[str]:
-        """Return the line that computes the product's element of each thread; all threads take part."""
+        """Return the lines that compute the product's element of each thread; all threads take part."""
         if self.product is None:
             return []
-        (a, b), item = self.product.operands, int(self.product.dtype.itemsize)
-        (m, k), n = a.shape, b.shape[1]
+        (a, b), ctype = self.product.operands, TYPES[self.product.dtype]
+        (m, k), n, item = a.shape, b.shape[1], int(self.product.dtype.itemsize)
         (over_a, along_a), (along_b, over_b) = self.layout(a).strides, self.layout(b).strides
-        reads_a, apart_a = operand((over_a, along_a), self.layout(a).address, item, lines=2)
-        reads_b, apart_b = operand((over_b, along_b), self.layout(b).address, item, lines=2 if self.rounds else 4)
-        call = f"{'rounded_' if self.rounds else ''}tile<{reads_a}, {reads_b}>"
-        given = f"{self.array(a)}, {apart_a}LL, {self.array(b)}, {apart_b}LL, {m}, {k}, {n}"
-        return [f"const {TYPES[self.product.dtype]} {self.name('r', self.product)} = {call}({given});"]
+        reads_a, apart_a = operand((m, k), (over_a, along_a), self.layout(a).address, item, lines=2)
+        lines_b = 2 if self.rounds else 4
+        reads_b, apart_b = operand((n, k), (over_b, along_b), self.layout(b).address, item, lines=lines_b)
+        call = f"{'rounded_' if self.rounds else ''}tile<{str(bool(self.totals)).lower()}, {reads_a}, {reads_b}>"
+        given = f"{self.array(a)}, {apart_a}LL, {self.array(b)}, {apart_b}LL, {m}, {k}, {n}, line_sum"
+        lines = [f"{ctype} line_sum;", f"const {ctype} {self.name('r', self.product)} = {call}({given});"]
+        place = f"blockIdx.y * {TILE}LL + threadIdx.x / {TILE}"
+        first = f"blockIdx.x == 0 && threadIdx.x % {TILE} == 0 && {place} < {m}"
+        return lines + [f"if ({first}) {self.array(total)}[{place}] = line_sum;" for total in self.totals]
 
     # Scalars ----------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from retroprop.backends.cuda.kernels.geometry import geometry_of
-from retroprop.backends.cuda.kernels.tile_product import tiles
+from retroprop.backends.cuda.kernels.tile_product import LINE, tiles
 from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS
 from retroprop.backends.plan.fusion import Instruction, Loop, kind_of
 from retroprop.backends.record.graph import Node, base_of, number_dtype
@@ -82,7 +82,9 @@ class Operands:
         self._layout_of, self._slot = layout_of, slot
         self.domain, nodes, self.kinds, self.stages = one.loop
         self.product = next((node for node in nodes if node.op == "matmul"), None)
-        self.nodes = tuple([node for node in nodes if node is not self.product])
+        # Sums over the rows of what the product's first operand is a transpose of: it reads them in any case.
+        self.totals = [node for node in nodes if self.kinds[node.index] == LINE]
+        self.nodes = tuple([node for node in nodes if self.kinds[node.index] != LINE and node is not self.product])
         self.stored = {node.index for node in one.stores}
         self.arrays: dict[Hashable, tuple[str, Node]] = {}
         self.numbers: dict[int, Node] = {}

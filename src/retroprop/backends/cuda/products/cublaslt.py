@@ -7,7 +7,7 @@ so that nothing is allocated in a graph.
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import POINTER, byref, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from importlib.util import find_spec
 from pathlib import Path
@@ -179,7 +179,6 @@ class PreparedProduct:
             for real, matrix in zip(reals, (product.a, product.b, product.d), strict=True)
         ]
         self.algorithms = self._heuristic()
-        self.choose(0)
 
     def _create(self, what: str, *arguments: Any) -> c_void_p:
         made = c_void_p()
@@ -212,18 +211,19 @@ class PreparedProduct:
             raise CublasLtError(f"cublasLt has no algorithm for {self.product}.")
         return usable
 
-    def choose(self, number: int) -> None:
-        """Take one of `algorithms`, and build the arguments of the call."""
+    def with_algorithm(self, number: int) -> Callable[[int], None]:
+        """Return the product by one of `algorithms`, in the library's order, called with the address of a stream."""
         algorithm, (a, b, d) = self.algorithms[number].algorithm, map(c_void_p, self.addresses)
         layout_a, layout_b, layout_d = self._layouts
-        self._arguments = (
+        arguments = (
             self._lt.handle, self._operation, byref(self._one), a, layout_a, b, layout_b, byref(self._zero), d,
             layout_d, d, layout_d, byref(algorithm), c_void_p(self._workspace[0]), c_size_t(self._workspace[1]),
         )  # fmt: skip
 
-    def __call__(self, stream: int) -> None:
-        """Launch it on the stream of that address."""
-        check("cublasLtMatmul", self._lt.library.cublasLtMatmul(*self._arguments, c_void_p(stream)))
+        def launch(stream: int, keep: Any = self) -> None:  # the descriptors end with the product
+            check("cublasLtMatmul", self._lt.library.cublasLtMatmul(*arguments, c_void_p(stream)))
+
+        return launch
 
     def __del__(self) -> None:
         for name, made in getattr(self, "_made", ()):
@@ -231,13 +231,13 @@ class PreparedProduct:
 
 
 class LibraryMissingError(OSError):
-    """No cublasLt was found; the message lists the places tried."""
+    """A library was not found; the message lists the places tried."""
 
 
-def candidates(major: int | None = None) -> Iterator[str]:
+def candidates(major: int | None = None, library: str = "cublasLt") -> Iterator[str]:
     """Yield candidates to open, for a CUDA version or those of `MAJORS`: names for the loader, then files."""
     for number in (major,) if major is not None else MAJORS:
-        name = f"cublasLt64_{number}.dll" if sys.platform == "win32" else f"libcublasLt.so.{number}"
+        name = f"{library}64_{number}.dll" if sys.platform == "win32" else f"lib{library}.so.{number}"
         yield name  # if CuPy or PyTorch has loaded it, the loader returns that one
         for folder in _folders(number):
             if (folder / name).is_file():
@@ -254,12 +254,12 @@ def _folders(major: int) -> Iterator[Path]:
     yield from (Path(f"/usr/local/cuda-{major}/lib64"), Path("/usr/local/cuda/lib64"))
 
 
-def open_library(major: int | None = None) -> tuple[ctypes.CDLL, str]:
-    """Return the library and the name under which it was found; LibraryMissingError if none can be opened."""
+def open_library(major: int | None = None, library: str = "cublasLt") -> tuple[ctypes.CDLL, str]:
+    """Return a library and the name under which it was found; LibraryMissingError if none can be opened."""
     tried = []
-    for name in candidates(major):
+    for name in candidates(major, library):
         try:
             return ctypes.CDLL(name), name
         except OSError as error:
             tried.append(f"{name} ({error})")
-    raise LibraryMissingError(f"cublasLt was not found: {'; '.join(tried)}.")
+    raise LibraryMissingError(f"{library} was not found: {'; '.join(tried)}.")

@@ -9,6 +9,7 @@ import cupy
 import numpy
 
 from retroprop.backends.cuda import switches
+from retroprop.backends.cuda.products.cublas import Cublas
 from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, CublasLt, PreparedProduct, open_library
 from retroprop.backends.cuda.products.matrix_layout import Product, product_of
 from retroprop.backends.cuda.rewrites.bfloat16 import BITS, upper_half
@@ -20,11 +21,13 @@ log = logging.getLogger("retroprop")
 class Products(NamedTuple):
     """The library for the products of a device: cublasLt, where it is available and right, and a report on it.
 
-    The report has the library, its version and, for CuPy's own products, the reason.
+    The report has the library, its version and, for CuPy's own products, the reason. Beside cublasLt there may be
+    `cublas`, whose algorithms are compared with its own.
     """
 
     lt: CublasLt | None
     report: str
+    cublas: Cublas | None = None
 
 
 @lru_cache(maxsize=16)
@@ -38,7 +41,7 @@ def products_here(device: int) -> Products:
             library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
             lt = CublasLt(library)
             _check(lt, "highest", {"float32": 1e-5, "float64": 1e-12})
-            return Products(lt, f"cublasLt {lt.version} ({name})")
+            return Products(lt, f"cublasLt {lt.version} ({name})", _cublas())
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             log.warning("cublasLt is not used, so that no step is a graph: %s", reason)
@@ -57,6 +60,15 @@ def rounds_here(device: int) -> bool:
         log.warning("products round float32 by themselves: in bfloat16, %s: %s", type(error).__name__, error)
         return False
     return True
+
+
+def _cublas() -> Cublas | None:
+    """Return cuBLAS, None where it cannot be opened."""
+    try:
+        return Cublas(open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000, "cublas")[0])
+    except Exception as error:
+        log.info("cuBLAS is not compared with cublasLt: %s: %s", type(error).__name__, error)
+        return None
 
 
 def mapped(first: Array, second: Array, result: Array) -> Product:
@@ -88,7 +100,7 @@ def _check(lt: CublasLt, precision: str, tolerances: dict[str, float]) -> None:
                 lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr), dtype, precision,
                 (workspace.data.ptr, WORKSPACE_BYTES),
             )  # fmt: skip
-            call(cupy.cuda.get_current_stream().ptr)
+            call.with_algorithm(0)(cupy.cuda.get_current_stream().ptr)
             expected = x @ y
             error = numpy.max(numpy.abs(cupy.asnumpy(result) - expected)) / numpy.max(numpy.abs(expected))
             if not error <= tolerance:

@@ -9,7 +9,7 @@ faster than cublasLt's. What is faster is measured for each layer.
 from collections.abc import Sequence
 
 from retroprop.backends.cuda.kernels.operands import MOST_NODES
-from retroprop.backends.cuda.kernels.tile_product import TILE, is_small
+from retroprop.backends.cuda.kernels.tile_product import LINE, TILE, is_small
 from retroprop.backends.cuda.rewrites.bfloat16 import ROUND, part_rounded
 from retroprop.backends.cuda.rewrites.product_calls import Choice, ProductCall, harmless, is_product, readers
 from retroprop.backends.plan.fusion import Instruction, Loop
@@ -53,6 +53,48 @@ def with_tiles(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruct
         found.append(one)
         waiting = rest
     return found if changed else None
+
+
+def with_sums(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruction] | None:
+    """Return the instructions with ∂J/∂b = Σ_rows δ in the kernels of ∂J/∂Θ = δᵀ a, None where none is one of tiles.
+
+    There a block has read all rows of its part of δ; the loop that computes δ would have to wait for its other blocks.
+    """
+    found = [one for given in instructions for one in _taken(given)]
+    changed = False
+    for place, one in enumerate(found):
+        if one.loop is None or [node.op for node in one.nodes] != ["matmul"]:
+            continue
+        product = one.nodes[0]
+        delta = base_of(product.operands[0])
+        made = next((k for k, other in enumerate(found[:place]) if _indices(other.stores) & {delta.index}), None)
+        if made is None or product.operands[0].shape != delta.shape[::-1] or found[made].loop is None:
+            continue
+        loop = found[made].loop
+        assert loop is not None
+        totals = [
+            node for node in loop.nodes
+            if loop.kinds[node.index] == "column" and node.op == "sum" and node.inputs[0] is delta
+            and node.dtype == product.dtype and min(readers(found, [node]), default=place) > place
+        ]  # fmt: skip
+        if totals:
+            moved, (domain, _, kinds, stages) = _indices(totals), one.loop
+            kinds, stages = kinds | dict.fromkeys(moved, LINE), stages | dict.fromkeys(moved, 0)
+            rest = tuple([node for node in loop.nodes if node.index not in moved])
+            found[made] = Instruction(
+                loop=loop._replace(nodes=rest), stores=[n for n in found[made].stores if n.index not in moved]
+            )
+            found[place] = Instruction(loop=Loop(domain, (product, *totals), kinds, stages), stores=[product, *totals])
+            changed = True
+    return found if changed else None
+
+
+def _taken(one: Instruction) -> tuple[Instruction, ...]:
+    return one.ways[one.taken] if isinstance(one, Choice) and one.taken is not None else (one,)
+
+
+def _indices(nodes: Sequence[Node]) -> set[int]:
+    return {node.index for node in nodes}
 
 
 def _choice(*ways: tuple[Instruction, ...]) -> Choice:
@@ -108,7 +150,7 @@ def _relu(plan: Plan, instructions: list[Instruction], place: int, affine: Recor
         node=one.nodes[0], stores=[a], result=a, kind="relu" if bias is None else "relu_bias", vector=bias
     )
     # The bare product is no longer stored, so nothing else may read it.
-    alone = [node.index for node in loop.stores] == [a.index] and len(readers(instructions, one.nodes)) == 1
+    alone = _indices(loop.stores) == {a.index} and len(readers(instructions, one.nodes)) == 1
     return call if alone and harmless(plan, call.stores, call.reads) else None
 
 
@@ -118,4 +160,4 @@ def _is_rest_of(plan: Plan, loop: Instruction, product: Node, role: Role) -> boo
     A penalty, a mask of dropout or the loss in the same loop are of other roles, and leave the layer as it is.
     """
     rest = {n.index for n in plan.wanted if n.role is role and n.op not in (*VIEWS, *GIVEN) and n is not product}
-    return {node.index for node in loop.nodes} == rest
+    return _indices(loop.nodes) == rest
