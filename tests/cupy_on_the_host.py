@@ -9,6 +9,7 @@ for the device is an error, as with CUDA. Products are read from raw memory, col
 import ctypes
 import re
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -140,13 +141,14 @@ def array(value, dtype=None):
     return np.array(value, dtype).view(Array)
 
 
-class RawKernel:
-    made = []
+KERNELS = []
 
+
+class RawKernel:
     def __init__(self, code, name):
         assert name == "retroprop_kernel"
-        self.made.append(self)
-        self.code, self.kernel = code, SimpleNamespace(ptr=len(self.made))
+        KERNELS.append(self)
+        self.code, self.kernel = code, SimpleNamespace(ptr=len(KERNELS))
 
     def compile(self):
         compiled(self.code)
@@ -176,7 +178,7 @@ class Driver:
         assert ctypes.c_uint.from_address(at + 48).value == 1
         assert (ctypes.c_int * 4).from_address(attributes)[::2] == [6, 1]
         assert extra is None
-        kernel = RawKernel.made[function.value - 1]
+        kernel = KERNELS[function.value - 1]
         signature = re.search(r"retroprop_kernel\(([^)]*)\)", kernel.code).group(1)
         places = (ctypes.c_void_p * len(signature.split(","))).from_address(ctypes.addressof(given))
         addresses = [ctypes.c_void_p.from_address(place).value for place in places]
@@ -317,12 +319,7 @@ class Library:
 
     def matrix(self, address, layout):
         what = self.made[layout.value]
-        dtype, leading, columns = np.dtype(REAL[what["real"]]), what["leading"], what["columns"]
-        length = leading * (columns - 1) + what["rows"]
-        room = (ctypes.c_char * (length * dtype.itemsize)).from_address(address.value)
-        flat = np.frombuffer(room, dtype)
-        strides = (dtype.itemsize, leading * dtype.itemsize)
-        return np.lib.stride_tricks.as_strided(flat, (what["rows"], columns), strides)
+        return column_major(address.value, what["real"], what["rows"], what["columns"], what["leading"])
 
     def finished(self, found, attributes, dtype):
         """Bias and relu along the rows of D; a bias is as D is."""
@@ -334,3 +331,51 @@ class Library:
         if kind == 6:
             found = found + widened(seen(found.shape[0], dtype, attributes[8]))[:, None]
         return np.where(found > 0.0, found, 0.0)
+
+
+def column_major(address, real, rows, columns, leading):
+    """Return the matrix in memory."""
+    flat = seen((leading * (columns - 1) + rows,), REAL[real], address)
+    return np.lib.stride_tricks.as_strided(flat, (rows, columns), (flat.itemsize, leading * flat.itemsize))
+
+
+class Cublas:
+    """cuBLAS on raw memory: its workspace is reset with the stream, and without one it allocates."""
+
+    def __init__(self):
+        self.multiplied, self.stream, self.workspace = 0, None, None
+        for name in ("Create_v2", "Destroy_v2", "SetStream_v2", "SetWorkspace_v2", "GemmEx"):
+            # Of a function of a library, types are set.
+            setattr(self, f"cublas{name}", partial(getattr(self, f"on_{name.lower()}")))
+
+    def on_create_v2(self, made):
+        made._obj.value = 1
+        return 0
+
+    def on_destroy_v2(self, handle):
+        return 0
+
+    def on_setstream_v2(self, handle, stream):
+        self.stream, self.workspace = stream.value or 0, None
+        return 0
+
+    def on_setworkspace_v2(self, handle, address, size):
+        self.workspace = address.value, size
+        return 0
+
+    def on_gemmex(self, handle, transposed_a, transposed_b, m, n, k, alpha, a, real_a, leading_a, b, real_b, leading_b,
+                  beta, d, real_d, leading_d, compute, algorithm):  # fmt: skip
+        assert (alpha._obj.value, beta._obj.value) == (1.0, 0.0)
+        assert self.workspace is not None, "it would allocate"
+        assert algorithm == -1
+        assert compute == (70 if real_a == 1 else 68)
+        self.multiplied += 1
+
+        def work():
+            x = column_major(a.value, real_a, *((k, m) if transposed_a else (m, k)), leading_a)
+            y = column_major(b.value, real_b, *((n, k) if transposed_b else (k, n)), leading_b)
+            found = (x.T if transposed_a else x) @ (y.T if transposed_b else y)
+            column_major(d.value, real_d, m, n, leading_d)[...] = found
+
+        STREAMS[self.stream].do(work)
+        return 0

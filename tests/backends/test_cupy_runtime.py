@@ -40,11 +40,13 @@ def made(monkeypatch):
         spec.loader.exec_module(module)
         return module
 
-    def make(library=None):
+    def make(library=None, cublas=None):
         monkeypatch.setitem(sys.modules, "cupy", cupy_on_the_host.module())
         products = loaded("products.cupy_products")
         library = cupy_on_the_host.Library() if library is None else library
-        monkeypatch.setattr(products, "open_library", lambda major: (library, f"libcublasLt.so.{major}"))
+        found = {"cublasLt": library, "cublas": cupy_on_the_host.Cublas() if cublas is None else cublas}
+        opened = lambda major, name="cublasLt": (found[name], f"lib{name}.so.{major}")  # noqa: E731
+        monkeypatch.setattr(products, "open_library", opened)
         monkeypatch.setattr("retroprop.backends.cuda.products.cublaslt.declared", lambda library: library)
         module = loaded("cupy_runtime")
         monkeypatch.setattr(module, "REPEATS", 1)  # what is measured here is the host
@@ -54,11 +56,11 @@ def made(monkeypatch):
 
 
 class OverTheModule(CudaOnTheHost):
-    """NumPy's backend with the steps of CuPy's, its arrays taken for the device's."""
+    """NumPy's backend with the steps of CuPy's, its arrays taken for the device's; products by tiles where asked."""
 
-    def __init__(self, module, **options):
+    def __init__(self, module, *, tiles=False, **options):
         super().__init__()
-        self.module, self.options = module, options
+        self.module, self.tiles, self.options = module, tiles, options
 
     def check_demands(self, demands, dtype):
         """Take all."""
@@ -68,6 +70,7 @@ class OverTheModule(CudaOnTheHost):
 
     def capture(self, step, *, donate=(), demands=PLAIN):
         self.runtime = self.module.CupyRuntime(precision=demands.precision, deterministic=demands.deterministic)
+        self.runtime.tiles &= self.tiles
         self.step = CudaStep(step, self.operations(), donate, self.runtime)
         return self.step
 
@@ -122,7 +125,6 @@ def test_a_training_is_numpys(own, options, made, caplog):
 ], ids=["highest", "tf32", "bf16"])  # fmt: skip
 def test_a_training_with_relu_in_its_products_is_numpys(own, bias, kinds, made, caplog, monkeypatch):
     """The later of two ways is taken for the faster."""
-    monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "tiles")
     module, library = made()
     monkeypatch.setattr(module.CupyRuntime, "fastest", lambda self, ways: len(ways) - 1)
     options = {"sizes": (6, 8, 16, 3), "epochs": 2, "batch_size": 12, "net_options": {"bias": bias}}
@@ -217,31 +219,45 @@ def test_what_was_measured_is_not_measured_again(made, monkeypatch):
     """As long as the process lives; algorithms that cublasLt did not offer then are measured anew."""
     module, _ = made()
     module.products_here(0)  # the check of the library's results, before anything is replaced
-    measured, offered, chosen = [], [3, 1, 2], []
+    measured, offered, called = [], [3, 1, 2], []
     monkeypatch.setattr(module.PreparedProduct, "_heuristic", lambda call: [heuristic(number) for number in offered])
-    choose = module.PreparedProduct.choose
     monkeypatch.setattr(
-        module.PreparedProduct, "choose", lambda call, number: (chosen.append(offered[number]), choose(call, number))
+        module.PreparedProduct,
+        "with_algorithm",
+        lambda call, number: lambda stream, one=offered[number]: called.append(one),
     )
     monkeypatch.setattr(module.CupyRuntime, "_window", lambda self, graph: measured.append(1) or 1.0 / offered[-1])
 
     def product(shape=(2, 3)):
-        del measured[:], chosen[:]
-        x, result = (
-            cupy_on_the_host.empty(8 * m * n, "uint8").view("float64").reshape(m, n)
-            for m, n in (shape, (shape[0], shape[0]))
-        )
-        module.CupyRuntime().product(x, x.T, result)
-        return len(measured) / (1 + module.WINDOWS), chosen[-1]
+        del measured[:]
+        x, result = (cupy_on_the_host.empty(m * n, "float64").reshape(m, n) for m, n in (shape, (shape[0], shape[0])))
+        module.CupyRuntime().product(x, x.T, result)()
+        return len(measured) / (1 + module.WINDOWS), called[-1]
 
-    assert product() == (3, 3)  # all alike: the first
+    assert product() == (3 + 1, 3)  # all alike, cuBLAS too: the first
     offered[:] = [2, 3, 4]
     assert product() == (0, 3)
-    assert product((4, 5)) == (3, 2)
+    assert product((4, 5)) == (3 + 1, 2)
     assert product() == (0, 3)
     offered[:] = [5, 6]
-    assert product() == (2, 5)
+    assert product() == (2 + 1, 5)
     assert product() == (0, 5)
+
+
+def test_cublas_is_taken_where_it_is_faster(made, monkeypatch):
+    """In graphs, with a workspace that is given; not for results that are no operands' dtype, nor for epilogues."""
+    module, _ = made(cublas=(cublas := cupy_on_the_host.Cublas()))
+    monkeypatch.setattr(module.CupyRuntime, "_timed", lambda self, graphs: [*map(float, range(len(graphs), 0, -1))])
+    options = {"sizes": SIZES, "epochs": 1, "batch_size": 20}
+    launched = cupy_on_the_host.Graph.launched
+    assert_same_training(trained(OverTheModule(module), **options), trained("numpy", **options))
+    assert cupy_on_the_host.Graph.launched > launched
+    assert cublas.multiplied > 0
+    known = cublas.multiplied
+    assert_same_training(
+        trained(OverTheModule(module), precision="bf16", **options), trained(RoundedNumpy(within=True), **options)
+    )
+    assert cublas.multiplied == known
 
 
 def test_the_shortest_of_alternating_windows_counts_and_none_that_fails(made, monkeypatch, caplog):
