@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import inf, prod
@@ -15,8 +15,6 @@ from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS
 from retroprop.backends.cuda.kernels.plain_kernels import distance_source
 from retroprop.backends.cuda.kernels.prelude import HEAD
-from retroprop.backends.cuda.overlapping_launch import OverlappingLaunch, driver_library
-from retroprop.backends.cuda.products.cublas import GemmCall
 from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, Epilogue, PreparedProduct, alignment
 from retroprop.backends.cuda.products.cupy_products import dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
@@ -35,8 +33,7 @@ class CupyRuntime(Runtime):
     def __init__(self, *, precision: str = "highest", deterministic: bool = False) -> None:
         self.precision, self._deterministic = precision, deterministic
         device = cupy.cuda.runtime.getDevice()
-        self._products = products_here(device)
-        self._lt = self._products.lt
+        self._lt = products_here(device).lt
         self._workspace: Array | None = None
         # CuPy refuses its own products while a stream is captured.
         self.graphs = self._lt is not None and switches.enabled("graph")
@@ -70,15 +67,9 @@ class CupyRuntime(Runtime):
     # Launches -----------------------------------------------------------------------------------------------------
 
     def kernel(self, text: str, blocks: tuple[int, int, int], threads: int, arguments: Sequence[Array]) -> Launch:
-        device, given = cupy.cuda.runtime.getDevice(), tuple(arguments)
-        function = compiled(text, device)
-        driver = overlapping_driver(device)
-        if driver is None:
-            return lambda: function(blocks, (threads, 1, 1), given)
-        addresses = [int(array.data.ptr) for array in given]
-        launch = OverlappingLaunch(driver, function.kernel.ptr, blocks, threads, addresses)
-        keep = given, function  # the launch has their addresses only
-        return lambda keep=keep: launch(cupy.cuda.get_current_stream().ptr)  # type: ignore[misc]
+        function = compiled(text, cupy.cuda.runtime.getDevice())
+        given = tuple(arguments)
+        return lambda: function(blocks, (threads, 1, 1), given)
 
     def copy(self, target: Array, source: Array) -> Launch:
         return lambda: cupy.copyto(target, source)
@@ -110,22 +101,18 @@ class CupyRuntime(Runtime):
             epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
         keep = first, second, result, workspace  # the calls have their addresses only
-        calls = {"first": call.with_algorithm(0)}
-        if self.measures:
-            calls = {one.algorithm.name: call.with_algorithm(k) for k, one in enumerate(call.algorithms)}
-            if self._products.cublas is not None and epilogue is None and dtype_of(first) == dtype_of(result):
-                gemm = GemmCall(self._products.cublas, lies, addresses, dtype_of(first), self.precision, room)
-                calls["cuBLAS"] = gemm
-        launches: dict[str, Launch] = {
-            name: lambda one=one, keep=keep: one(cupy.cuda.get_current_stream().ptr)  # type: ignore[misc]
-            for name, one in calls.items()
-        }
+        calls = [call.with_algorithm(k) for k in range(len(call.algorithms) if self.measures else 1)]
+        launches: list[Launch] = [
+            lambda one=one, keep=keep: one(cupy.cuda.get_current_stream().ptr)  # type: ignore[misc]
+            for one in calls
+        ]
         if len(launches) == 1:
-            return next(iter(launches.values()))
+            return launches[0]
         kind = "" if epilogue is None else epilogue.kind
         about = dtype_of(first), dtype_of(result), self.precision, kind, *map(alignment, addresses)
         device = device_name(cupy.cuda.runtime.getDevice())
-        return self._tuned(launches, (device, self._lt.version, lies, *about))
+        names = [one.algorithm.name for one in call.algorithms]
+        return self._tuned(dict(zip(names, launches, strict=True)), (device, self._lt.version, lies, *about))
 
     # Timing -----------------------------------------------------------------------------------------------------------
 
@@ -227,13 +214,6 @@ def compiled(text: str, device: int) -> Any:
     kernel = cupy.RawKernel(text, "retroprop_kernel")
     kernel.compile()
     return kernel
-
-
-@lru_cache(maxsize=16)
-def overlapping_driver(device: int) -> Any | None:
-    """Return the driver's library where launches on a device may overlap, else None."""
-    hopper = int(cupy.cuda.Device(device).compute_capability) >= 90
-    return driver_library() if hopper and switches.enabled("overlap") else None
 
 
 @lru_cache(maxsize=16)

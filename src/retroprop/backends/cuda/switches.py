@@ -9,7 +9,6 @@ PARTS = {
     "epilogue": "bias and relu within a product of cublasLt",
     "tiles": "small products within generated kernels, with the loop behind them",
     "autotune": "timing of algorithms and of rewrites: the library's first choice is used, and no rewrite",
-    "overlap": "the start of a kernel while the one before it ends, on Hopper and later",
     "graph": "CUDA graphs: every launch is made by itself",
     "pinned": "pinned memory and a copy stream for rows that are read: CuPy copies them from pageable memory",
 }

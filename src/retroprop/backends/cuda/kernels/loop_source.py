@@ -79,7 +79,7 @@ class CudaLoopSource(Operands):
         given += ["double *parts", "unsigned *counters"] if tail else []
         given += [f"{TYPES[self.cost.dtype]} *costs", "long long *done"] if self.cost is not None else []
         head = f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(given)}) {{'
-        text = "\n".join([head, *_in(["follow();", *self.head.values(), *body, *tail]), "}\n"])
+        text = "\n".join([head, *_in([*self.head.values(), *body, *tail]), "}\n"])
         if self.product is not None:
             text = (ROUNDED if self.rounds else PLAIN) + text
         arrays, numbers = tuple([node for _, node in self.arrays.values()]), tuple(self.numbers.values())

@@ -100,7 +100,7 @@ def mask_source(form: MaskForm, layers: Sequence[MaskedLayer], *, wide: bool) ->
     return (
         f"{PHILOX}\n"
         f'extern "C" __global__ void __launch_bounds__({THREADS}) '
-        f"retroprop_kernel(const Word *stream, const long long *tick, {masks}) {{\n  follow();\n{''.join(cases)}}}\n"
+        f"retroprop_kernel(const Word *stream, const long long *tick, {masks}) {{\n{''.join(cases)}}}\n"
     )
 
 

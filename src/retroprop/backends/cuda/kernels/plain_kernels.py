@@ -71,7 +71,7 @@ def gather_source(rows: int, parts: Sequence[Part]) -> str:
         )
     return (
         f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(arguments)}) {{\n'
-        f"  follow();\n  const long long *rows = order + *tick * {rows}LL;\n{''.join(cases)}}}\n"
+        f"  const long long *rows = order + *tick * {rows}LL;\n{''.join(cases)}}}\n"
     )
 
 
@@ -97,7 +97,7 @@ def gather_blocks(rows: int, parts: Sequence[Part]) -> int:
 def advance_source(ctype: str) -> str:
     """Return the kernel that ends a step: it stores the step's cost and advances the tick."""
     given = f"{ctype} *costs, const {ctype} *cost, long long *tick"
-    return f'extern "C" __global__ void retroprop_kernel({given}) {{ follow(); costs[*tick] = *cost; *tick += 1; }}\n'
+    return f'extern "C" __global__ void retroprop_kernel({given}) {{ costs[*tick] = *cost; *tick += 1; }}\n'
 
 
 def distance_source(dtype: Any, *, two: bool) -> str:

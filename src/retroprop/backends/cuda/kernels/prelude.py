@@ -11,14 +11,6 @@ constexpr int THREADS = @THREADS@;
 #define NAN __int_as_float(0x7fffffff)
 #endif
 
-// The first line of a kernel: the next one may be made ready to run, and this one waits until the one before, whose
-// results it reads, has ended. On devices where launches do not overlap it has nothing to do.
-__device__ void follow() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;\n griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
 // Sums, and maxima and minima that propagate NaN.
 struct Plus { template <class T> __device__ T operator()(T a, T b) const { return a + b; } };
 struct Larger { template <class T> __device__ T operator()(T a, T b) const { return (b > a || b != b) ? b : a; } };

@@ -231,13 +231,13 @@ class PreparedProduct:
 
 
 class LibraryMissingError(OSError):
-    """A library was not found; the message lists the places tried."""
+    """No cublasLt was found; the message lists the places tried."""
 
 
-def candidates(major: int | None = None, library: str = "cublasLt") -> Iterator[str]:
+def candidates(major: int | None = None) -> Iterator[str]:
     """Yield candidates to open, for a CUDA version or those of `MAJORS`: names for the loader, then files."""
     for number in (major,) if major is not None else MAJORS:
-        name = f"{library}64_{number}.dll" if sys.platform == "win32" else f"lib{library}.so.{number}"
+        name = f"cublasLt64_{number}.dll" if sys.platform == "win32" else f"libcublasLt.so.{number}"
         yield name  # if CuPy or PyTorch has loaded it, the loader returns that one
         for folder in _folders(number):
             if (folder / name).is_file():
@@ -254,12 +254,12 @@ def _folders(major: int) -> Iterator[Path]:
     yield from (Path(f"/usr/local/cuda-{major}/lib64"), Path("/usr/local/cuda/lib64"))
 
 
-def open_library(major: int | None = None, library: str = "cublasLt") -> tuple[ctypes.CDLL, str]:
-    """Return a library and the name under which it was found; LibraryMissingError if none can be opened."""
+def open_library(major: int | None = None) -> tuple[ctypes.CDLL, str]:
+    """Return the library and the name under which it was found; LibraryMissingError if none can be opened."""
     tried = []
-    for name in candidates(major, library):
+    for name in candidates(major):
         try:
             return ctypes.CDLL(name), name
         except OSError as error:
             tried.append(f"{name} ({error})")
-    raise LibraryMissingError(f"{library} was not found: {'; '.join(tried)}.")
+    raise LibraryMissingError(f"cublasLt was not found: {'; '.join(tried)}.")

@@ -9,7 +9,6 @@ import cupy
 import numpy
 
 from retroprop.backends.cuda import switches
-from retroprop.backends.cuda.products.cublas import Cublas
 from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, CublasLt, PreparedProduct, open_library
 from retroprop.backends.cuda.products.matrix_layout import Product, product_of
 from retroprop.backends.cuda.rewrites.bfloat16 import BITS, upper_half
@@ -21,13 +20,11 @@ log = logging.getLogger("retroprop")
 class Products(NamedTuple):
     """The library for the products of a device: cublasLt, where it is available and right, and a report on it.
 
-    The report has the library, its version and, for CuPy's own products, the reason. Beside cublasLt there may be
-    `cublas`, whose algorithms are compared with its own.
+    The report has the library, its version and, for CuPy's own products, the reason.
     """
 
     lt: CublasLt | None
     report: str
-    cublas: Cublas | None = None
 
 
 @lru_cache(maxsize=16)
@@ -41,7 +38,7 @@ def products_here(device: int) -> Products:
             library, name = open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
             lt = CublasLt(library)
             _check(lt, "highest", {"float32": 1e-5, "float64": 1e-12})
-            return Products(lt, f"cublasLt {lt.version} ({name})", _cublas())
+            return Products(lt, f"cublasLt {lt.version} ({name})")
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             log.warning("cublasLt is not used, so that no step is a graph: %s", reason)
@@ -60,15 +57,6 @@ def rounds_here(device: int) -> bool:
         log.warning("products round float32 by themselves: in bfloat16, %s: %s", type(error).__name__, error)
         return False
     return True
-
-
-def _cublas() -> Cublas | None:
-    """Return cuBLAS, None where it cannot be opened."""
-    try:
-        return Cublas(open_library(cupy.cuda.runtime.runtimeGetVersion() // 1000, "cublas")[0])
-    except Exception as error:
-        log.info("cuBLAS is not compared with cublasLt: %s: %s", type(error).__name__, error)
-        return None
 
 
 def mapped(first: Array, second: Array, result: Array) -> Product:
@@ -96,10 +84,9 @@ def _check(lt: CublasLt, precision: str, tolerances: dict[str, float]) -> None:
                 for a, turn in zip(map(converted, (x, y)), turned, strict=True)
             )
             result = cupy.full((24, 72), cupy.nan, kept)
-            call = PreparedProduct(
-                lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr), dtype, precision,
-                (workspace.data.ptr, WORKSPACE_BYTES),
-            )  # fmt: skip
+            addresses = second.data.ptr, first.data.ptr, result.data.ptr
+            room = workspace.data.ptr, WORKSPACE_BYTES
+            call = PreparedProduct(lt, mapped(first, second, result), addresses, dtype, precision, room)
             call.with_algorithm(0)(cupy.cuda.get_current_stream().ptr)
             expected = x @ y
             error = numpy.max(numpy.abs(cupy.asnumpy(result) - expected)) / numpy.max(numpy.abs(expected))
