@@ -7,9 +7,7 @@ for the device is an error, as with CUDA. Products are read from raw memory, col
 # ruff: noqa: N802, N815  the names are cublasLt's
 
 import ctypes
-import re
 from contextlib import contextmanager
-from functools import partial
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -120,8 +118,6 @@ STACK = [Stream(ptr=0)]
 class Device:
     """A device, the current one within a block."""
 
-    compute_capability = "80"
-
     def __init__(self, number):
         self.id = number
 
@@ -141,14 +137,10 @@ def array(value, dtype=None):
     return np.array(value, dtype).view(Array)
 
 
-KERNELS = []
-
-
 class RawKernel:
     def __init__(self, code, name):
         assert name == "retroprop_kernel"
-        KERNELS.append(self)
-        self.code, self.kernel = code, SimpleNamespace(ptr=len(KERNELS))
+        self.code = code
 
     def compile(self):
         compiled(self.code)
@@ -157,34 +149,8 @@ class RawKernel:
         assert len(grid) == len(block) == 3
         assert all(isinstance(argument, Array | np.int64) for argument in arguments)
         addresses = [one.data.ptr if isinstance(one, Array) else int(one) for one in arguments]
-        self.launch(grid, block[0], addresses, STACK[-1])
-
-    def launch(self, grid, threads, addresses, stream):
         given = (ctypes.c_void_p * len(addresses))(*addresses)
-        stream.do(lambda: compiled(self.code)(grid[0], grid[1], threads, given))
-
-
-class Driver:
-    """The driver's launch, which reads the structures of cuda.h from memory."""
-
-    def __init__(self):
-        self.launched = 0
-
-    def cuLaunchKernelEx(self, config, function, given, extra):
-        at = ctypes.addressof(config._obj)
-        numbers = (ctypes.c_uint * 7).from_address(at)
-        stream, attributes = (ctypes.c_void_p * 2).from_address(at + 32)
-        assert numbers[6] == 0, "shared memory"
-        assert ctypes.c_uint.from_address(at + 48).value == 1
-        assert (ctypes.c_int * 4).from_address(attributes)[::2] == [6, 1]
-        assert extra is None
-        kernel = KERNELS[function.value - 1]
-        signature = re.search(r"retroprop_kernel\(([^)]*)\)", kernel.code).group(1)
-        places = (ctypes.c_void_p * len(signature.split(","))).from_address(ctypes.addressof(given))
-        addresses = [ctypes.c_void_p.from_address(place).value for place in places]
-        kernel.launch(tuple(numbers[:3]), numbers[3], addresses, STREAMS[stream or 0])
-        self.launched += 1
-        return 0
+        STACK[-1].do(lambda: compiled(self.code)(grid[0], grid[1], block[0], given))
 
 
 def copyto(target, source):
@@ -278,11 +244,11 @@ class Library:
         return self.new(made, real=real, rows=rows, columns=columns, leading=leading)
 
     def cublasLtMatmulPreferenceCreate(self, made):
-        return self.new(made, attributes={})
+        return self.new(made, wishes={})
 
     def cublasLtMatmulPreferenceSetAttribute(self, preference, attribute, value, size):
         assert size == {1: 8}.get(attribute, 4)
-        self.made[preference.value]["attributes"][attribute] = value._obj.value
+        self.made[preference.value]["wishes"][attribute] = value._obj.value
         return 0
 
     def cublasLtMatmulAlgoGetHeuristic(self, handle, description, a, b, c, d, preference, many, found, count):
@@ -337,45 +303,3 @@ def column_major(address, real, rows, columns, leading):
     """Return the matrix in memory."""
     flat = seen((leading * (columns - 1) + rows,), REAL[real], address)
     return np.lib.stride_tricks.as_strided(flat, (rows, columns), (flat.itemsize, leading * flat.itemsize))
-
-
-class Cublas:
-    """cuBLAS on raw memory: its workspace is reset with the stream, and without one it allocates."""
-
-    def __init__(self):
-        self.multiplied, self.stream, self.workspace = 0, None, None
-        for name in ("Create_v2", "Destroy_v2", "SetStream_v2", "SetWorkspace_v2", "GemmEx"):
-            # Of a function of a library, types are set.
-            setattr(self, f"cublas{name}", partial(getattr(self, f"on_{name.lower()}")))
-
-    def on_create_v2(self, made):
-        made._obj.value = 1
-        return 0
-
-    def on_destroy_v2(self, handle):
-        return 0
-
-    def on_setstream_v2(self, handle, stream):
-        self.stream, self.workspace = stream.value or 0, None
-        return 0
-
-    def on_setworkspace_v2(self, handle, address, size):
-        self.workspace = address.value, size
-        return 0
-
-    def on_gemmex(self, handle, transposed_a, transposed_b, m, n, k, alpha, a, real_a, leading_a, b, real_b, leading_b,
-                  beta, d, real_d, leading_d, compute, algorithm):  # fmt: skip
-        assert (alpha._obj.value, beta._obj.value) == (1.0, 0.0)
-        assert self.workspace is not None, "it would allocate"
-        assert algorithm == -1
-        assert compute == (70 if real_a == 1 else 68)
-        self.multiplied += 1
-
-        def work():
-            x = column_major(a.value, real_a, *((k, m) if transposed_a else (m, k)), leading_a)
-            y = column_major(b.value, real_b, *((n, k) if transposed_b else (k, n)), leading_b)
-            found = (x.T if transposed_a else x) @ (y.T if transposed_b else y)
-            column_major(d.value, real_d, m, n, leading_d)[...] = found
-
-        STREAMS[self.stream].do(work)
-        return 0
