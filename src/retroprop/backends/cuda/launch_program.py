@@ -179,7 +179,7 @@ class LaunchProgram(Program):
                     ways[place] = launches(way)
                 except (CublasLtError, NotTraceableError) as error:
                     log.info("a product and its loop are not one launch: %s", error)
-            one.taken = list(ways)[self.runtime.fastest(list(ways.values()))]
+            one.taken = list(ways)[self.runtime.fastest(list(ways.values())) if self.runtime.measures else -1]
         return launches(one.ways[one.taken])
 
     def _call(self, one: ProductCall) -> Launch:

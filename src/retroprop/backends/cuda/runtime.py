@@ -21,7 +21,7 @@ class Runtime(Memory):
     graphs: bool = False  # whether all launches, the products too, can be in a CUDA graph
     epilogues: bool = False  # whether products take an `Epilogue`
     tiles: bool = False  # whether small products may be computed by generated kernels
-    measures: bool = False  # whether `fastest` measures; else it returns the first of the ways, and no rewrite is tried
+    measures: bool = False  # whether `fastest` measures; else it returns the first, and relu is in no product
     # Whether products of float32 should take operands in bfloat16, as `uint16`, with a result in float32.
     rounds: bool = False
 

@@ -8,7 +8,7 @@ PARTS = {
     "lt": "products by cublasLt: cupy.matmul computes them, and no step is a graph",
     "epilogue": "bias and relu within a product of cublasLt",
     "tiles": "small products within generated kernels, with the loop behind them",
-    "autotune": "timing of algorithms and of rewrites: the library's first choice is used, and no rewrite",
+    "autotune": "timing of algorithms and rewrites: the library's first choice is used, and tiles by a rule of shape",
     "graph": "CUDA graphs: every launch is made by itself",
     "pinned": "pinned memory and a copy stream for rows that are read: CuPy copies them from pageable memory",
 }

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy
 
+from retroprop.backends.cuda.kernels.tile_product import MOST_TERMS, UNMEASURED
 from retroprop.backends.cuda.launch_program import LaunchProgram
 from retroprop.backends.cuda.rewrites.fused_products import with_relu, with_sums, with_tiles
 from retroprop.backends.cuda.rewrites.product_calls import Rewrite
@@ -84,7 +85,8 @@ class CudaTrial(StepTrial):
                 log.warning("%s within products changed the results of a step, and is left out.", name)
                 return best
             self._undo()  # and its tick: a timing does 66 of the steps that are prepared
-            return other if self._runtime.fastest([[best.run], [other.run]]) == 1 else best
+            slower = self._runtime.measures and self._runtime.fastest([[best.run], [other.run]]) == 0
+            return best if slower else other
         except Exception as error:
             # As a rule cublasLt has no algorithm for it; whatever it is, the way without is still there.
             log.info("%s within products is left out: %s: %s", name, type(error).__name__, error)
@@ -149,6 +151,9 @@ def rewrites_for(runtime: Runtime, operations: Operations) -> dict[str, Rewrite]
     found: dict[str, Rewrite] = {}
     if runtime.measures and runtime.epilogues and not overridden(operations, "affine"):
         found["relu"] = with_relu
-    if runtime.measures and runtime.tiles:
-        found |= {"loops": with_tiles, "sums of δ": with_sums}
+    if runtime.tiles:
+        found |= {
+            "loops": partial(with_tiles, MOST_TERMS if runtime.measures else UNMEASURED),
+            "sums of δ": with_sums,
+        }
     return found

@@ -36,14 +36,14 @@ def with_relu(plan: Plan, instructions: Sequence[Instruction]) -> list[Instructi
     return found if len(found) < len(instructions) else None
 
 
-def with_tiles(plan: Plan, instructions: Sequence[Instruction]) -> list[Instruction] | None:
-    """Return the instructions with one kernel as a choice for every small product, None if there is none."""
+def with_tiles(most: int, plan: Plan, instructions: Sequence[Instruction]) -> list[Instruction] | None:
+    """Return the instructions with one kernel as a choice for products of at most `most` terms, None if there is none."""
     found: list[Instruction] = []
     waiting, changed = list(instructions), False
     while waiting:
         one, rest = waiting[0], waiting[1:]
         ways = one.ways if isinstance(one, Choice) else ((one, *rest[:1]), (one,)) if is_product(one) else ()
-        tile = next(filter(None, (_tile(plan, instructions, way) for way in ways)), None)
+        tile = next(filter(None, (_tile(plan, instructions, way, most) for way in ways)), None)
         if tile is not None and isinstance(one, Choice):
             one = _choice(*one.ways, (tile,))
         elif tile is not None:
@@ -68,7 +68,8 @@ def with_sums(plan: Plan, instructions: Sequence[Instruction]) -> list[Instructi
         product = one.nodes[0]
         delta = base_of(product.operands[0])
         made = next((k for k, other in enumerate(found[:place]) if _indices(other.stores) & {delta.index}), None)
-        if made is None or product.operands[0].shape != delta.shape[::-1] or found[made].loop is None:
+        # Of δΘ the first operand is δ itself, in a square form too.
+        if made is None or product.operands[0].op != "transpose" or found[made].loop is None:
             continue
         loop = found[made].loop
         assert loop is not None
@@ -102,14 +103,16 @@ def _choice(*ways: tuple[Instruction, ...]) -> Choice:
     return Choice(node=ways[0][0].nodes[0], stores=list(stores.values()), ways=ways)
 
 
-def _tile(plan: Plan, instructions: Sequence[Instruction], way: tuple[Instruction, ...]) -> Instruction | None:
+def _tile(
+    plan: Plan, instructions: Sequence[Instruction], way: tuple[Instruction, ...], most: int
+) -> Instruction | None:
     """Return a product, and the loop behind it if there is one, as one loop; None if they cannot be that."""
     if not is_product(way[0]):
         return None
     product, behind = way[0].nodes[0], way[1] if len(way) > 1 else None
     (m, k), n = product.operands[0].shape, product.shape[1]
     whole = Loop(product.shape, (product,), {product.index: "full"}, {product.index: 0})
-    if any(o.dtype != product.dtype for o in product.operands) or not is_small(m, k, n):
+    if any(o.dtype != product.dtype for o in product.operands) or not is_small(m, k, n, most):
         return None
     if behind is None:
         return Instruction(loop=whole, stores=[product])

@@ -38,7 +38,8 @@ class ProductCall(Instruction):
 class Choice(Instruction):
     """Several ways to do the same, of which the fastest on the device is taken, once; the first is always possible.
 
-    `stores` and `reads` are those of all ways. `taken` is the place of the chosen way.
+    Where nothing is measured, it is the last. `stores` and `reads` are those of all ways; `taken` is the place of the
+    chosen one.
     """
 
     ways: tuple[tuple[Instruction, ...], ...] = ()
