@@ -371,14 +371,14 @@ class HostRuntime(Runtime):
 
 
 class RoundedNumpy(NumpyBackend):
-    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16.
+    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16, or to TF32.
 
     `within` products a bias that relu follows is rounded too.
     """
 
-    def __init__(self, *, within=False):
+    def __init__(self, *, within=False, precision="bf16"):
         super().__init__()
-        self.within = within
+        self.within, self.precision = within, precision
 
     def check_demands(self, demands, dtype):
         """Take all."""
@@ -387,7 +387,7 @@ class RoundedNumpy(NumpyBackend):
         return Backend.capture(self, step)
 
     def operations(self):
-        return (_WithinProducts if self.within else Operations)(_Rounding(self.xp), self.device)
+        return (_WithinProducts if self.within else Operations)(_Rounding(self.xp, self.precision), self.device)
 
 
 class _WithinProducts(Operations):
@@ -399,14 +399,15 @@ class _WithinProducts(Operations):
 class _Rounding:
     """A namespace with a product of its own."""
 
-    def __init__(self, xp):
-        self._xp = xp
+    def __init__(self, xp, precision):
+        self._xp, self._precision = xp, precision
 
     def __getattr__(self, name):
         return getattr(self._xp, name)
 
     def matmul(self, a, b):
-        return self._xp.matmul(*(widened(in_bfloat16(x)) if x.dtype == "float32" else x for x in (a, b)))
+        by = partial(rounded, precision="tf32") if self._precision == "tf32" else lambda x: widened(in_bfloat16(x))
+        return self._xp.matmul(*(by(x) if x.dtype == "float32" else x for x in (a, b)))
 
 
 class CudaOnTheHost(NumpyBackend):

@@ -80,19 +80,13 @@ class CupyRuntime(Runtime):
     def distance(self, first: Array, second: Array | None = None) -> float:
         given = [array.reshape(-1) for array in (first, second) if array is not None]
         text = HEAD + distance_source(numpy.dtype(str(first.dtype)), two=len(given) == 2)
-        blocks = min(-(-first.size // THREADS), BLOCKS)
+        blocks = max(min(-(-first.size // THREADS), BLOCKS), 1)
         parts = cupy.empty(blocks, "float64")
         kernel = compiled(text, cupy.cuda.runtime.getDevice())
         kernel((blocks, 1, 1), (THREADS, 1, 1), (*given, numpy.int64(first.size), parts))
         return float(parts.get().sum())
 
-    def product(
-        self,
-        first: Array,
-        second: Array,
-        result: Array,
-        epilogue: Epilogue | None = None,
-    ) -> Launch:
+    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
         if self._lt is None:
             if self.precision != "highest" and str(result.dtype) == "float32":
                 raise RuntimeError(f"precision {self.precision!r} needs cublasLt, which is not used here.")

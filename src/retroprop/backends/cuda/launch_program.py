@@ -28,8 +28,8 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 STEPS = 256  # prepared at once: their numbers and their rows are on the device
-# Above this batch size only 64 steps are prepared, to limit memory; a timing runs about 40.
-MANY_ROWS, STEPS_OF_MANY_ROWS = 2**16, 64
+# Above this batch size fewer steps are prepared, to limit memory; a timing of two programs runs 66.
+MANY_ROWS, STEPS_OF_MANY_ROWS = 2**16, 72
 RULES = Rules(can=can_loop, fits=fits_loop)
 
 

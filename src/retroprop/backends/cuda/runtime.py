@@ -38,13 +38,7 @@ class Runtime(Memory):
         """Compile a kernel and return its launch."""
 
     @abstractmethod
-    def product(
-        self,
-        first: Array,
-        second: Array,
-        result: Array,
-        epilogue: Epilogue | None = None,
-    ) -> Launch:
+    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
         """Return the launch of result = first @ second, with an epilogue on the result."""
 
     @abstractmethod

@@ -68,7 +68,8 @@ def with_sums(plan: Plan, instructions: Sequence[Instruction]) -> list[Instructi
         product = one.nodes[0]
         delta = base_of(product.operands[0])
         made = next((k for k, other in enumerate(found[:place]) if _indices(other.stores) & {delta.index}), None)
-        if made is None or product.operands[0].shape != delta.shape[::-1] or found[made].loop is None:
+        # Of δΘ the first operand is δ itself, in a square form too.
+        if made is None or product.operands[0].op != "transpose" or found[made].loop is None:
             continue
         loop = found[made].loop
         assert loop is not None
@@ -99,10 +100,7 @@ def _indices(nodes: Sequence[Node]) -> set[int]:
 
 def _choice(*ways: tuple[Instruction, ...]) -> Choice:
     stores = {node.index: node for way in ways for one in way for node in one.stores}
-    # A product by itself may run beside others, as may the choice of one.
-    node = ways[0][0].nodes[0]
-    loop = ways[0][1].loop if len(ways[0]) > 1 else None
-    return Choice(node=node, loop=loop, stores=list(stores.values()), ways=ways)
+    return Choice(node=ways[0][0].nodes[0], stores=list(stores.values()), ways=ways)
 
 
 def _tile(
