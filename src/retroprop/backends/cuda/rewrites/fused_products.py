@@ -63,7 +63,7 @@ def with_sums(plan: Plan, instructions: Sequence[Instruction]) -> list[Instructi
     found = [one for given in instructions for one in _taken(given)]
     changed = False
     for place, one in enumerate(found):
-        if one.loop is None or [node.op for node in one.nodes] != ["matmul"]:
+        if one.loop is None or one.nodes[0].op != "matmul":
             continue
         product = one.nodes[0]
         delta = base_of(product.operands[0])
@@ -79,13 +79,17 @@ def with_sums(plan: Plan, instructions: Sequence[Instruction]) -> list[Instructi
             and node.dtype == product.dtype and min(readers(found, [node]), default=place) > place
         ]  # fmt: skip
         if totals:
-            moved, (domain, _, kinds, stages) = _indices(totals), one.loop
-            kinds, stages = kinds | dict.fromkeys(moved, LINE), stages | dict.fromkeys(moved, 0)
+            moved, whole = _indices(totals), one.loop
             rest = tuple([node for node in loop.nodes if node.index not in moved])
             found[made] = Instruction(
                 loop=loop._replace(nodes=rest), stores=[n for n in found[made].stores if n.index not in moved]
             )
-            found[place] = Instruction(loop=Loop(domain, (product, *totals), kinds, stages), stores=[product, *totals])
+            whole = whole._replace(
+                nodes=(*whole.nodes, *totals),
+                kinds=whole.kinds | dict.fromkeys(moved, LINE),
+                stages=whole.stages | dict.fromkeys(moved, 0),
+            )
+            found[place] = Instruction(loop=whole, stores=[*one.stores, *totals])
             changed = True
     return found if changed else None
 
