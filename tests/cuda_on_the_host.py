@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from retroprop.backends.backend import PLAIN, Backend
 from retroprop.backends.cuda.cuda_step import CudaStep
@@ -187,23 +188,49 @@ def folder():
 
 
 def build(*options):
-    """Compile; what the compiler says of one that is wrong is in the error."""
-    subprocess.run([COMPILER, *OPTIONS, *options], check=True, capture_output=True, text=True)
+    """Compile; a test whose kernel is wrong fails with the compiler's report, which no `except Exception` hides."""
+    done = subprocess.run([COMPILER, *OPTIONS, *options], check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(done.stderr)
 
 
-@lru_cache(maxsize=4096)
+# The kernels that were asked for and are not compiled yet, and those that are, by their sources.
+AWAITED, COMPILED = {}, {}
+
+
+def announce(source):
+    """Have a kernel compiled with the next that runs: starting the compiler takes longer than a kernel does."""
+    if source not in COMPILED:
+        AWAITED[source] = None
+
+
 def compiled(source):
     """Return a source that defines `retroprop_kernel` as a function of grid, threads and arguments."""
-    signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
-    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",") if argument]
-    call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
-    text = '#include "begin.h"\n' + source.removeprefix(HEAD).replace(TENSOR_CORES, WARPS_OF_THE_HOST)
-    text += f'extern "C" void call(void **arguments) {{ retroprop_kernel({call}); }}\n'
+    announce(source)
+    if AWAITED:
+        sources = list(AWAITED)
+        AWAITED.clear()
+        COMPILED.update(zip(sources, together(sources), strict=True))
+    return COMPILED[source]
+
+
+def together(sources):
+    """Return functions of grid, threads and arguments for sources, compiled as one."""
+    text = '#include "begin.h"\n'
+    for number, source in enumerate(sources):
+        signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
+        types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",") if argument]
+        call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
+        own = source.removeprefix(HEAD).replace(TENSOR_CORES, WARPS_OF_THE_HOST)
+        own = own.replace("retroprop_kernel", f"kernel{number}")
+        text += f"namespace own{number} {{\n{own}\n"
+        text += f'extern "C" void call{number}(void **arguments) {{ kernel{number}({call}); }}\n}}\n'
     name, threads = hashlib.sha256(text.encode()).hexdigest()[:24], folder() / "threads.so"
     source, library = folder() / f"{name}.cpp", folder() / f"{name}.so"
     source.write_text(text)
     build("-shared", "-nostdlib", source, threads, "-lm", "-lc", "-o", library)
-    return partial(ctypes.CDLL(str(threads)).launch, ctypes.CDLL(str(library)).call)
+    launch, calls = ctypes.CDLL(str(threads)).launch, ctypes.CDLL(str(library))
+    return [partial(launch, calls[f"call{number}"]) for number in range(len(sources))]
 
 
 def run(source, grid, threads, addresses):
@@ -297,7 +324,7 @@ class HostRuntime(Runtime):
         array[...] = 0
 
     def kernel(self, text, blocks, threads, arguments):
-        compiled(text)
+        announce(text)
         addresses = [array.ctypes.data for array in arguments]
         keep = tuple(arguments)
         return self.launched("kernel", lambda: keep and run(text, blocks, threads, addresses))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-from cuda_on_the_host import compiled, in_bfloat16, seen, widened
+from cuda_on_the_host import announce, compiled, in_bfloat16, seen, widened
 
 STREAMS = {}
 
@@ -143,7 +143,7 @@ class RawKernel:
         self.code = code
 
     def compile(self):
-        compiled(self.code)
+        announce(self.code)
 
     def __call__(self, grid, block, arguments):
         assert len(grid) == len(block) == 3
@@ -170,7 +170,8 @@ def using_allocator(allocator):
 
 def empty(size, dtype):
     nbytes = size * np.dtype(dtype).itemsize
-    room = np.full(nbytes + 256, 0xFF, "uint8")
+    room = np.empty(nbytes + 256, "uint8")
+    room[: 1 << 20] = 0xFF  # NaN, as far as it is not written; what is larger is the workspace of products
     return room[-room.ctypes.data % 256 :][:nbytes].view(dtype).view(Array)
 
 
