@@ -1,5 +1,6 @@
 """The stochastic solvers: epochs of retroprop's own, with scikit-learn's rules for their loss and for stopping."""
 
+from collections.abc import Generator
 from math import isfinite
 from typing import Any
 
@@ -139,8 +140,13 @@ class Descent:
     def _own(self, flat: Array) -> Parameters:
         return copied(self.epochs.separated(flat), self.epochs.backend.xp)
 
-    def run(self, epochs: int, watching: Watching, *, once: bool = False) -> None:
-        """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch."""
+    def run(
+        self, epochs: int, watching: Watching, *, once: bool = False
+    ) -> Generator[Epochs, Figures | None, None]:
+        """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch.
+
+        It yields where an epoch is to be run, and takes its figures or its error: so several fits run theirs together.
+        """
         e, epochs_run = self.estimator, self.epochs
         e.n_iter_ = epochs_run.course.epoch
         self._is_whole()
@@ -150,7 +156,7 @@ class Descent:
             while e.n_iter_ < epochs and not self._has_ended():
                 watching.epoch_begins()
                 before = epochs_run.course
-                figures = self._epoch()
+                figures = yield from self._epoch()
                 self._accounted = False
                 # Parameters that are NaN never recover; with early stopping the score ends the run.
                 diverged = not isfinite(figures.cost) and not e.early_stopping and not figures.finite
@@ -209,11 +215,13 @@ class Descent:
         for name, n in lengths.items():
             del own[name][n:]
 
-    def _epoch(self) -> Figures:
-        """Run the epoch to its end, with the checkpoints that are due within it."""
+    def _epoch(self) -> Generator[Epochs, Figures | None, Figures]:
+        """Have the epoch run to its end, with the checkpoints that are due within it."""
         while True:
             try:
-                return self.epochs.run()
+                figures = yield self.epochs
+                assert figures is not None
+                return figures
             except PauseForCheckpoint:
                 self._save()
 
