@@ -79,22 +79,40 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         *,
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
+        rows: Array | None = None,
     ) -> Any:
         with unchanged_before_an_update(self):
-            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation)
+            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation, rows=rows)
 
     def _fitted(
-        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, validation: tuple[Any, Any, Any]
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool,
+        validation: tuple[Any, Any, Any],
+        rows: Array | None = None,
     ) -> Any:
-        ready = self._ready(X, y, sample_weight, incremental=incremental, validation=validation)
+        ready = self._ready(X, y, sample_weight, incremental=incremental, validation=validation, rows=rows)
         if ready is not None:
             ready.train()
         return self
 
     def _ready(
-        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, validation: tuple[Any, Any, Any]
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool,
+        validation: tuple[Any, Any, Any],
+        rows: Array | None,
     ) -> PreparedFit | None:
-        """Check everything, draw the weights, and return the fit that is to be trained; None after L-BFGS, which is."""
+        """Check everything, draw the weights, and return the fit that is to be trained; None after L-BFGS, which is.
+
+        Of some `rows` of the data, on the host, the classes are those of all.
+        """
         parameters.check_together(self, incremental=incremental, validation=validation)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         given, role = (X, y, sample_weight), "partial_fit" if incremental else "fit"
@@ -106,16 +124,22 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
         # SciPy computes in float64, whatever the dtype of its input.
         works_in = "float64" if self.solver == "lbfgs" and backend == host_backend() else dtype
-        samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
-            lbfgs.fit(self, architecture, samples, dtype, given)
+            if rows is not None:
+                x = arrays.rows_of(x, rows, backend, works_in)
+                targets, weight = targets._replace(y=targets.y[rows]), None if weight is None else weight[rows]
+            lbfgs.fit(self, architecture, Samples(backend, works_in, x, targets.y, weight), dtype, given)
             return None
+        samples = Samples(backend, works_in, x, targets.y, weight)
         with backend.active():
-            rows, held_out = None, None
+            held_out = None
             if validation[0] is not None:
                 held_out = self._given_validation(validation, backend, dtype, x)
             elif self.early_stopping:
-                rows, validation_rows = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
+                own = numpy.arange(samples.n) if rows is None else rows
+                classes = None if targets.stratify is None else targets.stratify[own]
+                parts = randomness.split(rng, len(own), self.validation_fraction, classes)
+                rows, validation_rows = (own[part] for part in parts)
                 if weight is not None and not weight[validation_rows].any():
                     raise ValueError(
                         "all rows that early_stopping splits off for validation have weight 0: raise "
