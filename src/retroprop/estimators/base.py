@@ -151,9 +151,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             if self.batch_size != "auto" and self.batch_size > n:
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             order = randomness.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-        return PreparedFit(
-            self, samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental
-        )
+        return PreparedFit(self, samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental)
 
     def _prepared(
         self, x: Any, targets: Targets, backend: Backend, dtype: str, rng: Any, *, first_pass: bool

@@ -140,9 +140,7 @@ class Descent:
     def _own(self, flat: Array) -> Parameters:
         return copied(self.epochs.separated(flat), self.epochs.backend.xp)
 
-    def run(
-        self, epochs: int, watching: Watching, *, once: bool = False
-    ) -> Generator[Epochs, Figures | None, None]:
+    def run(self, epochs: int, watching: Watching, *, once: bool = False) -> Generator[Epochs, Figures | None, None]:
         """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch.
 
         It yields where an epoch is to be run, and takes its figures or its error: so several fits run theirs together.

@@ -24,7 +24,7 @@ from retroprop.training.signals import Signals
 LARGEST_SEED = 2**31 - 1
 
 
-class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):  # type: ignore[misc]
+class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
     """The fit of the members and their outputs; use `MLPEnsembleClassifier` or `MLPEnsembleRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -86,7 +86,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):  # type: ignore[misc
                 for i, member in enumerate(members):
                     weight = sample_weight
                     if self.bootstrap:
-                        # n rows drawn with replacement, as their counts: all members see the same array, and all classes.
+                        # n rows drawn with replacement, as their counts: all members have one array and all classes.
                         counts = numpy.bincount(rng.randint(n, size=n), minlength=n)
                         held_out[i] = counts == 0
                         weight = counts if weight is None else counts * numpy.asarray(to_host(weight, "sample_weight"))
@@ -134,7 +134,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):  # type: ignore[misc
         return self.estimators_[0].feature_names_in_
 
     @property
-    def device(self) -> str | None:
+    def device(self) -> Any:
         """The parameter `device` of the members."""
         return self._template().device
 

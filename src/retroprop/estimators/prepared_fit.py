@@ -82,7 +82,7 @@ class PreparedFit:
         e = self.estimator
         with self.source.backend.active(), opened(e.checkpoint) as saver:
             call = EstimatorCall(e, self.architecture, self.source, self.validation)
-            training = self.training(None if saver is None else Keeper(saver, call))
+            training: Any = self.training(None if saver is None else Keeper(saver, call))
             answer: Figures | None = None
             error: BaseException | None = None
             while True:

@@ -1,5 +1,6 @@
 """One fit of a search: a candidate on the training rows of a fold, prepared, and then scored by scikit-learn."""
 
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -120,7 +121,7 @@ def _reason_against(estimator: Any) -> str | None:
 def _n_bytes(fit: PreparedFit) -> int:
     """Return an estimate of the memory of a training."""
     sizes = fit.architecture.layer_sizes
-    parameters = sum(a * b + b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    parameters = sum(a * b + b for a, b in pairwise(sizes))
     rows = max((window.stop - window.start for window in fit.order.windows), default=0)
     # Parameters, gradients, two moments, the last, the good and the best ones; activations, deltas and masks; targets.
     elements = 8 * parameters + 3 * rows * sum(sizes) + fit.n * sizes[-1]

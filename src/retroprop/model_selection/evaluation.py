@@ -12,7 +12,7 @@ from retroprop.model_selection.search_report import SearchReport
 from retroprop.training.signals import Signals
 
 
-class Interrupted(Exception):
+class UnfinishedError(Exception):
     """Ctrl-C came before a fit was finished."""
 
 
@@ -34,11 +34,11 @@ def evaluated(
 
     Raises
     ------
-    Interrupted
+    UnfinishedError
         If Ctrl-C came before any of them was finished.
     """
     if report.interrupted:
-        raise Interrupted("Ctrl-C has ended the search.")
+        raise UnfinishedError("Ctrl-C has ended the search.")
     results: dict[int, Any] = {}
     batched: list[CandidateFit] = []
     for i, call in enumerate(calls):
@@ -58,7 +58,7 @@ def evaluated(
         report.interrupted = bool(signals.reason)
     if report.interrupted:
         if not results:
-            raise Interrupted("Ctrl-C came before a fit of the round was finished.")
+            raise UnfinishedError("Ctrl-C came before a fit of the round was finished.")
         results |= {i: as_unfinished(call) for i, call in enumerate(calls) if i not in results}
     else:
         rest = [i for i in range(len(calls)) if i not in results]
@@ -70,7 +70,7 @@ def as_unfinished(call: Any) -> Any:
     """Return the result of a call whose fit was not finished: as of one that failed, with NaN for its scores."""
     function, args, keywords = call
     candidate = CandidateFit(0, (function, args, {**keywords, "error_score": float("nan")}))
-    return candidate.result(Interrupted("Ctrl-C came before the fit was finished."))
+    return candidate.result(UnfinishedError("Ctrl-C came before the fit was finished."))
 
 
 def _groups(fits: Sequence[CandidateFit], budget: int, signals: Signals) -> Iterator[list[CandidateFit]]:

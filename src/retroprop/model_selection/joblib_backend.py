@@ -7,7 +7,7 @@ from typing import Any
 from joblib import Parallel, parallel_config
 from joblib.parallel import FallbackToBackend, ParallelBackendBase, get_active_backend
 
-from retroprop.model_selection.evaluation import Interrupted, evaluated
+from retroprop.model_selection.evaluation import UnfinishedError, evaluated
 from retroprop.model_selection.search_report import SearchReport
 
 AT_ONCE = 100_000  # joblib hands over as many calls as there are workers, and takes no larger number of them
@@ -41,7 +41,7 @@ class TogetherBackend(ParallelBackendBase):  # type: ignore[misc]
         self._searches = True
         try:
             yield
-        except Interrupted:
+        except UnfinishedError:
             if not self._rounds:
                 raise KeyboardInterrupt from None
         finally:

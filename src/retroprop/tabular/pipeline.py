@@ -85,9 +85,7 @@ def fitted(
     watched = next((inputs[part] for part in ("validation", "held_out") if len(inputs[part][1])), None)
     found = searched(options, target, *inputs["training"]) if options.search else None
     trained = train(options if found is None else found.best, target, *inputs["training"], watched)
-    parts = {
-        part: _evaluated(trained, target, some, encoded) for part, (some, encoded) in inputs.items()
-    }
+    parts = {part: _evaluated(trained, target, some, encoded) for part, (some, encoded) in inputs.items()}
     report = report_on(card, typed, trained, parts, remarks, found)
     model = TabularModel(network=trained.network, card=card.with_report(report), training=trained, parts=parts)
     if trained.divergence is not None:
@@ -96,9 +94,7 @@ def fitted(
     return model
 
 
-def _evaluated(
-    trained: Trained, target: TargetColumn, x: NDArray[np.float64], encoded: NDArray[Any]
-) -> EvaluatedPart:
+def _evaluated(trained: Trained, target: TargetColumn, x: NDArray[np.float64], encoded: NDArray[Any]) -> EvaluatedPart:
     if not len(x):
         return EvaluatedPart(target=target, outputs=np.zeros((0, 1)), encoded=encoded)
     members = member_outputs_of(trained.network, x)

@@ -217,7 +217,9 @@ def _scores(
             arguments = arguments_for(shorter, net, target, y[train])[0]
             weight = arguments.pop("sample_weight")
             nets.append(net)
-            columns.append(arguments | {"rows": train, "seed": one.options.seed, "sample_weight": _all(weight, y, train)})
+            columns.append(
+                arguments | {"rows": train, "seed": one.options.seed, "sample_weight": _all(weight, y, train)}
+            )
     given = {name: [column[name] for column in columns] for name in columns[0]}
     if all(weight is None for weight in given["sample_weight"]):
         del given["sample_weight"]

@@ -124,7 +124,8 @@ def arguments_for(
 
 def outputs_of(net: rp.Network, x: NDArray[np.float64]) -> NDArray[Any]:
     """Return the outputs of `net` for inputs (m, n_1) as a NumPy array (m, n_L): of an ensemble, their mean."""
-    return np.mean(member_outputs_of(net, x), axis=0)
+    mean: NDArray[Any] = np.mean(member_outputs_of(net, x), axis=0)
+    return mean
 
 
 def member_outputs_of(net: rp.Network, x: NDArray[np.float64]) -> NDArray[Any]:
