@@ -116,7 +116,7 @@ class Interrupts:
 
 def test_ctrl_c_returns_what_is_there():
     many = networks()
-    histories = rp.fit_many(many, X, Y, epochs=[2, 5, 5], callbacks=[[], [Interrupts(3)], []])
+    histories = rp.fit_many(many, X, Y, epochs=[2, 5, 5], callbacks=Interrupts(3))
     assert [history.stop_reason for history in histories] == ["epochs", "interrupted", "interrupted"]
     assert len(histories[0]) == 2
 
@@ -129,6 +129,7 @@ class Fails:
 def test_an_error_of_the_user_carries_the_histories():
     with pytest.raises(RuntimeError, match="of the user") as raised:
         rp.fit_many(networks(), X, Y, epochs=2, callbacks=[[], [Fails()], []])
+    assert [len(history) for history in raised.value.histories] == [2, 0, 2]
     assert raised.value.histories[0].stop_reason == "epochs"
 
 

@@ -13,7 +13,7 @@ from retroprop.training import arguments, checkpoint_options, chosen_rows, lbfgs
 from retroprop.training import callbacks as hooks
 from retroprop.training.batches import Minibatches
 from retroprop.training.beginning import beginning
-from retroprop.training.callbacks import EarlyStopping
+from retroprop.training.callbacks import StoppingMonitor
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.fit_call import FitCall
 from retroprop.training.history import History, kept
@@ -69,7 +69,9 @@ class Preparation:
         The validation data.
     metrics, callbacks : list
         Checked.
-    early_stopping, checkpoint, resume_from
+    monitor : StoppingMonitor or None
+        Early stopping.
+    checkpoint, resume_from
         As `fit` describes them.
     clips : dict
         `clip_norm` and `clip_value`.
@@ -92,7 +94,7 @@ class Preparation:
     validation: Batch | None
     metrics: list[Metric]
     callbacks: list[Any]
-    early_stopping: EarlyStopping | None
+    monitor: StoppingMonitor | None
     checkpoint: Checkpoint | None
     resume_from: Any
     clips: dict[str, Any]
@@ -125,7 +127,7 @@ class Preparation:
                 validation=self.validation,
                 metrics=self.metrics,
                 callbacks=self.callbacks,
-                early_stopping=self.early_stopping,
+                monitor=self.monitor,
                 progress=display(self.progress),
                 begins_at=begins_at,
                 arguments=self.call,
@@ -190,6 +192,9 @@ def prepared(
         )
     held_out = intake.validation(net, validation_data)
     measured = arguments.metrics(net, options.metrics, y=own, validation=held_out)
+    monitor = None
+    if early_stopping is not None:
+        monitor = early_stopping.start(validates=held_out is not None, metrics=measured)
     rng, listed = host.generator(options.seed), hooks.check(options.callbacks)
     described = {
         "optimizer": rule,
@@ -215,7 +220,7 @@ def prepared(
         held_out,
         measured,
         listed,
-        early_stopping,
+        monitor,
         checkpoint,
         options.resume_from,
         clips,

@@ -1,18 +1,16 @@
 """`fit_many`: many trainings in one call."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from retroprop.network import Network
 from retroprop.training import arguments
-from retroprop.training.history import DivergenceError, History
+from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.per_model import per_model
+from retroprop.training.many.running import run
 from retroprop.training.preparation import Options, Preparation, prepared
-
-log = logging.getLogger("retroprop")
 
 
 @arguments.with_pointers
@@ -83,8 +81,7 @@ def fit_many(
         An error of a callback or another function of the user, with the histories as its attribute `histories`.
     """
     given = {name: value for name, value in locals().items() if name != "nets"}
-    trainings = _prepared(nets, given)
-    return _one_by_one(trainings)
+    return run(_prepared(nets, given))
 
 
 def _prepared(nets: Sequence[Network], given: dict[str, Any]) -> list[Preparation]:
@@ -138,32 +135,3 @@ def _networks(nets: Any) -> list[Network]:
                 "net.to()."
             )
     return listed
-
-
-def _one_by_one(trainings: list[Preparation]) -> list[History]:
-    """Run the trainings one after another; after Ctrl-C the others have histories without epochs."""
-    histories: list[History] = []
-    try:
-        for i, training in enumerate(trainings):
-            try:
-                histories.append(training.train())
-            except DivergenceError as error:
-                histories.append(diverged(error, i))
-            if histories[-1].stop_reason in ("interrupted", "terminated"):
-                break
-    except KeyboardInterrupt:
-        log.debug("interrupted between two trainings")
-    except Exception as error:
-        error.histories = histories  # type: ignore[attr-defined]
-        raise
-    # The same reason for all that have not begun
-    reason = "terminated" if histories and histories[-1].stop_reason == "terminated" else "interrupted"
-    return histories + [History(stop_reason=reason) for _ in trainings[len(histories) :]]
-
-
-def diverged(error: DivergenceError, i: int) -> History:
-    """Return the history of a training that diverged, with the error, and report it."""
-    log.warning("nets[%d]: %s", i, error)
-    # Without the frames of the training, which would hold its data.
-    error.history.error = error.with_traceback(None)
-    return error.history
