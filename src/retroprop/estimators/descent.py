@@ -182,6 +182,7 @@ class Descent:
                         ConvergenceWarning,
                     )
         except BaseException as error:
+            self.epochs.settle()
             self._take_back()
             if not isinstance(error, (KeyboardInterrupt, StopRequested)):
                 raise
@@ -293,6 +294,7 @@ class Descent:
 
     def _keep(self) -> None:
         """Store the state from which a further fit continues."""
+        self.epochs.settle()
         course = self.epochs.course
         self.solver.state, self.solver.n_updates = course.state, course.n_updates
         if course.stopping.parameters is not None:

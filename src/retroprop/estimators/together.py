@@ -1,7 +1,9 @@
-"""Several prepared fits trained as one: an epoch of all of them, then the rules of each."""
+"""Several prepared fits trained as one: the steps of all of one form are one step, the rules are those of each."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
+from retroprop.estimators.epoch_group import EpochGroup, form_of
 from retroprop.estimators.moving import unchanged_before_an_update
 from retroprop.estimators.prepared_fit import PreparedFit
 from retroprop.training.epoch import Epochs, Figures
@@ -22,7 +24,7 @@ def train_together(
     stops : callable
         Is called after each epoch; once it returns true, every fit ends as one that Ctrl-C ends.
     advance : callable
-        Is called after each epoch with the number of fits that have ended.
+        Is called with the number of fits that have ended whenever one ends.
 
     Returns
     -------
@@ -36,24 +38,29 @@ def train_together(
     with fits[0].source.backend.active():
         trainings = [_whole(fit) for fit in fits]
 
-        def go_on(i: int, answer: Figures | BaseException | None) -> None:
-            """Let a fit take the figures of its epoch into account, up to where it needs its next epoch."""
+        def go_on(i: int, answer: Figures | BaseException | None) -> bool:
+            """Let a fit take the figures of an epoch into account; return whether it needs another."""
             training = trainings[i]
             try:
                 waiting[i] = training.throw(answer) if isinstance(answer, BaseException) else training.send(answer)
-                return
+                return True
             except StopIteration:
                 pass
             except Exception as error:
                 ends[i] = error
             waiting.pop(i, None)
+            advance(len(fits) - len(waiting))
+            return False
 
         for i in range(len(fits)):
             go_on(i, None)
-        while waiting and not stops():
-            for i, answer in zip(list(waiting), _epochs_of(list(waiting.values())), strict=True):
-                go_on(i, answer)
-            advance(len(fits) - len(waiting))
+        for several in _groups(fits, waiting):
+            if len(several) > 1:
+                EpochGroup([(i, fits[i], waiting[i]) for i in several]).train(go_on, stops)
+            else:
+                (i,) = several
+                while i in waiting and not stops():
+                    go_on(i, _run(waiting[i]))
         for i in list(waiting):
             ends[i] = KeyboardInterrupt()
             go_on(i, KeyboardInterrupt())
@@ -66,10 +73,18 @@ def _whole(fit: PreparedFit) -> Generator[Epochs, Figures | None, None]:
         yield from fit.training()
 
 
-def _epochs_of(several: Sequence[Epochs]) -> Iterator[Figures | Exception]:
-    """Run the current epoch of each, and return its figures or its error."""
-    for epochs in several:
-        try:
-            yield epochs.run()
-        except Exception as error:
-            yield error
+def _groups(fits: Sequence[PreparedFit], waiting: dict[int, Epochs]) -> list[list[int]]:
+    """Return the numbers of the fits that one step can train, together; of each other fit, its number alone."""
+    forms: dict[Any, list[int]] = {}
+    for i, epochs in waiting.items():
+        form = form_of(fits[i], epochs)
+        forms.setdefault((i,) if form is None else form, []).append(i)
+    return list(forms.values())
+
+
+def _run(epochs: Epochs) -> Figures | Exception:
+    """Run an epoch of one fit; return its figures or its error."""
+    try:
+        return epochs.run()
+    except Exception as error:
+        return error

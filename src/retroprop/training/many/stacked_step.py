@@ -71,6 +71,7 @@ def bind_stacked(
     *,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    penalties_of_sum: bool = False,
     demands: Demands = PLAIN,
 ) -> CapturedStep:
     """Return the step of K networks, as `step.bind` returns that of one.
@@ -84,7 +85,7 @@ def bind_stacked(
         batches of several sizes, whose rows are repeated up to the size of the largest: 1 for the rows of a batch, 0
         for those repeated. It is None where the sizes are equal.
     """
-    step = _stacked_step(architecture, without_rate(optimizer), clip_norm, clip_value)
+    step = _stacked_step(architecture, without_rate(optimizer), clip_norm, clip_value, penalties_of_sum)
     return backend.capture(step, donate=(0, 1), demands=demands)
 
 
@@ -107,7 +108,11 @@ def side_by_side(parameters: Parameters, xp: Namespace) -> Array:
 
 @lru_cache(maxsize=32)
 def _stacked_step(
-    architecture: Architecture, optimizer: UpdateRule, clip_norm: float | None, clip_value: float | None
+    architecture: Architecture,
+    optimizer: UpdateRule,
+    clip_norm: float | None,
+    clip_value: float | None,
+    penalties_of_sum: bool,
 ) -> Callable[..., StackedStepped]:
     clips = clip_norm is not None or clip_value is not None
 
@@ -126,11 +131,15 @@ def _stacked_step(
         batch = gathered(operations, data, rows, present)
         x = xp.astype(batch.x, parameters.dtype, copy=False)
         trace = forward(operations, architecture, by_model, x, masks)
-        found = backward(operations, architecture, by_model, trace, batch.y, batch.weight)
+        found = backward(
+            operations, architecture, by_model, trace, batch.y, batch.weight, penalties_of_sum=penalties_of_sum
+        )
         cost, gradients = found.cost, found.parameters
         if data.penalties is not None:
-            cost = cost + penalty_of(operations, by_model, data.penalties)
-            gradients = with_penalties(operations, gradients, by_model, data.penalties)
+            share = operations.share(batch.weight, x.shape[-2]) if penalties_of_sum else 1.0
+            penalties = _scaled(data.penalties, share)
+            cost = cost + penalty_of(operations, by_model, penalties)
+            gradients = with_penalties(operations, gradients, by_model, penalties)
         if clips:
             gradients = operations.clip(gradients, clip_norm, clip_value)
         # The update of all networks at once: θ, state ← rule(θ, ∂J/∂θ, state, hyper), hyper of each network (K, 1)
@@ -163,6 +172,13 @@ def _of_each(operations: Operations, part: Array | None, offset: Array | None, r
     xp, size = operations.xp, prod(rows.shape)
     taken = operations.gather(part, xp.reshape(rows, (size,)))
     return xp.reshape(taken, (*rows.shape, *part.shape[1:]))
+
+
+def _scaled(penalties: Penalties, share: Array | float) -> Penalties:
+    """Return the penalties of each network times its share, a number or an array (K, 1, 1)."""
+    if isinstance(share, float) and share == 1.0:
+        return penalties
+    return tuple(tuple(None if one is None else one * share for one in pair) for pair in penalties)  # type: ignore[misc]
 
 
 def penalty_of(operations: Operations, parameters: Parameters, penalties: Penalties) -> Array | float:
