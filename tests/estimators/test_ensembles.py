@@ -142,11 +142,24 @@ def test_bad_input(options, message):
         MLPEnsembleClassifier(**options).fit(X, Y)
 
 
-CHEAP = ("check_no_attributes_set_in_init", "check_estimator_cloneable", "check_get_params_invariance",
-         "check_set_params", "check_dont_overwrite_attributes", "check_dict_unchanged", "check_n_features_in_after_fitting",
-         "check_fit2d_predict1d", "check_estimators_pickle", "check_estimators_unfitted", "check_classifiers_classes",
-         "check_estimators_nan_inf", "check_sample_weights_not_an_array", "check_parameters_default_constructible",
-         "check_dataframe_column_names_consistency", "check_supervised_y_2d")  # fmt: skip
+CHEAP = [
+    "check_no_attributes_set_in_init",
+    "check_estimator_cloneable",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_dont_overwrite_attributes",
+    "check_dict_unchanged",
+    "check_n_features_in_after_fitting",
+    "check_fit2d_predict1d",
+    "check_estimators_pickle",
+    "check_estimators_unfitted",
+    "check_classifiers_classes",
+    "check_estimators_nan_inf",
+    "check_sample_weights_not_an_array",
+    "check_parameters_default_constructible",
+    "check_dataframe_column_names_consistency",
+    "check_supervised_y_2d",
+]
 ENSEMBLES = {
     "classifier": MLPEnsembleClassifier(MLPClassifier((5,), max_iter=20), 3),
     "regressor": MLPEnsembleRegressor(MLPRegressor(hidden_layer_sizes=(20,), max_iter=60), 3),

@@ -27,6 +27,7 @@ from retroprop.training.signals import StopRequested
 
 FIGURES = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 """The attributes that an epoch changes, beside the curves."""
+MAY_BE_NONE = ("best_loss_", "best_validation_score_")
 
 
 class Descent:
@@ -168,7 +169,8 @@ class Descent:
                 self._is_whole()
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
-                epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
+                if epochs_run.course.schedule != self.solver.schedule.run_state:
+                    epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
                 self._accounted = True
                 self._is_whole()
                 if stopped or watching.incremental:
@@ -199,20 +201,23 @@ class Descent:
 
     def _is_whole(self) -> None:
         """Note that the figures are those of whole epochs."""
-        own = vars(self.estimator)
-        figures = {name: own[name] for name in FIGURES if name in own}
-        lengths = {name: len(own[name]) for name in CURVES if own.get(name) is not None}
-        self._whole = self.epochs.course.stopping, figures, lengths
+        get = vars(self.estimator).get
+        # Without names: this comes twice an epoch, and an epoch of a small network takes little more.
+        lengths = [None if curve is None else len(curve) for curve in map(get, CURVES)]
+        self._whole = self.epochs.course.stopping, [*map(get, FIGURES)], lengths
 
     def _take_back(self) -> None:
         """Take back the figures of an incomplete epoch: Ctrl-C comes at any place."""
         own, (stopping, figures, lengths) = vars(self.estimator), self._whole
         self.epochs.course = self.epochs.course._replace(stopping=stopping)
-        for name in FIGURES:
-            own.pop(name, None)
-        own.update(figures)
-        for name, n in lengths.items():
-            del own[name][n:]
+        for name, figure in zip(FIGURES, figures, strict=True):
+            if figure is None and name not in MAY_BE_NONE:
+                own.pop(name, None)  # it did not exist
+            else:
+                own[name] = figure
+        for name, n in zip(CURVES, lengths, strict=True):
+            if n is not None:
+                del own[name][n:]
 
     def _epoch(self) -> Generator[Epochs, Figures | None, Figures]:
         """Have the epoch run to its end, with the checkpoints that are due within it."""

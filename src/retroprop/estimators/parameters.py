@@ -1,6 +1,7 @@
 """The constructor's parameters: their accepted values, and their conversion to retroprop's own objects."""
 
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any
@@ -83,6 +84,11 @@ class TableNames(StrOptions):
 
 class NamedParameters(BaseEstimator):
     """The check of an estimator's parameters, whose errors suggest the name that was meant."""
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        # scikit-learn reads the signature anew for every clone, which a search makes several times a fit.
+        return list(_parameter_names(cls))
 
     def _validate_params(self) -> None:
         try:
@@ -371,3 +377,8 @@ def schedule_of(estimator: Any) -> Schedule | None:
     if isinstance(estimator.solver, UpdateRule):
         return schedules.get(estimator.solver.learning_rate).start()
     return None
+
+
+@lru_cache(maxsize=64)
+def _parameter_names(cls: type[NamedParameters]) -> tuple[str, ...]:
+    return tuple(super(NamedParameters, cls)._get_param_names())
