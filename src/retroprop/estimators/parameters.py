@@ -220,7 +220,7 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
     "adam" with a momentum, `validation_fraction` without early stopping.
     """
     e = estimator
-    defaults = {name: parameter.default for name, parameter in signature(type(e)).parameters.items()}
+    defaults = _defaults(type(e))
     given = {name for name in defaults if not _is(getattr(e, name), defaults[name])}
     of_rules = [*OF_OPTIMIZERS.values(), "power_t"]
     if isinstance(e.solver, UpdateRule):
@@ -249,6 +249,11 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
             yield name, f"no rows are split off for validation, as {whole[0]}"
     if numpy.any(e.dropout) and not hidden_sizes(e.hidden_layer_sizes):
         yield "dropout", f"hidden_layer_sizes={e.hidden_layer_sizes!r} has no hidden layers"
+
+
+@lru_cache(maxsize=64)
+def _defaults(cls: type) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in signature(cls).parameters.items()}
 
 
 def _is(value: Any, default: Any) -> bool:
