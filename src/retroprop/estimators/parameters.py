@@ -88,7 +88,8 @@ class NamedParameters(BaseEstimator):
     @classmethod
     def _get_param_names(cls) -> list[str]:
         # scikit-learn reads the signature anew for every clone, which a search makes several times a fit.
-        return list(_parameter_names(cls))
+        own: Any = cls
+        return list(_parameter_names(own))
 
     def _validate_params(self) -> None:
         try:
@@ -220,7 +221,8 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
     "adam" with a momentum, `validation_fraction` without early stopping.
     """
     e = estimator
-    defaults = _defaults(type(e))
+    own: Any = type(e)
+    defaults = _defaults(own)
     given = {name for name in defaults if not _is(getattr(e, name), defaults[name])}
     of_rules = [*OF_OPTIMIZERS.values(), "power_t"]
     if isinstance(e.solver, UpdateRule):
@@ -385,5 +387,6 @@ def schedule_of(estimator: Any) -> Schedule | None:
 
 
 @lru_cache(maxsize=64)
-def _parameter_names(cls: type[NamedParameters]) -> tuple[str, ...]:
-    return tuple(super(NamedParameters, cls)._get_param_names())
+def _parameter_names(cls: Any) -> tuple[str, ...]:
+    of_sklearn: Any = super(NamedParameters, cls)
+    return tuple(of_sklearn._get_param_names())
