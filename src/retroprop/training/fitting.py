@@ -7,6 +7,7 @@ from retroprop.training import arguments
 from retroprop.training.callbacks import EarlyStopping
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
+from retroprop.training.many.stacking import fit_stack, is_stack
 from retroprop.training.preparation import Options, prepared
 
 
@@ -39,7 +40,7 @@ def fit(
     Parameters
     ----------
     net : Network
-        The network to train.
+        The network to train. All models of one with a model axis, `rp.stack(nets)`, are trained with these arguments.
     x : array (m, n_1)
         One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
         `numpy.memmap` is read likewise: neither ever exists as floats in full.
@@ -87,7 +88,8 @@ def fit(
     Returns
     -------
     History
-        The figures of each epoch, and the reason why the training ended.
+        The figures of each epoch, and the reason why the training ended. Of a network with a model axis the means over
+        the models, whose own histories are its attribute `models`.
 
     Raises
     ------
@@ -124,4 +126,6 @@ def fit(
         checkpoint=checkpoint,
         resume_from=resume_from,
     )
+    if is_stack(net):
+        return fit_stack(net, x, y, options, sample_weight=sample_weight, validation_data=validation_data)
     return prepared(net, x, y, options, sample_weight=sample_weight, validation_data=validation_data).train()

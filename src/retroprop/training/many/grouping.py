@@ -33,7 +33,10 @@ class Arrangement(NamedTuple):
 
 
 def arranged(trainings: Sequence[Preparation], budget: int = BUDGET) -> Arrangement:
-    """Return the groups of some trainings, each cut into parts whose arrays fit into so many bytes."""
+    """Return the groups of some trainings, each cut into parts whose arrays fit into so many bytes.
+
+    A network whose batches are large for the backend is alone: its own step is faster.
+    """
     generators = Counter(id(one.rng) for one in trainings)
     forms: dict[Any, list[Numbered]] = {}
     alone: list[Numbered] = []
@@ -41,6 +44,8 @@ def arranged(trainings: Sequence[Preparation], budget: int = BUDGET) -> Arrangem
     for number, one in enumerate(trainings):
         if reason := _reason(one, shares=generators[id(one.rng)] > 1):
             reasons.setdefault(reason, []).append(number)
+            alone.append((number, one))
+        elif one.order.batch_size * sum(one.net.layer_sizes) > one.net.backend.stacked:
             alone.append((number, one))
         else:
             forms.setdefault(_form(one), []).append((number, one))
