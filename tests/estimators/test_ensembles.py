@@ -1,6 +1,8 @@
 """Ensembles: members that are the fits they would be alone, the statistics of their outputs, the contract."""
 
+import os
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -101,6 +103,30 @@ def test_binary_labels_and_columns():
     assert [one.shape for one in columns.out_of_fold_] == [(150, 3), (150, 2)]
     assert columns.disagreement(X).shape == (150,)
     assert 0.0 <= columns.score(X, np.stack([Y, Y > 1], axis=1)) <= 1.0
+
+
+class Interrupting:
+    """A scorer that presses Ctrl-C when it has been called so often."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def __call__(self, estimator, X, y):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+def test_ctrl_c_leaves_the_members_with_their_present_weights():
+    mlp = clone(MLP).set_params(early_stopping=True, scoring=Interrupting(5), n_iter_no_change=100)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        found = MLPEnsembleClassifier(mlp, 2, random_state=0).fit(X, Y)
+    assert [member.n_iter_ for member in found.estimators_] == [3, 3]
+    assert found.predict(X).shape == (150,)
 
 
 @pytest.mark.parametrize("y", [X[:, 0], X[:, :2]])

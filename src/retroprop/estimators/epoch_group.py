@@ -163,6 +163,8 @@ def form_of(fit: PreparedFit, epochs: Epochs) -> tuple[Any, ...] | None:
     source, rule, a = fit.source, epochs.optimizer, fit.architecture
     if not isinstance(source, Samples) or source.sparse or type(rule) not in OPTIMIZERS.values() or has_custom_parts(a):
         return None
+    if max(window.stop - window.start for window in fit.order.windows) * sum(a.layer_sizes) > source.backend.stacked:
+        return None  # its own step is faster
     x, y, weight = source.data
     return (
         source.backend,

@@ -59,6 +59,8 @@ class PreparedFit:
         Whether it is a `partial_fit`.
     once : bool
         Whether the data are one epoch.
+    together : int
+        The number of fits that its steps train.
     """
 
     estimator: Any
@@ -72,6 +74,7 @@ class PreparedFit:
     given: tuple[Any, Any, Any] = (None, None, None)
     incremental: bool = False
     once: bool = False
+    together: int = 1
 
     def train(self) -> None:
         """Train it alone, with checkpoints if there are any; or leave it to the one who collects."""

@@ -55,6 +55,8 @@ def train_together(
         for i in range(len(fits)):
             go_on(i, None)
         for several in _groups(fits, waiting):
+            for i in several:
+                fits[i].together = len(several)
             if len(several) > 1:
                 EpochGroup([(i, fits[i], waiting[i]) for i in several]).train(go_on, stops)
             else:

@@ -53,6 +53,7 @@ def evaluated(
             ends = train_together([fit for one in group for fit in one.fits], stops=lambda: signals.reason)
             seconds = perf_counter() - began
             report.groups.append(len(group))
+            report.own_steps += sum(fit.together == 1 for one in group for fit in one.fits)
             _end(group, ends, seconds, results)
         signals.answered = signals.reason == "interrupted"
         report.interrupted = bool(signals.reason)

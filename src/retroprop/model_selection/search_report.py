@@ -12,6 +12,8 @@ class SearchReport:
     ----------
     groups : list of int
         The number of fits in each group that was trained together.
+    own_steps : int
+        The number of those fits whose steps are their own: there is no other of their form, or it is faster.
     alone : Counter
         The number of fits that scikit-learn did one by one, by the reason.
     interrupted : bool
@@ -19,6 +21,7 @@ class SearchReport:
     """
 
     groups: list[int] = field(default_factory=list)
+    own_steps: int = 0
     alone: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
 
@@ -35,5 +38,6 @@ class SearchReport:
     def __str__(self) -> str:
         """Return the report in one line, with one more for each reason."""
         text = f"{sum(self.groups)} of {self.n_fits} fits trained together, in {len(self.groups)} groups"
+        text += f", {self.own_steps} of them by steps of their own" if self.own_steps else ""
         text += "; interrupted by Ctrl-C" if self.interrupted else ""
         return "\n".join([text, *(f"{n} fits alone: {reason}" for reason, n in self.alone.most_common())])

@@ -37,28 +37,7 @@ def train_members(
         if histories[0].error is not None:
             raise histories[0].error
         trained = [0]  # Ctrl-C came in the first epoch
-    return stacked([nets[i] for i in trained]), [histories[i] for i in trained], seconds
-
-
-def stacked(nets: Sequence[rp.Network]) -> rp.Network:
-    """Return networks of one architecture as one network with a model axis before the others."""
-    first = nets[0]
-    a, xp = first.architecture, first.backend.xp
-    thetas, biases = (
-        [xp.stack(column) for column in zip(*several, strict=True)]
-        for several in ([net.thetas for net in nets], [net.biases for net in nets])
-    )
-    return rp.Network.from_parameters(
-        thetas,
-        biases,
-        hidden=a.hidden,
-        output=a.output.activation,
-        loss=a.output.loss,
-        l2=a.l2,
-        l1=a.l1,
-        dropout=a.dropout,
-        backend=first.backend,
-    )
+    return rp.stack([nets[i] for i in trained]), [histories[i] for i in trained], seconds
 
 
 def n_members(net: rp.Network) -> int:
