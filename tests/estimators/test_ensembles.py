@@ -187,8 +187,8 @@ CHEAP = [
     "check_supervised_y_2d",
 ]
 ENSEMBLES = {
-    "classifier": MLPEnsembleClassifier(MLPClassifier((5,), max_iter=20), 3),
-    "regressor": MLPEnsembleRegressor(MLPRegressor(hidden_layer_sizes=(20,), max_iter=60), 3),
+    "classifier": MLPEnsembleClassifier(MLPClassifier(max_iter=20), 3),
+    "regressor": MLPEnsembleRegressor(MLPRegressor(max_iter=60, learning_rate_init=0.01), 3),
 }
 
 
