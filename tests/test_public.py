@@ -62,6 +62,10 @@ def test_fit_defaults():
     }
 
 
+def test_fit_many_has_the_defaults_of_fit_and_the_rows_of_each():
+    assert defaults(rp.fit_many) == {"rows": None} | defaults(rp.fit)
+
+
 def test_checkpoint_defaults():
     assert defaults(rp.Checkpoint) == {"every": 1, "every_seconds": None, "keep": 2, "resume": False}
 

@@ -8,7 +8,7 @@ from retroprop.backends import BackendUnavailableError, get_backend, list_backen
 from retroprop.functions import activations, initializers, losses, metrics, schedules
 from retroprop.network import Network, check_gradient
 from retroprop.persistence import CheckpointError, ModelFileError, load, save
-from retroprop.training import Checkpoint, DivergenceError, EarlyStopping, History, fit, optimizers
+from retroprop.training import Checkpoint, DivergenceError, EarlyStopping, History, fit, fit_many, optimizers, stack
 
 __all__ = [
     "BackendUnavailableError",
@@ -24,6 +24,7 @@ __all__ = [
     "check_gradient",
     "explain",
     "fit",
+    "fit_many",
     "get_backend",
     "initializers",
     "list_backends",
@@ -33,6 +34,7 @@ __all__ = [
     "optimizers",
     "save",
     "schedules",
+    "stack",
     "tabular",
     "use_backend",
 ]

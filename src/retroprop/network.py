@@ -226,6 +226,21 @@ class Network:
         net.parameters = self.parameters.like(net._owned(leaf) for leaf in leaves)
         return net
 
+    def unstack(self) -> list["Network"]:
+        """Return the networks that this one holds along its first model axis, as copies.
+
+        Raises ValueError if it holds one network.
+        """
+        if self.parameters.thetas[0].ndim == 2:
+            raise ValueError("this network is a single one: rp.stack(nets) makes one of several.")
+        nets = []
+        for k in range(self.parameters.thetas[0].shape[0]):
+            net = Network.__new__(Network)
+            net.architecture, net.dtype, net.backend = self.architecture, self.dtype, self.backend
+            net.parameters = self.parameters.like(net._owned(leaf[k, ...]) for leaf in self.parameters.leaves)
+            nets.append(net)
+        return nets
+
     # The computation ----------------------------------------------------------------------------------------
 
     def batch(self, x: Any, y: Any, sample_weight: Any = None, *, check: bool = False) -> Batch:
@@ -336,7 +351,7 @@ def check_gradient(
     Parameters
     ----------
     net : Network
-        Without model axes.
+        One, or several along a model axis, of which each is checked.
     x, y, sample_weight
         As for `Network.gradient`; a few rows are enough.
     max_parameters : int
@@ -354,11 +369,8 @@ def check_gradient(
     if max_parameters < 1:
         raise ValueError(f"max_parameters must be 1 or above, not {max_parameters!r}.")
     if net.parameters.thetas[0].ndim != 2:
-        raise ValueError(
-            f"check_gradient checks one network, and net holds several: its first theta has the shape "
-            f"{tuple(net.parameters.thetas[0].shape)}, with leading axes for the models. Make a Network of each, with "
-            "Network.from_parameters([theta[k] for theta in net.thetas], ...)."
-        )
+        options: Any = {"max_parameters": max_parameters, "seed": seed, "tolerance": tolerance}
+        return gradient_check.worst([check_gradient(one, x, y, sample_weight, **options) for one in net.unstack()])
     batch = net.batch(x, y, sample_weight, check=True)
     own = net.gradient(*batch)
     if batch.x.ndim != 2:

@@ -5,5 +5,17 @@ from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.course import Course
 from retroprop.training.fitting import fit
 from retroprop.training.history import DivergenceError, History
+from retroprop.training.many.fit_many import fit_many
+from retroprop.training.many.stacking import stack
 
-__all__ = ["Checkpoint", "Course", "DivergenceError", "EarlyStopping", "History", "TrainingState", "fit"]
+__all__ = [
+    "Checkpoint",
+    "Course",
+    "DivergenceError",
+    "EarlyStopping",
+    "History",
+    "TrainingState",
+    "fit",
+    "fit_many",
+    "stack",
+]

@@ -119,15 +119,14 @@ def early_stopping(given: Any) -> EarlyStopping | None:
 
 
 def check_single(net: Network) -> None:
-    """Raise TypeError for anything but a network, ValueError for a network of several models."""
+    """Raise TypeError for anything but a network, ValueError for a network with model axes."""
     if not isinstance(net, Network):
         raise TypeError(f"fit takes the network first, rp.fit(net, x, y), not an object of {type(net).__name__}.")
     shape = tuple(net.parameters.thetas[0].shape)
     if len(shape) != 2:
         raise ValueError(
             f"fit trains one network, and this one holds several: its first theta has the shape {shape}, where "
-            f"{shape[-2:]} is a single model and {shape[:-2]} are the model axes. Make a network of each model, as in "
-            "rp.Network.from_parameters([theta[0] for theta in net.thetas], ...), and fit them one by one."
+            f"{shape[-2:]} is a single model and {shape[:-2]} are the model axes. Pass net.unstack()."
         )
 
 

@@ -97,10 +97,8 @@ def bind(
         overwritten: they are results of the last step, or copies. `masks` are mask/(1−p) of the hidden layers, or
         `Masks` if the step `draws` them itself.
     """
-    # The learning rate is an argument of the step: one recording serves every rate.
-    rule = copy(optimizer)
-    object.__setattr__(rule, "learning_rate", 1.0)
-    custom = _has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
+    rule = without_rate(optimizer)
+    custom = has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
     # A user's function may have changed since the last call: its step is not taken from the cache.
     make = _step.__wrapped__ if custom else _step
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
@@ -124,13 +122,21 @@ def bind_measure(
 
     Its results, except the cost, are valid until the next call. The arguments are those of `bind`.
     """
-    make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
+    make = _measure.__wrapped__ if has_custom_parts(architecture) else _measure
     measure = make(architecture, penalties_of_sum)
     bound: Callable[[Parameters, Batch], Measured] = backend.capture(measure, demands=demands)
     return bound
 
 
-def _has_custom_parts(architecture: Architecture) -> bool:
+def without_rate(optimizer: UpdateRule) -> UpdateRule:
+    """Return a rule whose learning rate is an argument of the step: one recording serves every rate."""
+    rule = copy(optimizer)
+    object.__setattr__(rule, "learning_rate", 1.0)
+    return rule
+
+
+def has_custom_parts(architecture: Architecture) -> bool:
+    """Return whether an activation or the loss is the user's own object."""
     custom = any(isinstance(f, CustomActivation) for f in architecture.activations)
     return custom or isinstance(architecture.output.loss, CustomLoss)
 
