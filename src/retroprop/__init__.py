@@ -22,10 +22,12 @@ __all__ = [
     "__version__",
     "activations",
     "check_gradient",
+    "estimators",
     "explain",
     "fit",
     "get_backend",
     "initializers",
+    "interop",
     "list_backends",
     "load",
     "losses",
@@ -37,9 +39,11 @@ __all__ = [
     "use_backend",
 ]
 
+_ON_USE = ("estimators", "explain", "interop", "tabular")
+
 
 def __getattr__(name: str) -> Any:
-    """Import `explain` and `tabular` on first use, so that nobody waits for them who does not ask."""
-    if name in ("explain", "tabular"):
+    """Import a module of `_ON_USE` when it is first used, so that nobody waits for it who does not ask."""
+    if name in _ON_USE:
         return import_module(f"retroprop.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

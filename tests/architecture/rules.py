@@ -14,6 +14,7 @@ ORDER = (
     "training",
     "estimators",
     "tabular",
+    "interop",
     "explain",
     "scale",
     "bench",
@@ -21,7 +22,7 @@ ORDER = (
 )
 ARRAY_LIBRARIES = ("numpy", "cupy", "cupyx", "torch", "jax", "array_api_strict", "array_api_compat")
 # NumPy is the host: these read it and write it. The algorithm and the loop get arrays, wherever those live.
-MAY_IMPORT_NUMPY = ("backends", "persistence", "estimators", "tabular", "explain", "scale", "bench", "cli")
+MAY_IMPORT_NUMPY = ("backends", "persistence", "estimators", "tabular", "interop", "explain", "scale", "bench", "cli")
 # The floor and the peers are other libraries' own code: imported where it is used, so that nothing is loaded unasked.
 MAY_IMPORT_LIBRARIES_LATE = ("bench",)
 MAY_NAME_BACKENDS = ("backends", "bench", "cli")

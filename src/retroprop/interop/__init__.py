@@ -1,0 +1,9 @@
+"""Models that travel: ONNX, torch, Keras, scikit-learn, and a network within the autodiff of torch and JAX.
+
+The libraries are imported when a function that needs one is called.
+"""
+
+from retroprop.interop.errors import ExportError
+from retroprop.interop.onnx_export import save_onnx
+
+__all__ = ["ExportError", "save_onnx"]
