@@ -5,5 +5,6 @@ The libraries are imported when a function that needs one is called.
 
 from retroprop.interop.errors import ExportError
 from retroprop.interop.onnx_export import save_onnx
+from retroprop.interop.onnx_import import load_onnx
 
-__all__ = ["ExportError", "save_onnx"]
+__all__ = ["ExportError", "load_onnx", "save_onnx"]
