@@ -5,6 +5,7 @@ from math import prod
 from typing import Any
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
+from retroprop.backends.intake.arrays import take_in
 from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
 from retroprop.backends.intake.parameters import Arrays, dtype_name, dtype_of, shape_of, take_parameters
 from retroprop.core import backward as algorithm
@@ -15,33 +16,10 @@ from retroprop.core.forward import Trace, forward
 from retroprop.core.gradient_check import GradientCheck
 from retroprop.core.parameters import Parameters
 from retroprop.functions import custom, initializers
+from retroprop.functions.method_names import METHODS
 from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
 from retroprop.inference import output_of
-
-# What other libraries make a method or attribute of a network, and its name here
-_ELSEWHERE = {
-    "fit": "rp.fit(net, x, y)",
-    "train": "rp.fit(net, x, y)",
-    "partial_fit": "rp.fit(net, x, y), which starts from the parameters that the network has",
-    "compile": "rp.fit(net, x, y, optimizer=..., metrics=...); the loss is an argument of rp.Network",
-    "step": "rp.fit(net, x, y, epochs=1)",
-    "save": "rp.save(net, path)",
-    "load": "rp.load(path), which returns a network",
-    "state_dict": "net.thetas and net.biases, or rp.save(net, path)",
-    "load_state_dict": "net.thetas = [...] and net.biases = [...], or rp.load(path)",
-    "backward": "net.gradient(x, y)",
-    "loss": "net.cost(x, y)",
-    "evaluate": "net.cost(x, y), or validation_data and metrics of rp.fit",
-    "score": "net.cost(x, y), or validation_data and metrics of rp.fit",
-    "predict_proba": "net.predict(x), which returns the outputs a^(L)",
-    "weights": "net.thetas",
-    "coefs_": "net.thetas",
-    "intercepts_": "net.biases",
-    "cuda": 'net.to("cupy"), or net.to("torch:cuda"), which returns a new network',
-    "cpu": 'net.to("numpy"), which returns a new network',
-    "device": "net.backend, or net.backend.device",
-}
 
 
 class Network:
@@ -302,11 +280,41 @@ class Network:
                 operations, self.architecture, self.parameters, trace, batch.y, batch.weight, wrt_input=wrt_input
             )
 
+    def vjp(self, x: Any, cotangent: Any) -> Gradient:
+        """Return the gradient of a function of the output, given that function's own gradient, without dropout.
+
+        A vector-Jacobian product: where J = g(a^(L)) for any g outside of the network and c = ∂g/∂a^(L), it is the
+        gradient of J with respect to Θ, b and x, by the same recursion as `gradient`, and without penalties.
+
+        Parameters
+        ----------
+        x : array (m, n_1)
+            One observation a row.
+        cotangent : array (m, n_L)
+            c.
+
+        Returns
+        -------
+        Gradient
+            `deltas`, `thetas`, `biases` and `x`; its `cost` is Σ c ∘ a^(L), the function whose gradient it is.
+        """
+        operations = self.backend.operations()
+        with self.backend.active():
+            x = take_inputs(self.backend, self.architecture, self.dtype, x)
+            c, shape = (
+                take_in(self.backend, cotangent, name="cotangent", dtype=self.dtype),
+                (*x.shape[:-1], self.layer_sizes[-1]),
+            )
+            if tuple(c.shape) != shape:
+                raise ValueError(f"cotangent must have the shape of the output, {shape}, not {tuple(c.shape)}.")
+            trace = forward(operations, self.architecture, self.parameters, x)
+            return algorithm.vector_jacobian_product(operations, self.architecture, self.parameters, trace, c)
+
     def __getattr__(self, name: str) -> Any:
         """Raise the AttributeError of a missing attribute, with a pointer to the call that does the same here."""
-        if name not in _ELSEWHERE or hasattr(type(self), name):
+        if name not in METHODS or hasattr(type(self), name):
             return object.__getattribute__(self, name)  # for Python's own error, in a property that of its body
-        what = f"{type(self).__name__!r} object has no attribute {name!r}. Use {_ELSEWHERE[name]}."
+        what = f"{type(self).__name__!r} object has no attribute {name!r}. Use {METHODS[name]}."
         raise AttributeError(what, name=name, obj=self)
 
     def __repr__(self) -> str:

@@ -47,7 +47,7 @@ class GraphParts:
     layers : list of AffineLayer
         In the order of the nodes.
     nodes : list of NodeProto
-        All nodes; `used` has the indices of those that the layers consist of.
+        All nodes.
     inputs : set of str
         The input, under all names that it has.
     constants : dict of str to callable
@@ -56,7 +56,6 @@ class GraphParts:
 
     layers: list[AffineLayer]
     nodes: list[Any]
-    used: set[int]
     inputs: set[str]
     constants: dict[str, Callable[[], NDArray[Any]]] = field(default_factory=dict)
 
@@ -66,7 +65,7 @@ def layers_of(onnx: Any, graph: Any, tensors: Tensors, folder: Any) -> GraphPart
     names = [one.name for one in graph.input if one.name not in tensors]
     if len(names) != 1:
         raise ValueError(f"is no plain network: it has {len(names)} inputs, and not one.")
-    found = GraphParts([], list(graph.node), set(), {names[0]})
+    found = GraphParts([], list(graph.node), {names[0]})
     found.constants = {name: _reader(tensors, name) for name in tensors}
     known = {*found.inputs, *found.constants}
     uses: dict[str, int] = {}
@@ -117,13 +116,11 @@ def _take(onnx: Any, found: GraphParts, at: int, uses: dict[str, int], folder: A
         found.inputs.add(node.output[0])
     elif node.op_type in ("MatMul", "Gemm") and any(constants):
         found.layers.append(_product(onnx, node, found, at))
-        found.used.add(at)
     elif node.op_type == "Add" and len(operands) == 2 and any(constants):
         value, bias = operands if constants[1] else operands[::-1]
         if found.layers and (layer := found.layers[-1]).z == value and layer.bias is None and uses[value] == 1:
             layer.bias = _row(found.constants[bias](), len(layer.theta), bias)
             layer.z, layer.at = node.output[0], at
-            found.used.add(at)
 
 
 def _product(onnx: Any, node: Any, found: GraphParts, at: int) -> AffineLayer:
