@@ -7,12 +7,12 @@ from typing import Any
 import numpy
 
 from retroprop.functions.activations import Activation, Identity
-from retroprop.functions.losses import LOSSES
 from retroprop.interop.errors import needed
 from retroprop.interop.onnx_file import Tensors, check_size, read_model
 from retroprop.interop.onnx_layers import AffineLayer, GraphParts, layers_of
 from retroprop.interop.onnx_outputs import output_of_network
 from retroprop.interop.onnx_probing import ELEMENTWISE, activation_of, evaluator
+from retroprop.interop.rebuilding import network_of
 from retroprop.network import Network
 from retroprop.persistence.errors import ModelFileError, printable
 
@@ -59,19 +59,13 @@ def load_onnx(path: str | os.PathLike[str], *, loss: Any = None, backend: Any = 
         activations = _activations(onnx, model, found)
     except ValueError as error:
         raise ModelFileError(f"{name} {printable(error)}") from error
-    thetas = [layer.theta for layer in found.layers]
-    biases = [layer.bias for layer in found.layers]
-    if any(bias is not None for bias in biases):
-        biases = [numpy.zeros(len(t), t.dtype) if b is None else b for t, b in zip(thetas, biases, strict=True)]
-    else:
-        biases = []
     try:
-        return Network.from_parameters(
-            thetas,
-            biases,
-            hidden=activations[:-1],
-            output=activations[-1],
-            loss=_loss_of(activations[-1], len(thetas[-1])) if loss is None else loss,
+        return network_of(
+            [layer.theta for layer in found.layers],
+            [layer.bias for layer in found.layers],
+            list(activations),
+            [0.0] * (len(activations) - 1),
+            loss=loss,
             backend=backend,
         )
     except ValueError as error:
@@ -83,11 +77,6 @@ def _by_name(tensors: Any) -> dict[str, Any]:
     if len(found) != len(tensors):
         raise ValueError("is altered: two of its arrays have one name.")
     return found
-
-
-def _loss_of(f: Activation, n_outputs: int) -> str:
-    linked = [name for name, loss in LOSSES.items() if loss.link == f.name and f.name != "identity"]
-    return linked[0] if linked and not (linked[0] == "cross_entropy" and n_outputs == 1) else "squared_error"
 
 
 def _check_chain(found: GraphParts) -> None:
