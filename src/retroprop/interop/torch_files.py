@@ -21,9 +21,14 @@ def save_torch(net: Network, path: str | os.PathLike[str]) -> None:
 
     The errors are those of `to_torch`, and OSError if it cannot be written.
     """
+    write_whole(path, torch_bytes(net))
+
+
+def torch_bytes(net: Network) -> bytes:
+    """Return the content of the file that `save_torch` writes."""
     torch, content = needed("torch", by="rp.interop.save_torch"), io.BytesIO()
     torch.save(to_torch(net).state_dict(), content)
-    write_whole(path, content.getvalue())
+    return content.getvalue()
 
 
 def from_torch(given: Any, *, hidden: Any = None, output: Any = None, loss: Any = None, backend: Any = None) -> Network:
