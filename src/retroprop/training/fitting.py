@@ -4,9 +4,12 @@ from typing import Any
 
 from retroprop.backends import host
 from retroprop.backends.backend import Demands
+from retroprop.backends.intake.batch import Batch
+from retroprop.functions.types import Array
 from retroprop.network import Network
 from retroprop.training import arguments, checkpoint_options, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
+from retroprop.training.batch_stream import BatchStream, check_alone, is_stream
 from retroprop.training.batches import Minibatches
 from retroprop.training.beginning import beginning
 from retroprop.training.callbacks import EarlyStopping
@@ -15,7 +18,7 @@ from retroprop.training.fit_call import FitCall
 from retroprop.training.history import History, kept
 from retroprop.training.loop import Training
 from retroprop.training.memory_advice import explained
-from retroprop.training.optimizers import LBFGS
+from retroprop.training.optimizers import LBFGS, Optimizer
 from retroprop.training.progress import display
 from retroprop.training.rows import taken
 from retroprop.training.saver import opened
@@ -26,7 +29,7 @@ from retroprop.training.step import bind, estimated_elements
 def fit(
     net: Network,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     optimizer: Any = "adam",
     epochs: int = 20,
@@ -54,7 +57,8 @@ def fit(
         The network to train.
     x : array (m, n_1)
         One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
-        `numpy.memmap` is read likewise: neither ever exists as floats in full.
+        `numpy.memmap` is read likewise: neither ever exists as floats in full. Without y a function that returns an
+        iterator of batches (x, y) or (x, y, sample_weight) for each epoch; or such an iterator, for one epoch.
     y : array (m, n_L), or (m,)
         Target rows; class indices for cross_entropy.
     optimizer : str or object
@@ -127,24 +131,17 @@ def fit(
     arguments.check_single(net)
     demands = Demands(precision=precision, deterministic=deterministic)
     net.backend.check_demands(demands, net.dtype)
-    # A full batch is cast once, not at each step.
-    data = taken(net, x, y, sample_weight, as_stored=batch_size is not None)
-    if data.x.ndim != 2:
-        raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
     rule = optimizers.get(optimizer)
-    order = Minibatches(data.x.shape[0], batch_size, shuffle=shuffle)
-    if rule.full_batch and len(order.windows) > 1:
-        raise ValueError(
-            f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
-            f"or above, not {batch_size!r}."
-        )
+    data, order = _data(net, x, y, sample_weight, rule, batch_size, shuffle, epochs=epochs, checkpoint=checkpoint)
+    if isinstance(data, BatchStream):
+        x = None  # nothing of it is stored
     held_out = arguments.validation(net, validation_data)
-    measured = arguments.metrics(net, metrics, y=data.y, validation=held_out)
+    measured = arguments.metrics(net, metrics, y=_targets(data), validation=held_out)
     rng, listed = host.generator(seed), hooks.check(callbacks)
     options = {
         "optimizer": rule,
-        "batch_size": None if batch_size is None else order.batch_size,
-        "shuffle": order.shuffle,
+        "batch_size": None if batch_size is None else min(batch_size, order.m),
+        "shuffle": isinstance(order, Minibatches) and order.shuffle,
         "seed": seed,
         "metrics": measured,
         "early_stopping": early_stopping,
@@ -159,7 +156,9 @@ def fit(
         begins_at = beginning(run, saver, resume_from)
         # Of the first call, where there was one: the same loops, and so the same bits.
         elements = estimated_elements(net.architecture, epochs * order.m, epochs * len(order.windows))
-        demands = demands._replace(work=begins_at.elements(elements))
+        # The first steps of a form that come varied round differently: not in a training that may go on.
+        varied = isinstance(data, BatchStream) and checkpoint is None and resume_from is None
+        demands = demands._replace(work=begins_at.elements(elements), varied=varied)
         # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
         if isinstance(rule, LBFGS):
             step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
@@ -186,3 +185,42 @@ def fit(
         # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
         with kept(training.history), explained(net, rule, order.batch_size):
             return training.run(epochs + begins_at.further_from)
+
+
+def _data(
+    net: Network,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    rule: Optimizer,
+    batch_size: int | None,
+    shuffle: bool,
+    *,
+    epochs: int,
+    checkpoint: Checkpoint | None,
+) -> tuple[Batch | BatchStream, Minibatches | BatchStream]:
+    """Return the data of a training and the order of its batches, checked."""
+    if is_stream(x, y):
+        stream = BatchStream(net, x)
+        unread = {"batch_size": batch_size, "sample_weight": sample_weight}
+        full_batch = rule.name if rule.full_batch else None
+        check_alone(stream, epochs=epochs, full_batch=full_batch, checkpoint=checkpoint, **unread)
+        return stream, stream
+    if y is None:
+        raise TypeError("y is missing: pass fit(net, x, y), or for x a function that returns the batches of an epoch.")
+    # A full batch is cast once, not at each step.
+    data = taken(net, x, y, sample_weight, as_stored=batch_size is not None)
+    if data.x.ndim != 2:
+        raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
+    order = Minibatches(data.x.shape[0], batch_size, shuffle=shuffle)
+    if rule.full_batch and len(order.windows) > 1:
+        raise ValueError(
+            f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
+            f"or above, not {batch_size!r}."
+        )
+    return data, order
+
+
+def _targets(data: Batch | BatchStream) -> Array:
+    """Return targets by which the metrics are checked: all of them, or those of the first batch."""
+    return data.first.y if isinstance(data, BatchStream) else data.y

@@ -11,6 +11,7 @@ from retroprop.functions.metrics import Metric
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import callbacks as hooks
+from retroprop.training.batch_stream import BatchStream
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.beginning import ANEW, Beginning, copy_of, figures_of
 from retroprop.training.callbacks import EarlyStopping, StoppingState, TrainingState
@@ -35,7 +36,7 @@ class Training:
     def __init__(
         self,
         net: Network,
-        data: Batch,
+        data: Batch | BatchStream,
         optimizer: Optimizer,
         step: CapturedStep,
         *,
@@ -51,7 +52,8 @@ class Training:
         elements: float = inf,
         saver: Saver | None = None,
     ) -> None:
-        self.net, self.data, self.optimizer, self.backend = net, data, optimizer, net.backend
+        self.net, self.optimizer, self.backend = net, optimizer, net.backend
+        self.m = data.x.shape[0] if isinstance(data, Batch) else data.m
         self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
         self.arguments, self.work, self.saver = arguments, Work(elements, step.compiled), saver
         names: dict[str, list[float]] = {metric.name: [] for metric in metrics}
@@ -67,14 +69,14 @@ class Training:
             schedule = schedule.start()
         else:
             masks = any(net.architecture.dropout)
-            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=data.x.shape[0])
+            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=self.m)
             course, schedule = restarted(point, net.backend, wanted, schedule=schedule, order=order, rng=rng)
             fits(course, wanted, self.history, stops=self.monitor is not None, metrics=metrics)
         self.epochs = Epochs(
             net.backend,
             step,
             optimizer,
-            source=source_of(net.backend, data),
+            source=source_of(net.backend, data) if isinstance(data, Batch) else data,
             order=order,
             schedule=schedule,
             rng=rng,
@@ -161,8 +163,7 @@ class Training:
     def _reach(self, epochs: int, callback_state: TrainingState) -> None:
         """Run epochs until so many are finished, or something ends the training."""
         course = self.epochs.course
-        m = self.data.x.shape[0]
-        self.progress.start(epochs, m, done=course.epoch * m + sum(course.batch_sizes))
+        self.progress.start(epochs, self.m, done=course.epoch * self.m + sum(course.batch_sizes))
         if self.saver is not None:
             self.saver.begin(course.epoch, course.n_batches)
         if self.resumes:
