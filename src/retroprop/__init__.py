@@ -8,7 +8,16 @@ from retroprop.backends import BackendUnavailableError, get_backend, list_backen
 from retroprop.functions import activations, initializers, losses, metrics, schedules
 from retroprop.network import Network, check_gradient
 from retroprop.persistence import CheckpointError, ModelFileError, load, save
-from retroprop.training import Checkpoint, DivergenceError, EarlyStopping, History, fit, optimizers
+from retroprop.training import (
+    Checkpoint,
+    DivergenceError,
+    EarlyStopping,
+    History,
+    OutOfDeviceMemoryError,
+    TrainingState,
+    fit,
+    optimizers,
+)
 
 __all__ = [
     "BackendUnavailableError",
@@ -19,6 +28,8 @@ __all__ = [
     "History",
     "ModelFileError",
     "Network",
+    "OutOfDeviceMemoryError",
+    "TrainingState",
     "__version__",
     "activations",
     "check_gradient",

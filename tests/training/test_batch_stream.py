@@ -43,7 +43,7 @@ def test_batches_of_many_sizes_and_dropout():
 
     stopping = rp.EarlyStopping(monitor="cost")
     cost = rp.fit(network(dropout=0.2), epoch, epochs=30, early_stopping=stopping).cost
-    assert cost[-1] < 0.7 * cost[0]
+    assert cost[-1] < 0.9 * cost[0]
 
 
 def test_it_goes_on_bit_for_bit(tmp_path):

@@ -25,7 +25,7 @@ def network_of(
     thetas: list[Any], biases: list[Any], fs: list[Any], dropout: list[float], *, loss: Any, backend: Any
 ) -> Network:
     """Return a network of tensors or arrays; where some layers have no bias, theirs is 0."""
-    given = [None if bias is None else _host(bias) for bias in biases]
+    given: list[Any] = [None if bias is None else _host(bias) for bias in biases]
     arrays = [_host(theta) for theta in thetas]
     for l, (one, other) in enumerate(pairwise(arrays)):
         if one.shape[0] != other.shape[1]:
@@ -48,7 +48,7 @@ def network_of(
     )
 
 
-def loss_of(output: Any, n_outputs: int) -> str:
+def loss_of(output: Any, n_outputs: int) -> Any:
     """Return the name of the loss whose output the activation is, "squared_error" if there is none."""
     name = getattr(output, "name", output)
     linked = [loss for loss, cls in LOSSES.items() if cls.link == name and name != "identity"]

@@ -1,10 +1,12 @@
 """`fit`: the arguments of a training, checked, and the training that they describe."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from retroprop.backends import host
 from retroprop.backends.backend import Demands
 from retroprop.backends.intake.batch import Batch
+from retroprop.functions.literals import ArrayLike, Batches, MetricLike, MetricName, OptimizerName, Precision, Seed
 from retroprop.functions.types import Array
 from retroprop.network import Network
 from retroprop.training import arguments, checkpoint_options, lbfgs, optimizers
@@ -28,23 +30,23 @@ from retroprop.training.step import bind, estimated_elements
 @arguments.with_pointers
 def fit(
     net: Network,
-    x: Any,
-    y: Any = None,
+    x: ArrayLike | Batches,
+    y: ArrayLike | None = None,
     *,
-    optimizer: Any = "adam",
+    optimizer: OptimizerName | Optimizer = "adam",
     epochs: int = 20,
     batch_size: int | None = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     shuffle: bool = True,
-    seed: Any = None,
-    validation_data: Any = None,
-    metrics: Any = (),
-    callbacks: Any = (),
+    seed: Seed = None,
+    validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None = None,
+    metrics: MetricName | Sequence[MetricLike] = (),
+    callbacks: Sequence[object] = (),
     early_stopping: EarlyStopping | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     progress: bool = False,
-    precision: str = "highest",
+    precision: Precision = "highest",
     deterministic: bool = False,
     checkpoint: Checkpoint | None = None,
     resume_from: History | None = None,
@@ -134,7 +136,9 @@ def fit(
     rule = optimizers.get(optimizer)
     data, order = _data(net, x, y, sample_weight, rule, batch_size, shuffle, epochs=epochs, checkpoint=checkpoint)
     if isinstance(data, BatchStream):
-        x = None  # nothing of it is stored
+        given: Any = None  # nothing of it is stored
+    else:
+        given = x
     held_out = arguments.validation(net, validation_data)
     measured = arguments.metrics(net, metrics, y=_targets(data), validation=held_out)
     rng, listed = host.generator(seed), hooks.check(callbacks)
@@ -149,7 +153,7 @@ def fit(
         "precision": precision,
         "deterministic": deterministic,
     }
-    run = FitCall(net.architecture, net.backend, net.dtype, (x, y, sample_weight, validation_data), options)
+    run = FitCall(net.architecture, net.backend, net.dtype, (given, y, sample_weight, validation_data), options)
     if checkpoint is not None:
         run.check()
     with opened(checkpoint) as saver:
