@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeAlias
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
 from retroprop.backends.intake.arrays import take_in
@@ -21,6 +22,8 @@ from retroprop.functions.method_names import METHODS
 from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
 from retroprop.inference import output_of
+
+BackendLike: TypeAlias = str | Backend | ModuleType | None
 
 
 class Network:
@@ -77,7 +80,7 @@ class Network:
         dropout: float | Sequence[float] = 0.0,
         seed: Seed = None,
         dtype: DTypeLike = "float32",
-        backend: str | Backend | None = None,
+        backend: BackendLike = None,
     ) -> None:
         self.architecture = build(
             layer_sizes, hidden=hidden, output=output, loss=loss, bias=bias, l2=l2, l1=l1, dropout=dropout
@@ -107,7 +110,7 @@ class Network:
         l1: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
         dtype: DTypeLike | None = None,
-        backend: str | Backend | None = None,
+        backend: BackendLike = None,
     ) -> "Network":
         """Return a network with given parameters, which are copied.
 
@@ -191,7 +194,7 @@ class Network:
     def _copied(self, thetas: Sequence[Any], biases: Sequence[Any]) -> Parameters:
         return take_parameters(self.backend, self.architecture, self.dtype, thetas, biases)
 
-    def to(self, backend: str | Backend | None = None, *, dtype: DTypeLike | None = None) -> "Network":
+    def to(self, backend: BackendLike = None, *, dtype: DTypeLike | None = None) -> "Network":
         """Return a copy of this network on another backend, in another dtype, or both."""
         net = Network.__new__(Network)
         net.architecture = self.architecture
