@@ -42,6 +42,7 @@ def test_network_defaults():
 
 def test_fit_defaults():
     assert defaults(rp.fit) == {
+        "y": None,
         "optimizer": "adam",
         "epochs": 20,
         "batch_size": None,

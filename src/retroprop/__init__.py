@@ -8,7 +8,18 @@ from retroprop.backends import BackendUnavailableError, get_backend, list_backen
 from retroprop.functions import activations, initializers, losses, metrics, schedules
 from retroprop.network import Network, check_gradient
 from retroprop.persistence import CheckpointError, ModelFileError, load, save
-from retroprop.training import Checkpoint, DivergenceError, EarlyStopping, History, fit, fit_many, optimizers, stack
+from retroprop.training import (
+    Checkpoint,
+    DivergenceError,
+    EarlyStopping,
+    History,
+    OutOfDeviceMemoryError,
+    TrainingState,
+    fit,
+    fit_many,
+    optimizers,
+    stack,
+)
 
 __all__ = [
     "BackendUnavailableError",
@@ -19,14 +30,18 @@ __all__ = [
     "History",
     "ModelFileError",
     "Network",
+    "OutOfDeviceMemoryError",
+    "TrainingState",
     "__version__",
     "activations",
     "check_gradient",
+    "estimators",
     "explain",
     "fit",
     "fit_many",
     "get_backend",
     "initializers",
+    "interop",
     "list_backends",
     "load",
     "losses",
@@ -39,9 +54,11 @@ __all__ = [
     "use_backend",
 ]
 
+_ON_USE = ("estimators", "explain", "interop", "tabular")
+
 
 def __getattr__(name: str) -> Any:
-    """Import `explain` and `tabular` on first use, so that nobody waits for them who does not ask."""
-    if name in ("explain", "tabular"):
+    """Import a module of `_ON_USE` when it is first used, so that nobody waits for it who does not ask."""
+    if name in _ON_USE:
         return import_module(f"retroprop.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ ORDER = (
     "estimators",
     "model_selection",
     "tabular",
+    "interop",
     "explain",
     "scale",
     "bench",
@@ -28,14 +29,15 @@ MAY_IMPORT_NUMPY = (
     "estimators",
     "model_selection",
     "tabular",
+    "interop",
     "explain",
     "scale",
     "bench",
     "cli",
 )
-# The floor and the peers are other libraries' own code: imported where it is used, so that nothing is loaded unasked.
-MAY_IMPORT_LIBRARIES_LATE = ("bench",)
-MAY_NAME_BACKENDS = ("backends", "bench", "cli")
+# The floor, the peers and the exchange are other libraries' own code: imported where it is used, not before.
+MAY_IMPORT_LIBRARIES_LATE = ("bench", "interop")
+MAY_NAME_BACKENDS = ("backends", "interop", "bench", "cli")
 # What waits for a device, or cannot be captured: never where a step runs.
 HOT = ("functions.activations", "functions.losses", "functions.outputs", "functions.special", "core.operations",
        "core.forward", "core.backward", "core.parameters", "training.step", "training.optimizers",

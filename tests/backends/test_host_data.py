@@ -151,16 +151,16 @@ def batches():
     return [(X[:2], Y[:2]), (X[2:], Y[2:])]
 
 
-@pytest.mark.parametrize(
-    "x", [batches(), tuple(batches()), [(*b, None) for b in batches()], iter(batches()), [(X.tolist(), Y)]]
-)
+@pytest.mark.parametrize("x", [batches(), tuple(batches()), [(*b, None) for b in batches()], [(X.tolist(), Y)]])
 def test_batches_are_no_x_of_fit(x):
     for call in (lambda: rp.fit(network(), x), lambda: rp.fit(network(), x=x, y=None), lambda: rp.fit(network(), x, Y)):
-        with pytest.raises(TypeError, match=r"all rows at once: .* pass a function that returns the batches"):
+        with pytest.raises(TypeError, match="of batches: pass a function that returns the batches of an epoch"):
             call()
+    with pytest.raises(TypeError, match="of batches: pass a function"):
+        rp.fit(network(), iter(batches()), Y)
 
 
 def test_a_data_loader_is_no_x_of_fit():
     data = pytest.importorskip("torch.utils.data", reason="torch is not installed")
-    with pytest.raises(TypeError, match="x is a DataLoader of batches, and fit takes all rows at once"):
+    with pytest.raises(TypeError, match="x is a DataLoader of batches: pass a function"):
         rp.fit(network(), data.DataLoader(list(zip(X, Y, strict=True)), batch_size=2))

@@ -76,15 +76,9 @@ def network_of(choice: NetworkChoice) -> rp.Network:
             "terms of a network of any size."
         )
     output, loss = output_of(choice)
-    return rp.Network(
-        sizes,
-        hidden=names_of(choice.hidden or "sigmoid", len(sizes) - 2, option="--hidden"),
-        output=output,
-        loss=loss,
-        bias=choice.bias,
-        seed=choice.seed,
-        dtype="float64",
-    )
+    names = names_of(choice.hidden or "sigmoid", len(sizes) - 2, option="--hidden")
+    given: dict[str, Any] = {"hidden": names, "output": output, "loss": loss}
+    return rp.Network(sizes, bias=choice.bias, seed=choice.seed, dtype="float64", **given)
 
 
 def _loaded(path: Path, choice: NetworkChoice) -> rp.Network:

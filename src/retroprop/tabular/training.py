@@ -151,19 +151,10 @@ def network_for(options: TrainingOptions, n_inputs: int, target: TargetColumn) -
         output = "sigmoid" if loss.link == "sigmoid" else output
     else:
         n_outputs, output = 1, "exp" if loss.target_range[0] == 0.0 else "identity"
-    return rp.Network(
-        [n_inputs, *options.hidden, n_outputs],
-        hidden=options.activation,
-        output=output,
-        loss=loss,
-        initializer=options.initializer,
-        l2=options.l2,
-        l1=options.l1,
-        dropout=options.dropout,
-        seed=options.seed,
-        dtype=options.dtype,
-        backend=options.backend,
-    )
+    given: dict[str, Any] = {"hidden": options.activation, "output": output, "loss": loss}
+    for name in ("initializer", "l2", "l1", "dropout", "seed", "dtype", "backend"):
+        given[name] = getattr(options, name)
+    return rp.Network([n_inputs, *options.hidden, n_outputs], **given)
 
 
 def loss_of(given: str | None, task: str) -> Any:

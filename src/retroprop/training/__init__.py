@@ -7,6 +7,7 @@ from retroprop.training.fitting import fit
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.many.fit_many import fit_many
 from retroprop.training.many.stacking import stack
+from retroprop.training.memory_advice import OutOfDeviceMemoryError
 
 __all__ = [
     "Checkpoint",
@@ -14,6 +15,7 @@ __all__ = [
     "DivergenceError",
     "EarlyStopping",
     "History",
+    "OutOfDeviceMemoryError",
     "TrainingState",
     "fit",
     "fit_many",

@@ -1,36 +1,38 @@
 """`fit`: the arguments of a training, checked, and the training that they describe."""
 
-from typing import Any
+from collections.abc import Sequence
 
+from retroprop.functions.literals import ArrayLike, Batches, MetricLike, MetricName, OptimizerName, Precision, Seed
 from retroprop.network import Network
 from retroprop.training import arguments
 from retroprop.training.callbacks import EarlyStopping
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
 from retroprop.training.many.stacking import fit_stack, is_stack
+from retroprop.training.optimizers import Optimizer
 from retroprop.training.preparation import Options, prepared
 
 
 @arguments.with_pointers
 def fit(
     net: Network,
-    x: Any,
-    y: Any,
+    x: ArrayLike | Batches,
+    y: ArrayLike | None = None,
     *,
-    optimizer: Any = "adam",
+    optimizer: OptimizerName | Optimizer = "adam",
     epochs: int = 20,
     batch_size: int | None = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     shuffle: bool = True,
-    seed: Any = None,
-    validation_data: Any = None,
-    metrics: Any = (),
-    callbacks: Any = (),
+    seed: Seed = None,
+    validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None = None,
+    metrics: MetricName | Sequence[MetricLike] = (),
+    callbacks: Sequence[object] = (),
     early_stopping: EarlyStopping | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     progress: bool = False,
-    precision: str = "highest",
+    precision: Precision = "highest",
     deterministic: bool = False,
     checkpoint: Checkpoint | None = None,
     resume_from: History | None = None,
@@ -43,7 +45,8 @@ def fit(
         The network to train. All models of one with a model axis, `rp.stack(nets)`, are trained with these arguments.
     x : array (m, n_1)
         One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
-        `numpy.memmap` is read likewise: neither ever exists as floats in full.
+        `numpy.memmap` is read likewise: neither ever exists as floats in full. Without y a function that returns an
+        iterator of batches (x, y) or (x, y, sample_weight) for each epoch; or such an iterator, for one epoch.
     y : array (m, n_L), or (m,)
         Target rows; class indices for cross_entropy.
     optimizer : str or object

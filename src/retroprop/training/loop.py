@@ -11,6 +11,7 @@ from retroprop.functions.metrics import Metric
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import callbacks as hooks
+from retroprop.training.batch_stream import BatchStream
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.beginning import ANEW, Beginning, copy_of, figures_of
 from retroprop.training.callbacks import StoppingMonitor, StoppingState, TrainingState
@@ -36,7 +37,7 @@ class Training:
     def __init__(
         self,
         net: Network,
-        data: Batch,
+        data: Batch | BatchStream,
         optimizer: Optimizer,
         step: CapturedStep,
         *,
@@ -54,7 +55,8 @@ class Training:
         rows: Array | None = None,
     ) -> None:
         self.net, self.optimizer, self.backend = net, optimizer, net.backend
-        self.m = data.x.shape[0] if rows is None else len(rows)
+        stored = data.x.shape[0] if isinstance(data, Batch) else data.m
+        self.m = stored if rows is None else len(rows)
         self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
         self.arguments, self.work, self.saver = arguments, Work(elements, step.compiled), saver
         names: dict[str, list[float]] = {metric.name: [] for metric in metrics}
@@ -75,7 +77,7 @@ class Training:
             net.backend,
             step,
             optimizer,
-            source=source_of(net.backend, data, rows),
+            source=source_of(net.backend, data, rows) if isinstance(data, Batch) else data,
             order=order,
             schedule=schedule,
             rng=rng,

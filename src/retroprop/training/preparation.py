@@ -11,6 +11,7 @@ from retroprop.functions.types import RandomGenerator
 from retroprop.network import Network
 from retroprop.training import arguments, checkpoint_options, chosen_rows, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
+from retroprop.training.batch_stream import BatchStream, check_alone, is_stream
 from retroprop.training.batches import Minibatches
 from retroprop.training.beginning import beginning
 from retroprop.training.callbacks import StoppingMonitor
@@ -55,13 +56,13 @@ class Preparation:
     ----------
     net : Network
         The network to train.
-    data : Batch
-        All rows, on the network's backend.
+    data : Batch or BatchStream
+        All rows, on the network's backend; or batches from an iterator.
     rows : integer array or None
         The rows of the data that are trained on, on the host; None for all of them.
     rule : UpdateRule or LBFGS
         The optimizer.
-    order : Minibatches
+    order : Minibatches or BatchStream
         The order of the rows.
     rng : Generator or RandomState
         The generator of the seed.
@@ -86,10 +87,10 @@ class Preparation:
     """
 
     net: Network
-    data: Batch
+    data: Batch | BatchStream
     rows: Any
     rule: UpdateRule | LBFGS
-    order: Minibatches
+    order: Minibatches | BatchStream
     rng: RandomGenerator
     validation: Batch | None
     metrics: list[Metric]
@@ -103,6 +104,12 @@ class Preparation:
     demands: Demands
     call: FitCall
 
+    @property
+    def stored(self) -> Batch:
+        """All rows of a training that is not from an iterator."""
+        assert isinstance(self.data, Batch)
+        return self.data
+
     def train(self) -> History:
         """Train the network, as `fit` describes it."""
         net, rule, order = self.net, self.rule, self.order
@@ -110,7 +117,9 @@ class Preparation:
             begins_at = beginning(self.call, saver, self.resume_from)
             # Of the first call, where there was one: the same loops, and so the same bits.
             elements = estimated_elements(net.architecture, self.epochs * order.m, self.epochs * len(order.windows))
-            demands = self.demands._replace(work=begins_at.elements(elements))
+            # The first steps of a form that come varied round differently: not in a training that may go on.
+            varied = isinstance(self.data, BatchStream) and self.checkpoint is None and self.resume_from is None
+            demands = self.demands._replace(work=begins_at.elements(elements), varied=varied)
             # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
             if isinstance(rule, LBFGS):
                 step = lbfgs.bind(net.backend, net.architecture, rule, **self.clips, demands=demands)
@@ -177,19 +186,34 @@ def prepared(
     demands = Demands(precision=options.precision, deterministic=options.deterministic)
     net.backend.check_demands(demands, net.dtype)
     intake = Intake() if intake is None else intake
-    # A full batch is cast once, not at each step.
-    data = intake.taken(net, x, y, sample_weight, as_stored=options.batch_size is not None)
-    if data.x.ndim != 2:
-        raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
-    rows = chosen_rows.checked(rows, data.x.shape[0])
-    own = chosen_rows.targets(net, data, rows)
     rule = optimizers.get(options.optimizer)
-    order = Minibatches(data.x.shape[0] if rows is None else len(rows), options.batch_size, shuffle=options.shuffle)
-    if rule.full_batch and len(order.windows) > 1:
-        raise ValueError(
-            f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
-            f"or above, not {options.batch_size!r}."
-        )
+    data: Batch | BatchStream
+    order: Minibatches | BatchStream
+    if is_stream(x, y):
+        data = order = BatchStream(net, x)
+        own, given = data.first.y, None  # nothing of it is stored
+        unread = {"batch_size": options.batch_size, "sample_weight": sample_weight, "rows": rows}
+        full_batch = rule.name if rule.full_batch else None
+        check_alone(data, epochs=options.epochs, full_batch=full_batch, checkpoint=checkpoint, **unread)
+    else:
+        if y is None:
+            raise TypeError(
+                "y is missing: pass fit(net, x, y), or for x a function that returns the batches of an epoch."
+            )
+        # A full batch is cast once, not at each step.
+        data = intake.taken(net, x, y, sample_weight, as_stored=options.batch_size is not None)
+        given = x
+        if data.x.ndim != 2:
+            raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
+        rows = chosen_rows.checked(rows, data.x.shape[0])
+        own = chosen_rows.targets(net, data, rows)
+        m = data.x.shape[0] if rows is None else len(rows)
+        order = Minibatches(m, options.batch_size, shuffle=options.shuffle)
+        if rule.full_batch and len(order.windows) > 1:
+            raise ValueError(
+                f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or "
+                f"{order.m} or above, not {options.batch_size!r}."
+            )
     held_out = intake.validation(net, validation_data)
     measured = arguments.metrics(net, options.metrics, y=own, validation=held_out)
     monitor = None
@@ -199,7 +223,7 @@ def prepared(
     described = {
         "optimizer": rule,
         "batch_size": None if options.batch_size is None else order.batch_size,
-        "shuffle": order.shuffle,
+        "shuffle": isinstance(order, Minibatches) and order.shuffle,
         "seed": options.seed,
         "metrics": measured,
         "early_stopping": early_stopping,
@@ -207,7 +231,9 @@ def prepared(
         "precision": options.precision,
         "deterministic": options.deterministic,
     }
-    call = FitCall(net.architecture, net.backend, net.dtype, (x, y, sample_weight, validation_data), described, rows)
+    call = FitCall(
+        net.architecture, net.backend, net.dtype, (given, y, sample_weight, validation_data), described, rows
+    )
     if checkpoint is not None:
         call.check()
     return Preparation(

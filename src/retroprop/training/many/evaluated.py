@@ -57,7 +57,7 @@ def _validated(course: StackedCourse, together: Sequence[int]) -> dict[int, Eval
 def _outputs(course: StackedCourse, row: int) -> Batch:
     """Return outputs, targets and weights of the batches of the epoch of a network, in the order they ran in."""
     member, backend = course.at(row), course.backend
-    _, y, weight = member.preparation.data
+    _, y, weight = member.preparation.stored
     seen = course.seen[len(course.seen) - member.n_batches :]
     a = backend.xp.concat([one.a[row, : one.sizes[row], :] for one in seen], axis=0)
     if member.order is None:

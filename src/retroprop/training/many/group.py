@@ -40,13 +40,13 @@ class Group:
         backend, dtype = first.net.backend, first.net.dtype
         self.backend, self.rule = backend, rule
         with backend.active():
-            weights = {id(one.data.weight): one.data.weight for one in preparations}
+            weights = {id(one.stored.weight): one.stored.weight for one in preparations}
             on_host = {key: None if array is None else backend.to_numpy(array) for key, array in weights.items()}
             members: list[Member | None] = [
-                Member(number, one, on_host[id(one.data.weight)]) for number, one in numbered
+                Member(number, one, on_host[id(one.stored.weight)]) for number, one in numbered
             ]
             architecture, penalties = penalties_of(backend, [one.net.architecture for one in preparations], dtype)
-            data = stacked_data(backend, [one.data for one in preparations])._replace(penalties=penalties)
+            data = stacked_data(backend, [one.stored for one in preparations])._replace(penalties=penalties)
             xp = backend.xp
             parameters = xp.stack([joined(one.net.parameters, xp) for one in preparations])
             state = tuple(xp.zeros_like(parameters) for _ in range(rule.slots))

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from retroprop.backends.intake.batch import Batch
 from retroprop.backends.intake.mapped_file import Mapped
+from retroprop.training.batch_stream import BatchStream
 from retroprop.training.many.parts import BUDGET, bytes_of, cut
 from retroprop.training.optimizers import OPTIMIZERS, UpdateRule
 from retroprop.training.preparation import Preparation
@@ -66,7 +68,8 @@ def _reason(one: Preparation, *, shares: bool) -> str:
     reasons = {
         f"optimizer={one.rule.name!r}": type(one.rule) not in OPTIMIZERS.values() or one.rule.full_batch,
         "a custom activation or loss": has_custom_parts(one.net.architecture),
-        "x in a mapped file": isinstance(one.data.x, Mapped),
+        "batches from an iterator": isinstance(one.data, BatchStream),
+        "x in a mapped file": isinstance(one.data, Batch) and isinstance(one.data.x, Mapped),
         "callbacks": bool(one.callbacks),
         "checkpoint": one.checkpoint is not None,
         "resume_from": one.resume_from is not None,
@@ -77,7 +80,7 @@ def _reason(one: Preparation, *, shares: bool) -> str:
 
 def _form(one: Preparation) -> tuple[Any, ...]:
     """Return all that the trainings of one step have in common."""
-    net, order, data, rule = one.net, one.order, one.data, one.rule
+    net, order, data, rule = one.net, one.order, one.stored, one.rule
     assert isinstance(rule, UpdateRule)
     return (
         net.backend,
