@@ -1,4 +1,4 @@
-"""What a page holds: the sizes above which a network or its data are refused, with what is offered instead."""
+"""Sizes above which a network or its data are refused by a page, with what is offered instead."""
 
 from retroprop.explain.page.words import words
 from retroprop.network import Network

@@ -119,8 +119,8 @@ def page(
 
     Notes
     -----
-    A custom activation or loss whose operations have no JavaScript is named on the page, which then shows the numbers of
-    the network as it is and does not step.
+    A custom activation or loss whose operations have no JavaScript is named on the page, which then shows the numbers
+    of the network as it is and does not step.
 
     Examples
     --------

@@ -42,7 +42,7 @@ const render = () => {
   const focused = document.activeElement?.id;
   drawWords();
   drawHead();
-  $("picture").innerHTML = drawPicture($("picture").clientWidth);
+  $("picture").innerHTML = drawPicture(drawnAt);
   drawWalk();
   drawChosen();
   drawTables();
@@ -109,12 +109,15 @@ const editNumber = element => {
   } else { epsilon = value; render(); }
 };
 
-let drawnAt = 0;
-new ResizeObserver(() => {
-  const width = $("picture").clientWidth;
-  if (Math.abs(width - drawnAt) > 1) { drawnAt = width; $("picture").innerHTML = drawPicture(width); }
+let drawnAt = 0;  // the width of the picture; to ask for it at every step would lay out the page
+new ResizeObserver(([entry]) => {
+  const width = entry.contentRect.width;
+  if (Math.abs(width - drawnAt) <= 1) return;
+  drawnAt = width;
+  $("picture").innerHTML = drawPicture(width);
 }).observe($("picture"));
 addEventListener("hashchange", readAddress);
 addEventListener("pagehide", flushAddress);
 $("page").hidden = false;
+drawnAt = $("picture").clientWidth;
 readAddress();

@@ -1,6 +1,6 @@
 // The picture: a column for each layer, a box for each neuron, a line for each weight.
 
-const BOX = 74, ROW = 24, PITCH = 94, HEAD = 44, MOST = 8, LABEL = 46;  // pixels, and the neurons of a layer that are shown
+const BOX = 80, ROW = 24, PITCH = 94, HEAD = 48, MOST = 8, LABEL = 46;  // pixels, and the neurons of a layer that are shown
 const view = {};  // the first neuron that is shown of a larger layer
 
 const windowOf = layer => {
@@ -25,7 +25,7 @@ const quantityButton = (q, {name = true, at = ""} = {}) => {
 const drawPicture = width => {
   const shown = sizes.map((_, l) => windowOf(l + 1));
   const rows = Math.max(...shown.map(some => some.length));
-  const gap = Math.max((width - lastLayer * BOX) / (lastLayer - 1), 44);
+  const gap = Math.max((width - lastLayer * BOX) / (lastLayer - 1), 36);
   const left = l => l * (BOX + Math.min(gap, 220));
   const top = (l, i) => HEAD + (i + (rows - shown[l].length) / 2) * PITCH;
   const middle = (l, i) => top(l, i) + (l ? 1.5 : 0.5) * ROW + (l ? 0 : ROW);
@@ -52,7 +52,7 @@ const layerHead = (layer, x) => {
     <button type="button" id="back-${layer}" data-do="turn" data-layer="${layer}" data-by="-1" aria-label="${t("earlier", {layer})}">‹</button>
     ${some[0]}–${some.at(-1)}/${n}
     <button type="button" id="on-${layer}" data-do="turn" data-layer="${layer}" data-by="1" aria-label="${t("later", {layer})}">›</button></span>`;
-  return `<div class="layer" style="left:${x}px;width:${BOX}px"><b>${t("layer", {layer})}</b><br>${pager || escaped(f)}</div>`;
+  return `<div class="layer" style="left:${x - 30}px;width:${BOX + 60}px"><b>${t("layer", {layer})}</b><br>${pager || escaped(f)}</div>`;
 };
 
 const neuronBox = (layer, neuron, x, y) => {

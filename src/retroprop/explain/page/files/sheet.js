@@ -17,7 +17,7 @@ const sheetState = seed => {
   const random = generator(seed), s = initialState();
   const tenth = () => Math.round(random() * 18 - 9) / 10 || 0.5;
   s.parameters = {thetas: s.parameters.thetas.map(v => v.map(tenth)), biases: s.parameters.biases.map(v => v.map(tenth))};
-  s.x = s.x.map(() => Math.round(random() * 8 - 4) / 2);
+  s.x = s.x.map(() => Math.round(random() * 8 - 4) / 2 || 1);
   return s;
 };
 
@@ -50,14 +50,14 @@ const paper = (seed, isKey) => {
     [t("task_forward"), count(lastLayer).slice(1).map(l => ofNeurons("z", l) + ofNeurons("a", l)).join("")],
     [t("task_cost", {loss: escaped(DATA.loss)}), `<p>${list({letter: "J", layer: null, neurons: []}, blank)}</p>`],
     [t("task_delta"), count(lastLayer).slice(1).reverse().map(l => ofNeurons("delta", l)).join("")],
-    [t("task_gradient"), count(lastLayer - 1).reverse().map(l => `<p class="entry">∂J/∂Θ<sup>(${l})</sup> = ${matrix("dtheta", l, blank)}</p>`
+    [t("task_gradient"), count(lastLayer - 1).reverse().map(l => `<div class="entry">∂J/∂Θ<sup>(${l})</sup> = ${matrix("dtheta", l, blank)}</div>`
       + (DATA.bias ? `<p>${count(sizes[l]).map(j => list({letter: "db", layer: l, neurons: [j]}, blank)).join("")}</p>` : "")).join("")],
   ];
   const head = `${t(isKey ? "key_title" : "sheet_title", {seed})}: ${sizes.join("-")}, ${DATA.activations.map(escaped).join(", ")}, ${escaped(DATA.loss)}`;
   return `<article class="paper-page ${isKey ? "key" : "questions"}"><h3>${head}</h3>
     ${isKey ? "" : `<p>${t("sheet_name")} <span class="blank long"></span></p>`}
-    <p>${t("sheet_given")}</p>${given.map(one => `<p>${one}</p>`).join("")}
-    <ol>${tasks.map(([words, content]) => `<li>${words}${content}</li>`).join("")}</ol></article>`;
+    <p>${t("sheet_given")}</p>${given.map(one => `<div>${one}</div>`).join("")}
+    <ol>${tasks.map(([words, content]) => `<li>${words}<div>${content}</div></li>`).join("")}</ol></article>`;
 };
 
 const printSheet = which => {

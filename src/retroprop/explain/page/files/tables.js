@@ -3,11 +3,13 @@
 /** A cell with a number: an input where it is given, else a button that chooses it. */
 const input = (q, value) => `<input type="text" inputmode="decimal" id="in-${keyOf(q)}${q.row ? `-row${q.row}` : ""}"
   data-edit="${keyOf(q)}" data-row="${q.row ?? ""}" data-name="${textName(q)}" data-value="${value}"
-  aria-label="${textName(q)}" value="${digits(value, 6)}" ${DATA.numbers || state.exercise ? "readonly" : ""}>`;
+  aria-label="${textName(q)}" value="${digits(value, 5)}" ${DATA.numbers || state.exercise ? "readonly" : ""}>`;
 const shownNumber = q => {
   if (isHidden(q)) return `<td class="${roleOf(q)}">?</td>`;
   const value = numberOf(q);
-  return `<td class="${roleOf(q)}" data-name="${textName(q)}" data-value="${value}">${digits(value)}</td>`;
+  const key = keyOf(bare(q)), label = `${textName(q)} = ${digits(value)}`;
+  return `<td><button type="button" class="cell ${roleOf(q)}" id="cell-${keyOf(q)}" data-do="choose" data-of="${key}"
+    aria-label="${label}" data-name="${textName(q)}" data-value="${value}">${digits(value)}</button></td>`;
 };
 
 const table = (caption, columns, rows, corner = "") => `<div class="scroll" tabindex="0" role="group" aria-label="${caption.text}">
@@ -67,8 +69,8 @@ const edit = element => {
   const q = {...parseKey(element.dataset.edit), row: Number(element.dataset.row) || null};
   if (!Number.isFinite(value)) {
     say(t("no_number", {typed: element.value, name: textName(q)}));
-    element.value = digits(numberOf(q), 6);
-  } else if (value !== Number(digits(numberOf(q), 6).replace("−", "-"))) {
+    element.value = digits(numberOf(q), 5);
+  } else if (value !== Number(digits(numberOf(q), 5).replace("−", "-"))) {
     change(withNumber(q, value, state));
   }
 };
