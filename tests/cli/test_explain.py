@@ -147,8 +147,8 @@ def test_a_trained_model_says_that_its_inputs_are_its_own(cli, flowers):
     ("arguments", "words"),
     [
         ((), "give the layer sizes, as retroprop explain 2-2-2"),
-        (("2",), 'SIZES "2": give the neurons of each layer'),
-        (("2,2",), 'SIZES "2,2"'),
+        (("2",), 'NETWORK "2": give the neurons of each layer'),
+        (("2,2",), 'NETWORK "2,2"'),
         (("2-x-2",), "as 2-3-2"),
         (("2-0",), "as 2-3-2"),
         (("2-²",), "as 2-3-2"),
@@ -182,7 +182,7 @@ def test_a_trained_model_says_that_its_inputs_are_its_own(cli, flowers):
         (("2-2-2", "--png", "no/a.png"), 'there is no folder "no"'),
         (("--model", "no.safetensors"), 'no model file "no.safetensors"'),
         (("--model", "."), "is a folder"),
-        (("2-2", "--model", "m", "--hidden", "relu", "--no-bias"), "leave SIZES, --hidden, --no-bias out"),
+        (("2-2", "--model", "m", "--hidden", "relu", "--no-bias"), "leave NETWORK, --hidden, --no-bias out"),
     ],
 )
 def test_bad_input(refused, arguments, words):

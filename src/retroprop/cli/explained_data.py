@@ -57,4 +57,4 @@ def network_of_data(choice: NetworkChoice) -> tuple[rp.Network, NDArray[Any], ND
 def refuse_typed(x: str | None, y: str | None, name: str) -> None:
     """Raise CommandError for observations beside those of the data set."""
     if x is not None or y is not None:
-        raise CommandError(f'"{name}" brings its own observations: leave --x and --y out, or give SIZES instead.')
+        raise CommandError(f'"{name}" brings its own observations: leave --x and --y out, or give layer sizes instead.')

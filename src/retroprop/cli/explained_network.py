@@ -74,7 +74,7 @@ def network_of(choice: NetworkChoice) -> rp.Network:
     weights = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
     if weights > LARGEST:
         raise CommandError(
-            f'SIZES "{choice.sizes}" has {weights:,} weights, and up to {LARGEST:,} are computed; --count counts the '
+            f'NETWORK "{choice.sizes}" has {weights:,} weights, and up to {LARGEST:,} are computed; --count counts the '
             "terms of a network of any size."
         )
     output, loss = output_of(choice)
@@ -90,7 +90,7 @@ def network_of(choice: NetworkChoice) -> rp.Network:
 
 
 def _loaded(path: Path, choice: NetworkChoice) -> rp.Network:
-    given = {"SIZES": choice.sizes, "--hidden": choice.hidden, "--output": choice.output, "--loss": choice.loss}
+    given = {"NETWORK": choice.sizes, "--hidden": choice.hidden, "--output": choice.output, "--loss": choice.loss}
     named = [option for option, value in given.items() if value is not None] + ["--no-bias"] * (not choice.bias)
     if named:
         raise CommandError(f"--model has its own architecture: leave {', '.join(named)} out.")
