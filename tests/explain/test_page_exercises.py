@@ -66,8 +66,12 @@ def test_mistakes_of_the_other_kinds(browser, opened, net):
 @pytest.mark.parametrize(("exercise", "hidden"), [("a-2", "azδ∂J"), ("delta-2", "δ∂"), ("gradient-1", "∂")])
 def test_what_is_asked_for_is_hidden(browser, opened, net, exercise, hidden):
     opened(net, X, Y, fragment=f"&at=8&exercise={exercise}")
-    names = browser.run("[...document.querySelectorAll('[data-name], [data-line]')].map(e => e.dataset.name ?? e.dataset.line)")
-    shown = {name[0] for name in names} | ({"J"} if browser.run("!!document.getElementById('cost').dataset.value") else set())
+    names = browser.run(
+        "[...document.querySelectorAll('[data-name], [data-line]')].map(e => e.dataset.name ?? e.dataset.line)"
+    )
+    shown = {name[0] for name in names} | (
+        {"J"} if browser.run("!!document.getElementById('cost').dataset.value") else set()
+    )
     given = {"δ"} if exercise == "delta-2" else set()  # that of the layer above
     assert shown & set(hidden) <= given
     assert shown >= set("azδJ") - set(hidden)
@@ -88,13 +92,17 @@ def test_a_sheet_is_drawn_by_its_number_and_its_key_is_right(browser, opened, ne
     assert browser.run("document.getElementById('sheet').innerHTML") == sheet
     rows = "[...document.querySelectorAll('.questions .paper')].map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent)))"
     given = [[[float(v.replace("−", "-")) for v in row] for row in table] for table in browser.run(rows)[:2]]
-    entries = browser.run("[...document.querySelectorAll('.questions .entry')].slice(0, 8).map(e => e.textContent.split('=')[1])")
+    entries = browser.run(
+        "[...document.querySelectorAll('.questions .entry')].slice(0, 8).map(e => e.textContent.split('=')[1])"
+    )
     numbers = np.array([float(v.replace("−", "-")) for v in entries]).reshape(2, 4)
     drawn = rp.Network.from_parameters(
         [np.array(theta) for theta in given], hidden="sigmoid", output="sigmoid", backend="numpy"
     )
     g = drawn.gradient(numbers[:, :2], numbers[:, 2:])
-    key = browser.run("Object.fromEntries([...document.querySelectorAll('.key [data-key]')].map(e => [e.dataset.key, e.dataset.value]))")
+    key = browser.run(
+        "Object.fromEntries([...document.querySelectorAll('.key [data-key]')].map(e => [e.dataset.key, e.dataset.value]))"
+    )
     assert float(key["J"]) == pytest.approx(float(g.cost), rel=1e-12)
     assert float(key["∂J/∂θ^(1)_21"]) == pytest.approx(g.thetas[0][1, 0], rel=1e-12)
     assert float(key["δ^(3)_2[2]"]) == pytest.approx(g.deltas[2][1, 1], rel=1e-12)

@@ -43,7 +43,9 @@ def explain(
     ] = None,
     loss: Annotated[str | None, typer.Option(help=f"By default squared_error: {choices(losses.LOSSES)}.")] = None,
     no_bias: Annotated[bool, typer.Option("--no-bias", help="Without biases, as the source text.")] = False,
-    model: Annotated[Path | None, typer.Option(help="A saved network, in the place of NETWORK.", show_default=False)] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A saved network, in the place of NETWORK.", show_default=False)
+    ] = None,
     theta: Annotated[
         str | None, typer.Option(metavar="L,TO,FROM", help="Derive ∂J/∂θ of one weight, as 1,1,1.")
     ] = None,

@@ -54,7 +54,7 @@ const drawNudge = q => {
   const partial = numberOf(derivative), of = q.letter === "delta" ? {...q, letter: "z"} : q;
   $("nudge-of").textContent = t("nudge_of", {name: textName(of)});
   if (document.activeElement !== $("epsilon")) $("epsilon").value = String(epsilon);
-  const row = (id, name, value) => `<tr><th scope="row">${name}</th><td data-nudge="${id}" data-value="${value}">${digits(value, 9)}</td></tr>`;
+  const row = (id, name, value) => `<dt>${name}</dt><dd data-nudge="${id}" data-value="${value}">${digits(value, 9)}</dd>`;
   $("nudge-rows").innerHTML = row("before", math("<mi>J</mi>"), before)
     + row("after", t("nudge_after", {name: textName(of)}), after)
     + row("ratio", math("<mfrac><mrow><mi>Δ</mi><mi>J</mi></mrow><mi>ε</mi></mfrac>"), ratio)

@@ -12,14 +12,17 @@ const turn = (layer, by) => {
   render();
 };
 
+/** The whole name of a quantity for those who hear the page. */
+const spoken = q => `<span class="spoken">${textName(q)} = </span>`;
+
 /** A button that chooses a quantity: its name and, where it is computed and not hidden, its number. */
-const quantityButton = (q, {name = true, at = ""} = {}) => {
+const quantityButton = (q, {name = true} = {}) => {
   const key = keyOf(q), value = isReached(q) && !isHidden(q) ? numberOf(q) : undefined;
   const shown = value === undefined ? (isHidden(q) && isReached(q) ? "?" : "·") : digits(value, 3);
   const pressed = state.of === key;
-  const label = `${textName(q)} ${value === undefined ? t("not_yet") : `= ${shown}`}`;
-  return `<button type="button" class="quantity ${roleOf(q)}" id="${at}${key}" data-do="choose" data-of="${key}"
-    aria-pressed="${pressed}" aria-label="${label}">${name ? `<i>${symbolOf(q)}</i> ` : ""}${shown}</button>`;
+  const symbol = name ? `<i aria-hidden="true">${symbolOf(q)}</i> ` : "";
+  return `<button type="button" class="quantity ${roleOf(q)}" id="${key}" data-do="choose" data-of="${key}"
+    aria-pressed="${pressed}">${symbol}${spoken(q)}${shown}${value === undefined ? `<span class="spoken">${t("not_yet")}</span>` : ""}</button>`;
 };
 
 const drawPicture = width => {

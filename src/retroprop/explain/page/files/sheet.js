@@ -54,7 +54,7 @@ const paper = (seed, isKey) => {
       + (DATA.bias ? `<p>${count(sizes[l]).map(j => list({letter: "db", layer: l, neurons: [j]}, blank)).join("")}</p>` : "")).join("")],
   ];
   const head = `${t(isKey ? "key_title" : "sheet_title", {seed})}: ${sizes.join("-")}, ${DATA.activations.map(escaped).join(", ")}, ${escaped(DATA.loss)}`;
-  return `<article class="paper-page ${isKey ? "key" : "questions"}"><h3>${head}</h3>
+  return `<article class="paper-page ${isKey ? "key" : "questions"}" tabindex="0" aria-label="${t(isKey ? "key_title" : "sheet_title", {seed})}"><h3>${head}</h3>
     ${isKey ? "" : `<p>${t("sheet_name")} <span class="blank long"></span></p>`}
     <p>${t("sheet_given")}</p>${given.map(one => `<div>${one}</div>`).join("")}
     <ol>${tasks.map(([words, content]) => `<li>${words}<div>${content}</div></li>`).join("")}</ol></article>`;

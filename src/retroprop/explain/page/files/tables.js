@@ -7,9 +7,8 @@ const input = (q, value) => `<input type="text" inputmode="decimal" id="in-${key
 const shownNumber = q => {
   if (isHidden(q)) return `<td class="${roleOf(q)}">?</td>`;
   const value = numberOf(q);
-  const key = keyOf(bare(q)), label = `${textName(q)} = ${digits(value)}`;
-  return `<td><button type="button" class="cell ${roleOf(q)}" id="cell-${keyOf(q)}" data-do="choose" data-of="${key}"
-    aria-label="${label}" data-name="${textName(q)}" data-value="${value}">${digits(value)}</button></td>`;
+  return `<td><button type="button" class="cell ${roleOf(q)}" id="cell-${keyOf(q)}" data-do="choose" data-of="${keyOf(bare(q))}"
+    data-name="${textName(q)}" data-value="${value}">${spoken(q)}${digits(value)}</button></td>`;
 };
 
 const table = (caption, columns, rows, corner = "") => `<div class="scroll" tabindex="0" role="group" aria-label="${caption.text}">
