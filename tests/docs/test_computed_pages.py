@@ -54,7 +54,7 @@ def test_a_page_runs_and_its_formulas_convert(page, monkeypatch):
         pytest.importorskip(name, reason=f"{page} needs {name}")
     figures = []
     monkeypatch.setattr(examples, "svg_of", lambda figure: str(figures.append(figure)))
-    result = examples.run(text_of(page), lambda svg: "picture.svg", name=page)
+    result = examples.run(text_of(page), lambda content, suffix=".svg": f"kept{suffix}", name=page)
     assert "{{ " not in result
     assert result.count("```text") > text_of(page).count("```text"), "what is printed is shown"
     assert len(figures) == 2 * text_of(page).count("]({{ "), "one for each scheme"

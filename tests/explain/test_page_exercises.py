@@ -90,7 +90,8 @@ def test_a_sheet_is_drawn_by_its_number_and_its_key_is_right(browser, opened, ne
     assert browser.run("document.getElementById('sheet').innerHTML") != sheet
     assert go(browser, page.link(sheet=7).removeprefix("#")) == ""
     assert browser.run("document.getElementById('sheet').innerHTML") == sheet
-    rows = "[...document.querySelectorAll('.questions .paper')].map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent)))"
+    cells = "t => [...t.rows].map(r => [...r.cells].map(c => c.textContent))"
+    rows = f"[...document.querySelectorAll('.questions .paper')].map({cells})"
     given = [[[float(v.replace("−", "-")) for v in row] for row in table] for table in browser.run(rows)[:2]]
     entries = browser.run(
         "[...document.querySelectorAll('.questions .entry')].slice(0, 8).map(e => e.textContent.split('=')[1])"
@@ -100,9 +101,8 @@ def test_a_sheet_is_drawn_by_its_number_and_its_key_is_right(browser, opened, ne
         [np.array(theta) for theta in given], hidden="sigmoid", output="sigmoid", backend="numpy"
     )
     g = drawn.gradient(numbers[:, :2], numbers[:, 2:])
-    key = browser.run(
-        "Object.fromEntries([...document.querySelectorAll('.key [data-key]')].map(e => [e.dataset.key, e.dataset.value]))"
-    )
+    entry = "e => [e.dataset.key, e.dataset.value]"
+    key = browser.run(f"Object.fromEntries([...document.querySelectorAll('.key [data-key]')].map({entry}))")
     assert float(key["J"]) == pytest.approx(float(g.cost), rel=1e-12)
     assert float(key["∂J/∂θ^(1)_21"]) == pytest.approx(g.thetas[0][1, 0], rel=1e-12)
     assert float(key["δ^(3)_2[2]"]) == pytest.approx(g.deltas[2][1, 1], rel=1e-12)

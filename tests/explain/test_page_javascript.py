@@ -99,7 +99,7 @@ def test_gathered_rows_are_numpys(browser):
 def test_limits_are_numpys(browser, name):
     check(browser, lambda xp, a: getattr(xp, name)(a), SPECIAL)
     for other in ("maximum", "minimum", "logaddexp", "less", "equal"):
-        check(browser, lambda xp, a, b: getattr(xp, other)(a, b), SPECIAL, np.flip(SPECIAL, axis=0).copy())
+        check(browser, lambda xp, a, b, other=other: getattr(xp, other)(a, b), SPECIAL, np.flip(SPECIAL, axis=0).copy())
 
 
 @pytest.mark.parametrize("name", ["exp", "expm1", "log1p", "tanh"])
