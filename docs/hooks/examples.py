@@ -4,8 +4,8 @@ The front matter of such a page says ``run: true``. Its Python blocks run one af
 reader would type them, and what a block prints follows it as a block of text. ``{{ expression }}`` outside of the
 blocks is the value of that expression at that place. ``![description]({{ figure }})`` shows a figure of matplotlib; an
 expression with ``dark`` in it is evaluated for the light scheme and for the dark one; a click opens the file.
-``matrix(array)`` is an array in LaTeX, and ``embed(net, x, y, at=3)`` a page of a network in that state, in the language
-of the text. No page keeps a result.
+``matrix(array)`` is an array in LaTeX, and ``embed(net, x, y, at=3)`` a page of a network in that state, in the
+language of the text. No page keeps a result.
 """
 
 import ast

@@ -18,7 +18,7 @@ const addressOf = s => {
   const put = (name, value, usual) => value !== usual && fields.set(name, value);
   const putArrays = (name, parts, usual) => put(name, toBase64(joined(parts)), toBase64(joined(usual)));
   put("lang", language, DATA.language);
-  put("at", s.at, 0);
+  put("at", s.at, s.exercise ? stepOfExercise(s.exercise) : 0);
   put("row", s.row + 1, 1);
   put("of", s.of, null);
   put("exercise", s.exercise, null);
@@ -64,12 +64,12 @@ const stateOf = address => {
     s.updates = whole("steps", 0, Number.MAX_SAFE_INTEGER);
     s.begin = whole("begin", 0, DATA.m - 1);
     if (s.begin % DATA.batch_size) throw new Error("begin");
-    s.at = whole("at", 0, walk.length - 1);
     s.row = whole("row", 1, batchOf(s).m) - 1;
     s.of = fields.get("of");
     s.exercise = fields.get("exercise");
     if (fields.has("sheet")) s.sheet = whole("sheet", 1, MOST_SEED);
     if ((s.of && !exists(parseKey(s.of))) || (s.exercise && !exerciseOf(s.exercise))) throw new Error("of");
+    s.at = s.exercise && !fields.has("at") ? stepOfExercise(s.exercise) : whole("at", 0, walk.length - 1);
     if (DATA.numbers && (["p", "s", "x", "y", "eta", "steps", "begin"].some(name => fields.has(name)))) throw new Error("p");
   } catch {
     return refuse("broken_address");
@@ -107,4 +107,7 @@ const readAddress = () => {
   undone = [];
   numbers = compute(state);
   render();
+  // A link to an exercise or a sheet leads there; only this window is scrolled, not that of a text around it.
+  const part = state.exercise ? $("exercise") : state.sheet ? $("sheet") : null;
+  if (part) scrollTo({top: part.getBoundingClientRect().top + scrollY});
 };

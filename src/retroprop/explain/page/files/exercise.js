@@ -16,6 +16,11 @@ const exerciseOf = text => {
   const within = kind === "gradient" ? l >= 1 && l < lastLayer : l >= 2 && l <= lastLayer;
   return HIDDEN[kind] && Number.isInteger(l) && within ? {kind, layer: l} : null;
 };
+/** The step of the walk in which the numbers of an exercise are computed: all before it is shown. */
+const stepOfExercise = text => {
+  const {kind, layer} = exerciseOf(text);
+  return walk.findIndex(one => one.kind === (kind === "a" ? "forward" : kind) && one.layer === layer);
+};
 const allExercises = () => [
   ...sizes.slice(1).map((_, l) => `a-${l + 2}`), ...sizes.slice(1).map((_, l) => `delta-${lastLayer - l}`),
   ...sizes.slice(1).map((_, l) => `gradient-${lastLayer - l - 1}`),
@@ -115,7 +120,7 @@ const checkAnswers = () => {
 const startExercise = one => {
   answers = {};
   solved = false;
-  change({...state, exercise: one || null, at: one ? walk.length - 1 : state.at, of: null}, {undo: false});
+  change({...state, exercise: one || null, at: one ? stepOfExercise(one) : state.at, of: null}, {undo: false});
 };
 const solveExercise = () => {
   solved = true;

@@ -1,6 +1,7 @@
 // The picture: a column for each layer, a box for each neuron, a line for each weight.
 
-const BOX = 80, ROW = 24, PITCH = 94, HEAD = 48, MOST = 8, LABEL = 46;  // pixels, and the neurons of a layer that are shown
+const BOX = 80, ROW = 24, PITCH = 94, MOST = 8, LABEL = 46;  // pixels, and the neurons of a layer that are shown
+const HEAD = Math.max(...sizes) > MOST ? 76 : 48;  // with the buttons for other neurons
 const view = {};  // the first neuron that is shown of a larger layer
 
 const windowOf = layer => {
@@ -51,11 +52,10 @@ const drawPicture = width => {
 const layerHead = (layer, x) => {
   const n = sizes[layer - 1], some = windowOf(layer);
   const f = layer === 1 ? t("input") : DATA.activations[layer - 2];
-  const pager = n <= MOST ? "" : `<span class="pager">
+  const pager = n <= MOST ? "" : `<span class="pager">${some[0]}–${some.at(-1)}/${n}<br>
     <button type="button" id="back-${layer}" data-do="turn" data-layer="${layer}" data-by="-1" aria-label="${t("earlier", {layer})}">‹</button>
-    ${some[0]}–${some.at(-1)}/${n}
     <button type="button" id="on-${layer}" data-do="turn" data-layer="${layer}" data-by="1" aria-label="${t("later", {layer})}">›</button></span>`;
-  return `<div class="layer" style="left:${x - 30}px;width:${BOX + 60}px"><b>${t("layer", {layer})}</b><br>${pager || escaped(f)}</div>`;
+  return `<div class="layer" style="left:${x}px;width:${BOX}px"><b>${t("layer", {layer})}</b><br>${pager || escaped(f)}</div>`;
 };
 
 const neuronBox = (layer, neuron, x, y) => {

@@ -43,10 +43,13 @@ const neuronTable = () => {
   return table({text: words, html: words}, ["<i>z</i>", "<i>a</i>", "<i>δ</i>"], rows);
 };
 
+/** The name of row i of the batch, with the mark that it has in formulas. */
+const observationName = i => t("observation", {i: state.begin + i + 1}) + (numbers.m > 1 ? ` = [${i + 1}]` : "");
+
 const dataTables = () => ["x", "y"].map(letter => {
   const layer = letter === "x" ? 1 : lastLayer, some = windowOf(layer), words = t(letter === "x" ? "inputs" : "targets");
   const rows = Array.from({length: Math.min(numbers.m, 10)}, (_, i) => [
-    t("observation", {i: state.begin + i + 1}),
+    observationName(i),
     some.map(j => {
       const q = {letter, layer: null, neurons: [j], row: numbers.m > 1 ? i + 1 : null};
       return `<td>${input(q, numberOf(q))}</td>`;
@@ -58,7 +61,7 @@ const dataTables = () => ["x", "y"].map(letter => {
 const drawTables = () => {
   $("tables").innerHTML = dataTables() + sizes.slice(1).map((_, l) => parameterTables(l + 1)).join("") + neuronTable();
   $("row").innerHTML = Array.from({length: numbers.m}, (_, i) =>
-    `<option value="${i}" ${i === state.row ? "selected" : ""}>${t("observation", {i: state.begin + i + 1})}</option>`).join("");
+    `<option value="${i}" ${i === state.row ? "selected" : ""}>${observationName(i)}</option>`).join("");
   $("row-choice").hidden = numbers.m === 1;
 };
 
