@@ -177,6 +177,7 @@ def _again(options: ExplainOptions, x: str, y: str) -> str:
         "--png": options.png,
         "--html": options.html,
         "--batch-size": options.batch_size,
+        "--language": options.language if options.html is not None and options.language != "en" else None,
     }
     words = ["retroprop", "explain", *([network.sizes] if network.sizes else [])]
     words += [word for option, value in given.items() if value is not None for word in (option, str(value))]

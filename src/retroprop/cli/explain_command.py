@@ -78,7 +78,7 @@ def explain(
     from retroprop.cli.explained_network import NetworkChoice
 
     if sizes is not None and model is None and sizes.endswith(".safetensors"):
-        sizes, model = None, Path(sizes)
+        model, sizes = Path(sizes), None
     explained = run_explanation(
         ExplainOptions(
             network=NetworkChoice(

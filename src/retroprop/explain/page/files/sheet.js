@@ -61,6 +61,8 @@ const paper = (seed, isKey) => {
 };
 
 const printSheet = which => {
+  if (!state.sheet) DO.sheet();
+  if (!state.sheet) return;
   document.body.dataset.print = which;
   print();
 };
