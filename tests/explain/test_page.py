@@ -81,12 +81,12 @@ def test_its_formulas_give_the_librarys_numbers(name):
     net, x, y, options = network(name)
     rule = options["optimizer"] or rp.optimizers.SGD(0.1)
     trace, g = net.forward(x, keep_z=True), net.gradient(x, y, wrt_input=True)
-    j, k, i = 1, 1, 1
+    j, k = 1, 1
     eta = float(rule.learning_rate)
 
-    def value(q):
+    def value(q, shown):
         at = [{"j": j, "k": k}.get(n, n) - 1 for n in q.neurons]
-        row, l = (i if q.row is None else q.row) - 1, (q.layer or 1) - 1
+        row, l = (shown if q.row is None else q.row) - 1, (q.layer or 1) - 1
         arrays = {"theta": net.thetas, "b": net.biases, "dtheta": g.thetas, "db": g.biases}
         rows = {"x": [x], "y": [y], "z": trace.z, "a": trace.a, "delta": g.deltas}
         if q.letter in arrays:
@@ -95,12 +95,12 @@ def test_its_formulas_give_the_librarys_numbers(name):
             return rows[q.letter][l][row, at[0]]
         return {"m": len(x), "eta": eta, "vtheta": 0.0, "vb": 0.0}[q.letter]
 
-    def evaluated(expression):
+    def evaluated(expression, shown=1):
         if expression.op == "number":
             return expression.value
         if expression.op == "quantity":
-            return value(expression.args[0])
-        return OPERATIONS[expression.op](*map(evaluated, expression.args))
+            return value(expression.args[0], shown)
+        return OPERATIONS[expression.op](*(evaluated(part, shown) for part in expression.args))
 
     updated = rp.Network.from_parameters(
         net.thetas, net.biases, dtype="float64", backend="numpy",
@@ -111,6 +111,9 @@ def test_its_formulas_give_the_librarys_numbers(name):
     checked = 0
     for key, expression in QuantityFormulas(net.architecture, len(x), rule).all():
         kind, *numbers = key.split()
+        if kind == "J":
+            costs = [evaluated(expression, row) for row in range(1, len(x) + 1)]
+            assert np.mean(costs) == pytest.approx(float(g.cost), rel=1e-9)
         if kind in ("J", "mean") or "…" in expression.op or "'more'" in repr(expression):
             continue
         if kind == "new":

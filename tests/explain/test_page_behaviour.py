@@ -21,6 +21,7 @@ def open_state(browser, opened, name="classes", fragment="", **options):
     return opened(net, x, y, fragment=fragment, **own | options)
 
 
+@pytest.mark.long
 def test_undo_and_reload_give_the_identical_state(browser, opened):
     open_state(browser, opened)
     before = read(browser)

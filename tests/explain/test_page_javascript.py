@@ -89,7 +89,7 @@ def test_gathered_rows_are_numpys(browser):
     rows = np.array([2, 0, 2])
     forms = (Form(A.shape, "float64"), Form(rows.shape, "int64"))
     operations = host_backend().operations()
-    made = lowered(record(lambda ops, a, i: ops.gather(a, i), operations, forms, ()), ["a", "i"])
+    made = lowered(record(lambda ops, a, i: ops.gather(a, i), operations, forms, ()), ["p0", "p1"])
     found = np.array([float(text) for text in run(browser, made, A, rows)])
     np.testing.assert_array_equal(found.reshape(3, 4), A[rows])
 

@@ -24,7 +24,7 @@ def lowered(recording: Recording, parameters: Sequence[str]) -> str:
     recording : Recording
         The function; a named tuple among its arguments or results is an object with its fields, a tuple an array.
     parameters : sequence of str
-        A name for each argument.
+        A name for each argument, other than i, the index of the loops.
 
     Raises
     ------

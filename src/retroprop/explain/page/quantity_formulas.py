@@ -11,6 +11,7 @@ from retroprop.explain.page.mathml import call
 from retroprop.explain.recognition import named
 from retroprop.explain.symbols import SymbolArray
 from retroprop.functions.activations import Activation, Identity
+from retroprop.functions.outputs import GeneralOutput, PairedOutput
 from retroprop.training.optimizers import UpdateRule
 
 TERMS = 6  # written of a sum
@@ -73,10 +74,12 @@ class QuantityFormulas:
         return _in_symbols(lambda: f.value(SymbolArray([z]), XP).items[0]) or call(f, z)
 
     def _cost(self) -> Iterator[tuple[str, Expression]]:
-        """Yield J_i of one observation, unless the sum over the outputs is long, or there are penalties."""
-        loss, n = self.architecture.output.loss, self.sizes[-1]
-        if n > TERMS or any(map(any, self.architecture.penalties)):
+        """Yield J_i of one observation, unless the sum over the outputs is long, or J is more than its loss."""
+        output, n = self.architecture.output, self.sizes[-1]
+        is_loss = isinstance(output, (PairedOutput, GeneralOutput))
+        if n > TERMS or any(map(any, self.architecture.penalties)) or not is_loss:
             return
+        loss = output.loss
         a, y = (
             SymbolArray([Quantity(letter, layer, (o,)) for o in range(1, n + 1)])
             for letter, layer in (("a", self.last), ("y", None))
