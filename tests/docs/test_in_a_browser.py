@@ -87,7 +87,7 @@ def address(site):
 def test_nothing_is_cut_off(browser, address, site, width):
     faults = {}
     for page in sorted(site.rglob("*.html")):
-        if page.name == "404.html":
+        if page.name == "404.html" or "computed" in page.parts:  # the pages of networks have tests of their own
             continue
         browser.open(address + page.relative_to(site).as_posix(), width)
         found = browser.run(CUT_OFF)

@@ -1,0 +1,26 @@
+import pytest
+from browser import CHROMIUM, Browser
+
+import retroprop as rp
+
+
+@pytest.fixture(scope="package")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    one = Browser(tmp_path_factory.mktemp("profile"))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Return a function that writes a page and opens it."""
+
+    def opened(net, x, y, *, fragment="", width=1280, **options):
+        made = rp.explain.page(net, x, y, tmp_path / "page.html", **options)
+        browser.open("about:blank", width)
+        browser.open(f"{(tmp_path / 'page.html').as_uri()}{fragment and made.link()}{fragment}", width)
+        return made
+
+    return opened
