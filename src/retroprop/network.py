@@ -1,6 +1,7 @@
 """The Network a user holds: its architecture, its parameters, and the backend they live on."""
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from math import prod
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -157,8 +158,6 @@ class Network:
             custom.check_activation(f, rng, host.xp)
         custom.check_loss(self.architecture.output.loss, self.architecture.layer_sizes[-1], rng, host.xp)
 
-    # The parameters -----------------------------------------------------------------------------------------
-
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """n_1, ..., n_L."""
@@ -196,8 +195,7 @@ class Network:
 
     def to(self, backend: BackendLike = None, *, dtype: DTypeLike | None = None) -> "Network":
         """Return a copy of this network on another backend, in another dtype, or both."""
-        net = Network.__new__(Network)
-        net.architecture = self.architecture
+        net = copy(self)
         net.dtype = self.dtype if dtype is None else dtype_name(dtype)
         net._settle(self.backend if backend is None else get_backend(backend))
         leaves = self.parameters.leaves
@@ -207,18 +205,12 @@ class Network:
         return net
 
     def unstack(self) -> list["Network"]:
-        """Return the networks that this one holds along its first model axis, as copies.
-
-        Raises ValueError if it holds one network.
-        """
+        """Return the networks that this one holds along its first model axis, as copies; ValueError if it holds one."""
         if self.parameters.thetas[0].ndim == 2:
             raise ValueError("this network is a single one: rp.stack(nets) makes one of several.")
-        nets = []
-        for k in range(self.parameters.thetas[0].shape[0]):
-            net = Network.__new__(Network)
-            net.architecture, net.dtype, net.backend = self.architecture, self.dtype, self.backend
+        nets = [copy(self) for _ in range(self.parameters.thetas[0].shape[0])]
+        for k, net in enumerate(nets):
             net.parameters = self.parameters.like(net._owned(leaf[k, ...]) for leaf in self.parameters.leaves)
-            nets.append(net)
         return nets
 
     # The computation ----------------------------------------------------------------------------------------
