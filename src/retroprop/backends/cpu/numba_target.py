@@ -34,7 +34,8 @@ _HEAD = """from math import exp, expm1, inf, log, log1p, sqrt, tanh
 from numba import float32 as f32, float64 as f64, njit
 @njit(nogil=True, error_model="numpy", fastmath={flags})
 """
-# One thread compiles at a time. A fork waits for it, so that the child finds Numba's and LLVM's own locks free.
+# One thread compiles at a time. A fork waits for it, so that the child finds Numba's and LLVM's own locks free, and
+# those of Python's imports: Numba, and NumPy for it, import modules when they are first needed.
 _lock = RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
@@ -58,7 +59,8 @@ def available() -> bool:
     if find_spec("numba") is None:
         return False
     try:
-        import numba  # noqa: F401
+        with _lock:
+            import numba  # noqa: F401
     except Exception as error:
         # It refuses a NumPy newer than itself; its compiler's library may be missing.
         log.warning("Numba is installed but cannot be imported, and is not used: %s", error)
@@ -142,9 +144,9 @@ def compiled(text: str, reorders: bool) -> Any:
 
 def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
     """Compile a kernel for arguments like these, or read it from the cache."""
-    from numba import typeof
-
     with _lock:
+        from numba import typeof
+
         kernel.compile(tuple(typeof(argument) for argument in arguments))
 
 
