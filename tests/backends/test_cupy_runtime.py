@@ -21,6 +21,7 @@ from retroprop.backends import BackendUnavailableError, registry
 from retroprop.backends.backend import PLAIN
 from retroprop.backends.cuda import switches
 from retroprop.backends.cuda.cuda_step import CudaStep
+from retroprop.backends.cuda.launch_program import STEPS_OF_MANY_ROWS
 from retroprop.backends.cuda.products.cublaslt import Heuristic
 from retroprop.bench.workloads import draw, parse
 
@@ -247,6 +248,13 @@ def test_the_shortest_of_alternating_windows_counts_and_none_that_fails(made, mo
 
     monkeypatch.undo()
     assert runtime.fastest([[fails], [lambda: None]]) == 1
+
+
+def test_a_timing_of_two_programs_stays_within_the_steps_that_are_prepared(made, monkeypatch):
+    """Each step that is timed takes the next rows: beyond the last there is no memory of theirs."""
+    module, _ = made()
+    monkeypatch.undo()
+    assert 2 * (1 + module.REPEATS * (1 + module.WINDOWS)) <= STEPS_OF_MANY_ROWS
 
 
 def heuristic(number):
