@@ -185,16 +185,18 @@ def test_a_training_by_tiles_is_numpys(cupy, no_warnings, caplog, monkeypatch, h
 @pytest.mark.parametrize("precision", ["highest", "tf32"])
 @pytest.mark.parametrize("choice", [1, -1], ids=["relu", "tiles"])
 def test_relu_has_the_derivative_0_at_0(cupy, monkeypatch, precision, choice):
-    """Rows of zeros and no bias: z is exactly 0, and every Θ stays as it was."""
+    """Rows of zeros and biases of 0: z is exactly 0, so that only the output's bias moves."""
     from retroprop.backends.cuda.cupy_runtime import CupyRuntime
 
     monkeypatch.setattr(CupyRuntime, "fastest", lambda self, ways: choice % len(ways))
-    net = rp.Network([20, 32, 32, 5], output="softmax", loss="cross_entropy", bias=False, seed=0, backend="cupy")
-    before = [net.backend.to_numpy(theta).copy() for theta in net.thetas]
+    net = rp.Network([20, 32, 32, 5], output="softmax", loss="cross_entropy", seed=0, backend="cupy")
+    before = [net.backend.to_numpy(leaf).copy() for leaf in (*net.thetas, *net.biases)]
     options = {"optimizer": rp.optimizers.SGD(0.5), "epochs": 3, "batch_size": 16, "precision": precision}
-    rp.fit(net, np.zeros((64, 20), "float32"), np.arange(64) % 5, **options)
-    for theta, was in zip(net.thetas, before, strict=True):
-        np.testing.assert_array_equal(net.backend.to_numpy(theta), was)
+    rp.fit(net, np.zeros((64, 20), "float32"), np.arange(64) % 4, **options)
+    *hidden, output = zip((*net.thetas, *net.biases), before, strict=True)
+    for leaf, was in hidden:
+        np.testing.assert_array_equal(net.backend.to_numpy(leaf), was)
+    assert np.any(net.backend.to_numpy(output[0]) != output[1])
 
 
 @pytest.mark.needs("torch:cuda")
