@@ -14,7 +14,7 @@ from retroprop.backends.record.graph import NotTraceableError
 
 TILE = 16  # rows and columns of a tile: one element for each of the 256 threads
 # Beyond this many terms, or tiles, cublasLt's larger tiles read less: it is not compared. Where nothing may be timed,
-# products of up to UNMEASURED terms are computed by tiles: on an H100 the steps of such networks were the faster.
+# products of up to UNMEASURED terms are computed by tiles: with TF32 on an H100 the steps of such networks were faster.
 MOST_TERMS, MOST_TILES, UNMEASURED = 2**27, 4096, 2**25
 LINE = "line"  # the kind, in a loop, of the sums over the lines of a product's first operand
 
