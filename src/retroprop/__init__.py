@@ -1,7 +1,7 @@
 """retroprop: multilayer perceptrons trained by backpropagation derived by hand, where your arrays live."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retroprop._version import __version__
 from retroprop.backends import BackendUnavailableError, get_backend, list_backends, use_backend
@@ -16,10 +16,12 @@ from retroprop.training import (
     OutOfDeviceMemoryError,
     TrainingState,
     fit,
-    fit_many,
     optimizers,
-    stack,
 )
+
+if TYPE_CHECKING:
+    from retroprop.training.many.fit_many import fit_many
+    from retroprop.training.many.stacking import stack
 
 __all__ = [
     "BackendUnavailableError",
@@ -54,11 +56,14 @@ __all__ = [
     "use_backend",
 ]
 
-_ON_USE = ("estimators", "explain", "interop", "tabular")
+_MODULES_ON_USE = ("estimators", "explain", "interop", "tabular")
+_FUNCTIONS_ON_USE = {"fit_many": "training.many.fit_many", "stack": "training.many.stacking"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module of `_ON_USE` when it is first used, so that nobody waits for it who does not ask."""
-    if name in _ON_USE:
+    """Import a module, or a function with its module, when it is first used: nobody waits for it who does not ask."""
+    if name in _MODULES_ON_USE:
         return import_module(f"retroprop.{name}")
+    if name in _FUNCTIONS_ON_USE:
+        return getattr(import_module(f"retroprop.{_FUNCTIONS_ON_USE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,8 +5,6 @@ from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.course import Course
 from retroprop.training.fitting import fit
 from retroprop.training.history import DivergenceError, History
-from retroprop.training.many.fit_many import fit_many
-from retroprop.training.many.stacking import stack
 from retroprop.training.memory_advice import OutOfDeviceMemoryError
 
 __all__ = [
@@ -18,6 +16,4 @@ __all__ = [
     "OutOfDeviceMemoryError",
     "TrainingState",
     "fit",
-    "fit_many",
-    "stack",
 ]

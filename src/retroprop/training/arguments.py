@@ -118,6 +118,11 @@ def early_stopping(given: Any) -> EarlyStopping | None:
     )
 
 
+def is_stack(net: Any) -> bool:
+    """Return whether an argument is a network with one model axis."""
+    return isinstance(net, Network) and net.parameters.thetas[0].ndim == 3
+
+
 def check_single(net: Network) -> None:
     """Raise TypeError for anything but a network, ValueError for a network with model axes."""
     if not isinstance(net, Network):

@@ -8,7 +8,6 @@ from retroprop.training import arguments
 from retroprop.training.callbacks import EarlyStopping
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
-from retroprop.training.many.stacking import fit_stack, is_stack
 from retroprop.training.optimizers import Optimizer
 from retroprop.training.preparation import Options, prepared
 
@@ -129,6 +128,8 @@ def fit(
         checkpoint=checkpoint,
         resume_from=resume_from,
     )
-    if is_stack(net):
+    if arguments.is_stack(net):
+        from retroprop.training.many.stacking import fit_stack
+
         return fit_stack(net, x, y, options, sample_weight=sample_weight, validation_data=validation_data)
     return prepared(net, x, y, options, sample_weight=sample_weight, validation_data=validation_data).train()

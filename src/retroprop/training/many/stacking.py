@@ -52,11 +52,6 @@ def stack(nets: Sequence[Network]) -> Network:
     return stacked
 
 
-def is_stack(net: Any) -> bool:
-    """Return whether an argument is a network with one model axis."""
-    return isinstance(net, Network) and net.parameters.thetas[0].ndim == 3
-
-
 def _form(net: Network) -> dict[str, Any]:
     shapes = tuple(tuple(leaf.shape) for leaf in net.parameters.leaves)
     return net.architecture._asdict() | {"dtype": net.dtype, "backend": net.backend, "shapes": shapes}
