@@ -13,6 +13,7 @@ RNG = np.random.default_rng(7)
 X = RNG.normal(size=(13, 3))
 Y = np.stack([np.sin(X[:, 0]) + 0.3 * X[:, 1], X[:, 2] * X[:, 0]], axis=1)
 W = RNG.integers(0, 4, 13).astype("float64")
+HISTORY = rp.History()
 
 
 def networks(k=3, **options):
@@ -181,6 +182,8 @@ def test_the_same_data_are_taken_in_once(monkeypatch):
         ("sample_weight", [None, None], [None, None]),
         ("rows", [0, 1], [[0, 1]] * 2),
         ("rows", [[0, 1], None], [[0, 1], None]),
+        ("resume_from", HISTORY, [HISTORY] * 2),
+        ("resume_from", [HISTORY, None], [HISTORY, None]),
     ],
 )
 def test_one_value_and_a_list_are_told_apart(name, given, expected):
@@ -214,6 +217,7 @@ def test_arrays_in_a_list_are_one_each():
         ({"nets": [1]}, r"nets\[0\] must be a Network"),
         ({"nets": networks(1)[0]}, r"fit_many takes a list of networks first"),
         ({"nets": networks(1) * 2}, r"nets\[1\] is the same network as nets\[0\]"),
+        ({"x": iter([(X, Y)]), "y": None, "epochs": 1}, r"x is one iterator of batches for several networks"),
         ({"learning_rate": 0.1}, r"fit_many has no argument learning_rate=0.1: the learning rate belongs to"),
     ],
 )

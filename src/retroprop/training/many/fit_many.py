@@ -6,6 +6,7 @@ from typing import Any
 
 from retroprop.network import Network
 from retroprop.training import arguments
+from retroprop.training.batch_stream import check_unshared
 from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.per_model import per_model
@@ -101,6 +102,7 @@ def _prepared(nets: Sequence[Network], given: dict[str, Any]) -> list[Preparatio
             "checkpoint is one folder for several networks: pass a list, as in "
             'checkpoint=[rp.Checkpoint(f"run/{k}") for k in range(len(nets))].'
         )
+    check_unshared(columns["x"])
     options, intake, found = [field.name for field in fields(Options)], Intake(), []
     for i, net in enumerate(nets):
         one = {name: column[i] for name, column in columns.items()}

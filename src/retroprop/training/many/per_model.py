@@ -17,7 +17,7 @@ def per_model(name: str, given: Any, k: int) -> list[Any]:
     * of rows a list or tuple of sequences (or None);
     * of validation_data a list; a tuple (x, y) or (x, y, sample_weight) is one value;
     * of metrics and callbacks a list or tuple whose elements are lists or tuples;
-    * of any other argument everything that has a length and is no text: a list, a tuple, a range, an array.
+    * of any other argument everything with a length and elements that is no text: a list, a tuple, a range, an array.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def _is_list(name: str, given: Any) -> bool:
         if any(inner) and not all(inner):
             raise TypeError(f"{name} is a list of lists and of other things: pass a list for each network, or one.")
         return any(inner)
-    return hasattr(given, "__len__") and not isinstance(given, (str, bytes, Mapping, Set)) and _has_axis(given)
+    listed = hasattr(given, "__len__") and hasattr(given, "__iter__")
+    return listed and not isinstance(given, (str, bytes, Mapping, Set)) and _has_axis(given)
 
 
 def _is_array(one: Any) -> bool:
