@@ -123,6 +123,22 @@ def test_steps_before_the_network_are_fitted_once_a_fold_and_setting():
     assert found.report_.fraction == 1.0
 
 
+class Coded(Counting):
+    """Adds the outputs of a network that it trains."""
+
+    def fit(self, X, y=None):
+        self.network_ = MLPRegressor(hidden_layer_sizes=(3,), max_iter=30, random_state=0).fit(X, y)
+        return self
+
+    def transform(self, X):
+        return np.column_stack([X, 10.0 * self.network_.predict(X)])
+
+
+def test_a_network_within_a_step_before_is_trained_at_once():
+    found = both("GridSearchCV", pipeline(Coded()), of_last({"alpha": [1e-4, 1.0]}), cv=2)
+    assert found.report_.fraction == 1.0
+
+
 def test_pipelines_with_parallel_steps_and_arguments_of_fit():
     columns = ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", StandardScaler(), [2, 3])])
     weight = np.linspace(0.1, 2.0, 150)

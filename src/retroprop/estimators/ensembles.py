@@ -76,7 +76,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             member._validate_params()
         n = _num_samples(y)
         held_out = numpy.zeros((len(members), n), dtype=bool)
-        with collected() as fits:
+        with collected(members) as fits:
             if self.folds:
                 splitter = self._splitter(y)(self.n_members, shuffle=True, random_state=rng)
                 for i, (rows, others) in enumerate(splitter.split(numpy.empty((n, 1)), to_host(y))):
