@@ -152,6 +152,17 @@ def test_on_another_device():
     assert isinstance(pickle.loads(pickle.dumps(found)).out_of_fold_, np.ndarray)
 
 
+def test_members_that_end_leave_the_others_on_jax_which_frees_the_arrays_of_a_step():
+    pytest.importorskip("jax")
+    jax = rp.get_backend("jax")
+    options = {"max_iter": 60, "early_stopping": True, "n_iter_no_change": 2, "learning_rate_init": 0.05}
+    e = MLPEnsembleClassifier(clone(MLP).set_params(**options), 4, random_state=0)
+    found, host = e.fit(jax.asarray(X, "float32"), Y), clone(e).fit(X.astype("float32"), Y)
+    epochs = [member.n_iter_ for member in found.estimators_]
+    assert min(epochs) < max(epochs)
+    assert epochs == [member.n_iter_ for member in host.estimators_]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,6 +1,7 @@
 """The training of a group of networks of one form: one step trains them all."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from retroprop.backends import host
 from retroprop.core.parameters import joined
@@ -32,7 +33,14 @@ class Group:
         The trainings, with the places of their networks in the list.
     rule : UpdateRule
         Their optimizer, but for the learning rate.
+
+    Attributes
+    ----------
+    steady : tuple of type
+        The schedules whose rates are computed once for many steps.
     """
+
+    steady: ClassVar[tuple[type, ...]] = (Constant,)
 
     def __init__(self, numbered: Sequence[tuple[int, Preparation]], rule: UpdateRule) -> None:
         preparations = [preparation for _, preparation in numbered]
@@ -51,9 +59,8 @@ class Group:
             parameters = xp.stack([joined(one.net.parameters, xp) for one in preparations])
             state = tuple(xp.zeros_like(parameters) for _ in range(rule.slots))
             last = xp.astype(parameters, parameters.dtype, copy=True)
-        self.course = StackedCourse(
-            backend, dtype, architecture, members, data, parameters, state, last=last, good=last, best=last
-        )
+        kept = {"last": last, "good": last, "best": last}
+        self.course = StackedCourse(backend, dtype, architecture, members, data, parameters, state, kept)
         self.feed = Feed(backend, dtype, gathers=any(offset is not None for offset in data.offsets))
         work = sum(
             estimated_elements(one.net.architecture, one.epochs * one.order.m, one.epochs * len(one.order.windows))
@@ -137,7 +144,7 @@ class Group:
             # One that has ended goes on at the rate of another; nobody reads it.
             each = [active[0] if member is None else member for member in self.course.members]
             rates = host.xp.asarray([[one.schedule(one.n_updates + at)] for one in each])
-            if all(isinstance(one.schedule, Constant) for one in each):
+            if all(isinstance(one.schedule, self.steady) for one in each):
                 self._rates = rates
         # All have made the same number of updates.
         numbers = self.rule.hyper(active[0].n_updates + at + 1, rates)  # type: ignore[arg-type]
@@ -155,13 +162,15 @@ class Group:
             for row, found in zip(ended, figures, strict=True)
         }
         current = xp.astype(course.parameters, course.parameters.dtype, copy=True)
-        sources = {"current": current, "last": course.last, "good": course.good}
+        sources = {"current": current, **course.kept}
         for name in ("last", "current"):
             best = [row for row, outcome in outcomes.items() if outcome.best == name]
-            course.best = course.chosen(best, sources[name], course.best)
-        sources["best"] = course.best
-        course.good = course.chosen(ended, course.last, course.good)
-        course.last = course.chosen(ended, current, course.last)
+            sources["best"] = course.chosen(best, sources[name], sources["best"])
+        course.kept = {
+            "last": course.chosen(ended, current, sources["last"]),
+            "good": course.chosen(ended, sources["last"], sources["good"]),
+            "best": sources["best"],
+        }
         course.forget_seen()
         self.progress.epoch(course.at(ended[0]).state)
         leaving = {row: outcome.final for row, outcome in outcomes.items() if outcome.final}
@@ -180,5 +189,4 @@ class Group:
             if member is not None:
                 member.history.stop_reason = "interrupted"
                 leaving[row] = member.best_or("current" if finite[row] else "last")
-        sources = {"current": course.parameters, "last": course.last, "good": course.good, "best": course.best}
-        leave(course, leaving, sources, resumable=not self._torn)
+        leave(course, leaving, {"current": course.parameters, **course.kept}, resumable=not self._torn)
