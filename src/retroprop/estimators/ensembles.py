@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -58,8 +58,9 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
     def _splitter(self, y: Any) -> Any:
         """Return scikit-learn's class that divides such targets into folds."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        """Fit all members together."""
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit the members together, on the data that the `fit` of one takes, but no iterator of batches."""
         if self.bootstrap and self.folds:
             raise ValueError("bootstrap=True and folds=True are two ways to choose the rows of a member: choose one.")
         if self.folds and self.n_members < 2:
