@@ -136,3 +136,17 @@ def test_ctrl_c_leaves_the_figures_of_the_models_that_were_begun():
     assert [len(one) for one in history.models] == [2, 0, 0]
     assert history.metrics == history.models[0].metrics
     assert history.stop_reason == "interrupted"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_stack_diverges_if_all_its_models_do():
+    nets = networks()
+    nets[1].thetas = [1e200 * theta for theta in nets[1].thetas]
+    net = rp.stack(nets)
+    assert rp.fit(net, X, Y, epochs=2).stop_reason == "diverged, epochs"
+    before = numbers(net)
+    with pytest.raises(rp.DivergenceError, match="at epoch 2") as raised:
+        rp.fit(net, X, Y, epochs=3, optimizer=rp.optimizers.SGD(1e200))
+    assert len(raised.value.history) == 1
+    for found, expected in zip(numbers(net), before, strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -72,6 +72,8 @@ def fit_stack(net: Network, x: Any, y: Any, options: Options, *, sample_weight: 
     ------
     ValueError
         For a checkpoint or a history to go on from: those are of one model.
+    DivergenceError
+        If all models diverged, that of the first.
     """
     for name in ("checkpoint", "resume_from"):
         if getattr(options, name) is not None:
@@ -84,6 +86,9 @@ def fit_stack(net: Network, x: Any, y: Any, options: Options, *, sample_weight: 
     data = {"sample_weight": sample_weight, "validation_data": validation_data, "intake": intake}
     histories = run([prepared(model, x, y, options, **data) for model in models])
     net.parameters = stack(models).parameters
+    errors = [one.error for one in histories]
+    if errors[0] is not None and None not in errors:
+        raise errors[0]
     # One that Ctrl-C came before has no figures.
     begun = [one for one in histories if one.metrics] or histories
     return History(
