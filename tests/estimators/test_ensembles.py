@@ -74,6 +74,11 @@ def test_members_of_folds_know_a_class_that_they_have_not_seen():
     assert found.predict_proba(X).shape == (150, 4)
 
 
+def test_a_further_fit_leaves_nothing_of_the_one_before():
+    e = MLPEnsembleClassifier(MLP, 2, folds=True, random_state=0).fit(X, Y)
+    assert not hasattr(e.set_params(folds=False).fit(X[:140], Y[:140]), "out_of_fold_")
+
+
 def test_statistics_of_a_classifier():
     found = MLPEnsembleClassifier(MLP, 4, random_state=0).fit(X, NAMES)
     each = np.stack([member.predict_proba(X) for member in found.estimators_])

@@ -99,6 +99,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             if isinstance(error, Exception):
                 raise error
         self.estimators_ = members
+        self.__dict__.pop("out_of_fold_", None)  # of a fit before
         if self.bootstrap or self.folds:
             self._set_out_of_fold(X, held_out)
         return self
