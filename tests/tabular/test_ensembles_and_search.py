@@ -111,6 +111,20 @@ def test_the_figures_of_a_candidate_are_those_of_its_fits():
     assert (len(train), len(test)) == (40, 20)
 
 
+def test_a_search_whose_candidates_all_diverge_ends_after_a_round(tmp_path):
+    pytest.importorskip("matplotlib")
+    from retroprop.cli.search_report import draw_search
+
+    rng = np.random.default_rng(0)
+    target = tabular.fit("diabetes", epochs=1, hidden=()).card.target
+    options = TrainingOptions(hidden=(4,), epochs=9, dropout=0.1, optimizer="sgd", learning_rate=1e30)
+    found = searches.searched(options, target, rng.normal(size=(60, 3)), rng.normal(size=60)).to_plain()
+    assert found["fits"] == searches.FOLDS * len(found["candidates"])
+    assert {(one["rounds"], one["mean"]) for one in found["candidates"]} == {(1, None)}
+    draw_search(found, tmp_path / "search.png")
+    assert (tmp_path / "search.png").stat().st_size > 0
+
+
 def test_ctrl_c_ends_a_search_with_the_rounds_before(monkeypatch):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 3)), rng.normal(size=60)
