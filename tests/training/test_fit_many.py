@@ -134,6 +134,33 @@ def test_an_error_of_the_user_carries_the_histories():
     assert raised.value.histories[0].stop_reason == "epochs"
 
 
+class FailsLate:
+    name, greater_is_better = "late", True
+
+    def __init__(self, epochs):
+        self.calls, self.epochs = 0, epochs
+
+    def __call__(self, a, y, weight, xp):
+        self.calls += 1
+        if self.calls > self.epochs:
+            raise RuntimeError("of the metric")
+        return xp.mean(a)
+
+
+def test_an_error_of_a_metric_loses_no_epoch():
+    many, single = networks(2), networks(2)
+    options = {"batch_size": 4, "shuffle": False, "epochs": 5}
+    with pytest.raises(RuntimeError, match="of the metric") as raised:
+        rp.fit_many(many, X, Y, metrics=[[FailsLate(9)], [FailsLate(2)]], **options)
+    for net, history in zip(single, raised.value.histories, strict=True):
+        with pytest.raises(RuntimeError) as alone:
+            rp.fit(net, X, Y, metrics=[FailsLate(2)], **options)
+        assert history.stop_reason == alone.value.history.stop_reason == "error"
+        assert len(history) == len(alone.value.history) == 2
+    for net, other in zip(many, single, strict=True):
+        np.testing.assert_allclose(numbers(net), numbers(other), rtol=1e-12)
+
+
 def test_trainings_go_on():
     many, single = networks(), networks()
     first = rp.fit_many(many, X, Y, batch_size=4, epochs=2, seed=range(3))

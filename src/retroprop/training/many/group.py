@@ -86,6 +86,9 @@ class Group:
             except KeyboardInterrupt:
                 self._interrupted()
                 return False
+            except Exception:  # of a function of the user, or of the library
+                self._failed()
+                raise
             finally:
                 self.progress.stop()
         return True
@@ -190,3 +193,11 @@ class Group:
                 member.history.stop_reason = "interrupted"
                 leaving[row] = member.best_or("current" if finite[row] else "last")
         leave(course, leaving, {"current": course.parameters, **course.kept}, resumable=not self._torn)
+
+    def _failed(self) -> None:
+        """End all that have not ended, with the parameters of the end of their last epoch: no epoch is lost."""
+        course = self.course
+        leaving = {row: "last" for row, member in enumerate(course.members) if member is not None}
+        for row in leaving:
+            course.at(row).history.stop_reason = "error"
+        leave(course, leaving, course.kept, resumable=False)
