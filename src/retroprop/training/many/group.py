@@ -17,7 +17,6 @@ from retroprop.training.many.stacked_step import bind_stacked
 from retroprop.training.optimizers import UpdateRule
 from retroprop.training.preparation import Preparation
 from retroprop.training.progress import display
-from retroprop.training.step import estimated_elements
 
 # The fraction of the networks still in training at which those that have ended are taken out of the arrays: some
 # libraries compile the step again for each number of networks.
@@ -62,10 +61,7 @@ class Group:
         kept = {"last": last, "good": last, "best": last}
         self.course = StackedCourse(backend, dtype, architecture, members, data, parameters, state, kept)
         self.feed = Feed(backend, dtype, gathers=any(offset is not None for offset in data.offsets))
-        work = sum(
-            estimated_elements(one.net.architecture, one.epochs * one.order.m, one.epochs * len(one.order.windows))
-            for one in preparations
-        )
+        work = sum(one.elements for one in preparations)
         self.step = bind_stacked(backend, architecture, rule, **first.clips, demands=first.demands._replace(work=work))
         active = self.course.active
         self.collects = any(member.collects for member in active)
