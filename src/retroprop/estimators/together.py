@@ -53,7 +53,11 @@ def train_together(fits: Sequence[PreparedFit], *, stops: Callable[[], object]) 
             for i in several:
                 fits[i].together = len(several)
             if len(several) > 1:
-                EpochGroup([(i, fits[i], waiting[i]) for i in several]).train(go_on, stops)
+                try:
+                    EpochGroup([(i, fits[i], waiting[i]) for i in several]).train(go_on, stops)
+                except Exception as error:  # of the library, such as for lack of memory: it ends the fits of this group
+                    for i in filter(waiting.__contains__, several):
+                        go_on(i, error)
             else:
                 (i,) = several
                 while i in waiting and not stops():
