@@ -64,8 +64,7 @@ def test_fit_defaults():
 
 
 def test_fit_many_has_the_defaults_of_fit_and_the_rows_of_each():
-    of_one = {name: value for name, value in defaults(rp.fit).items() if name != "y"}  # y is always given
-    assert defaults(rp.fit_many) == {"rows": None} | of_one
+    assert defaults(rp.fit_many) == {"rows": None} | defaults(rp.fit)
 
 
 def test_checkpoint_defaults():

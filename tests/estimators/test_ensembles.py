@@ -74,6 +74,11 @@ def test_members_of_folds_know_a_class_that_they_have_not_seen():
     assert found.predict_proba(X).shape == (150, 4)
 
 
+def test_a_further_fit_leaves_nothing_of_the_one_before():
+    e = MLPEnsembleClassifier(MLP, 2, folds=True, random_state=0).fit(X, Y)
+    assert not hasattr(e.set_params(folds=False).fit(X[:140], Y[:140]), "out_of_fold_")
+
+
 def test_statistics_of_a_classifier():
     found = MLPEnsembleClassifier(MLP, 4, random_state=0).fit(X, NAMES)
     each = np.stack([member.predict_proba(X) for member in found.estimators_])
@@ -150,6 +155,17 @@ def test_on_another_device():
     host = MLPEnsembleClassifier(MLP, 2, folds=True, random_state=0).fit(X, Y)
     np.testing.assert_allclose(found.to("numpy").predict_proba(X), host.predict_proba(X), rtol=1e-9)
     assert isinstance(pickle.loads(pickle.dumps(found)).out_of_fold_, np.ndarray)
+
+
+def test_members_that_end_leave_the_others_on_jax_which_frees_the_arrays_of_a_step():
+    pytest.importorskip("jax")
+    jax = rp.get_backend("jax")
+    options = {"max_iter": 60, "early_stopping": True, "n_iter_no_change": 2, "learning_rate_init": 0.05}
+    e = MLPEnsembleClassifier(clone(MLP).set_params(**options), 4, random_state=0)
+    found, host = e.fit(jax.asarray(X, "float32"), Y), clone(e).fit(X.astype("float32"), Y)
+    epochs = [member.n_iter_ for member in found.estimators_]
+    assert min(epochs) < max(epochs)
+    assert epochs == [member.n_iter_ for member in host.estimators_]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from retroprop import model_selection as ours
 from retroprop.estimators import MLPClassifier, MLPRegressor
+from retroprop.estimators.epoch_group import EpochGroup
 
 assert enable_halving_search_cv
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -123,6 +124,22 @@ def test_steps_before_the_network_are_fitted_once_a_fold_and_setting():
     assert found.report_.fraction == 1.0
 
 
+class Coded(Counting):
+    """Adds the outputs of a network that it trains."""
+
+    def fit(self, X, y=None):
+        self.network_ = MLPRegressor(hidden_layer_sizes=(3,), max_iter=30, random_state=0).fit(X, y)
+        return self
+
+    def transform(self, X):
+        return np.column_stack([X, 10.0 * self.network_.predict(X)])
+
+
+def test_a_network_within_a_step_before_is_trained_at_once():
+    found = both("GridSearchCV", pipeline(Coded()), of_last({"alpha": [1e-4, 1.0]}), cv=2)
+    assert found.report_.fraction == 1.0
+
+
 def test_pipelines_with_parallel_steps_and_arguments_of_fit():
     columns = ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", StandardScaler(), [2, 3])])
     weight = np.linspace(0.1, 2.0, 150)
@@ -165,6 +182,24 @@ def test_a_candidate_that_fails_or_diverges_changes_nothing_for_the_others():
         ours.GridSearchCV(MLP, grid, cv=3, error_score="raise").fit(X, Y)
     with pytest.raises(ValueError, match="Invalid parameter 'alhpa'"):
         ours.GridSearchCV(MLP, {"alhpa": [1.0]}, cv=3, error_score="raise").fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
+def test_an_error_of_a_step_ends_the_fits_of_its_group_alone(monkeypatch):
+    advance = EpochGroup._advance
+
+    def without_memory(group):
+        if group.course.architecture.layer_sizes[1] == 9 and group.course.at(0).n_updates > 3:
+            raise MemoryError("of a step")
+        advance(group)
+
+    monkeypatch.setattr(EpochGroup, "_advance", without_memory)
+    grid = {"hidden_layer_sizes": [(6,), (9,)]}
+    with pytest.warns(FitFailedWarning, match="MemoryError: of a step"):
+        found = ours.GridSearchCV(clone(MLP), grid, cv=2).fit(X, Y)
+    wanted = theirs.GridSearchCV(clone(MLP), grid, cv=2).fit(X, Y)
+    assert found.cv_results_["mean_test_score"][0] == wanted.cv_results_["mean_test_score"][0]
+    assert np.isnan(found.cv_results_["mean_test_score"][1])
 
 
 def test_groups_are_cut_to_the_budget():

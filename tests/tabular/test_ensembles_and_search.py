@@ -61,6 +61,24 @@ def test_members_that_diverge_are_left_out_unless_all_do():
         tabular.fit("diabetes", ensemble=2, epochs=2, optimizer="sgd", learning_rate=1e30, hidden=(3,))
 
 
+def test_the_report_counts_the_members_that_diverged(monkeypatch):
+    fit_many = rp.fit_many
+
+    def at_three_rates(nets, x, y, **options):
+        late = rp.schedules.Step(1e-3, 2, factor=1e30)  # an epoch is one update
+        rules = [rp.optimizers.SGD(rate) for rate in (late, 0.01, 1e30)]
+        return fit_many(nets, x, y, **{**options, "optimizer": rules})
+
+    monkeypatch.setattr(rp, "fit_many", at_three_rates)
+    model = tabular.fit("diabetes", ensemble=3, epochs=3, batch_size=1000, hidden=(3,))
+    numbers = model.report.numbers
+    assert numbers["remarks"][-2:] == [
+        "left out of the ensemble: 1 of 3 networks, which have not finished an epoch",
+        "diverged: 1 of 3 networks, which have their last good parameters",
+    ]
+    assert (numbers["members"], numbers["stop_reason"]) == (2, "epochs")
+
+
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
 def test_a_search_chooses_by_cross_validation(data):
     weight = "balanced" if data == "iris" else None
@@ -91,6 +109,20 @@ def test_the_figures_of_a_candidate_are_those_of_its_fits():
     wanted = np.sqrt(np.mean((target.numbers(net.predict(x[test])) - target.numbers(y[test, None])) ** 2))
     np.testing.assert_allclose(best.scores[0]["root_mean_squared_error"], wanted, rtol=1e-4)
     assert (len(train), len(test)) == (40, 20)
+
+
+def test_a_search_whose_candidates_all_diverge_ends_after_a_round(tmp_path):
+    pytest.importorskip("matplotlib")
+    from retroprop.cli.search_report import draw_search
+
+    rng = np.random.default_rng(0)
+    target = tabular.fit("diabetes", epochs=1, hidden=()).card.target
+    options = TrainingOptions(hidden=(4,), epochs=9, dropout=0.1, optimizer="sgd", learning_rate=1e30)
+    found = searches.searched(options, target, rng.normal(size=(60, 3)), rng.normal(size=60)).to_plain()
+    assert found["fits"] == searches.FOLDS * len(found["candidates"])
+    assert {(one["rounds"], one["mean"]) for one in found["candidates"]} == {(1, None)}
+    draw_search(found, tmp_path / "search.png")
+    assert (tmp_path / "search.png").stat().st_size > 0
 
 
 def test_ctrl_c_ends_a_search_with_the_rounds_before(monkeypatch):

@@ -35,6 +35,19 @@ def test_an_iterator_is_one_epoch():
     assert len(history.cost) == len(history.metrics["r2"]) == 1
 
 
+def test_several_networks_have_a_function_each_or_one_for_all():
+    def short():
+        yield X[:8], Y[:8]
+
+    nets, single = [network(), network()], [network(), network()]
+    found = [rp.fit_many(nets, [batches, short], epochs=2), rp.fit_many(nets, batches, epochs=1)]
+    alone = [[rp.fit(net, x, epochs=2) for net, x in zip(single, (batches, short), strict=True)]]
+    alone.append([rp.fit(net, batches, epochs=1) for net in single])
+    assert [[one.cost for one in histories] for histories in found] == [
+        [one.cost for one in histories] for histories in alone
+    ]
+
+
 def test_batches_of_many_sizes_and_dropout():
     def epoch():
         yield X[:1], Y[:1]

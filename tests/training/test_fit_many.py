@@ -13,6 +13,7 @@ RNG = np.random.default_rng(7)
 X = RNG.normal(size=(13, 3))
 Y = np.stack([np.sin(X[:, 0]) + 0.3 * X[:, 1], X[:, 2] * X[:, 0]], axis=1)
 W = RNG.integers(0, 4, 13).astype("float64")
+HISTORY = rp.History()
 
 
 def networks(k=3, **options):
@@ -133,6 +134,33 @@ def test_an_error_of_the_user_carries_the_histories():
     assert raised.value.histories[0].stop_reason == "epochs"
 
 
+class FailsLate:
+    name, greater_is_better = "late", True
+
+    def __init__(self, epochs):
+        self.calls, self.epochs = 0, epochs
+
+    def __call__(self, a, y, weight, xp):
+        self.calls += 1
+        if self.calls > self.epochs:
+            raise RuntimeError("of the metric")
+        return xp.mean(a)
+
+
+def test_an_error_of_a_metric_loses_no_epoch():
+    many, single = networks(2), networks(2)
+    options = {"batch_size": 4, "shuffle": False, "epochs": 5}
+    with pytest.raises(RuntimeError, match="of the metric") as raised:
+        rp.fit_many(many, X, Y, metrics=[[FailsLate(9)], [FailsLate(2)]], **options)
+    for net, history in zip(single, raised.value.histories, strict=True):
+        with pytest.raises(RuntimeError) as alone:
+            rp.fit(net, X, Y, metrics=[FailsLate(2)], **options)
+        assert history.stop_reason == alone.value.history.stop_reason == "error"
+        assert len(history) == len(alone.value.history) == 2
+    for net, other in zip(many, single, strict=True):
+        np.testing.assert_allclose(numbers(net), numbers(other), rtol=1e-12)
+
+
 def test_trainings_go_on():
     many, single = networks(), networks()
     first = rp.fit_many(many, X, Y, batch_size=4, epochs=2, seed=range(3))
@@ -181,6 +209,8 @@ def test_the_same_data_are_taken_in_once(monkeypatch):
         ("sample_weight", [None, None], [None, None]),
         ("rows", [0, 1], [[0, 1]] * 2),
         ("rows", [[0, 1], None], [[0, 1], None]),
+        ("resume_from", HISTORY, [HISTORY] * 2),
+        ("resume_from", [HISTORY, None], [HISTORY, None]),
     ],
 )
 def test_one_value_and_a_list_are_told_apart(name, given, expected):
@@ -214,6 +244,7 @@ def test_arrays_in_a_list_are_one_each():
         ({"nets": [1]}, r"nets\[0\] must be a Network"),
         ({"nets": networks(1)[0]}, r"fit_many takes a list of networks first"),
         ({"nets": networks(1) * 2}, r"nets\[1\] is the same network as nets\[0\]"),
+        ({"x": iter([(X, Y)]), "y": None, "epochs": 1}, r"x is one iterator of batches for several networks"),
         ({"learning_rate": 0.1}, r"fit_many has no argument learning_rate=0.1: the learning rate belongs to"),
     ],
 )

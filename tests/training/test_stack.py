@@ -116,3 +116,37 @@ def test_networks_that_differ_are_refused(nets, message):
 def test_a_stack_has_no_single_point_to_go_on_from(option):
     with pytest.raises(ValueError, match=r"fit_many\(net.unstack\(\)"):
         rp.fit(rp.stack(networks()), X, Y, **option)
+
+
+def test_a_stack_reads_no_iterator_which_its_models_would_share():
+    net, batches = rp.stack(networks()), iter([(X, Y), (X, Y)])
+    with pytest.raises(ValueError, match=r"x is one iterator of batches for several networks"):
+        rp.fit(net, batches, epochs=1)
+    assert len(list(batches)) == 2
+
+
+class Interrupts:
+    def on_epoch_end(self, state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_leaves_the_figures_of_the_models_that_were_begun():
+    history = rp.fit(rp.stack(networks()), X, Y, epochs=3, metrics=["r2"], callbacks=[Interrupts()])
+    assert [len(one) for one in history.models] == [2, 0, 0]
+    assert history.metrics == history.models[0].metrics
+    assert history.stop_reason == "interrupted"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_stack_diverges_if_all_its_models_do():
+    nets = networks()
+    nets[1].thetas = [1e200 * theta for theta in nets[1].thetas]
+    net = rp.stack(nets)
+    assert rp.fit(net, X, Y, epochs=2).stop_reason == "diverged, epochs"
+    before = numbers(net)
+    with pytest.raises(rp.DivergenceError, match="at epoch 2") as raised:
+        rp.fit(net, X, Y, epochs=3, optimizer=rp.optimizers.SGD(1e200))
+    assert len(raised.value.history) == 1
+    for found, expected in zip(numbers(net), before, strict=True):
+        np.testing.assert_array_equal(found, expected)

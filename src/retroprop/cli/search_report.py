@@ -1,6 +1,7 @@
 """The candidates of a search: the best as a printed table, all of them as a picture."""
 
 from collections.abc import Mapping
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def draw_search(search: Mapping[str, Any], path: Path) -> None:
     """
     from retroprop.explain.style import LIGHT, dress, legend, new_figure, write
 
-    ranked = [one for one in search["candidates"] if one["mean"] is not None]
+    ranked = [one for one in search["candidates"] if one["mean"] is not None] or search["candidates"]
     names = [name for name in _NAMES if name in ranked[0]]
     height = 1.5 + 0.24 * len(ranked)
     figure = new_figure(9.0, height)
@@ -65,9 +66,9 @@ def draw_search(search: Mapping[str, Any], path: Path) -> None:
     for done in sorted({one["rounds"] for one in ranked}, reverse=True):
         places = [i for i, one in enumerate(ranked) if one["rounds"] == done]
         axes.errorbar(
-            [ranked[i]["mean"] for i in places],
+            [_number(ranked[i]["mean"]) for i in places],
             places,
-            xerr=[ranked[i]["standard_error"] for i in places],
+            xerr=[_number(ranked[i]["standard_error"]) for i in places],
             fmt="o",
             color=LIGHT.colors[(done - 1) % len(LIGHT.colors)],
             markersize=5.0,
@@ -80,3 +81,8 @@ def draw_search(search: Mapping[str, Any], path: Path) -> None:
     axes.set_ylim(len(ranked) - 0.5, -0.5)
     legend(axes, loc="best")
     write(figure, path)
+
+
+def _number(value: float | None) -> float:
+    """Return a figure as a number: NaN, which is not drawn, for none."""
+    return nan if value is None else value

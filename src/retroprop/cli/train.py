@@ -113,7 +113,8 @@ def train(
     search: Annotated[
         bool,
         typer.Option(
-            "--search", help="Choose hidden layers, l2, dropout and learning rate, where left out, by cross-validation."
+            "--search",
+            help="Choose by cross-validation those of hidden, l2, dropout, learning rate that have their defaults.",
         ),
     ] = False,
     output: Annotated[

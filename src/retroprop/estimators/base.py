@@ -94,22 +94,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         validation: tuple[Any, Any, Any],
         rows: Array | None = None,
     ) -> Any:
-        ready = self._ready(X, y, sample_weight, incremental=incremental, validation=validation, rows=rows)
-        if ready is not None:
-            ready.train()
-        return self
-
-    def _ready(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        *,
-        incremental: bool,
-        validation: tuple[Any, Any, Any],
-        rows: Array | None,
-    ) -> PreparedFit | None:
-        """Check everything, draw the weights, and return the fit that is to be trained; None after L-BFGS, which is.
+        """Check everything, draw the weights, and train.
 
         Of some `rows` of the data, on the host, the classes are those of all.
         """
@@ -129,7 +114,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 x = arrays.rows_of(x, rows, backend, works_in)
                 targets, weight = targets._replace(y=targets.y[rows]), None if weight is None else weight[rows]
             lbfgs.fit(self, architecture, Samples(backend, works_in, x, targets.y, weight), dtype, given)
-            return None
+            return self
         samples = Samples(backend, works_in, x, targets.y, weight)
         with backend.active():
             held_out = None
@@ -151,7 +136,10 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             if self.batch_size != "auto" and self.batch_size > n:
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             order = randomness.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-        return PreparedFit(self, samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental)
+        PreparedFit(
+            self, samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental
+        ).train()
+        return self
 
     def _prepared(
         self, x: Any, targets: Targets, backend: Backend, dtype: str, rng: Any, *, first_pass: bool

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 import numpy
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import type_of_target
 
 from retroprop.backends import Backend
@@ -47,11 +47,6 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         **BaseEnsemble._parameter_constraints,
         "estimator": [MLPClassifier, None],
     }
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit the members, on the data that `MLPClassifier.fit` takes, but no iterator of batches."""
-        return self._fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> Array:
         """Return the classes with the largest mean probabilities, in the form of `MLPClassifier.predict`."""

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 
 from retroprop.backends import Backend
 from retroprop.estimators.base import BaseMLP
@@ -42,11 +42,6 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         **BaseEnsemble._parameter_constraints,
         "estimator": [MLPRegressor, None],
     }
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit the members, on the data that `MLPRegressor.fit` takes, but no iterator of batches."""
-        return self._fit(X, y, sample_weight)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the mean of the members' predictions, (n,) or (n, n_outputs).

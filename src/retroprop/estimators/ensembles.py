@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -58,8 +58,9 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
     def _splitter(self, y: Any) -> Any:
         """Return scikit-learn's class that divides such targets into folds."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        """Fit all members together."""
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit the members together, on the data that the `fit` of one takes, but no iterator of batches."""
         if self.bootstrap and self.folds:
             raise ValueError("bootstrap=True and folds=True are two ways to choose the rows of a member: choose one.")
         if self.folds and self.n_members < 2:
@@ -76,7 +77,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             member._validate_params()
         n = _num_samples(y)
         held_out = numpy.zeros((len(members), n), dtype=bool)
-        with collected() as fits:
+        with collected(members) as fits:
             if self.folds:
                 splitter = self._splitter(y)(self.n_members, shuffle=True, random_state=rng)
                 for i, (rows, others) in enumerate(splitter.split(numpy.empty((n, 1)), to_host(y))):
@@ -98,6 +99,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             if isinstance(error, Exception):
                 raise error
         self.estimators_ = members
+        self.__dict__.pop("out_of_fold_", None)  # of a fit before
         if self.bootstrap or self.folds:
             self._set_out_of_fold(X, held_out)
         return self

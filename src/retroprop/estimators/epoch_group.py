@@ -5,7 +5,6 @@ from math import isfinite
 from operator import mul
 from typing import Any
 
-from retroprop.backends import host
 from retroprop.backends.backend import Demands
 from retroprop.core.parameters import joined
 from retroprop.estimators.prepared_fit import PreparedFit
@@ -73,6 +72,8 @@ class EpochGroup(Group):
         With their numbers, of one `form_of`.
     """
 
+    steady = (Constant, NamedRate)  # all rates are read again after an epoch
+
     def __init__(self, fits: Sequence[tuple[int, PreparedFit, Epochs]]) -> None:
         _, first, epochs = fits[0]
         backend, dtype = epochs.backend, first.source.dtype
@@ -85,9 +86,7 @@ class EpochGroup(Group):
         slots = zip(*(course.state for course in courses), strict=True)
         state = tuple(xp.stack([joined(slot, xp) for slot in column]) for column in slots)
         self.backend, self.rule, self.progress = backend, rule, Silence()
-        self.course = StackedCourse(
-            backend, dtype, architecture, members, data, parameters, state, parameters, parameters, parameters
-        )
+        self.course = StackedCourse(backend, dtype, architecture, members, data, parameters, state)
         self.feed = Feed(backend, dtype, gathers=any(offset is not None for offset in data.offsets))
         work = sum(
             estimated_elements(fit.architecture, fit.estimator.max_iter * n, fit.estimator.max_iter * steps)
@@ -144,18 +143,6 @@ class EpochGroup(Group):
                 course.members[row] = None
         if course.active and len(course.active) <= SHRINK * len(course.members):
             course.shrink()
-
-    def hyper(self, at: int) -> tuple[Array, ...]:
-        """Return the hyper-parameters of the update `at` updates from now: arrays (K, 1) of the host."""
-        active = self.course.active
-        rates = self._rates
-        if rates is None:
-            each = [active[0] if member is None else member for member in self.course.members]
-            rates = host.xp.asarray([[one.schedule(one.n_updates + at)] for one in each])
-            if all(isinstance(one.schedule, (Constant, NamedRate)) for one in each):
-                self._rates = rates
-        numbers = self.rule.hyper(active[0].n_updates + at + 1, rates)  # type: ignore[arg-type]
-        return tuple(one.astype(self.course.dtype) for one in numbers)  # type: ignore[attr-defined]
 
 
 def form_of(fit: PreparedFit, epochs: Epochs) -> tuple[Any, ...] | None:

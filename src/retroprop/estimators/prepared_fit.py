@@ -1,6 +1,6 @@
 """One fit of a stochastic solver, prepared: everything is checked and drawn, and the training has not begun."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass
@@ -19,14 +19,18 @@ from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.saver import opened
 from retroprop.training.step import estimated_elements
 
-_COLLECTED: ContextVar[list["PreparedFit"] | None] = ContextVar("retroprop_prepared_fits", default=None)
+_Collection = tuple[list[Any], list["PreparedFit"]]
+_COLLECTED: ContextVar[_Collection] = ContextVar("retroprop_prepared_fits", default=([], []))
 
 
 @contextmanager
-def collected() -> Iterator[list["PreparedFit"]]:
-    """Have each `fit` end before its training, which stands in the list: the caller trains them together."""
+def collected(estimators: Sequence[Any]) -> Iterator[list["PreparedFit"]]:
+    """Have `fit` of some estimators end before its training, which stands in the list: the caller trains them together.
+
+    Others are trained at once, as those that a step of a pipeline fits and uses.
+    """
     found: list[PreparedFit] = []
-    token = _COLLECTED.set(found)
+    token = _COLLECTED.set((list(estimators), found))
     try:
         yield found
     finally:
@@ -78,11 +82,10 @@ class PreparedFit:
 
     def train(self) -> None:
         """Train it alone, with checkpoints if there are any; or leave it to the one who collects."""
-        waiting = _COLLECTED.get()
-        if waiting is not None:
+        e, (estimators, waiting) = self.estimator, _COLLECTED.get()
+        if any(e is one for one in estimators):
             waiting.append(self)
             return
-        e = self.estimator
         with self.source.backend.active(), opened(e.checkpoint) as saver:
             call = EstimatorCall(e, self.architecture, self.source, self.validation)
             training: Any = self.training(None if saver is None else Keeper(saver, call))

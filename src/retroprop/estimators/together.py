@@ -12,9 +12,7 @@ Ending = BaseException | None
 """The end of a fit: an error of its own, a KeyboardInterrupt where it was stopped before its end, else None."""
 
 
-def train_together(
-    fits: Sequence[PreparedFit], *, stops: Callable[[], object] = bool, advance: Callable[[int], object] = bool
-) -> list[Ending]:
+def train_together(fits: Sequence[PreparedFit], *, stops: Callable[[], object]) -> list[Ending]:
     """Train fits as each would be trained alone; one that fails, diverges or stops early changes nothing for others.
 
     Parameters
@@ -23,8 +21,6 @@ def train_together(
         Of one backend, without checkpoints.
     stops : callable
         Is called after each epoch; once it returns true, every fit ends as one that Ctrl-C ends.
-    advance : callable
-        Is called with the number of fits that have ended whenever one ends.
 
     Returns
     -------
@@ -49,7 +45,6 @@ def train_together(
             except Exception as error:
                 ends[i] = error
             waiting.pop(i, None)
-            advance(len(fits) - len(waiting))
             return False
 
         for i in range(len(fits)):
@@ -58,7 +53,11 @@ def train_together(
             for i in several:
                 fits[i].together = len(several)
             if len(several) > 1:
-                EpochGroup([(i, fits[i], waiting[i]) for i in several]).train(go_on, stops)
+                try:
+                    EpochGroup([(i, fits[i], waiting[i]) for i in several]).train(go_on, stops)
+                except Exception as error:  # of the library, such as for lack of memory: it ends the fits of this group
+                    for i in filter(waiting.__contains__, several):
+                        go_on(i, error)
             else:
                 (i,) = several
                 while i in waiting and not stops():

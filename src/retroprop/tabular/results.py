@@ -49,6 +49,7 @@ def report_on(
     remarks = remarks + [
         f"column {quoted(one.name)}: {words}" for one in card.preprocessing.columns if (words := grouped(one))
     ]
+    remarks += _of_members(options.ensemble, trained.members)
     return Report(
         {
             "data": card.data,
@@ -94,9 +95,22 @@ def report_on(
     )
 
 
+def _of_members(ensemble: int | None, trained: Sequence[History]) -> list[str]:
+    """Return remarks on the members of an ensemble that are not as they should be."""
+    if ensemble is None:
+        return []
+    said, missing = [], ensemble - len(trained)
+    diverged = sum(history.stop_reason == "diverged" for history in trained)
+    if missing:
+        said.append(f"left out of the ensemble: {missing} of {ensemble} networks, which have not finished an epoch")
+    if diverged:
+        said.append(f"diverged: {diverged} of {ensemble} networks, which have their last good parameters")
+    return said
+
+
 def _reason(histories: Sequence[History]) -> str:
-    """Return the reason why a training ended; of an ensemble a signal comes before all else."""
-    reasons = [history.stop_reason for history in histories]
+    """Return the reason why a training ended; of an ensemble a signal comes first, and a divergence of some last."""
+    reasons = sorted((history.stop_reason for history in histories), key="diverged".__eq__)
     return next((reason for reason in ("terminated", "interrupted") if reason in reasons), reasons[0])
 
 

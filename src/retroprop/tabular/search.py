@@ -150,8 +150,8 @@ def searched(options: TrainingOptions, target: TargetColumn, x: NDArray[np.float
                 done += KEPT**r * len(group)
                 _show(shown, search, done / total, r)
             search.rank()
-            if search.interrupted:
-                break
+            if search.interrupted or search.candidates[0].figures(search.criterion)[0] == inf:
+                break  # where all diverge, more epochs do not help: the training itself reports it
             alive = search.candidates[: max(len(alive) // KEPT, 1)]
     finally:
         if shown is not None:

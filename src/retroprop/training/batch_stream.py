@@ -19,6 +19,16 @@ def is_stream(x: Any, y: Any) -> bool:
     return y is None and (callable(x) or hasattr(x, "__next__"))
 
 
+def check_unshared(sources: Sequence[Any]) -> None:
+    """Raise ValueError for an iterator that several networks would read, each a part of its batches."""
+    iterators = [id(x) for x in sources if hasattr(x, "__next__")]
+    if len(set(iterators)) < len(iterators):
+        raise ValueError(
+            "x is one iterator of batches for several networks, and can be read once: pass a function "
+            "that returns the batches of an epoch, as in lambda: iter(batches)."
+        )
+
+
 class BatchStream:
     """Batches from an iterator of the user, in its order; both the source of the data and the order of a training.
 

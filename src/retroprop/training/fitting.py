@@ -98,7 +98,8 @@ def fit(
     TypeError, ValueError
         For bad arguments or data, and a history or a checkpoint of another training, before any work.
     DivergenceError
-        If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
+        If a cost is NaN or inf; the network then has the parameters of the end of the epoch before. Of a network with
+        a model axis if all models diverged; if some did, their histories have the error as their attribute `error`.
     OutOfDeviceMemoryError
         If the device has no memory for it; the message says which batch size would fit.
     Exception

@@ -110,16 +110,21 @@ class Preparation:
         assert isinstance(self.data, Batch)
         return self.data
 
+    @property
+    def elements(self) -> int:
+        """The estimated work of all its epochs."""
+        order = self.order
+        return estimated_elements(self.net.architecture, self.epochs * order.m, self.epochs * len(order.windows))
+
     def train(self) -> History:
         """Train the network, as `fit` describes it."""
         net, rule, order = self.net, self.rule, self.order
         with opened(self.checkpoint) as saver:
             begins_at = beginning(self.call, saver, self.resume_from)
-            # Of the first call, where there was one: the same loops, and so the same bits.
-            elements = estimated_elements(net.architecture, self.epochs * order.m, self.epochs * len(order.windows))
+            # The work of the first call, where there was one: the same loops, and so the same bits.
             # The first steps of a form that come varied round differently: not in a training that may go on.
             varied = isinstance(self.data, BatchStream) and self.checkpoint is None and self.resume_from is None
-            demands = self.demands._replace(work=begins_at.elements(elements), varied=varied)
+            demands = self.demands._replace(work=begins_at.elements(self.elements), varied=varied)
             # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
             if isinstance(rule, LBFGS):
                 step = lbfgs.bind(net.backend, net.architecture, rule, **self.clips, demands=demands)

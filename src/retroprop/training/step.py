@@ -141,6 +141,24 @@ def has_custom_parts(architecture: Architecture) -> bool:
     return custom or isinstance(architecture.output.loss, CustomLoss)
 
 
+def measured(
+    operations: Operations,
+    parameters: Parameters,
+    data: Batch,
+    masks: tuple[Array | None, ...] | None,
+    architecture: Architecture,
+    penalties_of_sum: bool,
+) -> Measured:
+    """Return the cost of a batch and its gradient, of several networks with a leading model axis."""
+    # Integer data are cast here, so that only one batch of them exists as floats.
+    x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
+    trace = forward(operations, architecture, parameters, x, masks)
+    found = backward(
+        operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
+    )
+    return Measured(found.cost, found.parameters, trace.a[-1])
+
+
 @lru_cache(maxsize=32)
 def _step(
     architecture: Architecture,
@@ -162,7 +180,7 @@ def _step(
     ) -> Stepped:
         if rows is not None:
             data = Batch(*(operations.gather(part, rows) for part in data))
-        cost, gradients, a = _measured(operations, parameters, data, masks, architecture, penalties_of_sum)
+        cost, gradients, a = measured(operations, parameters, data, masks, architecture, penalties_of_sum)
         if clips:
             gradients = operations.clip(gradients, clip_norm, clip_value)
         parameters, state = operations.update(optimizer.formula, parameters, gradients, state, hyper)
@@ -174,23 +192,6 @@ def _step(
 @lru_cache(maxsize=32)
 def _measure(architecture: Architecture, penalties_of_sum: bool = False) -> Callable[..., Measured]:
     def measure(operations: Operations, parameters: Parameters, data: Batch) -> Measured:
-        return _measured(operations, parameters, data, None, architecture, penalties_of_sum)
+        return measured(operations, parameters, data, None, architecture, penalties_of_sum)
 
     return measure
-
-
-def _measured(
-    operations: Operations,
-    parameters: Parameters,
-    data: Batch,
-    masks: tuple[Array | None, ...] | None,
-    architecture: Architecture,
-    penalties_of_sum: bool,
-) -> Measured:
-    # Integer data are cast here, so that only one batch of them exists as floats.
-    x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
-    trace = forward(operations, architecture, parameters, x, masks)
-    found = backward(
-        operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
-    )
-    return Measured(found.cost, found.parameters, trace.a[-1])

@@ -6,6 +6,7 @@ from typing import Any
 
 from retroprop.network import Network
 from retroprop.training import arguments
+from retroprop.training.batch_stream import check_unshared
 from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.per_model import per_model
@@ -17,7 +18,7 @@ from retroprop.training.preparation import Options, Preparation, prepared
 def fit_many(
     nets: Sequence[Network],
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     rows: Any = None,
     optimizer: Any = "adam",
@@ -47,8 +48,8 @@ def fit_many(
     nets : sequence of Network
         K different networks, of any shapes.
     x, y, sample_weight : array, or list of K arrays
-        As for `fit`. A list or tuple of arrays is one for each network; lists of numbers are data. The same object for
-        several networks is taken in and held once.
+        As for `fit`. A list or tuple of arrays, or of functions that return batches, is one for each network; lists of
+        numbers are data. The same object for several networks is taken in and held once.
     rows : sequence of int, or list of K such sequences, optional
         The rows of x, y and sample_weight that a network is trained on, as indices; None for all of them. So folds and
         bootstrap samples share one array: the network k is trained as by `fit(nets[k], x[rows[k]], y[rows[k]], ...)`.
@@ -101,6 +102,7 @@ def _prepared(nets: Sequence[Network], given: dict[str, Any]) -> list[Preparatio
             "checkpoint is one folder for several networks: pass a list, as in "
             'checkpoint=[rp.Checkpoint(f"run/{k}") for k in range(len(nets))].'
         )
+    check_unshared(columns["x"])
     options, intake, found = [field.name for field in fields(Options)], Intake(), []
     for i, net in enumerate(nets):
         one = {name: column[i] for name, column in columns.items()}

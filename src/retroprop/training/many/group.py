@@ -1,6 +1,7 @@
 """The training of a group of networks of one form: one step trains them all."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from retroprop.backends import host
 from retroprop.core.parameters import joined
@@ -16,7 +17,6 @@ from retroprop.training.many.stacked_step import bind_stacked
 from retroprop.training.optimizers import UpdateRule
 from retroprop.training.preparation import Preparation
 from retroprop.training.progress import display
-from retroprop.training.step import estimated_elements
 
 # The fraction of the networks still in training at which those that have ended are taken out of the arrays: some
 # libraries compile the step again for each number of networks.
@@ -32,7 +32,14 @@ class Group:
         The trainings, with the places of their networks in the list.
     rule : UpdateRule
         Their optimizer, but for the learning rate.
+
+    Attributes
+    ----------
+    steady : tuple of type
+        The schedules whose rates are computed once for many steps.
     """
+
+    steady: ClassVar[tuple[type, ...]] = (Constant,)
 
     def __init__(self, numbered: Sequence[tuple[int, Preparation]], rule: UpdateRule) -> None:
         preparations = [preparation for _, preparation in numbered]
@@ -51,14 +58,10 @@ class Group:
             parameters = xp.stack([joined(one.net.parameters, xp) for one in preparations])
             state = tuple(xp.zeros_like(parameters) for _ in range(rule.slots))
             last = xp.astype(parameters, parameters.dtype, copy=True)
-        self.course = StackedCourse(
-            backend, dtype, architecture, members, data, parameters, state, last=last, good=last, best=last
-        )
+        kept = {"last": last, "good": last, "best": last}
+        self.course = StackedCourse(backend, dtype, architecture, members, data, parameters, state, kept)
         self.feed = Feed(backend, dtype, gathers=any(offset is not None for offset in data.offsets))
-        work = sum(
-            estimated_elements(one.net.architecture, one.epochs * one.order.m, one.epochs * len(one.order.windows))
-            for one in preparations
-        )
+        work = sum(one.elements for one in preparations)
         self.step = bind_stacked(backend, architecture, rule, **first.clips, demands=first.demands._replace(work=work))
         active = self.course.active
         self.collects = any(member.collects for member in active)
@@ -79,6 +82,9 @@ class Group:
             except KeyboardInterrupt:
                 self._interrupted()
                 return False
+            except Exception:  # of a function of the user, or of the library
+                self._failed()
+                raise
             finally:
                 self.progress.stop()
         return True
@@ -137,7 +143,7 @@ class Group:
             # One that has ended goes on at the rate of another; nobody reads it.
             each = [active[0] if member is None else member for member in self.course.members]
             rates = host.xp.asarray([[one.schedule(one.n_updates + at)] for one in each])
-            if all(isinstance(one.schedule, Constant) for one in each):
+            if all(isinstance(one.schedule, self.steady) for one in each):
                 self._rates = rates
         # All have made the same number of updates.
         numbers = self.rule.hyper(active[0].n_updates + at + 1, rates)  # type: ignore[arg-type]
@@ -155,13 +161,15 @@ class Group:
             for row, found in zip(ended, figures, strict=True)
         }
         current = xp.astype(course.parameters, course.parameters.dtype, copy=True)
-        sources = {"current": current, "last": course.last, "good": course.good}
+        sources = {"current": current, **course.kept}
         for name in ("last", "current"):
             best = [row for row, outcome in outcomes.items() if outcome.best == name]
-            course.best = course.chosen(best, sources[name], course.best)
-        sources["best"] = course.best
-        course.good = course.chosen(ended, course.last, course.good)
-        course.last = course.chosen(ended, current, course.last)
+            sources["best"] = course.chosen(best, sources[name], sources["best"])
+        course.kept = {
+            "last": course.chosen(ended, current, sources["last"]),
+            "good": course.chosen(ended, sources["last"], sources["good"]),
+            "best": sources["best"],
+        }
         course.forget_seen()
         self.progress.epoch(course.at(ended[0]).state)
         leaving = {row: outcome.final for row, outcome in outcomes.items() if outcome.final}
@@ -180,5 +188,12 @@ class Group:
             if member is not None:
                 member.history.stop_reason = "interrupted"
                 leaving[row] = member.best_or("current" if finite[row] else "last")
-        sources = {"current": course.parameters, "last": course.last, "good": course.good, "best": course.best}
-        leave(course, leaving, sources, resumable=not self._torn)
+        leave(course, leaving, {"current": course.parameters, **course.kept}, resumable=not self._torn)
+
+    def _failed(self) -> None:
+        """End all that have not ended, with the parameters of the end of their last epoch: no epoch is lost."""
+        course = self.course
+        leaving = {row: "last" for row, member in enumerate(course.members) if member is not None}
+        for row in leaving:
+            course.at(row).history.stop_reason = "error"
+        leave(course, leaving, course.kept, resumable=False)

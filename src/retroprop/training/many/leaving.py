@@ -11,7 +11,7 @@ from retroprop.training.many.member import Member
 from retroprop.training.many.stacked_course import StackedCourse
 from retroprop.training.many.stacked_step import by_layer
 from retroprop.training.optimizers import UpdateRule
-from retroprop.training.step import bind, estimated_elements
+from retroprop.training.step import bind
 
 log = logging.getLogger("retroprop")
 
@@ -79,8 +79,8 @@ def _row(xp: object, source: Array, row: int) -> Array:
 def _work(member: Member) -> Work:
     """Return the choice of compiled loops that the training of one network makes."""
     preparation, net = member.preparation, member.net
-    windows, epochs = len(preparation.order.windows), preparation.epochs
-    elements = estimated_elements(net.architecture, epochs * preparation.order.m, epochs * windows)
     assert isinstance(preparation.rule, UpdateRule)
-    step = bind(net.backend, net.architecture, preparation.rule, demands=preparation.demands._replace(work=elements))
-    return Work(elements, step.compiled)
+    step = bind(
+        net.backend, net.architecture, preparation.rule, demands=preparation.demands._replace(work=preparation.elements)
+    )
+    return Work(preparation.elements, step.compiled)

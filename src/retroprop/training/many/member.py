@@ -66,7 +66,6 @@ class Member:
         self.costs: list[float] = []
         self.order: Array | None = None
         self.drawn: Array | None = None
-        self.generator: object = None
         self.began = perf_counter()
         self._weight = weight
 

@@ -12,12 +12,12 @@ def per_model(name: str, given: Any, k: int) -> list[Any]:
 
     An argument is one value for all trainings unless it is a list of values. A list of values is
 
-    * of x, y and sample_weight a list or tuple of arrays or frames (of sample_weight also None); lists of numbers and
-      of lists of numbers are data;
+    * of x, y and sample_weight a list or tuple of arrays, frames or sources of batches (also of None); lists of numbers
+      and of lists of numbers are data;
     * of rows a list or tuple of sequences (or None);
     * of validation_data a list; a tuple (x, y) or (x, y, sample_weight) is one value;
     * of metrics and callbacks a list or tuple whose elements are lists or tuples;
-    * of any other argument everything that has a length and is no text: a list, a tuple, a range, an array.
+    * of any other argument everything with a length and elements that is no text: a list, a tuple, a range, an array.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def per_model(name: str, given: Any, k: int) -> list[Any]:
 def _is_list(name: str, given: Any) -> bool:
     listed = isinstance(given, (list, tuple))
     if name in DATA:
-        arrays = [_is_array(one) for one in given] if listed else []
+        arrays = [_is_array(one) or callable(one) or hasattr(one, "__next__") for one in given] if listed else []
         if any(arrays) and not all(found or one is None for found, one in zip(arrays, given, strict=True)):
             raise TypeError(f"{name} is a list of arrays and of other things: one value for each network is an array.")
         return any(arrays) or (listed and len(given) > 0 and all(one is None for one in given))
@@ -56,7 +56,8 @@ def _is_list(name: str, given: Any) -> bool:
         if any(inner) and not all(inner):
             raise TypeError(f"{name} is a list of lists and of other things: pass a list for each network, or one.")
         return any(inner)
-    return hasattr(given, "__len__") and not isinstance(given, (str, bytes, Mapping, Set)) and _has_axis(given)
+    listed = hasattr(given, "__len__") and hasattr(given, "__iter__")
+    return listed and not isinstance(given, (str, bytes, Mapping, Set)) and _has_axis(given)
 
 
 def _is_array(one: Any) -> bool:

@@ -31,11 +31,13 @@ class StackedCourse:
         One for each row of the arrays; None has ended.
     data : StackedData
         Held once.
-    parameters, last, good, best : array (K, P)
-        The current parameters, those of the end of the last epoch of each network and of the one before, and those of
-        its best epoch.
+    parameters : array (K, P)
+        The current parameters.
     state : tuple of array (K, P)
         The optimizer's.
+    kept : dict of array (K, P)
+        Earlier parameters that a training may end with, where the group keeps them: "last", of the end of the last
+        epoch of each network, "good", of the one before, and "best", of its best epoch.
     pending : list of array
         J of the steps since an epoch of any network ended, (K,) or of several steps (steps, K).
     seen : list of Seen
@@ -49,9 +51,7 @@ class StackedCourse:
     data: StackedData
     parameters: Array
     state: tuple[Array, ...]
-    last: Array
-    good: Array
-    best: Array
+    kept: dict[str, Array] = field(default_factory=dict)
     pending: list[Array] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
 
@@ -107,7 +107,8 @@ class StackedCourse:
         rows = [row for row, member in enumerate(self.members) if member is not None]
         take = self.taker(rows)
         self.members = [self.members[row] for row in rows]
-        self.parameters, self.last, self.good, self.best = map(take, (self.parameters, self.last, self.good, self.best))
+        self.parameters = take(self.parameters)
+        self.kept = {name: take(array) for name, array in self.kept.items()}
         self.state = tuple(map(take, self.state))
         self.data = of_some(self.data, take)
         self.pending = [

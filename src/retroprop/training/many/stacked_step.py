@@ -9,13 +9,11 @@ from retroprop.backends.backend import PLAIN, Backend, Demands
 from retroprop.backends.intake.batch import Batch
 from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
-from retroprop.core.backward import backward
-from retroprop.core.forward import forward
 from retroprop.core.operations import Operations
 from retroprop.core.parameters import Parameters
 from retroprop.functions.types import Array, Namespace
 from retroprop.training.optimizers import UpdateRule
-from retroprop.training.step import without_rate
+from retroprop.training.step import measured, without_rate
 
 Penalties = tuple[tuple[Array | None, Array | None], ...]
 """λ₂ and λ₁ of each Θ as arrays (K, 1, 1), None where no network has them."""
@@ -129,14 +127,9 @@ def _stacked_step(
         xp = operations.xp
         by_model = by_layer(parameters, architecture, xp)
         batch = gathered(operations, data, rows, present)
-        x = xp.astype(batch.x, parameters.dtype, copy=False)
-        trace = forward(operations, architecture, by_model, x, masks)
-        found = backward(
-            operations, architecture, by_model, trace, batch.y, batch.weight, penalties_of_sum=penalties_of_sum
-        )
-        cost, gradients = found.cost, found.parameters
+        cost, gradients, a = measured(operations, by_model, batch, masks, architecture, penalties_of_sum)
         if data.penalties is not None:
-            share = operations.share(batch.weight, x.shape[-2]) if penalties_of_sum else 1.0
+            share = operations.share(batch.weight, batch.x.shape[-2]) if penalties_of_sum else 1.0
             penalties = _scaled(data.penalties, share)
             cost = cost + penalty_of(operations, by_model, penalties)
             gradients = with_penalties(operations, gradients, by_model, penalties)
@@ -150,7 +143,7 @@ def _stacked_step(
             tuple(Parameters((slot,)) for slot in state),
             hyper,
         )
-        return StackedStepped(updated.thetas[0], tuple(slot.thetas[0] for slot in slots), cost, trace.a[-1])
+        return StackedStepped(updated.thetas[0], tuple(slot.thetas[0] for slot in slots), cost, a)
 
     return step
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from retroprop.network import Network
+from retroprop.training.batch_stream import check_unshared
 from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.running import run
@@ -66,6 +67,8 @@ def fit_stack(net: Network, x: Any, y: Any, options: Options, *, sample_weight: 
     ------
     ValueError
         For a checkpoint or a history to go on from: those are of one model.
+    DivergenceError
+        If all models diverged, that of the first.
     """
     for name in ("checkpoint", "resume_from"):
         if getattr(options, name) is not None:
@@ -74,14 +77,19 @@ def fit_stack(net: Network, x: Any, y: Any, options: Options, *, sample_weight: 
                 "takes one for each."
             )
     models, intake = net.unstack(), Intake()
+    check_unshared([x] * len(models))
     data = {"sample_weight": sample_weight, "validation_data": validation_data, "intake": intake}
     histories = run([prepared(model, x, y, options, **data) for model in models])
     net.parameters = stack(models).parameters
-    names = list(histories[0].metrics)
+    errors = [one.error for one in histories]
+    if errors[0] is not None and None not in errors:
+        raise errors[0]
+    # One that Ctrl-C came before has no figures.
+    begun = [one for one in histories if one.metrics] or histories
     return History(
         cost=_mean([one.cost for one in histories]),
         validation_cost=_mean([one.validation_cost for one in histories]),
-        metrics={name: _mean([one.metrics[name] for one in histories]) for name in names},
+        metrics={name: _mean([one.metrics[name] for one in begun]) for name in begun[0].metrics},
         learning_rate=_mean([one.learning_rate for one in histories]),
         seconds=_mean([one.seconds for one in histories]),
         stop_reason=", ".join(sorted({one.stop_reason for one in histories})),
