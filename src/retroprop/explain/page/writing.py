@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from retroprop.explain.derivation_input import factor_values
-from retroprop.explain.one_network import require_one_network
 from retroprop.explain.page.content import batch_sizes, content, numbers_of_one_state
 from retroprop.explain.page.limits import check_data, check_network
 from retroprop.explain.page.page_file import html_of
@@ -14,6 +13,7 @@ from retroprop.explain.page.stepping import stepping
 from retroprop.explain.page.words import check_language
 from retroprop.explain.targets import whole
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 from retroprop.persistence.files import write_whole
 from retroprop.training import optimizers
 from retroprop.training.optimizers import SGD, UpdateRule
