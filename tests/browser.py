@@ -6,8 +6,11 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -77,3 +80,12 @@ class Browser:
             self._received += part
         message, _, self._received = self._received.partition(b"\0")
         return json.loads(message)
+
+
+def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Yield a browser with a profile of its own and close it, for a fixture; skip where there is no Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    one = Browser(tmp_path_factory.mktemp("profile"))
+    yield one
+    one.close()

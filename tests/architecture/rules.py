@@ -10,6 +10,7 @@ ORDER = (
     "backends",
     "inference",
     "network",
+    "one_network",
     "persistence",
     "training",
     "estimators",

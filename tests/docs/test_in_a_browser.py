@@ -62,13 +62,9 @@ new Promise(done => {
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    from browser import CHROMIUM, Browser
+    from browser import browsers
 
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    one = Browser(tmp_path_factory.mktemp("profile"))
-    yield one
-    one.close()
+    yield from browsers(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,12 @@
 import pytest
-from browser import CHROMIUM, Browser
+from browser import browsers
 
 import retroprop as rp
 
 
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    one = Browser(tmp_path_factory.mktemp("profile"))
-    yield one
-    one.close()
+    yield from browsers(tmp_path_factory)
 
 
 @pytest.fixture

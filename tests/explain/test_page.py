@@ -169,6 +169,27 @@ def test_a_link_is_of_one_network_and_its_numbers(net):
         made.link(at=9)
 
 
+def test_a_link_to_what_the_page_has_not_is_refused():
+    x, y = [[0.8, 0.5, 0.1]], [[0.0]]
+    net = rp.Network([3, 2, 1], seed=0)
+    made = rp.explain.page(net, x, y)
+    for of in ("theta-1-2-3", "theta-2-1-2", "b-1-2", "b-2-1", "x-3", "z-2-2", "a-2-1", "delta-3-1"):
+        assert made.link(of=of).endswith(f"&of={of}")
+    wrong = ["theta-1-3-1", "theta-3-1-1", "theta-1-2", "b-3-1", "x-4", "x-1-1", "z-1-1", "delta-4-1", "delta", "J", ""]
+    for of in wrong:
+        with pytest.raises(ValueError, match="of must be a quantity of the 3-2-1 network"):
+            made.link(of=of)
+    with pytest.raises(ValueError, match="of must be a quantity"):
+        rp.explain.page(rp.Network([3, 1], bias=False, seed=0), x, y).link(of="b-1-1")
+    for exercise in ("a-1", "delta-4", "gradient-3", "theta-1", "delta", "delta-2-1", ""):
+        with pytest.raises(ValueError, match="exercise must be 'a' or 'delta' of layer 2 to 3"):
+            made.link(exercise=exercise)
+    with pytest.raises(ValueError, match="sheet must be from 1 to 1000000000, not 0"):
+        made.link(sheet=0)
+    with pytest.raises(TypeError, match="sheet must be a whole number"):
+        made.link(sheet="7")
+
+
 @pytest.mark.parametrize(
     ("sizes", "rows", "language", "message"),
     [

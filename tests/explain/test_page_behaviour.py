@@ -1,5 +1,7 @@
 """The page in Chromium: undo, reload, addresses, keyboard, small screens, motion, colours, and nothing leaves."""
 
+import itertools
+import json
 import os
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ from page_driver import assert_equal, enter, expected, go, press, read, settled,
 from page_networks import network
 
 import retroprop as rp
+from retroprop.explain.page.words import text_of as text_of_file
 from retroprop.explain.page.words import words
 
 AXE = os.environ.get("AXE_CORE", "")  # the file axe.min.js of the package axe-core of npm
@@ -76,6 +79,28 @@ def test_an_address_that_is_no_state_of_the_page_is_refused(browser, opened, lan
         assert go(browser, f"{page.link()}&{broken}") == said["broken_address"]
         assert read(browser) == own
     assert go(browser, f"{page.link(at=2)}") == ""
+
+
+def test_a_link_is_refused_where_the_page_refuses_it(browser):
+    made = rp.explain.page(rp.Network([3, 2, 1], bias=False, seed=0), [[0.8, 0.5, 0.1]], [[0.0]])
+
+    def taken(**field):
+        try:
+            return bool(made.link(**field))
+        except ValueError:
+            return False
+
+    places = ["", *("-" + "-".join(map(str, p)) for n in (1, 2, 3) for p in itertools.product(range(5), repeat=n))]
+    keys = [letter + p for letter in ("theta", "b", "x", "z", "a", "delta", "gradient", "J") for p in places]
+    found, most = browser.run(
+        "(() => { const DATA = {bias: false, sizes: [3, 2, 1]};\n"
+        + "\n".join(text_of_file(f"{name}.js") for name in ("quantities", "exercise", "sheet"))
+        + f"\nreturn [{json.dumps(keys)}.map(key => [exists(parseKey(key)), !!exerciseOf(key)]), MOST_SEED]; }})()"
+    )
+    assert found == [[taken(of=key), taken(exercise=key)] for key in keys]
+    assert [sum(column) for column in zip(*found, strict=True)] == [8 + 3 + 3 * 3, 3 * 2]
+    assert taken(sheet=most)
+    assert not taken(sheet=most + 1)
 
 
 @pytest.mark.long

@@ -149,6 +149,14 @@ REFUSED = {
         lambda: linear(("Gemm", ("x", "k", "b"), "z", {}), ("Conv", ("z", "k"), "y", {})),
         "its outputs (y) are made in another way",
     ),
+    "another domain": (
+        lambda: linear(("Gemm", ("x", "k", "b"), "y", {"domain": "com.example"})),
+        "its operation Gemm of the domain 'com.example' is none of ONNX",
+    ),
+    "another domain at the end": (
+        lambda: linear(("Gemm", ("x", "k", "b"), "z", {}), ("Identity", ("z",), "y", {"domain": "com.example"})),
+        "its operation Identity of the domain 'com.example' is none of ONNX",
+    ),
     "between": (
         lambda: model(
             [

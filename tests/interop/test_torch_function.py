@@ -96,5 +96,5 @@ def test_bad_input():
     with pytest.raises(TypeError, match="net must be a Network, not str"):
         rp.interop.torch_function("net")
     several = rp.Network.from_parameters([np.ones((2, 1, 3))], backend="numpy")
-    with pytest.raises(ValueError, match="several models"):
+    with pytest.raises(ValueError, match=r"torch_function takes one network.*net\.unstack\(\)"):
         rp.interop.torch_function(several)

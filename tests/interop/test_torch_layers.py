@@ -93,6 +93,33 @@ def test_what_is_no_network_is_named():
         assert "\n" not in str(error.value)
 
 
+def test_modules_that_compute_something_else_than_their_class_are_refused():
+    from torch import nn
+
+    linear = nn.Linear(3, 3)
+
+    def with_forward(base, *arguments, name="Own"):
+        return type(name, (base,), {"forward": lambda self, x: x})(*arguments)
+
+    hooked = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+    hooked[1].register_forward_hook(lambda module, given, made: 2 * made)
+    for given, words in [
+        (nn.Sequential(with_forward(nn.Linear, 3, 3)), "at '0', whose forward is not that of torch.nn.Linear"),
+        (
+            nn.Sequential(linear, with_forward(nn.Module, name="Sigmoid")),
+            "whose forward is not that of torch.nn.Sigmoid",
+        ),
+        (with_forward(nn.Sequential, linear), "the module is a Own, whose forward is not that of torch.nn.Sequential"),
+        (hooked, "at '1', with hooks that may change"),
+        (nn.Sequential(linear, nn.Tanh(), nn.Dropout(0.5), nn.Dropout(0.2), linear), "where a Dropout stands already"),
+    ]:
+        with pytest.raises(ValueError, match="the module") as error:
+            rp.interop.from_torch(given)
+        assert words in str(error.value)
+    reparametrized = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))  # its weight is computed when it is read
+    np.testing.assert_array_equal(rp.interop.from_torch(reparametrized).thetas[0], reparametrized.weight.detach())
+
+
 def test_what_torch_lacks_is_named(tmp_path):
     net = rp.Network([1, 1], output="exp", loss="poisson", backend="numpy")
     with pytest.raises(rp.interop.ExportError, match="torch has no module for the activation 'exp' of layer 2"):

@@ -13,6 +13,7 @@ from retroprop.functions.types import Array
 from retroprop.interop.errors import needed
 from retroprop.interop.rebuilding import options_of
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 Tree = dict[str, list[Array]]
 """The parameters as JAX takes them: {"thetas": [...], "biases": [...]}."""
@@ -69,10 +70,7 @@ def jax_function(net: Network) -> JaxFunction:
     TypeError, ValueError
         If `net` is not a Network, or holds several models.
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, not {type(net).__name__}.")
-    if net.parameters.thetas[0].ndim != 2:
-        raise ValueError("net holds several models: make a network of each, with Network.from_parameters.")
+    require_one_network(net, "jax_function")
     jax = needed("jax", by="rp.interop.jax_function")
     there = net if net.backend.name == "jax" else net.to(get_backend("jax"))
     operations, architecture = there.backend.operations(), there.architecture

@@ -49,17 +49,7 @@ class Tensors(Mapping[str, NDArray[Any]]):
 
 
 def read_model(path: str | os.PathLike[str]) -> Any:
-    """Return the ModelProto of a file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ImportError
-        If onnx is not installed.
-    ModelFileError
-        If it is no ONNX model, or of an opset that is not read.
-    """
+    """Return the ModelProto of a file; the errors are those of `load_onnx`."""
     onnx = needed("onnx", by="rp.interop.load_onnx")
     decode_error = needed("google.protobuf.message", by="rp.interop.load_onnx").DecodeError
 

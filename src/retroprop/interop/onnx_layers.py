@@ -13,6 +13,7 @@ from retroprop.persistence.errors import printable
 
 # Operations that leave the input of a network as it is, a matrix with one observation a row.
 _PASSING = ("Identity", "Cast", "Flatten")
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")  # an operation of another may have the name of one of these
 
 
 @dataclass
@@ -75,6 +76,9 @@ def layers_of(onnx: Any, graph: Any, tensors: Tensors, folder: Any) -> GraphPart
     for one in graph.output:
         uses[one.name] = uses.get(one.name, 0) + 1
     for at, node in enumerate(found.nodes):
+        if node.domain not in _DOMAINS:
+            of = f"{printable(node.op_type)} of the domain {printable(node.domain)!r}"
+            raise ValueError(f"is no plain network: its operation {of} is none of ONNX.")
         _check_order(node, known)
         _take(onnx, found, at, uses, folder)
     return found
@@ -105,7 +109,7 @@ def _take(onnx: Any, found: GraphParts, at: int, uses: dict[str, int], folder: A
     node = found.nodes[at]
     operands = list(node.input)
     constants = [name in found.constants for name in operands]
-    if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+    if node.op_type == "Constant":
         found.constants[node.output[0]] = constant_of_node(onnx, node, folder)
     elif operands and all(constants) and node.op_type in FOLDED:
         found.constants[node.output[0]] = folded(onnx, node, [found.constants[name] for name in operands])

@@ -62,7 +62,7 @@ def parameters_of(net: Network) -> dict[str, Any]:
     if net.parameters.thetas[0].ndim != 2:
         raise ExportError(
             "the network holds several models: its first theta has the shape "
-            f"{tuple(net.parameters.thetas[0].shape)}; make a network of each with Network.from_parameters."
+            f"{tuple(net.parameters.thetas[0].shape)}; net.unstack() is a Network of each."
         )
     names = [
         f"{part}.{l}" for part, arrays in (("theta", net.thetas), ("bias", net.biases)) for l in range(len(arrays))

@@ -11,6 +11,7 @@ from retroprop.core.parameters import Parameters
 from retroprop.interop.errors import needed
 from retroprop.interop.rebuilding import options_of
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 
 def torch_function(net: Network) -> Any:
@@ -37,10 +38,7 @@ def torch_function(net: Network) -> Any:
     TypeError, ValueError
         If `net` is not a Network, or holds several models; of the module, if x has another dtype or shape.
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, not {type(net).__name__}.")
-    if net.parameters.thetas[0].ndim != 2:
-        raise ValueError("net holds several models: make a network of each, with Network.from_parameters.")
+    require_one_network(net, "torch_function")
     there = net if net.backend.name == "torch" else net.to(get_backend("torch:cpu"))
     return _module_class()(there.architecture, there.dtype, there.parameters)
 

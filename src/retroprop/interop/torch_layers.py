@@ -94,6 +94,7 @@ def network_of_module(module: Any, *, loss: Any, backend: Any) -> Network:
         kind = type(layer).__name__
         place = f"the module has {layer} at {name!r}"
         if isinstance(layer, nn.Linear):
+            _check_own(layer, nn.Linear, place)
             thetas.append(layer.weight)
             biases.append(layer.bias)
             fs.append(None)
@@ -101,10 +102,16 @@ def network_of_module(module: Any, *, loss: Any, backend: Any) -> Network:
         elif not fs:
             raise ValueError(f"{place}, before its first Linear: a network begins with one.")
         elif isinstance(layer, nn.Dropout):
+            _check_own(layer, nn.Dropout, place)
+            if dropout[-1]:
+                raise ValueError(f"{place}, where a Dropout stands already.")
             dropout[-1] = float(layer.p)
         elif (f := _ACTIVATIONS.get(kind, lambda m: None)(layer)) is None:
             raise ValueError(f"{place}, and a network has Linear, Dropout and {', '.join(_ACTIVATIONS)}.")
-        elif not isinstance(f, Identity):
+        else:
+            _check_own(layer, getattr(nn, kind), place)
+            if isinstance(f, Identity):
+                continue
             if fs[-1] is not None or dropout[-1]:
                 raise ValueError(f"{place}, where an activation or a Dropout stands already.")
             fs[-1] = f
@@ -138,10 +145,20 @@ def linear_layers(state: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     return list(thetas.values()), [biases.get(name) for name in thetas]
 
 
+def _check_own(layer: Any, kind: Any, place: str) -> None:
+    """Raise ValueError for a module that may compute something else than torch's class: its own forward, or hooks."""
+    if type(layer).forward is not kind.forward:
+        raise ValueError(f"{place}, whose forward is not that of torch.nn.{kind.__name__}.")
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        raise ValueError(f"{place}, with hooks that may change what it computes: remove them first.")
+
+
 def _flattened(module: Any, nn: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """Return the layers of nested Sequentials, each with its name."""
     if not isinstance(module, nn.Sequential):
         return [(prefix or type(module).__name__, module)]
+    name = type(module).__name__
+    _check_own(module, nn.Sequential, f"the module has {name} at {prefix!r}" if prefix else f"the module is a {name}")
     return [
         found
         for name, layer in module.named_children()

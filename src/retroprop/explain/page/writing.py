@@ -1,19 +1,21 @@
 """`page`: a network and its data as one HTML file that steps through the training."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from retroprop.explain.derivation_input import factor_values
-from retroprop.explain.one_network import require_one_network
 from retroprop.explain.page.content import batch_sizes, content, numbers_of_one_state
 from retroprop.explain.page.limits import check_data, check_network
+from retroprop.explain.page.link_fields import check_exercise, check_quantity, check_sheet
 from retroprop.explain.page.page_file import html_of
 from retroprop.explain.page.stepping import stepping
 from retroprop.explain.page.words import check_language
 from retroprop.explain.targets import whole
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 from retroprop.persistence.files import write_whole
 from retroprop.training import optimizers
 from retroprop.training.optimizers import SGD, UpdateRule
@@ -30,9 +32,9 @@ class NetworkPage:
         The network and its numbers in an address.
     """
 
-    def __init__(self, html: str, identity: str, n_steps: int) -> None:
+    def __init__(self, html: str, identity: str, sizes: Sequence[int], *, bias: bool) -> None:
         self.html, self.id = html, identity
-        self._n_steps = n_steps
+        self._sizes, self._bias = sizes, bias
 
     def link(
         self,
@@ -61,11 +63,15 @@ class NetworkPage:
         language : str, optional
             "en" or "es"; by default that of the page.
         """
-        if not -1 <= whole("at", at) <= self._n_steps:
-            raise ValueError(f"at must be from 0 to {self._n_steps}, or -1 for the last step, not {at!r}.")
+        n_steps = 3 * len(self._sizes) - 1
+        if not -1 <= whole("at", at) <= n_steps:
+            raise ValueError(f"at must be from 0 to {n_steps}, or -1 for the last step, not {at!r}.")
+        check_quantity(of, self._sizes, bias=self._bias)
+        check_exercise(exercise, len(self._sizes))
+        check_sheet(sheet)
         if language is not None:
             check_language(language)
-        given = {"net": self.id, "lang": language, "at": self._n_steps if at == -1 else at or None, "of": of}
+        given = {"net": self.id, "lang": language, "at": n_steps if at == -1 else at or None, "of": of}
         fields = {**given, "exercise": exercise, "sheet": sheet}
         return f"{address}#{urlencode({name: value for name, value in fields.items() if value is not None})}"
 
@@ -147,7 +153,7 @@ def page(
     functions, refused = stepping(values.architecture, rule, batch_sizes(values.m, size))
     if refused is not None:
         data |= {"refused": refused, "numbers": numbers_of_one_state(*given)}
-    made = NetworkPage(html_of(data, functions, language), data["id"], 3 * len(net.layer_sizes) - 1)
+    made = NetworkPage(html_of(data, functions, language), data["id"], net.layer_sizes, bias=net.architecture.bias)
     if path is not None:
         write_whole(Path(path), made.html.encode())
     return made

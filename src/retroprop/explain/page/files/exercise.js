@@ -12,9 +12,9 @@ let solved = false;
 
 /** The exercise of a text as "delta-2", null if there is none. */
 const exerciseOf = text => {
-  const [kind, layer] = text.split("-"), l = Number(layer);
+  const [kind, layer, ...more] = text.split("-"), l = Number(layer);
   const within = kind === "gradient" ? l >= 1 && l < lastLayer : l >= 2 && l <= lastLayer;
-  return HIDDEN[kind] && Number.isInteger(l) && within ? {kind, layer: l} : null;
+  return HIDDEN[kind] && !more.length && Number.isInteger(l) && within ? {kind, layer: l} : null;
 };
 /** The step of the walk in which the numbers of an exercise are computed: all before it is shown. */
 const stepOfExercise = text => {

@@ -12,6 +12,6 @@ def require_one_network(net: Any, function: str) -> None:
     if net.parameters.thetas[0].ndim != 2:
         raise ValueError(
             f"{function} takes one network, and net holds several: its first theta has the shape "
-            f"{tuple(net.parameters.thetas[0].shape)}, with leading axes for the models. Make a Network of each, with "
-            "Network.from_parameters([theta[k] for theta in net.thetas], ...)."
+            f"{tuple(net.parameters.thetas[0].shape)}, with leading axes for the models. net.unstack() is a "
+            "Network of each."
         )
