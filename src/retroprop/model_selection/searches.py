@@ -6,8 +6,10 @@ from joblib import parallel_config
 from sklearn import model_selection
 from sklearn.experimental import enable_halving_search_cv
 
+from retroprop.model_selection.candidate import network_of
 from retroprop.model_selection.joblib_backend import TogetherBackend
 from retroprop.model_selection.search_report import SearchReport
+from retroprop.training.checkpoint_options import Checkpoint
 
 assert enable_halving_search_cv  # its import adds the halving searches to scikit-learn
 
@@ -33,6 +35,12 @@ class _TrainedTogether:
         Ctrl-C ends it with what is finished: fits that are not have NaN for a score, and the best of the others is
         refitted. A second one ends it at once.
         """
+        checkpoint = getattr(network_of(self.estimator), "checkpoint", None)  # type: ignore[attr-defined]
+        if isinstance(checkpoint, Checkpoint):
+            raise ValueError(
+                f"checkpoint of the estimator must be None, not {checkpoint!r}: candidates and folds cannot share one "
+                "folder."
+            )
         self.report_ = SearchReport()
         self._backend = TogetherBackend(self.report_, self.memory_budget)
         try:
