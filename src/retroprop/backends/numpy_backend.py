@@ -9,6 +9,7 @@ import numpy
 from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cpu import numba_target
+from retroprop.backends.cpu.native_step import NativeStep
 from retroprop.backends.cpu.numpy_calls import NumpyCalls
 from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.backends.replay.captured_step import CapturedStep
@@ -62,8 +63,11 @@ class NumpyBackend(Backend):
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
         compiles = numba_target.worthwhile(demands.work)
-        captured = ReplayedStep(
-            step, self.operations(), donate, numba_target.NumbaLoops() if compiles else NumpyCalls()
-        )
+        captured: ReplayedStep
+        if compiles and donate and not demands.varied and numba_target.multiplies():
+            captured = NativeStep(step, self.operations(), donate)
+        else:
+            target = numba_target.NumbaLoops() if compiles else NumpyCalls()
+            captured = ReplayedStep(step, self.operations(), donate, target)
         captured.varied, captured.compiled = demands.varied, compiles
         return captured

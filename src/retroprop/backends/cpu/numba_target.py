@@ -21,6 +21,7 @@ from retroprop.backends.cpu.source_program import SourceProgram
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Rules
 from retroprop.backends.record.graph import Node, base_of
+from retroprop.backends.replay.program import Program
 from retroprop.functions.types import Array
 from retroprop.user_cache import UserCache
 
@@ -66,6 +67,12 @@ def available() -> bool:
     return True
 
 
+@lru_cache(maxsize=1)
+def multiplies() -> bool:
+    """Return whether compiled functions have matrix products: SciPy's."""
+    return available() and find_spec("scipy") is not None
+
+
 def report() -> dict[str, str]:
     """Return a report on the compiled loops and on their cache, for `retroprop info`."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
@@ -89,15 +96,15 @@ class NumbaLoops(NumpyCalls):
         def place(node: Node) -> Any:
             if base_of(node).index not in places:
                 return node.index
-            array = self._argument(node, one, program)
+            array = self.argument(node, one, program)
             return array.ctypes.data, array.shape, array.strides, array.dtype.name
 
         source = (ColumnLoopSource if one.by_columns else NumbaLoopSource)(one, place)
-        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
+        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
         types: list[Any] = list(one.loop.domain)
         for name, node in source.arrays:
-            array = self._argument(node, one, program)
+            array = self.argument(node, one, program)
             arguments.append(program.bind(f"{kernel}_{name}", array))
             types.append(array)
         arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
@@ -105,7 +112,8 @@ class NumbaLoops(NumpyCalls):
         compile_for(program.names[kernel], (*types, *(0.0 for _ in source.numbers)))
         return [f"{kernel}({', '.join(arguments)})"]
 
-    def _argument(self, node: Node, one: Instruction, program: SourceProgram) -> Array:
+    def argument(self, node: Node, one: Instruction, program: Program) -> Array:
+        """Return the array that the loop of an instruction takes for a node."""
         assert one.loop is not None
         if node.index in one.scratch:
             cell = one.scratch[node.index]
@@ -117,7 +125,7 @@ class NumbaLoops(NumpyCalls):
         return array.T if one.by_columns else array
 
 
-def _reorders(one: Instruction) -> bool:
+def reorders(one: Instruction) -> bool:
     """Return whether sums over many values may be taken in another order, several values at a time."""
     loop = one.loop
     assert loop is not None
@@ -128,14 +136,21 @@ def _reorders(one: Instruction) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def compiled(text: str, reorders: bool) -> Any:
+def compiled(text: str, reordered: bool) -> Any:
     """Return the function that a source defines, compiled at its first call or read from the cache on disk."""
-    source = _HEAD.format(flags="{'contract', 'reassoc'}" if reorders else "{'contract'}") + text
+    return defined(_HEAD.format(flags="{'contract', 'reassoc'}" if reordered else "{'contract'}") + text, "kernel", {})
+
+
+def defined(source: str, function: str, names: dict[str, Any]) -> Any:
+    """Return the function of that name that a source defines, for Numba to compile or to read from the cache on disk.
+
+    `names` are others that the source refers to.
+    """
     # A name of its own, by which Numba's symbols differ. Numba imports the module again when it reads from the cache.
     name = f"loop_{sha256(source.encode()).hexdigest()[:24]}"
-    names: dict[str, Any] = {"__name__": __name__}
+    names = {"__name__": __name__, **names}
     with _lock:
-        exec(source.replace("def kernel(", f"def {name}("), names)
+        exec(source.replace(f"def {function}(", f"def {name}("), names)
         names[name]._cache = StoredLoop(source)
     return names[name]
 
@@ -144,8 +159,13 @@ def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
     """Compile a kernel for arguments like these, or read it from the cache."""
     from numba import typeof
 
+    compile_as(kernel, tuple(typeof(argument) for argument in arguments))
+
+
+def compile_as(kernel: Any, types: tuple[Any, ...]) -> None:
+    """Compile a kernel for arguments of these types of Numba's, or read it from the cache."""
     with _lock:
-        kernel.compile(tuple(typeof(argument) for argument in arguments))
+        kernel.compile(types)
 
 
 class StoredLoop:

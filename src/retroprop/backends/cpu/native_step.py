@@ -1,0 +1,132 @@
+"""A step of a narrow network as a call of one compiled function, and a run of steps as one call too."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy
+
+from retroprop.backends.cpu.native_program import NativeProgram
+from retroprop.backends.cpu.native_rules import pays, rules_for
+from retroprop.backends.cpu.native_trial import NativeTrial
+from retroprop.backends.cpu.numba_target import NumbaLoops
+from retroprop.backends.cpu.numpy_calls import NumpyCalls
+from retroprop.backends.cpu.source_program import ReplayedStep, SourceProgram
+from retroprop.backends.masks import Masks
+from retroprop.backends.record import tree
+from retroprop.backends.record.graph import NotTraceableError
+from retroprop.backends.record.recorder import form_of
+from retroprop.backends.replay.captured_step import Recent
+from retroprop.core.operations import Operations
+from retroprop.functions.types import Array
+
+log = logging.getLogger("retroprop")
+_ALL = numpy.empty((1, 1, 0), numpy.int64)  # no rows: all of the data, where they are
+MASK_BYTES = 1 << 20  # of masks that are drawn before a call
+
+
+class NativeStep(ReplayedStep):
+    """A step of training, with the arguments of `CapturedStep.run`; what is not compiled is replayed call by call."""
+
+    runs: ClassVar[bool] = True
+
+    def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...]) -> None:
+        super().__init__(step, operations, donate, NumbaLoops())
+        self._natives: Recent[NativeProgram | None] = Recent()  # None: it is not compiled
+        self._native: NativeProgram | None = None  # of the last step
+        self._data: Any = None
+        self._read = 0, False  # the rows of its batch, and whether they are gathered
+
+    def __call__(self, *arguments: Any) -> Any:
+        program = self._program_for(*arguments) if len(arguments) == 6 else None
+        if program is None:
+            return super().__call__(*arguments)
+        hyper, rows, masks = arguments[2], arguments[4], arguments[5]
+        program.take(arguments, numpy.copyto)
+        indices = _ALL if rows is None else rows[None]
+        return program.result(program.steps([hyper], indices, None if masks is None else [masks])[0])
+
+    def run(
+        self,
+        parameters: Any,
+        state: Any,
+        hypers: Sequence[tuple[float, ...]],
+        data: Any,
+        rows: Array,
+        masks: Masks | None = None,
+    ) -> tuple[Any, Any, Array] | None:
+        """Do consecutive steps: step t uses `hypers[t]` and the row indices `rows[t]`."""
+        first = parameters, state, hypers[0], data, rows[0], masks and masks.drawn()
+        program = self._program_for(*first)
+        if program is None:
+            return None
+        program.take(first, numpy.copyto)
+        if masks is None:
+            costs = program.steps(hypers, rows)
+        else:
+            many = max(MASK_BYTES // sum(mask.nbytes for mask in first[-1] if mask is not None), 1)
+            parts = [slice(at, min(at + many, len(hypers))) for at in range(0, len(hypers), many)]
+            drawn = ([masks.after(t).drawn() for t in range(part.start, part.stop)] for part in parts)
+            each = [program.steps(hypers[part], rows[part], some) for part, some in zip(parts, drawn, strict=True)]
+            costs = numpy.concatenate(each)
+        return program.kept[0], program.kept[1], costs
+
+    def _program_for(
+        self, parameters: Any, state: Any, hyper: Any, data: Any, rows: Array | None, masks: Any
+    ) -> NativeProgram | None:
+        """Return the program for arguments of this form, which reads these data; None if there is none."""
+        m, gathers = data[0].shape[0] if rows is None else rows.shape[0], rows is not None
+        if data is not self._data or (m, gathers) != self._read:
+            self._native = None
+            if all(_is_plain(part, m) for part in data if part is not None):
+                # All programs gather: without rows they read all of the data where they are.
+                batch = type(data)(*(part if part is None else part[:m] for part in data))
+                given = parameters, state, hyper, batch, numpy.arange(m), masks
+                form = form_of(given)
+                if form not in self._natives:
+                    self._natives[form] = self._compiled(form, given)
+                self._native = self._natives.used(form)
+            if self._native is not None:
+                self._native.read(data, gathers=gathers)
+            self._data, self._read = data, (m, gathers)
+        return self._native
+
+    def _compiled(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> NativeProgram | None:
+        """Return the program for arguments of this form that has passed its trial on them; None without one."""
+        m = arguments[4].shape[0]
+        try:
+            plan = self._planned(form, rules_for(m))
+            if not pays(plan):
+                return None
+            program = NativeProgram(plan, self._target, self._workspace)
+            return program if self._passes(program, form, arguments) else None
+        except NotTraceableError as error:
+            log.info("steps are not done in compiled runs: %s", error)
+        except Exception as error:  # whatever a compiler or a library does that is not as expected
+            log.warning("steps are not done in compiled runs: %s: %s", type(error).__name__, error)
+        return None
+
+    def _passes(self, program: NativeProgram, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> bool:
+        """Return whether a step of a program leaves what NumPy's own calls do; neither step has been, afterwards."""
+        *_, hyper, data, rows, masks = arguments
+        planned = SourceProgram(self._planned(form, NumpyCalls.rules), NumpyCalls(), self._workspace)
+        own = [program.kept[i] for i in sorted(program.kept)]
+
+        def plain() -> list[Array]:
+            *_, cost, a = planned.run(*own, hyper, data, rows, masks)
+            return [numpy.asarray(cost), a]
+
+        def compiled() -> list[Array]:
+            costs = program.steps([hyper], rows[None], None if masks is None else [masks])
+            *_, cost, a = program.result(costs[0])
+            return [numpy.asarray(cost), a]
+
+        program.take(arguments, numpy.copyto)
+        program.read(data, gathers=True)
+        return NativeTrial([leaf for kept in own for leaf in tree.leaves(kept)], plain).passes(compiled)
+
+
+def _is_plain(array: Array, m: int) -> bool:
+    """Return whether compiled code may read an array, of m rows at least, by its address."""
+    flags = array.flags
+    return bool(flags.c_contiguous and flags.aligned and array.dtype.isnative and array.shape[0] >= m)
