@@ -1,15 +1,14 @@
 """A program as one compiled function that does a whole run of steps, and the tables that it reads."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy
 
-from retroprop.backends.cpu import numba_arrays
+from retroprop.backends.cpu.native_functions import native_loop, native_run
 from retroprop.backends.cpu.native_source import NativeSource
 from retroprop.backends.cpu.numba_source import NumbaLoopSource
-from retroprop.backends.cpu.numba_target import NumbaLoops, compile_as, compiled, defined, reorders
+from retroprop.backends.cpu.numba_target import NumbaLoops, reorders
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Plan
 from retroprop.backends.record import tree
@@ -18,30 +17,24 @@ from retroprop.backends.record.table import HOST_ARITHMETIC
 from retroprop.backends.replay.program import Program, Workspace
 from retroprop.functions.types import Array
 
-_HEAD = """from math import exp, expm1, inf, log, log1p, sqrt, tanh
-from numba import float32 as f32, float64 as f64, njit
-from numpy import dot
-@njit(nogil=True, error_model="numpy")
-"""
-
 
 class NativeProgram(Program):
     """A plan as a compiled function, in the memory of one training."""
 
     def __init__(self, plan: Plan, target: NumbaLoops, workspace: Workspace) -> None:
         super().__init__(plan, target, workspace)
-        if any(i not in self.kept for i in plan.recording.donated):
+        if any(i not in self.kept and tree.leaves(plan.recording.arguments[i]) for i in plan.recording.donated):
             raise NotTraceableError("a donated argument is not replaced by a result in its place.")
         loops: list[Any] = []
 
-        def loop(one: Instruction, source: NumbaLoopSource) -> str:
-            loops.append(compiled(source.text, reorders(one)))
+        def loop(one: Instruction, source: NumbaLoopSource, disjoint: bool) -> str:
+            loops.append(native_loop(source.text, reorders(one), disjoint))
             return str(loops[-1].__name__)
 
         source = NativeSource(self, lambda node, one: target.argument(node, one, self), loop)
         assert plan.cost is not None
         self.source, self.cost_dtype = source.text, plan.cost.dtype
-        self._function = _function(source.text, tuple(loops), tuple(sorted(source.readers)), self.cost_dtype.name)
+        self._function = native_run(source.text, tuple(loops), frozenset(source.readers), self.cost_dtype.name)
         self._slots, columns = source.slots, source.numbers
         self._inputs = [node for node in plan.graph if node.op == "number"]
         self._varying = [(i, column.index) for i, column in enumerate(columns) if isinstance(column, Node)]
@@ -107,16 +100,3 @@ class NativeProgram(Program):
         for i, index in self._varying:
             table[:, 0, i] = values[index]
         return table
-
-
-@lru_cache(maxsize=256)
-def _function(text: str, loops: tuple[Any, ...], readers: tuple[tuple[str, int], ...], cost: str) -> Any:
-    """Return the function that a source defines, compiled or read from the cache on disk."""
-    from numba import types
-
-    names = {loop.__name__: loop for loop in loops}
-    names |= {f"{dtype}_{ndim}": numba_arrays.reader(dtype, ndim) for dtype, ndim in readers}
-    steps = defined(_HEAD + text, "run", names)
-    i, f = types.int64, types.float64
-    compile_as(steps, (i, i, i, i[:, ::1], f[:, :, ::1], i[:, :, ::1], getattr(types, cost)[:, ::1]))
-    return steps

@@ -5,7 +5,10 @@ from a table, so that one source, and its machine code, serves networks and batc
 """
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any, NamedTuple
+
+import numpy
 
 from retroprop.backends.cpu.numba_source import ColumnLoopSource, NumbaLoopSource, each, expression, type_of
 from retroprop.backends.plan.fusion import Instruction, casts_data
@@ -70,7 +73,7 @@ class NativeSource:
         self,
         program: Program,
         argument: Callable[[Node, Instruction], Array],
-        loop: Callable[[Instruction, NumbaLoopSource], str],
+        loop: Callable[[Instruction, NumbaLoopSource, bool], str],
     ) -> None:
         self._program, self._argument, self._compiled = program, argument, loop
         self.readers: set[tuple[str, int]] = set()
@@ -154,9 +157,11 @@ class NativeSource:
             return self._shown(node, array), array.shape
 
         source = (ColumnLoopSource if one.by_columns else NumbaLoopSource)(one, place)
-        arrays = [self._shown(node, self._argument(node, one)) for _, node in source.arrays]
-        arguments = [*self._sized(one.loop.domain), *arrays, *map(self._number, source.numbers)]
-        return [f"{self._compiled(one, source)}({', '.join(arguments)})"]
+        arrays = [(node, self._argument(node, one)) for _, node in source.arrays]
+        names = [self._shown(node, array) for node, array in arrays]
+        arguments = [*self._sized(one.loop.domain), *names, *map(self._number, source.numbers)]
+        disjoint = not any(numpy.may_share_memory(a, b) for (_, a), (_, b) in combinations(arrays, 2))
+        return [f"{self._compiled(one, source, disjoint)}({', '.join(arguments)})"]
 
     def _call(self, node: Node) -> list[str]:
         """Return the lines of a node that is in no loop."""

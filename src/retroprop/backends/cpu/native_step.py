@@ -69,7 +69,7 @@ class NativeStep(ReplayedStep):
             drawn = ([masks.after(t).drawn() for t in range(part.start, part.stop)] for part in parts)
             each = [program.steps(hypers[part], rows[part], some) for part, some in zip(parts, drawn, strict=True)]
             costs = numpy.concatenate(each)
-        return program.kept[0], program.kept[1], costs
+        return program.kept[0], program.kept.get(1, state), costs
 
     def _program_for(
         self, parameters: Any, state: Any, hyper: Any, data: Any, rows: Array | None, masks: Any
@@ -110,7 +110,7 @@ class NativeStep(ReplayedStep):
         """Return whether a step of a program leaves what NumPy's own calls do; neither step has been, afterwards."""
         *_, hyper, data, rows, masks = arguments
         planned = SourceProgram(self._planned(form, NumpyCalls.rules), NumpyCalls(), self._workspace)
-        own = [program.kept[i] for i in sorted(program.kept)]
+        own = [program.kept.get(i, argument) for i, argument in enumerate(arguments[:2])]  # SGD has no state
 
         def plain() -> list[Array]:
             *_, cost, a = planned.run(*own, hyper, data, rows, masks)

@@ -41,3 +41,19 @@ def reader(dtype: str, ndim: int) -> Any:
         return array_type(table, place), lower
 
     return read
+
+
+@lru_cache(maxsize=1)
+def disjoint() -> Any:
+    """Return the compiler of functions whose arrays do not overlap: their loops need no check of that to be vectorised.
+
+    A loop over many arrays is not vectorised at all with the checks.
+    """
+    from numba.core.compiler import Compiler
+
+    class DisjointArrays(Compiler):  # type: ignore[misc]
+        def define_pipelines(self) -> Any:
+            self.state.flags.noalias = True
+            return super().define_pipelines()
+
+    return DisjointArrays
