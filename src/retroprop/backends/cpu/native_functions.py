@@ -49,6 +49,7 @@ def native_run(text: str, loops: tuple[Any, ...], readers: Iterable[tuple[str, i
     run = defined(_RUN.format(libraries=_libraries()) + text, "run", names)
     i, f = types.int64, types.float64
     compile_as(run, (i, i, i, i[:, ::1], f[:, :, ::1], i[:, :, ::1], getattr(types, cost)[:, ::1]))
+    run.disable_compile()  # arguments of other types are an error, not another compilation
     return run
 
 

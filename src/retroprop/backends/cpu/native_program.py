@@ -50,7 +50,7 @@ class NativeProgram(Program):
     def read(self, data: tuple[Array | None, ...], *, gathers: bool) -> None:
         """Read rows of these data from now on, or without `gathers` all of them where they are."""
         nodes = tree.leaves(self.plan.recording.arguments[3])
-        given = {node.index: array for node, array in zip(nodes, data, strict=True) if isinstance(node, Node)}
+        given: dict[int, Any] = {n.index: array for n, array in zip(nodes, data, strict=True) if isinstance(n, Node)}
         for slot in self._slots:
             if slot.given is not None and slot.given.index in given:
                 self._table[0, slot.at] = given[slot.given.index].ctypes.data
@@ -58,14 +58,16 @@ class NativeProgram(Program):
                 array = slot.array if gathers else given[slot.gathered.index]
                 self._table[0, slot.at] = array.ctypes.data
 
-    def steps(self, hypers: Sequence[Any], rows: Array, masks: Sequence[tuple[Array | None, ...]] | None = None) -> Array:
+    def steps(
+        self, hypers: Sequence[Any], rows: Array, masks: Sequence[tuple[Array | None, ...]] | None = None
+    ) -> Array:
         """Do consecutive steps, and return their costs.
 
         `rows` are (steps, m) or, for all of the data where they are, (1, 0).
         """
         drawn = [] if masks is None else self._drawn(masks)
         costs = numpy.empty((1, len(hypers)), self.cost_dtype)
-        rows = numpy.require(rows[:, None], numpy.int64, "CW")
+        rows = numpy.require(rows[:, None], numpy.int64, ["C", "W"])
         self._function(0, 1, len(hypers), self._table, self._numbers(hypers), rows, costs)
         del drawn  # until now the function read it
         return costs[0]
@@ -79,7 +81,7 @@ class NativeProgram(Program):
         """Point at the masks of consecutive steps, side by side in new arrays; return these."""
         nodes = self.plan.recording.arguments[5]
         drawn = {
-            node.index: numpy.stack([of_step[i] for of_step in masks])
+            node.index: numpy.stack([numpy.asarray(of_step[i]) for of_step in masks])
             for i, node in enumerate(nodes)
             if isinstance(node, Node)
         }

@@ -21,7 +21,7 @@ from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-_ALL = numpy.empty((1, 1, 0), numpy.int64)  # no rows: all of the data, where they are
+_ALL = numpy.empty((1, 0), numpy.int64)  # no rows: all of the data, where they are
 MASK_BYTES = 1 << 20  # of masks that are drawn before a call
 
 
@@ -31,7 +31,8 @@ class NativeStep(ReplayedStep):
     runs: ClassVar[bool] = True
 
     def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...]) -> None:
-        super().__init__(step, operations, donate, NumbaLoops())
+        self._loops = NumbaLoops()
+        super().__init__(step, operations, donate, self._loops)
         self._natives: Recent[NativeProgram | None] = Recent()  # None: it is not compiled
         self._native: NativeProgram | None = None  # of the last step
         self._data: Any = None
@@ -41,7 +42,7 @@ class NativeStep(ReplayedStep):
         program = self._program_for(*arguments) if len(arguments) == 6 else None
         if program is None:
             return super().__call__(*arguments)
-        hyper, rows, masks = arguments[2], arguments[4], arguments[5]
+        _, _, hyper, _, rows, masks = arguments
         program.take(arguments, numpy.copyto)
         indices = _ALL if rows is None else rows[None]
         return program.result(program.steps([hyper], indices, None if masks is None else [masks])[0])
@@ -56,19 +57,21 @@ class NativeStep(ReplayedStep):
         masks: Masks | None = None,
     ) -> tuple[Any, Any, Array] | None:
         """Do consecutive steps: step t uses `hypers[t]` and the row indices `rows[t]`."""
-        first = parameters, state, hypers[0], data, rows[0], masks and masks.drawn()
+        drawn = None if masks is None else masks.drawn()
+        first = parameters, state, hypers[0], data, rows[0], drawn
         program = self._program_for(*first)
         if program is None:
             return None
         program.take(first, numpy.copyto)
-        if masks is None:
+        if masks is None or drawn is None:
             costs = program.steps(hypers, rows)
         else:
-            many = max(MASK_BYTES // sum(mask.nbytes for mask in first[-1] if mask is not None), 1)
+            many = max(MASK_BYTES // sum(mask.nbytes for mask in drawn if mask is not None), 1)
             parts = [slice(at, min(at + many, len(hypers))) for at in range(0, len(hypers), many)]
-            drawn = ([masks.after(t).drawn() for t in range(part.start, part.stop)] for part in parts)
-            each = [program.steps(hypers[part], rows[part], some) for part, some in zip(parts, drawn, strict=True)]
-            costs = numpy.concatenate(each)
+            each = ([masks.after(t).drawn() for t in range(part.start, part.stop)] for part in parts)
+            costs = numpy.concatenate(
+                [program.steps(hypers[part], rows[part], some) for part, some in zip(parts, each, strict=True)]
+            )
         return program.kept[0], program.kept.get(1, state), costs
 
     def _program_for(
@@ -98,7 +101,7 @@ class NativeStep(ReplayedStep):
             plan = self._planned(form, rules_for(m))
             if not pays(plan):
                 return None
-            program = NativeProgram(plan, self._target, self._workspace)
+            program = NativeProgram(plan, self._loops, self._workspace)
             return program if self._passes(program, form, arguments) else None
         except NotTraceableError as error:
             log.info("steps are not done in compiled runs: %s", error)

@@ -1,16 +1,15 @@
 """The trial of a compiled run of steps: one of its steps must leave the results of NumPy's own calls."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy
 
 from retroprop.backends import host
-from retroprop.backends.replay.trial import NoWayError, Step, StepTrial
+from retroprop.backends.replay.trial import MeasuredTrial, NoWayError, Step
 from retroprop.functions.types import Array
 
 
-class NativeTrial(StepTrial):
+class NativeTrial(MeasuredTrial):
     """The trial of one step in the memory of a training, which it leaves as it found it."""
 
     failed: ClassVar[str] = "steps are not done in compiled runs: %s"

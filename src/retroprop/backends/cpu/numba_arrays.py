@@ -17,7 +17,7 @@ def reader(dtype: str, ndim: int) -> Any:
 
     array_type = types.Array(getattr(types, {"bool": "boolean"}.get(dtype, dtype)), ndim, "C")
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def read(typing_context: Any, table: Any, place: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             numbers = make_array(signature.args[0])(context, builder, arguments[0]).data

@@ -41,7 +41,7 @@ def vector_functions() -> dict[str, Any]:
         real, real, lambda builder, x, to: builder.call(builder.module.declare_intrinsic("llvm.floor", [to]), [x])
     )
 
-    @compiled
+    @compiled  # type: ignore[untyped-decorator]
     def scaled(x: Any) -> Any:
         """Return e^r − 1 and two powers of two, whose product may be no number of float32: x = ln of both + r."""
         x = _LARGEST if x > _LARGEST else (_SMALLEST if x < _SMALLEST else x)
@@ -52,18 +52,18 @@ def vector_functions() -> dict[str, Any]:
         half = k >> i32(1)
         return q, as_real(i32((half + i32(127)) << i32(23))), as_real(i32((k - half + i32(127)) << i32(23)))
 
-    @compiled
+    @compiled  # type: ignore[untyped-decorator]
     def exp(x: Any) -> Any:
         q, s, t = scaled(x)
         return (q + _ONE) * s * t
 
-    @compiled
+    @compiled  # type: ignore[untyped-decorator]
     def expm1(x: Any) -> Any:
         q, s, t = scaled(x)
         # 2^n (e^r − 1) + (2^n − 1), where 1 counts
         return (q + _ONE) * s * t if x > f32(20.0) else q * s * t + (s * t - _ONE)
 
-    @compiled
+    @compiled  # type: ignore[untyped-decorator]
     def log(x: Any) -> Any:
         small = x < _NORMAL
         bits = as_integer(x * _SHIFT if small else x)
@@ -78,13 +78,13 @@ def vector_functions() -> dict[str, Any]:
         y = -_INF if x == _ZERO else (_NAN if x < _ZERO else y)
         return y if x < _INF else x
 
-    @compiled
+    @compiled  # type: ignore[untyped-decorator]
     def log1p(x: Any) -> Any:
         u = _ONE + x
         v = u - _ONE  # x as far as u has its digits
         return x if v == _ZERO or x == _INF else log(u) * (x / v)
 
-    @compiled
+    @compiled  # type: ignore[untyped-decorator]
     def tanh(x: Any) -> Any:
         size, z = abs(x), x * x
         large = _ONE - _TWO / (exp(size + size) + _ONE)
@@ -99,7 +99,7 @@ def _intrinsic(source: Any, target: Any, lowered: Any) -> Any:
     """Return the function of one number that `lowered(builder, number, type of the result)` builds."""
     from numba.extending import intrinsic
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def function(typing_context: Any, value: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return lowered(builder, arguments[0], context.get_value_type(target))
@@ -117,7 +117,7 @@ def _by_dtype(of_float32: Any, plain: Any) -> Any:
     def function(x: Any) -> Any:
         return plain(x)
 
-    @overload(function, jit_options={"nogil": True})
+    @overload(function, jit_options={"nogil": True})  # type: ignore[untyped-decorator]
     def chosen(x: Any) -> Any:
         form = of_float32 if x == types.float32 else plain
 

@@ -17,7 +17,7 @@ from retroprop.backends.cuda.rewrites.descent import with_update
 from retroprop.backends.cuda.rewrites.epilogues import EPILOGUES, with_epilogues
 from retroprop.backends.cuda.rewrites.product_calls import Rewrite
 from retroprop.backends.cuda.runtime import Launch, Runtime
-from retroprop.backends.replay.trial import DIFFERS, NoWayError, StepTrial
+from retroprop.backends.replay.trial import DIFFERS, MeasuredTrial, NoWayError
 from retroprop.core.operations import Operations, overridden
 from retroprop.functions.types import Array
 
@@ -42,7 +42,7 @@ class Way(NamedTuple):
         self.program.run(forked=self.forked)
 
 
-class CudaTrial(StepTrial):
+class CudaTrial(MeasuredTrial):
     """The trial of a program of the plan as it is, its arguments in place, and of rewrites by name, in order.
 
     `exact` does the step in memory of its own with products of the highest precision, from the state given, and returns
