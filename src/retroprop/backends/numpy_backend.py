@@ -10,9 +10,11 @@ from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cpu import numba_target
 from retroprop.backends.cpu.native_step import NativeStep
+from retroprop.backends.cpu.numba_target import worthwhile_as_a_whole
 from retroprop.backends.cpu.numpy_calls import NumpyCalls
 from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.backends.replay.captured_step import CapturedStep
+from retroprop.core.operations import overridden
 from retroprop.functions.types import Array
 
 
@@ -62,12 +64,12 @@ class NumpyBackend(Backend):
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        compiles = numba_target.worthwhile(demands.work)
+        operations, compiles = self.operations(), numba_target.worthwhile(demands.work)
         captured: ReplayedStep
-        if compiles and donate and not demands.varied and numba_target.multiplies():
-            captured = NativeStep(step, self.operations(), donate)
+        # An operation that is overridden may hold state: it is recorded once.
+        if donate and not demands.varied and not overridden(operations) and worthwhile_as_a_whole(demands.work):
+            captured = NativeStep(step, operations, donate)
         else:
-            target = numba_target.NumbaLoops() if compiles else NumpyCalls()
-            captured = ReplayedStep(step, self.operations(), donate, target)
+            captured = ReplayedStep(step, operations, donate, numba_target.NumbaLoops() if compiles else NumpyCalls())
         captured.varied, captured.compiled = demands.varied, compiles
         return captured

@@ -12,6 +12,7 @@ WIDEST = 256  # neurons. A step of four such layers takes 0.9 of the time, of 78
 # `numba_functions`, and those that a step saves at least.
 FLOAT32, FLOAT64 = 0.8, {"exp": 3.0, "log": 3.0, "expm1": 7.0, "log1p": 8.0, "tanh": 11.0}
 SAVED = 8000.0
+MOST_INSTRUCTIONS = 40  # as of 7 layers: a source of its own for each depth would take long to compile
 
 
 @lru_cache(maxsize=64)
@@ -32,4 +33,4 @@ def pays(plan: Plan) -> bool:
     widths = [n for theta in tree.leaves(plan.recording.arguments[0]) for n in theta.shape]
     slow = [node for node in plan.wanted if node.op in TRANSCENDENTAL]
     longer = sum(n.size * (FLOAT32 if n.dtype.name == "float32" else FLOAT64[n.op]) for n in slow)
-    return bool(max(widths) <= WIDEST and longer <= SAVED)
+    return bool(max(widths) <= WIDEST and longer <= SAVED and len(plan.instructions) <= MOST_INSTRUCTIONS)

@@ -12,7 +12,6 @@ from retroprop.backends.cpu.native_trial import NativeTrial
 from retroprop.backends.cpu.numba_target import NumbaLoops
 from retroprop.backends.cpu.numpy_calls import NumpyCalls
 from retroprop.backends.cpu.source_program import ReplayedStep, SourceProgram
-from retroprop.backends.masks import Masks
 from retroprop.backends.record import tree
 from retroprop.backends.record.graph import NotTraceableError
 from retroprop.backends.record.recorder import form_of
@@ -36,7 +35,8 @@ class NativeStep(ReplayedStep):
         self._natives: Recent[NativeProgram | None] = Recent()  # None: it is not compiled
         self._native: NativeProgram | None = None  # of the last step
         self._data: Any = None
-        self._read = 0, False  # the rows of its batch, and whether they are gathered
+        self._read: tuple[int, bool] | None = None  # the rows of its batch, and whether they are gathered
+        self._sizes: dict[tuple[int, bool], NativeProgram | None] = {}  # the programs for these data
 
     def __call__(self, *arguments: Any) -> Any:
         program = self._program_for(*arguments) if len(arguments) == 6 else None
@@ -54,7 +54,7 @@ class NativeStep(ReplayedStep):
         hypers: Sequence[tuple[float, ...]],
         data: Any,
         rows: Array,
-        masks: Masks | None = None,
+        masks: Any = None,
     ) -> tuple[Any, Any, Array] | None:
         """Do consecutive steps: step t uses `hypers[t]` and the row indices `rows[t]`."""
         drawn = None if masks is None else masks.drawn()
@@ -78,21 +78,27 @@ class NativeStep(ReplayedStep):
         self, parameters: Any, state: Any, hyper: Any, data: Any, rows: Array | None, masks: Any
     ) -> NativeProgram | None:
         """Return the program for arguments of this form, which reads these data; None if there is none."""
-        m, gathers = data[0].shape[0] if rows is None else rows.shape[0], rows is not None
-        if data is not self._data or (m, gathers) != self._read:
-            self._native = None
-            if all(_is_plain(part, m) for part in data if part is not None):
-                # All programs gather: without rows they read all of the data where they are.
-                batch = type(data)(*(part if part is None else part[:m] for part in data))
-                given = parameters, state, hyper, batch, numpy.arange(m), masks
-                form = form_of(given)
-                if form not in self._natives:
-                    self._natives[form] = self._compiled(form, given)
-                self._native = self._natives.used(form)
+        key = data[0].shape[0] if rows is None else rows.shape[0], rows is not None
+        if data is not self._data:
+            self._data, self._read, self._sizes = data, None, {}
+        if key != self._read:
+            if key not in self._sizes:
+                self._sizes[key] = self._of_form(parameters, state, hyper, data, key[0], masks)
+            self._read, self._native = key, self._sizes[key]
             if self._native is not None:
-                self._native.read(data, gathers=gathers)
-            self._data, self._read = data, (m, gathers)
+                self._native.read(data, gathers=key[1])
         return self._native
+
+    def _of_form(self, parameters: Any, state: Any, hyper: Any, data: Any, m: int, masks: Any) -> NativeProgram | None:
+        if not all(_is_plain(part, m) for part in data if part is not None):
+            return None
+        # All programs gather rows: without rows they read all of the data where they are.
+        batch = type(data)(*(part if part is None else part[:m] for part in data))
+        arguments = parameters, state, hyper, batch, numpy.arange(m), masks
+        form = form_of(arguments)
+        if form not in self._natives:
+            self._natives[form] = self._compiled(form, arguments)
+        return self._natives.used(form)
 
     def _compiled(self, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> NativeProgram | None:
         """Return the program for arguments of this form that has passed its trial on them; None without one."""

@@ -30,7 +30,8 @@ CACHE = UserCache("loops")
 # The elements of a training from which on its loops are compiled, by `RETROPROP_NUMBA`. They save about 0.6 ns an
 # element, so a second, and to compile them takes two where they are not on disk. Whether they are is not asked, nor
 # what was compiled before: loops and calls round differently, and the same training must have the same bits.
-WORTH = {"0": nan, "1": 0.0, "auto": 1.5e9}  # no number is above NaN
+# A step that is compiled as a whole takes a second more, and saves as much over twice that work; not with "loops".
+WORTH = {"0": nan, "1": 0.0, "loops": 0.0, "auto": 1.5e9}  # no number is above NaN
 _HEAD = """from math import exp, expm1, inf, log, log1p, sqrt, tanh
 from numba import float32 as f32, float64 as f64, njit
 @njit(nogil=True, error_model="numpy", fastmath={flags})
@@ -47,10 +48,19 @@ def worthwhile(work: float) -> bool:
 
     Raises ValueError if RETROPROP_NUMBA is none of its values.
     """
+    return work >= WORTH[_chosen()] and available()
+
+
+def worthwhile_as_a_whole(work: float) -> bool:
+    """Return whether steps are compiled as a whole for a training of so many elements; their products are SciPy's."""
+    return _chosen() != "loops" and work >= 2.0 * WORTH[_chosen()] and available() and find_spec("scipy") is not None
+
+
+def _chosen() -> str:
     chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
     if chosen not in WORTH:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} must be one of {', '.join(WORTH)}, not {chosen!r}.")
-    return work >= WORTH[chosen] and available()
+    return chosen
 
 
 @lru_cache(maxsize=1)
@@ -67,16 +77,12 @@ def available() -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def multiplies() -> bool:
-    """Return whether compiled functions have matrix products: SciPy's."""
-    return available() and find_spec("scipy") is not None
-
-
 def report() -> dict[str, str]:
     """Return a report on the compiled loops and on their cache, for `retroprop info`."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
-    when = {"0": "never", "1": "for every training"}.get(chosen, "for a training of enough work")
+    when = {"0": "never", "1": "for every training", "loops": "for every training"}.get(
+        chosen, "for a training of enough work"
+    )
     loops = f"by Numba {version('numba')}, {when} ({ENVIRONMENT_VARIABLE}={chosen})" if available() else "no Numba"
     return {
         "compiled loops": f"{loops}; {compiled.cache_info().currsize} in this process",
