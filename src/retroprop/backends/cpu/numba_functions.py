@@ -82,7 +82,8 @@ def vector_functions() -> dict[str, Any]:
     def log1p(x: Any) -> Any:
         u = _ONE + x
         v = u - _ONE  # x as far as u has its digits
-        return x if v == _ZERO or x == _INF else log(u) * (x / v)
+        # The reciprocal of a large number may be no normal one.
+        return x if v == _ZERO else log(u) * (x / v if v < _SHIFT else _ONE)
 
     @compiled  # type: ignore[untyped-decorator]
     def tanh(x: Any) -> Any:
