@@ -37,7 +37,7 @@ def forget():
 def folder(monkeypatch, tmp_path):
     """An empty cache on disk, and none in this process."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("RETROPROP_NUMBA", "1")
+    monkeypatch.setenv("RETROPROP_NUMBA", "loops")
     forget()
     yield tmp_path / "retroprop" / "loops"
     forget()
@@ -89,7 +89,6 @@ def test_loops_are_read_and_not_compiled_again(folder, monkeypatch):
 
 
 def test_a_layer_more_compiles_nothing(monkeypatch):
-    monkeypatch.setenv("RETROPROP_NUMBA", "loops")  # a step as a whole has a source for each depth
     x = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
     written = []
     monkeypatch.setattr(numba_target.CACHE, "write", lambda key, content: written.append(key))

@@ -5,7 +5,7 @@ import pytest
 
 import retroprop as rp
 from retroprop.backends.backend import Demands
-from retroprop.backends.cpu import native_step, numba_target
+from retroprop.backends.cpu import native_functions, native_step, numba_target
 from retroprop.backends.cpu.native_step import NativeStep
 from retroprop.backends.cpu.numba_functions import vector_functions
 from retroprop.training import step as steps
@@ -98,6 +98,22 @@ def test_other_shapes_are_left_to_loops(sizes, options, monkeypatch, runs):
     monkeypatch.setenv("RETROPROP_NUMBA", "1")
     rp.fit(rp.Network(sizes, seed=0, **options), X, X[:, : sizes[-1]], epochs=1)
     assert runs == [None]
+
+
+def test_the_cache_has_the_same_bits(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = {}, {"optimizer": "sgd"}, X, X[:, :3]
+
+    def forget():
+        native_functions.native_loop.cache_clear()
+        native_functions.native_run.cache_clear()
+
+    forget()
+    compiled = trained(monkeypatch, "1", *options)
+    forget()
+    monkeypatch.setattr(numba_target.CACHE, "write", lambda key, content: pytest.fail("a step was compiled"))
+    read = trained(monkeypatch, "1", *options)
+    np.testing.assert_array_equal(read[0], compiled[0])
 
 
 def test_the_work_decides(monkeypatch):
