@@ -494,7 +494,7 @@ def test_loops_are_compiled_where_the_work_is_worth_it(monkeypatch):
     monkeypatch.setenv("RETROPROP_NUMBA", "1")
     assert looped(0.0)
     monkeypatch.setenv("RETROPROP_NUMBA", "yes")
-    with pytest.raises(ValueError, match="RETROPROP_NUMBA must be one of 0, 1, auto, not 'yes'"):
+    with pytest.raises(ValueError, match="RETROPROP_NUMBA must be one of 0, 1, loops, auto, not 'yes'"):
         looped(0.0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retroprop.backends.cpu import numba_arrays, numba_functions
-from retroprop.backends.cpu.numba_target import compile_as, defined
+from retroprop.backends.cpu.numba_target import compile_as, compiling, defined
 
 _LOOP = """# {libraries}
 from math import inf, sqrt
@@ -25,9 +25,10 @@ from numpy import dot
 @lru_cache(maxsize=1024)
 def native_loop(text: str, reordered: bool, disjoint: bool) -> Any:
     """Return the function of a loop whose sums may be `reordered`, and whose arrays are known to be `disjoint`."""
-    names = dict(numba_functions.vector_functions())
-    if disjoint:
-        names["DisjointArrays"] = numba_arrays.disjoint()
+    with compiling:  # these import Numba
+        names = dict(numba_functions.vector_functions())
+        if disjoint:
+            names["DisjointArrays"] = numba_arrays.disjoint()
     head = _LOOP.format(
         libraries=_libraries(),
         flags="{'contract', 'reassoc'}" if reordered else "{'contract'}",
@@ -42,14 +43,16 @@ def native_run(text: str, loops: tuple[Any, ...], readers: Iterable[tuple[str, i
 
     It calls `loops` by their names; `readers` are the kinds of its arrays, `cost` is the dtype of the costs.
     """
-    from numba import types
+    with compiling:
+        import scipy.linalg.cython_blas  # noqa: F401 - or the first product imports it, and a fork would not wait
+        from numba import types
 
-    names = {loop.__name__: loop for loop in loops} | numba_functions.vector_functions()
-    names |= {f"{dtype}_{ndim}": numba_arrays.reader(dtype, ndim) for dtype, ndim in readers}
-    run = defined(_RUN.format(libraries=_libraries()) + text, "run", names)
-    i, f = types.int64, types.float64
-    compile_as(run, (i, i, i, i[:, ::1], f[:, :, ::1], i[:, :, ::1], getattr(types, cost)[:, ::1]))
-    run.disable_compile()  # arguments of other types are an error, not another compilation
+        names = {loop.__name__: loop for loop in loops} | numba_functions.vector_functions()
+        names |= {f"{dtype}_{ndim}": numba_arrays.reader(dtype, ndim) for dtype, ndim in readers}
+        run = defined(_RUN.format(libraries=_libraries()) + text, "run", names)
+        i, f = types.int64, types.float64
+        compile_as(run, (i, i, i, i[:, ::1], f[:, :, ::1], i[:, :, ::1], getattr(types, cost)[:, ::1]))
+        run.disable_compile()  # arguments of other types are an error, not another compilation
     return run
 
 

@@ -36,10 +36,11 @@ _HEAD = """from math import exp, expm1, inf, log, log1p, sqrt, tanh
 from numba import float32 as f32, float64 as f64, njit
 @njit(nogil=True, error_model="numpy", fastmath={flags})
 """
-# One thread compiles at a time. A fork waits for it, so that the child finds Numba's and LLVM's own locks free.
-_lock = RLock()
+# One thread compiles at a time. A fork waits for it, so that the child finds Numba's and LLVM's own locks free, and
+# those of Python's imports: Numba, and NumPy for it, import modules when they are first needed.
+compiling = RLock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
 log = logging.getLogger("retroprop")
 
 
@@ -69,7 +70,8 @@ def available() -> bool:
     if find_spec("numba") is None:
         return False
     try:
-        import numba  # noqa: F401
+        with compiling:
+            import numba  # noqa: F401
     except Exception as error:
         # It refuses a NumPy newer than itself; its compiler's library may be missing.
         log.warning("Numba is installed but cannot be imported, and is not used: %s", error)
@@ -155,7 +157,7 @@ def defined(source: str, function: str, names: dict[str, Any]) -> Any:
     # A name of its own, by which Numba's symbols differ. Numba imports the module again when it reads from the cache.
     name = f"loop_{sha256(source.encode()).hexdigest()[:24]}"
     names = {"__name__": __name__, **names}
-    with _lock:
+    with compiling:
         exec(source.replace(f"def {function}(", f"def {name}("), names)
         names[name]._cache = StoredLoop(source)
     return names[name]
@@ -163,14 +165,15 @@ def defined(source: str, function: str, names: dict[str, Any]) -> Any:
 
 def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
     """Compile a kernel for arguments like these, or read it from the cache."""
-    from numba import typeof
+    with compiling:
+        from numba import typeof
 
-    compile_as(kernel, tuple(typeof(argument) for argument in arguments))
+        compile_as(kernel, tuple(typeof(argument) for argument in arguments))
 
 
 def compile_as(kernel: Any, types: tuple[Any, ...]) -> None:
     """Compile a kernel for arguments of these types of Numba's, or read it from the cache."""
-    with _lock:
+    with compiling:
         kernel.compile(types)
 
 
