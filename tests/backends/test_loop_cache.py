@@ -107,7 +107,7 @@ def fitted(estimators):
     found = []
     for epochs in (4, 40):
         net = rp.Network([8, 60, 40, 2], output="softmax", loss="cross_entropy", seed=0)
-        found.append(rp.fit(net, x, y, epochs=epochs, batch_size=80, seed=0).cost[-1])
+        found.append(rp.fit(net, x, y, epochs=epochs, batch_size=50, seed=0).cost[-1])
         if not estimators:
             continue
         options = {"hidden_layer_sizes": (60, 40), "max_iter": epochs, "random_state": 0, "n_iter_no_change": epochs}
