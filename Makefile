@@ -32,7 +32,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_
 # A file is run by one worker: another would compile for JAX, C++ and CUDA what the first has compiled.
 PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: help setup demo test test-long lint format bench bench-check gpu-check docs clean
+.PHONY: help setup demo test test-long lint ruff format bench bench-check gpu-check docs clean
 
 help:  ## this list
 	@echo "make <target>, one of:"
@@ -74,17 +74,23 @@ demo: $(DEMO_STAMP)  ## train a network on real handwritten digits; leaves a mod
 	@$(BIN)/retroprop train digits --output build/digits.safetensors --picture build/digits.png
 	@echo "(retroprop is $(BIN)/retroprop here)"
 
-test: lint  ## ruff, mypy and the tests, without the long ones
+# mypy reads beside the tests, and what it says comes after theirs: either fails the target.
+test: ruff  ## ruff, mypy and the tests, without the long ones
 	@$(BIN)/python -m compileall -qq -j 0 src tests  # once, not in each of the processes that tests start
-	@$(PYTEST) $(PYTEST_ARGS)
+	@mkdir -p build
+	@$(BIN)/mypy > build/mypy.txt 2>&1 & types=$$!; \
+	$(PYTEST) $(PYTEST_ARGS); failed=$$?; \
+	wait $$types || failed=1; echo "mypy: $$(cat build/mypy.txt)"; exit $$failed
 
 test-long: lint  ## ruff, mypy and all tests, the long ones too
 	@$(PYTEST) -m "long or not long" $(PYTEST_ARGS)
 
-lint: $(STAMP)  ## ruff and mypy
+lint: ruff  ## ruff and mypy
+	@$(BIN)/mypy
+
+ruff: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .

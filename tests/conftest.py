@@ -37,7 +37,7 @@ def dtype(request):
 
 
 # Bytes below which a worker keeps its memory, for JAX compiles again what is freed; and its growth between two times.
-ENOUGH, GROWTH = 1.1e9, 60e6
+ENOUGH, GROWTH = 0.95e9, 50e6
 STATM = Path("/proc/self/statm")
 kept = [0.0]
 
@@ -54,10 +54,17 @@ def pytest_runtest_teardown():
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
+    gc.freeze()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
     kept.append(resident())
+
+
+def pytest_collection_finish(session):
+    """Take what has been imported and collected out of the collections to come: half a second each, of a full heap."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config):

@@ -15,10 +15,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from retroprop.backends.backend import PLAIN, Backend
 from retroprop.backends.cuda.cuda_step import CudaStep
 from retroprop.backends.cuda.kernels.prelude import HEAD
+from retroprop.backends.cuda.kernels.tile_product import TENSOR_CORES
 from retroprop.backends.cuda.launch_program import RULES
 from retroprop.backends.cuda.products.matrix_layout import product_of
 from retroprop.backends.cuda.rewrites import bfloat16
@@ -26,7 +28,6 @@ from retroprop.backends.cuda.runtime import Runtime
 from retroprop.backends.numpy_backend import NumpyBackend
 from retroprop.backends.plan.plan import Plan
 from retroprop.core.operations import Operations
-from retroprop.functions.activations import GELUTanh
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 
@@ -82,6 +83,29 @@ static unsigned atomicAdd(unsigned *p, unsigned n) { unsigned old = *p; *p += n;
 """
 # A member function is no function of the file.
 SHIM += "#undef __device__\n#define __device__ inline\n"
+
+# mma.m16n8k8 of a warp by what PTX says of its fragments; the rounding is half away from 0.
+WARPS_OF_THE_HOST = r"""
+__device__ unsigned tf32(float x) {
+  unsigned bits;
+  memcpy(&bits, &x, 4);
+  return (bits & 0x7fffffffu) > 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
+}
+__device__ void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
+  static float a[32][16][8], b[32][8][8];
+  const int warp = running / 32, group = running % 32 / 4, c = running % 4;
+  memcpy(&a[warp][group][c], &a0, 4);
+  memcpy(&a[warp][group + 8][c], &a1, 4);
+  memcpy(&a[warp][group][c + 4], &a2, 4);
+  memcpy(&a[warp][group + 8][c + 4], &a3, 4);
+  memcpy(&b[warp][c][group], &b0, 4);
+  memcpy(&b[warp][c + 4][group], &b1, 4);
+  turn();
+  for (int q = 0; q < 4; ++q)
+    for (int k = 0; k < 8; ++k) d[q] += a[warp][group + q / 2 * 8][k] * b[warp][k][2 * c + q % 2];
+  turn();
+}
+"""
 
 # The coroutines are made once and serve every kernel. They change places by _longjmp, as swapcontext asks the system
 # for the mask of signals, which takes a hundred times as long.
@@ -164,23 +188,49 @@ def folder():
 
 
 def build(*options):
-    """Compile; what the compiler says of one that is wrong is in the error."""
-    subprocess.run([COMPILER, *OPTIONS, *options], check=True, capture_output=True, text=True)
+    """Compile; a test whose kernel is wrong fails with the compiler's report, which no `except Exception` hides."""
+    done = subprocess.run([COMPILER, *OPTIONS, *options], check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(done.stderr)
 
 
-@lru_cache(maxsize=4096)
+# The kernels that were asked for and are not compiled yet, and those that are, by their sources.
+AWAITED, COMPILED = {}, {}
+
+
+def announce(source):
+    """Have a kernel compiled with the next that runs: starting the compiler takes longer than a kernel does."""
+    if source not in COMPILED:
+        AWAITED[source] = None
+
+
 def compiled(source):
     """Return a source that defines `retroprop_kernel` as a function of grid, threads and arguments."""
-    signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
-    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",") if argument]
-    call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
-    text = '#include "begin.h"\n' + source.removeprefix(HEAD)
-    text += f'extern "C" void call(void **arguments) {{ retroprop_kernel({call}); }}\n'
+    announce(source)
+    if AWAITED:
+        sources = list(AWAITED)
+        AWAITED.clear()
+        COMPILED.update(zip(sources, together(sources), strict=True))
+    return COMPILED[source]
+
+
+def together(sources):
+    """Return functions of grid, threads and arguments for sources, compiled as one."""
+    text = '#include "begin.h"\n'
+    for number, source in enumerate(sources):
+        signature = re.search(r"retroprop_kernel\(([^)]*)\)", source).group(1)
+        types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in signature.split(",") if argument]
+        call = ", ".join(f"({ctype})arguments[{k}]" for k, ctype in enumerate(types))
+        own = source.removeprefix(HEAD).replace(TENSOR_CORES, WARPS_OF_THE_HOST)
+        own = own.replace("retroprop_kernel", f"kernel{number}")
+        text += f"namespace own{number} {{\n{own}\n"
+        text += f'extern "C" void call{number}(void **arguments) {{ kernel{number}({call}); }}\n}}\n'
     name, threads = hashlib.sha256(text.encode()).hexdigest()[:24], folder() / "threads.so"
     source, library = folder() / f"{name}.cpp", folder() / f"{name}.so"
     source.write_text(text)
     build("-shared", "-nostdlib", source, threads, "-lm", "-lc", "-o", library)
-    return partial(ctypes.CDLL(str(threads)).launch, ctypes.CDLL(str(library)).call)
+    launch, calls = ctypes.CDLL(str(threads)).launch, ctypes.CDLL(str(library))
+    return [partial(launch, calls[f"call{number}"]) for number in range(len(sources))]
 
 
 def run(source, grid, threads, addresses):
@@ -233,10 +283,10 @@ def planned_in_bfloat16(recording):
 class HostRuntime(Runtime):
     """A GPU that is the host: NumPy's memory, kernels as above, products read as cublasLt would, graphs as lists."""
 
-    def __init__(self, *, graphs=True, epilogues=False, descends=False, rounds=False, choice=0, measures=True,
+    def __init__(self, *, graphs=True, epilogues=False, tiles=False, rounds=False, choice=0, measures=True,
                  precision="highest"):  # fmt: skip
-        self.graphs, self.forks, self.epilogues, self.choice = graphs, graphs, epilogues, choice
-        self.measures, self.descends, self.rounds, self.precision = measures, descends, rounds, precision
+        self.graphs, self.epilogues, self.tiles, self.choice = graphs, epilogues, tiles, choice
+        self.measures, self.rounds, self.precision = measures, rounds, precision
         self.recording, self.log = None, Counter()
 
     def exact(self):
@@ -274,21 +324,17 @@ class HostRuntime(Runtime):
         array[...] = 0
 
     def kernel(self, text, blocks, threads, arguments):
-        compiled(text)
+        announce(text)
         addresses = [array.ctypes.data for array in arguments]
         keep = tuple(arguments)
         return self.launched("kernel", lambda: keep and run(text, blocks, threads, addresses))
 
-    def fork(self, launch):
-        """Launch at the last moment: what must not be touched until then is found out."""
-        return launch
-
-    def product(self, first, second, result, epilogue=None, *, factors=None, concurrent=False):
+    def product(self, first, second, result, epilogue=None):
         lies = [(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in (first, second, result)]
         mapped = product_of(*lies)
         assert mapped.m * mapped.n == result.size
         assert first.dtype == second.dtype == ("uint16" if self.rounds else result.dtype)
-        kind = ("product" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
+        kind = "product" if epilogue is None else epilogue.kind
 
         def work():
             with np.errstate(all="ignore"):
@@ -296,50 +342,18 @@ class HostRuntime(Runtime):
                 # A call with an epilogue is another algorithm: it adds in another order, and what it has rounded.
                 half = 0 if epilogue is None else a.shape[1] // 2
                 found = a[:, :half] @ b[:half] + a[:, half:] @ b[half:] if half else a @ b
-                if epilogue is not None and epilogue.kind == "bgradb":
-                    seen(first.shape[0], found.dtype, epilogue.bias)[:] = a.sum(axis=1)
-                found = found if factors is None else factors[0] * found + factors[1] * result
                 found = self.finished(found, epilogue, result.dtype)
                 result[...] = in_bfloat16(found) if result.dtype == "uint16" else found
 
         return self.launched(kind, work)
 
     def finished(self, found, epilogue, dtype):
-        """Return a product with what an epilogue does besides; the mask has a bit a number, rows 128 bits apart.
-
-        A bias is of the kind of the result.
-        """
-        if epilogue is None or epilogue.kind == "bgradb":
+        """Return a product with what an epilogue does besides; a bias is of the kind of the result."""
+        if epilogue is None:
             return found
-        if "gelu" in epilogue.kind:
-            return self.with_gelu(found, epilogue)
-        m, n = found.shape
-        bits = seen((m, epilogue.aux_leading // 8), "uint8", epilogue.aux)
-        if epilogue.kind.startswith("relu"):
-            if epilogue.bias:
-                found = found + widened(seen(n, dtype, epilogue.bias))
-            packed = np.packbits(found > 0.0, axis=1, bitorder="little")
-            bits[:, : packed.shape[1]] = packed
-            return np.where(found > 0.0, found, 0.0)
-        found = found * np.unpackbits(bits, axis=1, bitorder="little")[:, :n].astype(found.dtype)
         if epilogue.bias:
-            seen(n, found.dtype, epilogue.bias)[:] = found.sum(axis=0)
-        return found
-
-    def with_gelu(self, found, epilogue):
-        """Return gelu of a product, which is left in `aux`, or a product times gelu's derivative there."""
-        m, n = found.shape
-        assert epilogue.aux_leading % 8 == 0
-        z = seen((m, epilogue.aux_leading), found.dtype, epilogue.aux)[:, :n]
-        vector = seen(n, found.dtype, epilogue.bias) if epilogue.bias else None
-        gelu = GELUTanh()
-        if epilogue.kind.startswith("gelu"):
-            z[...] = found if vector is None else found + vector
-            return gelu.value(z, np)
-        found = found * gelu.derivative(z, None, np)
-        if vector is not None:
-            vector[:] = found.sum(axis=0)
-        return found
+            found = found + widened(seen(found.shape[1], dtype, epilogue.bias))
+        return np.where(found > 0.0, found, 0.0)
 
     def fastest(self, ways):
         for way in ways:  # as a GPU does: what is measured is run
@@ -384,14 +398,14 @@ class HostRuntime(Runtime):
 
 
 class RoundedNumpy(NumpyBackend):
-    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16.
+    """NumPy's steps as they are written, the operands of every product of float32 rounded to bfloat16, or to TF32.
 
-    `within` products also a bias that relu follows is, and ∂J/∂b is the sum of a rounded δ.
+    `within` products a bias that relu follows is rounded too.
     """
 
-    def __init__(self, *, within=False):
+    def __init__(self, *, within=False, precision="bf16"):
         super().__init__()
-        self.within = within
+        self.within, self.precision = within, precision
 
     def check_demands(self, demands, dtype):
         """Take all."""
@@ -400,7 +414,7 @@ class RoundedNumpy(NumpyBackend):
         return Backend.capture(self, step)
 
     def operations(self):
-        return (_WithinProducts if self.within else Operations)(_Rounding(self.xp), self.device)
+        return (_WithinProducts if self.within else Operations)(_Rounding(self.xp, self.precision), self.device)
 
 
 class _WithinProducts(Operations):
@@ -408,21 +422,19 @@ class _WithinProducts(Operations):
         rounded = widened(in_bfloat16(bias)) if bias is not None and activation.name == "relu" else bias
         return super().affine(layer, a, theta, rounded, activation, keep_z=keep_z)
 
-    def gradient(self, layer, delta_next, a, *, has_bias):
-        return super().gradient(layer, widened(in_bfloat16(delta_next)), a, has_bias=has_bias)
-
 
 class _Rounding:
     """A namespace with a product of its own."""
 
-    def __init__(self, xp):
-        self._xp = xp
+    def __init__(self, xp, precision):
+        self._xp, self._precision = xp, precision
 
     def __getattr__(self, name):
         return getattr(self._xp, name)
 
     def matmul(self, a, b):
-        return self._xp.matmul(*(widened(in_bfloat16(x)) if x.dtype == "float32" else x for x in (a, b)))
+        by = partial(rounded, precision="tf32") if self._precision == "tf32" else lambda x: widened(in_bfloat16(x))
+        return self._xp.matmul(*(by(x) if x.dtype == "float32" else x for x in (a, b)))
 
 
 class CudaOnTheHost(NumpyBackend):

@@ -42,6 +42,17 @@ def covering(rows):
     return kept or [0]
 
 
+def value_of(parameter):
+    """Return a value that equal parameters share: pytest's indices number the rows of a test."""
+    if isinstance(parameter, list | dict):
+        return repr(parameter)
+    try:
+        hash(parameter)
+    except TypeError:
+        return id(parameter)
+    return type(parameter), parameter
+
+
 def spared(items, library):
     """Return the tests with a library that the short run spares: kept are rows with every value of every parameter.
 
@@ -49,12 +60,12 @@ def spared(items, library):
     """
     groups = defaultdict(list)
     for item in items:
-        indices = dict(item.callspec.indices) if hasattr(item, "callspec") else {}
-        named = [name for name in indices if isinstance(item.callspec.params[name], str) and
-                 item.callspec.params[name] == library]  # fmt: skip
+        params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+        named = [name for name, value in params.items() if isinstance(value, str) and value == library]
         if named and item.get_closest_marker("long") is None:
-            row = {pair for pair in indices.items() if pair[0] not in (*named, "dtype")}
-            groups[item.nodeid.partition("[")[0]].append((item, row, indices.get("dtype", 0)))
+            dtype = params.get("dtype")
+            row = {(name, value_of(value)) for name, value in params.items() if name not in (*named, "dtype")}
+            groups[item.nodeid.partition("[")[0]].append((item, row, dtype == "float64"))
     for name, found in groups.items():
         # The rows of one dtype first: of equal ones the first is kept.
         rows = [(item, row) for item, row, _ in sorted(found, key=lambda one: (one[2] + crc32(name.encode())) % 2)]

@@ -42,6 +42,7 @@ def test_network_defaults():
 
 def test_fit_defaults():
     assert defaults(rp.fit) == {
+        "y": None,
         "optimizer": "adam",
         "epochs": 20,
         "batch_size": None,
@@ -60,6 +61,10 @@ def test_fit_defaults():
         "checkpoint": None,
         "resume_from": None,
     }
+
+
+def test_fit_many_has_the_defaults_of_fit_and_the_rows_of_each():
+    assert defaults(rp.fit_many) == {"rows": None} | defaults(rp.fit)
 
 
 def test_checkpoint_defaults():

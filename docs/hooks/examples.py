@@ -4,12 +4,14 @@ The front matter of such a page says ``run: true``. Its Python blocks run one af
 reader would type them, and what a block prints follows it as a block of text. ``{{ expression }}`` outside of the
 blocks is the value of that expression at that place. ``![description]({{ figure }})`` shows a figure of matplotlib; an
 expression with ``dark`` in it is evaluated for the light scheme and for the dark one; a click opens the file.
-``matrix(array)`` is an array in LaTeX. No page keeps a result.
+``matrix(array)`` is an array in LaTeX, and ``embed(net, x, y, at=3)`` a page of a network in that state, in the
+language of the text. No page keeps a result.
 """
 
 import ast
 import contextlib
 import hashlib
+import html
 import io
 import posixpath
 import re
@@ -28,7 +30,7 @@ PLACE = re.compile(
     r"|\{\{ (?P<expression>.+?) \}\}",
     re.MULTILINE | re.DOTALL,
 )
-PICTURES = "assets/computed"
+COMPUTED = "assets/computed"
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
@@ -37,16 +39,16 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
         return markdown
     from mkdocs.structure.files import File
 
-    def save(svg: str) -> str:
-        path = f"{PICTURES}/{hashlib.sha256(svg.encode()).hexdigest()[:16]}.svg"
+    def save(content: str, suffix: str = ".svg") -> str:
+        path = f"{COMPUTED}/{hashlib.sha256(content.encode()).hexdigest()[:16]}{suffix}"
         if files.get_file_from_path(path) is None:
-            files.append(File.generated(config, path, content=svg))
+            files.append(File.generated(config, path, content=content))
         return posixpath.relpath(path, posixpath.dirname(page.file.src_uri))
 
     return run(markdown, save, name=page.file.src_uri)
 
 
-def run(markdown: str, save: Callable[[str], str], *, name: str = "page") -> str:
+def run(markdown: str, save: Callable[..., str], *, name: str = "page") -> str:
     """Return the text of a page with its results.
 
     Parameters
@@ -54,15 +56,21 @@ def run(markdown: str, save: Callable[[str], str], *, name: str = "page") -> str
     markdown : str
         The text, without the front matter.
     save : callable
-        Keeps the SVG text of a figure and returns the address that the page uses for it.
+        Keeps a text, the SVG of a figure or with the suffix ".html" a page, and returns the address that the page uses.
     name : str
         The page, for the traceback of a block that fails.
     """
     namespace: dict[str, Any] = {"__name__": "__page__"}
 
+    def embed(net: Any, x: Any, y: Any, **state: Any) -> str:
+        made = rp.explain.page(net, x, y, language="es" if name.startswith("es/") else "en")
+        title = re.search("<title>(.+)</title>", made.html)
+        address = html.escape(made.link(save(made.html, ".html"), **state))
+        return f'<iframe class="network-page" title="{title and title[1]}" src="{address}" loading="lazy"></iframe>'
+
     def result(place: re.Match[str]) -> str:
         if place["expression"]:
-            return str(eval(place["expression"], {"rp": rp, "matrix": matrix} | namespace))
+            return str(eval(place["expression"], {"rp": rp, "matrix": matrix, "embed": embed} | namespace))
         if place["figure"]:
             light, dark = (
                 save(svg_of(eval(place["figure"], {"rp": rp, "dark": dark} | namespace))) for dark in (False, True)

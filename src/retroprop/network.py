@@ -1,10 +1,13 @@
 """The Network a user holds: its architecture, its parameters, and the backend they live on."""
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from math import prod
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeAlias
 
 from retroprop.backends import Backend, backend_of, get_backend, host, host_backend
+from retroprop.backends.intake.arrays import take_in
 from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
 from retroprop.backends.intake.parameters import Arrays, dtype_name, dtype_of, shape_of, take_parameters
 from retroprop.core import backward as algorithm
@@ -15,33 +18,13 @@ from retroprop.core.forward import Trace, forward
 from retroprop.core.gradient_check import GradientCheck
 from retroprop.core.parameters import Parameters
 from retroprop.functions import custom, initializers
+from retroprop.functions.literals import ActivationLike, ArrayLike, DTypeLike, InitializerLike, LossLike, Seed
+from retroprop.functions.method_names import METHODS
 from retroprop.functions.names import in_words
 from retroprop.functions.types import Array
 from retroprop.inference import output_of
 
-# What other libraries make a method or attribute of a network, and its name here
-_ELSEWHERE = {
-    "fit": "rp.fit(net, x, y)",
-    "train": "rp.fit(net, x, y)",
-    "partial_fit": "rp.fit(net, x, y), which starts from the parameters that the network has",
-    "compile": "rp.fit(net, x, y, optimizer=..., metrics=...); the loss is an argument of rp.Network",
-    "step": "rp.fit(net, x, y, epochs=1)",
-    "save": "rp.save(net, path)",
-    "load": "rp.load(path), which returns a network",
-    "state_dict": "net.thetas and net.biases, or rp.save(net, path)",
-    "load_state_dict": "net.thetas = [...] and net.biases = [...], or rp.load(path)",
-    "backward": "net.gradient(x, y)",
-    "loss": "net.cost(x, y)",
-    "evaluate": "net.cost(x, y), or validation_data and metrics of rp.fit",
-    "score": "net.cost(x, y), or validation_data and metrics of rp.fit",
-    "predict_proba": "net.predict(x), which returns the outputs a^(L)",
-    "weights": "net.thetas",
-    "coefs_": "net.thetas",
-    "intercepts_": "net.biases",
-    "cuda": 'net.to("cupy"), or net.to("torch:cuda"), which returns a new network',
-    "cpu": 'net.to("numpy"), which returns a new network',
-    "device": "net.backend, or net.backend.device",
-}
+BackendLike: TypeAlias = str | Backend | ModuleType | None
 
 
 class Network:
@@ -88,17 +71,17 @@ class Network:
         self,
         layer_sizes: Sequence[int],
         *,
-        hidden: Any = "relu",
-        output: Any = "identity",
-        loss: Any = "squared_error",
-        initializer: Any = "glorot_uniform",
+        hidden: ActivationLike | Sequence[ActivationLike] = "relu",
+        output: ActivationLike = "identity",
+        loss: LossLike = "squared_error",
+        initializer: InitializerLike = "glorot_uniform",
         bias: bool = True,
         l2: float | Sequence[float] = 0.0,
         l1: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
-        seed: Any = None,
-        dtype: Any = "float32",
-        backend: Any = None,
+        seed: Seed = None,
+        dtype: DTypeLike = "float32",
+        backend: BackendLike = None,
     ) -> None:
         self.architecture = build(
             layer_sizes, hidden=hidden, output=output, loss=loss, bias=bias, l2=l2, l1=l1, dropout=dropout
@@ -118,17 +101,17 @@ class Network:
     @classmethod
     def from_parameters(
         cls,
-        thetas: Sequence[Any],
-        biases: Sequence[Any] | None = None,
+        thetas: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike] | None = None,
         *,
-        hidden: Any = "relu",
-        output: Any = "identity",
-        loss: Any = "squared_error",
+        hidden: ActivationLike | Sequence[ActivationLike] = "relu",
+        output: ActivationLike = "identity",
+        loss: LossLike = "squared_error",
         l2: float | Sequence[float] = 0.0,
         l1: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
-        dtype: Any = None,
-        backend: Any = None,
+        dtype: DTypeLike | None = None,
+        backend: BackendLike = None,
     ) -> "Network":
         """Return a network with given parameters, which are copied.
 
@@ -147,8 +130,6 @@ class Network:
         """
         if len(thetas) == 0:
             raise ValueError("thetas is empty: a network has at least one Θ.")
-        if dtype is None:
-            dtype = dtype_of(thetas[0])
         if backend is None and not host.is_host(thetas[0]):
             backend = backend_of(thetas[0])
         shapes = [shape_of(theta, f"thetas[{l}]") for l, theta in enumerate(thetas)]
@@ -163,7 +144,7 @@ class Network:
             l1=l1,
             dropout=dropout,
         )
-        net.dtype = dtype_name(dtype)
+        net.dtype = dtype_name(dtype_of(thetas[0]) if dtype is None else dtype)
         net._settle(get_backend(backend))
         net.parameters = net._copied(thetas, biases or ())
         return net
@@ -176,8 +157,6 @@ class Network:
         for f in self.architecture.activations:
             custom.check_activation(f, rng, host.xp)
         custom.check_loss(self.architecture.output.loss, self.architecture.layer_sizes[-1], rng, host.xp)
-
-    # The parameters -----------------------------------------------------------------------------------------
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -214,10 +193,9 @@ class Network:
     def _copied(self, thetas: Sequence[Any], biases: Sequence[Any]) -> Parameters:
         return take_parameters(self.backend, self.architecture, self.dtype, thetas, biases)
 
-    def to(self, backend: Any = None, *, dtype: Any = None) -> "Network":
+    def to(self, backend: BackendLike = None, *, dtype: DTypeLike | None = None) -> "Network":
         """Return a copy of this network on another backend, in another dtype, or both."""
-        net = Network.__new__(Network)
-        net.architecture = self.architecture
+        net = copy(self)
         net.dtype = self.dtype if dtype is None else dtype_name(dtype)
         net._settle(self.backend if backend is None else get_backend(backend))
         leaves = self.parameters.leaves
@@ -226,9 +204,20 @@ class Network:
         net.parameters = self.parameters.like(net._owned(leaf) for leaf in leaves)
         return net
 
+    def unstack(self) -> list["Network"]:
+        """Return the networks that this one holds along its first model axis, as copies; ValueError if it holds one."""
+        if self.parameters.thetas[0].ndim == 2:
+            raise ValueError("this network is a single one: rp.stack(nets) makes one of several.")
+        nets = [copy(self) for _ in range(self.parameters.thetas[0].shape[0])]
+        for k, net in enumerate(nets):
+            net.parameters = self.parameters.like(net._owned(leaf[k, ...]) for leaf in self.parameters.leaves)
+        return nets
+
     # The computation ----------------------------------------------------------------------------------------
 
-    def batch(self, x: Any, y: Any, sample_weight: Any = None, *, check: bool = False) -> Batch:
+    def batch(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, check: bool = False
+    ) -> Batch:
         """Return data in the form that this network computes with: checked, cast and moved to its backend.
 
         Parameters
@@ -244,12 +233,12 @@ class Network:
             always are.
         """
         with self.backend.active():
-            x = take_inputs(self.backend, self.architecture, self.dtype, x, check=check)
-            rows = tuple(x.shape[:-1])
+            inputs = take_inputs(self.backend, self.architecture, self.dtype, x, check=check)
+            rows = tuple(inputs.shape[:-1])
             y = take_targets(self.backend, self.architecture, self.dtype, y, rows, check=check)
-            return Batch(x, y, take_weights(self.backend, self.dtype, sample_weight, rows, check=check))
+            return Batch(inputs, y, take_weights(self.backend, self.dtype, sample_weight, rows, check=check))
 
-    def forward(self, x: Any, *, keep_z: bool = False) -> Trace:
+    def forward(self, x: ArrayLike, *, keep_z: bool = False) -> Trace:
         """Return the trace of forward propagation: `trace.a[l]`, and `trace.z[l]` where z is kept.
 
         Parameters
@@ -263,7 +252,7 @@ class Network:
             x = take_inputs(self.backend, self.architecture, self.dtype, x)
             return forward(self.backend.operations(), self.architecture, self.parameters, x, keep_z=keep_z)
 
-    def predict(self, x: Any) -> Array:
+    def predict(self, x: ArrayLike) -> Array:
         """Return the output a^(L), shape (m, n_L): probabilities, rates or values, never labels.
 
         It is computed in blocks of rows, on a device with its own memory of as many as fit into it.
@@ -272,14 +261,16 @@ class Network:
             x = take_inputs(self.backend, self.architecture, self.dtype, x)
             return output_of(self.backend, self.architecture, self.parameters, x)
 
-    def cost(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
+    def cost(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Array:
         """Return J as a 0-d array, penalties included; the arguments are those of `batch`."""
         batch = self.batch(x, y, sample_weight)
         with self.backend.active():
             cost, _ = algorithm.evaluate(self.backend.operations(), self.architecture, self.parameters, *batch)
             return cost
 
-    def gradient(self, x: Any, y: Any, sample_weight: Any = None, *, wrt_input: bool = False) -> Gradient:
+    def gradient(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, wrt_input: bool = False
+    ) -> Gradient:
         """Return J and its partial derivatives by backpropagation, without dropout.
 
         Parameters
@@ -302,11 +293,38 @@ class Network:
                 operations, self.architecture, self.parameters, trace, batch.y, batch.weight, wrt_input=wrt_input
             )
 
+    def vjp(self, x: ArrayLike, cotangent: ArrayLike) -> Gradient:
+        """Return the gradient of a function of the output, given that function's own gradient, without dropout.
+
+        A vector-Jacobian product: where J = g(a^(L)) for any g outside of the network and c = ∂g/∂a^(L), it is the
+        gradient of J with respect to Θ, b and x, by the same recursion as `gradient`, and without penalties.
+
+        Parameters
+        ----------
+        x : array (m, n_1)
+            One observation a row.
+        cotangent : array (m, n_L)
+            c.
+
+        Returns
+        -------
+        Gradient
+            `deltas`, `thetas`, `biases` and `x`; its `cost` is Σ c ∘ a^(L), the function whose gradient it is.
+        """
+        operations = self.backend.operations()
+        with self.backend.active():
+            inputs = take_inputs(self.backend, self.architecture, self.dtype, x)
+            c = take_in(self.backend, cotangent, name="cotangent", dtype=self.dtype)
+            if tuple(c.shape) != (shape := (*inputs.shape[:-1], self.layer_sizes[-1])):
+                raise ValueError(f"cotangent must have the shape of the output, {shape}, not {tuple(c.shape)}.")
+            trace = forward(operations, self.architecture, self.parameters, inputs)
+            return algorithm.vector_jacobian_product(operations, self.architecture, self.parameters, trace, c)
+
     def __getattr__(self, name: str) -> Any:
         """Raise the AttributeError of a missing attribute, with a pointer to the call that does the same here."""
-        if name not in _ELSEWHERE or hasattr(type(self), name):
+        if name not in METHODS or hasattr(type(self), name):
             return object.__getattribute__(self, name)  # for Python's own error, in a property that of its body
-        what = f"{type(self).__name__!r} object has no attribute {name!r}. Use {_ELSEWHERE[name]}."
+        what = f"{type(self).__name__!r} object has no attribute {name!r}. Use {METHODS[name]}."
         raise AttributeError(what, name=name, obj=self)
 
     def __repr__(self) -> str:
@@ -320,12 +338,12 @@ class Network:
 
 def check_gradient(
     net: Network,
-    x: Any,
-    y: Any,
-    sample_weight: Any = None,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     max_parameters: int = 1000,
-    seed: Any = 0,
+    seed: Seed = 0,
     tolerance: float | None = None,
 ) -> GradientCheck:
     """Compare the gradient of `net` with central differences.
@@ -336,7 +354,7 @@ def check_gradient(
     Parameters
     ----------
     net : Network
-        Without model axes.
+        One, or several along a model axis, of which each is checked.
     x, y, sample_weight
         As for `Network.gradient`; a few rows are enough.
     max_parameters : int
@@ -354,11 +372,8 @@ def check_gradient(
     if max_parameters < 1:
         raise ValueError(f"max_parameters must be 1 or above, not {max_parameters!r}.")
     if net.parameters.thetas[0].ndim != 2:
-        raise ValueError(
-            f"check_gradient checks one network, and net holds several: its first theta has the shape "
-            f"{tuple(net.parameters.thetas[0].shape)}, with leading axes for the models. Make a Network of each, with "
-            "Network.from_parameters([theta[k] for theta in net.thetas], ...)."
-        )
+        options: Any = {"max_parameters": max_parameters, "seed": seed, "tolerance": tolerance}
+        return gradient_check.worst([check_gradient(one, x, y, sample_weight, **options) for one in net.unstack()])
     batch = net.batch(x, y, sample_weight, check=True)
     own = net.gradient(*batch)
     if batch.x.ndim != 2:

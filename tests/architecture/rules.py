@@ -10,10 +10,13 @@ ORDER = (
     "backends",
     "inference",
     "network",
+    "one_network",
     "persistence",
     "training",
     "estimators",
+    "model_selection",
     "tabular",
+    "interop",
     "explain",
     "scale",
     "bench",
@@ -21,10 +24,21 @@ ORDER = (
 )
 ARRAY_LIBRARIES = ("numpy", "cupy", "cupyx", "torch", "jax", "array_api_strict", "array_api_compat")
 # NumPy is the host: these read it and write it. The algorithm and the loop get arrays, wherever those live.
-MAY_IMPORT_NUMPY = ("backends", "persistence", "estimators", "tabular", "explain", "scale", "bench", "cli")
-# The floor and the peers are other libraries' own code: imported where it is used, so that nothing is loaded unasked.
-MAY_IMPORT_LIBRARIES_LATE = ("bench",)
-MAY_NAME_BACKENDS = ("backends", "bench", "cli")
+MAY_IMPORT_NUMPY = (
+    "backends",
+    "persistence",
+    "estimators",
+    "model_selection",
+    "tabular",
+    "interop",
+    "explain",
+    "scale",
+    "bench",
+    "cli",
+)
+# The floor, the peers and the exchange are other libraries' own code: imported where it is used, not before.
+MAY_IMPORT_LIBRARIES_LATE = ("bench", "interop")
+MAY_NAME_BACKENDS = ("backends", "interop", "bench", "cli")
 # What waits for a device, or cannot be captured: never where a step runs.
 HOT = ("functions.activations", "functions.losses", "functions.outputs", "functions.special", "core.operations",
        "core.forward", "core.backward", "core.parameters", "training.step", "training.optimizers",

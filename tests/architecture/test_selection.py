@@ -1,6 +1,7 @@
 """The short run leaves out nothing that occurs nowhere else, and one skipped test stands for an absent library."""
 
 import itertools
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -22,9 +23,7 @@ class Item:
 
     def __init__(self, name, params, marks=()):
         self.nodeid, self.marks = f"test_made_up.py::{name}[{'-'.join(params.values())}]", [*marks]
-        values = {"optimizer": OPTIMIZERS, "dtype": DTYPES, "backend": BACKENDS}
-        indices = {name: values[name].index(value) for name, value in params.items()}
-        self.callspec = SimpleNamespace(params=params, indices=indices)
+        self.callspec = SimpleNamespace(params=params)
 
     def iter_markers(self, name):
         return (mark for mark in self.marks if mark.name == name)
@@ -50,6 +49,43 @@ def test_the_rows_of_other_libraries_are_all_kept():
         assert len([row for row in kept if row["backend"] == "numpy"]) == 6
         assert {row["optimizer"] for row in kept if row["backend"] == "jax:cpu"} == set(OPTIMIZERS)
         assert len({row["dtype"] for row in kept if row["backend"] == "jax:cpu"}) == 1
+
+
+PARAMETRIZED = """
+import pytest
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+@pytest.mark.parametrize("options", [{}, {"epochs": 2}], ids=str)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "lion"])
+@pytest.mark.parametrize("backend", ["numpy", "jax:cpu"])
+def test_a(backend, optimizer, options, dtype):
+    pass
+"""
+
+
+def test_rows_that_pytest_collects_are_spared(tmp_path):
+    """What pytest makes of fixtures and of parameters, one within another, is what a selection reads."""
+
+    class Collected:
+        def pytest_collection_modifyitems(self, items):
+            left.extend(item.callspec.params for item in spared(items, "jax:cpu"))
+            found.extend(item.callspec.params for item in items)
+
+    left, found = [], []
+    file = tmp_path / "test_parametrized.py"
+    file.write_text(PARAMETRIZED)
+    options = ["--collect-only", "-q", "-c", os.devnull, f"--rootdir={tmp_path}", "-p", "no:cacheprovider"]
+    assert pytest.main([*options, str(file)], plugins=[Collected()]) == 0
+    assert len(found) == 24
+    assert {row["backend"] for row in left} == {"jax:cpu"}
+    kept = [row for row in found if row["backend"] == "jax:cpu" and row not in left]
+    assert len(kept) == 3
+    assert {row["optimizer"] for row in kept} == set(OPTIMIZERS)
+    assert {str(row["options"]) for row in kept} == {"{}", "{'epochs': 2}"}
+    assert len({row["dtype"] for row in kept}) == 1
 
 
 def test_one_test_stands_for_an_absent_library():

@@ -17,8 +17,7 @@ from retroprop.backends.cuda.products.cublaslt import (
     Heuristic,
     PreparedProduct,
 )
-from retroprop.backends.cuda.products.matrix_layout import Matrix, mask_bytes, mask_leading, matrix_of, product_of
-from retroprop.functions.activations import GELUTanh
+from retroprop.backends.cuda.products.matrix_layout import Matrix, matrix_of, product_of
 
 RNG = np.random.default_rng(0)
 
@@ -45,44 +44,14 @@ def memory_of(array):
     return flat[(array.ctypes.data - whole.ctypes.data) // array.itemsize :]
 
 
-def rows_of(product, d):
-    """Return where gelu's argument of each number of D lies."""
-    rows, columns = np.indices(d.shape)
-    return rows + columns * product.m
-
-
-def emulated(product, first, second, result, *, alpha=1.0, beta=0.0, epilogue="none", bias=None, aux=None):
-    """Do what the documentation of cublasLtMatmul says: D = epilogue(alpha op(A) op(B) + beta C), C = D."""
+def emulated(product, first, second, result, *, epilogue="none", bias=None):
+    """Do what the documentation of cublasLtMatmul says: D = epilogue(op(A) op(B))."""
     a, b = read(memory_of(second), product.a), read(memory_of(first), product.b)
     assert a.shape == (product.m, product.k)
     assert b.shape == (product.k, product.n)
-    d = alpha * a @ b
-    if beta:  # C is not read otherwise
-        d = d + beta * read(memory_of(result), product.d)
-    columns = np.arange(product.n)
-    if epilogue in ("bias", "relu_aux_bias"):
-        d = d + bias[:, None]  # along the rows of D
-    if epilogue == "relu_aux_bias":
-        bits = d > 0.0
-        for column in columns:  # the mask: a bit for each row, columns `mask_leading` bits apart
-            packed = np.packbits(bits[:, column], bitorder="little")
-            start = column * mask_leading(product.m) // 8
-            aux[start : start + packed.size] = packed
-        d = np.where(bits, d, 0.0)
-    if epilogue == "drelu_bgrad":
-        start = columns * mask_leading(product.m) // 8
-        packed = np.stack([aux[s : s + -(-product.m // 8)] for s in start])
-        d = d * np.unpackbits(packed, axis=1, bitorder="little")[:, : product.m].T
-        bias[:] = d.sum(axis=1)
-    if epilogue == "gelu_aux_bias":
-        d = d + bias[:, None]
-        aux[rows_of(product, d)] = d  # z, its columns so many numbers apart as D has rows
-        d = GELUTanh().value(d, np)
-    if epilogue == "dgelu_bgrad":
-        d = d * GELUTanh().derivative(aux[rows_of(product, d)], None, np)
-        bias[:] = d.sum(axis=1)
-    if epilogue == "bgradb":
-        bias[:] = b.sum(axis=0)
+    d = a @ b
+    if epilogue == "relu_bias":
+        d = np.maximum(d + bias[:, None], 0.0)  # along the rows of D
     rows, columns = np.indices((product.m, product.n))
     memory_of(result)[rows + columns * product.d.leading] = d
 
@@ -102,11 +71,11 @@ def test_products(kinds, shape):
     rows, k, columns = shape
     first, second = stored(rows, k, kinds[0]), stored(k, columns, kinds[1])
     result = RNG.normal(size=(rows, columns + 2))[:, :columns]
-    expected = 0.5 * first @ second - 0.25 * result
+    expected = first @ second
     mapped = product_of(lies(first), lies(second), lies(result))
     for matrix in (mapped.a, mapped.b, mapped.d):
         assert matrix.leading >= matrix.rows  # cublasLt asks for it
-    emulated(mapped, first, second, result, alpha=0.5, beta=-0.25)
+    emulated(mapped, first, second, result)
     np.testing.assert_allclose(result, expected, rtol=1e-13)
 
 
@@ -120,62 +89,14 @@ def test_what_lies_in_no_way_it_can_read_is_refused():
         product_of(lies(x), lies(x), lies(np.empty((4, 6))))
 
 
-def test_the_epilogues_are_the_steps_of_backpropagation():
-    """Forward with bias and relu, back through relu with the sums of δ, the gradient with the sums of δ."""
+def test_bias_and_relu_are_a_step_of_backpropagation():
     m, n_in, n_out = 5, 7, 131
     a, theta, bias = RNG.normal(size=(m, n_in)), RNG.normal(size=(n_out, n_in)), RNG.normal(size=n_out)
     forward = np.empty((m, n_out))
-    mask = np.zeros(mask_bytes(n_out, m), "uint8")
     mapped = product_of(lies(a), lies(theta.T), lies(forward))
     assert (mapped.m, mapped.n, mapped.k) == (n_out, m, n_in)
-    emulated(mapped, a, theta.T, forward, epilogue="relu_aux_bias", bias=bias, aux=mask)
-    z = a @ theta.T + bias
-    np.testing.assert_allclose(forward, np.maximum(z, 0.0), rtol=1e-13, atol=1e-13)
-
-    delta_next, theta_next = RNG.normal(size=(m, 3)), RNG.normal(size=(3, n_out))
-    delta, grad_bias = np.empty((m, n_out)), np.empty(n_out)
-    mapped = product_of(lies(delta_next), lies(theta_next), lies(delta))
-    emulated(mapped, delta_next, theta_next, delta, epilogue="drelu_bgrad", bias=grad_bias, aux=mask)
-    expected = (delta_next @ theta_next) * (z > 0.0)
-    np.testing.assert_allclose(delta, expected, rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(grad_bias, expected.sum(axis=0), rtol=1e-12)
-
-    grad_theta, grad_bias = np.empty((n_out, n_in)), np.empty(n_out)
-    mapped = product_of(lies(delta.T), lies(a), lies(grad_theta))
-    emulated(mapped, delta.T, a, grad_theta, epilogue="bgradb", bias=grad_bias)
-    np.testing.assert_allclose(grad_theta, delta.T @ a, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(grad_bias, delta.sum(axis=0), rtol=1e-12)
-
-
-def test_gelu_and_the_update_are_steps_of_backpropagation():
-    m, n_in, n_out, eta = 5, 7, 16, 0.3
-    a, theta, bias = RNG.normal(size=(m, n_in)), RNG.normal(size=(n_out, n_in)), RNG.normal(size=n_out)
-    forward, aux = np.empty((m, n_out)), np.empty(m * n_out)
-    mapped = product_of(lies(a), lies(theta.T), lies(forward))
-    emulated(mapped, a, theta.T, forward, epilogue="gelu_aux_bias", bias=bias, aux=aux)
-    z = a @ theta.T + bias
-    np.testing.assert_allclose(forward, 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))), rtol=1e-12)
-    np.testing.assert_allclose(aux.reshape(m, n_out), z, rtol=1e-12)  # row by row: our z
-
-    delta_next, theta_next = RNG.normal(size=(m, 3)), RNG.normal(size=(3, n_out))
-    delta, grad_bias = np.empty((m, n_out)), np.empty(n_out)
-    mapped = product_of(lies(delta_next), lies(theta_next), lies(delta))
-    emulated(mapped, delta_next, theta_next, delta, epilogue="dgelu_bgrad", bias=grad_bias, aux=aux)
-    step = 1e-6
-    slope = (GELUTanh().value(z + step, np) - GELUTanh().value(z - step, np)) / (2 * step)
-    np.testing.assert_allclose(delta, (delta_next @ theta_next) * slope, rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(grad_bias, delta.sum(axis=0), rtol=1e-12)
-
-    # Θ ← Θ − η δᵀ a, C = D = Θ
-    updated = theta.copy()
-    mapped = product_of(lies(delta.T), lies(a), lies(updated))
-    emulated(mapped, delta.T, a, updated, alpha=-eta, beta=1.0)
-    np.testing.assert_allclose(updated, theta - eta * delta.T @ a, rtol=1e-12, atol=1e-13)
-
-
-def test_the_mask_has_columns_of_whole_128_bits():
-    assert [mask_leading(rows) for rows in (1, 128, 129)] == [128, 128, 256]
-    assert mask_bytes(129, 10) == 320
+    emulated(mapped, a, theta.T, forward, epilogue="relu_bias", bias=bias)
+    np.testing.assert_allclose(forward, np.maximum(a @ theta.T + bias, 0.0), rtol=1e-13, atol=1e-13)
 
 
 def test_the_structures_have_the_sizes_of_the_header():
@@ -259,23 +180,40 @@ def recorded(algorithms=2, **options):
 
 
 def test_a_call_is_described_and_made():
-    epilogue = Epilogue("relu_aux_bias", bias=512, aux=768, aux_leading=128)
-    library, call = recorded(alpha=2.0, epilogue=epilogue, deterministic=True)
+    library, call = recorded(epilogue=Epilogue("relu_bias", bias=512), deterministic=True)
     assert library.layouts == [(0, 4, 5, 4), (0, 4, 3, 4), (0, 5, 3, 5)]
     assert library.attributes == {
-        3: 1, 4: 0, 7: 134, 8: 512, 11: 768, 12: 128,
+        3: 1, 4: 0, 7: 6, 8: 512,
         ("preference", 1): 99, ("preference", 3): 6,
         ("preference", 5): 256, ("preference", 6): 16, ("preference", 7): 256, ("preference", 8): 256,
     }  # fmt: skip
-    call(77)
+    (one,) = call.algorithms
+    assert one.algorithm.data[0] == 1  # the one that is supported
+    launch = call.with_algorithm(0)
+    del call
+    launch(77)
     (arguments,) = library.multiplied
     assert [arguments[k].value for k in (3, 5, 8, 10, 13, 14, 15)] == [1024, 2064, 4096, 4096, 8192, 99, 77]
-    assert arguments[2]._obj.value == 2.0
+    assert arguments[2]._obj.value == 1.0
     assert arguments[7]._obj.value == 0.0
-    assert arguments[12]._obj.data[0] == 1  # the one that is supported
+    assert arguments[12]._obj.data[0] == 1
     assert CublasLt(library).version == "12.9.3"
-    del call
+    assert library.freed == []  # as long as it may be launched
+    del launch
     assert len(library.freed) == 5  # the operation, three layouts, the preference
+
+
+def test_launches_keep_their_algorithms():
+    library, call = recorded(algorithms=4)
+    for launch in [call.with_algorithm(k) for k in (2, 0, 1)]:
+        launch(77)
+    assert [arguments[12]._obj.data[0] for arguments in library.multiplied] == [3, 1, 2]
+
+
+def test_an_epilogue_without_bias_has_no_address():
+    library, _ = recorded(epilogue=Epilogue("relu"))
+    assert library.attributes[7] == 2
+    assert 8 not in library.attributes
 
 
 @pytest.mark.parametrize(("result", "real"), [("", 0), ("float32", 0), ("bfloat16", 14)])
@@ -284,20 +222,12 @@ def test_operands_in_bfloat16_are_summed_in_float32(result, real):
     library, call = recorded(dtype="bfloat16", precision="bf16", result=result)
     assert library.operations == [(68, 0)]
     assert [layout[0] for layout in library.layouts] == [14, 14, real]
-    call(77)
+    call.with_algorithm(0)(77)
     (arguments,) = library.multiplied
     assert arguments[2]._obj.value == 1.0
     assert isinstance(arguments[2]._obj, ctypes.c_float)
     with pytest.raises(KeyError):
         recorded(dtype="bfloat16", precision="tf32")
-
-
-def test_factors_on_the_device_are_addresses():
-    library, call = recorded(factors=160)
-    assert library.attributes[2] == 1
-    call(77)
-    (arguments,) = library.multiplied
-    assert (arguments[2].value, arguments[7].value) == (160, 164)
 
 
 def test_no_algorithm_and_a_failing_call_are_errors_with_a_name():
@@ -333,9 +263,7 @@ def test_the_real_library_has_the_functions_and_takes_the_descriptions():
     made = ctypes.c_void_p()
     for compute in sorted({*cublaslt.COMPUTE.values()} - {70}):
         cublaslt.check("create", library.cublasLtMatmulDescCreate(ctypes.byref(made), compute, 0))
-    for attribute, value in ((2, ctypes.c_int(1)), (3, ctypes.c_int(1)), (7, ctypes.c_uint32(134)),
-                             (8, ctypes.c_void_p(512)), (11, ctypes.c_void_p(768)),
-                             (12, ctypes.c_int64(128))):  # fmt: skip
+    for attribute, value in ((3, ctypes.c_int(1)), (7, ctypes.c_uint32(6)), (8, ctypes.c_void_p(512))):
         status = library.cublasLtMatmulDescSetAttribute(made, attribute, ctypes.byref(value), ctypes.sizeof(value))
         cublaslt.check("set", status)
     library.cublasLtMatmulDescDestroy(made)

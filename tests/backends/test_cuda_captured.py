@@ -190,7 +190,7 @@ def test_arrays_that_move_are_copied_from_then_on():
         np.testing.assert_allclose(found, number * (x @ w), rtol=1e-12)
 
 
-ALL = "graph,fork,lt,epilogue,update,autotune,kernels,pinned"
+ALL = ",".join(reversed(switches.PARTS))
 
 
 @pytest.mark.parametrize("listed", ["", "graph", "lt, kernels", ALL])
@@ -205,6 +205,6 @@ def test_an_unknown_part_is_an_error(monkeypatch):
     monkeypatch.setenv(switches.ENVIRONMENT_VARIABLE, "graph,everything")
     with pytest.raises(
         ValueError,
-        match=r"may list kernels, lt, epilogue, update, autotune, fork, graph, pinned; it lists everything",
+        match=r"may list kernels, lt, epilogue, tiles, autotune, graph, pinned; it lists everything",
     ):
         switches.disabled()

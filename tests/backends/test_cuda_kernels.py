@@ -18,8 +18,7 @@ from retroprop.backends.cuda.kernels.plain_kernels import (
     advance_source,
     cast,
     copied,
-    descent_source,
-    factors_source,
+    distance_source,
     gather_blocks,
     gather_source,
 )
@@ -260,7 +259,7 @@ def test_kernels_compile_for_the_gpus_of_today(architecture, dtype):
     texts += [HEAD + gather_source(128, GATHERED), advance_source("float")]
     for hidden in ("relu", "tanh", "gelu"):  # with what products take in bfloat16
         texts += [text_of(one) for one in bfloat16_plan(hidden=hidden).instructions if one.loop is not None]
-    texts += [factors_source("float", "*tick * 16"), HEAD + descent_source("double", 100, "(*tick - 1) * 16 + 1")]
+    texts += [HEAD + distance_source(np.dtype(one), two=two) for one, two in (("float32", True), ("int64", False))]
     layers = (MaskedLayer(1, 300, 0.25), None, MaskedLayer(3, 7, 0.5))
     texts += [
         HEAD + mask_source(MaskForm(layers, 64, dtype), [layers[0], layers[2]], wide=wide) for wide in (True, False)
@@ -369,16 +368,25 @@ def test_a_step_writes_its_cost_down_and_goes_on():
     assert tick.tolist() == [2]
 
 
-def test_descent_and_its_factors():
-    table, tick = np.array([[0.5, 9.0], [0.25, 8.0]]), np.array(2)
-    theta, grad, factors = np.arange(5.0), np.full(5, 4.0), np.full(2, np.nan)
-    arguments = [table.ctypes.data, tick.ctypes.data]
-    run(
-        HEAD + descent_source("double", 5, "(*tick - 1) * 2"),
-        (1, 1, 1),
-        THREADS,
-        [theta.ctypes.data, grad.ctypes.data, *arguments],
-    )
-    np.testing.assert_array_equal(theta, np.arange(5.0) - 1.0)
-    run(HEAD + factors_source("double", "(*tick - 1) * 2 + 1"), (1, 1, 1), 1, [factors.ctypes.data, *arguments])
-    np.testing.assert_array_equal(factors, [-8.0, 1.0])
+@pytest.mark.parametrize("two", [False, True])
+@pytest.mark.parametrize("stored", ["float32", "float64", "int64", "bool"])
+def test_a_distance_is_a_sum_over_all_blocks(stored, two):
+    """Of integers it is the number that differ; NaN is NaN's equal and far from all else."""
+    given = [(RNG.normal(size=1000) * 3.0).astype(stored) for _ in range(2)]
+    x, y = given if stored == "bool" else (given[0], np.where(RNG.random(1000) < 0.5, given[0], given[1]))
+    source, parts = HEAD + distance_source(x.dtype, two=two), np.full(3, np.nan)
+
+    def distance():
+        arrays = [x.ctypes.data, *([y.ctypes.data] if two else [])]
+        run(source, (3, 1, 1), THREADS, [*arrays, x.size, parts.ctypes.data])
+        return parts.sum()
+
+    far = np.abs(x.astype("float64") - y) if x.dtype.kind == "f" else x != y
+    np.testing.assert_allclose(distance(), (far if two else np.abs(x.astype("float64"))).sum(), rtol=1e-12)
+    if x.dtype.kind == "f":
+        x[7], y[7] = np.inf, np.inf if two else 0.0
+        assert distance() == pytest.approx(far.sum() - far[7]) if two else distance() == np.inf
+        x[999], y[999] = np.nan, np.nan
+        assert np.isnan(distance()) != two
+        y[999] = 1.0
+        assert np.isnan(distance())

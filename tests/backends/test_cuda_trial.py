@@ -9,7 +9,7 @@ from test_cuda_captured import assert_same_training, data, trained
 
 import retroprop as rp
 from retroprop.backends.cuda import ways
-from retroprop.backends.cuda.rewrites.product_calls import ProductCall
+from retroprop.backends.cuda.rewrites.product_calls import Choice, ProductCall
 from retroprop.backends.masks import MaskStream
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -19,7 +19,10 @@ PRECISIONS = {"tf32": {"precision": "tf32"}, "bf16": {"precision": "bf16"},
 
 
 def calls(backend):
-    return [one.kind for one in backend.step._last.program.instructions if isinstance(one, ProductCall)]
+    taken = [
+        one.ways[one.taken] if isinstance(one, Choice) else (one,) for one in backend.step._last.program.instructions
+    ]
+    return [part.kind for way in taken for part in way if isinstance(part, ProductCall)]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
@@ -27,14 +30,12 @@ def calls(backend):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_what_differs_by_rounding_is_the_same(precision, hidden, optimizer, caplog):
     """Products with more in them add in another order, and what is rounded: Adam's first step makes ±η of any of it."""
-    backend = CudaOnTheHost(epilogues=True, descends=True, choice=1, **PRECISIONS[precision])
+    backend = CudaOnTheHost(epilogues=True, choice=1, **PRECISIONS[precision])
     options = {"sizes": SIZES, "epochs": 1, "batch_size": 59, "optimizer": optimizer}
     with caplog.at_level(logging.WARNING, "retroprop"):
         trained(backend, net_options={"hidden": hidden}, **options)
     assert caplog.text == ""
-    rounds = backend.runtime.rounds
-    assert len([kind for kind in calls(backend) if "elu" in kind]) == (0 if rounds and hidden == "gelu_tanh" else 4)
-    assert calls(backend).count("bgradb") == (2 if rounds and hidden == "relu" else 0)
+    assert calls(backend) == (["relu_bias"] * 2 if hidden == "relu" else [])
 
 
 @pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
@@ -42,50 +43,43 @@ def test_what_differs_by_rounding_is_the_same(precision, hidden, optimizer, capl
 def test_what_is_tried_with_dropout_has_the_masks_of_the_launches(precision, optimizer, caplog, monkeypatch):
     """Drawn on the device at the head of each way: relu is in the products of the layer without, the graph is taken."""
     monkeypatch.setattr(MaskStream, "drawn", lambda *given: pytest.fail("masks were drawn on the host"))
-    backend = CudaOnTheHost(epilogues=True, descends=True, choice=1, **PRECISIONS[precision])
+    backend = CudaOnTheHost(epilogues=True, choice=1, **PRECISIONS[precision])
     options = {"sizes": SIZES, "epochs": 2, "batch_size": 20, "optimizer": optimizer}
     with caplog.at_level(logging.INFO, "retroprop"):
         trained(backend, net_options={"dropout": [0.0, 0.5]}, **options)
     assert caplog.text == ""
     assert backend.runtime.log["graph"] > 0
-    found = calls(backend)
-    assert found.count("relu_aux_bias") == 1
-    assert len([kind for kind in found if kind.startswith("drelu")]) == 1
-    assert found.count("bgradb") == (1 if backend.runtime.rounds else 0)
-    assert ("none" in found) == (optimizer != "adam")  # updates within products
+    assert calls(backend) == ["relu_bias"]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", rp.optimizers.SGD(0.05)], ids=["adam", "sgd"])
 @pytest.mark.parametrize("precision", ["highest", *PRECISIONS])
 def test_what_is_left_out_of_a_sum_is_not(precision, optimizer, caplog, monkeypatch):
-    """A tenth of the rows is more than any rounding, and forks stay: they are no part of what was wrong."""
+    """A tenth of the rows is more than any rounding."""
     whole = HostRuntime.finished
 
     def wrong(self, found, epilogue, dtype):
-        if epilogue is not None and epilogue.kind.startswith("drelu"):
+        found = whole(self, found, epilogue, dtype)
+        if epilogue is not None:
             found[-6:] = 0.0
-        return whole(self, found, epilogue, dtype)
+        return found
 
     monkeypatch.setattr(HostRuntime, "finished", wrong)
 
-    def forked_and_together(given):
-        return 1 if len(given[0]) == 2 else len({way[0].__self__.program for way in given}) - 1
-
-    backend = CudaOnTheHost(epilogues=True, choice=forked_and_together, **PRECISIONS.get(precision, {}))
+    backend = CudaOnTheHost(epilogues=True, choice=1, **PRECISIONS.get(precision, {}))
     with caplog.at_level(logging.WARNING, "retroprop"):
         trained(backend, sizes=SIZES, epochs=1, batch_size=59, optimizer=optimizer)
     assert "relu within products changed the results of a step" in caplog.text
     assert calls(backend) == []
-    assert backend.step._last._forked
 
 
 def test_what_is_not_written_is_missed(caplog, monkeypatch):
-    """The results of the launches must not be taken for those of a product: here the sums of the δ below."""
+    """The results of the launches must not be taken for those of a call: here the rows that it leaves as they are."""
     whole = HostRuntime.product
 
-    def forgetful(self, first, second, result, epilogue=None, **options):
-        epilogue = None if epilogue is not None and epilogue.kind == "bgradb" else epilogue
-        return whole(self, first, second, result, epilogue, **options)
+    def forgetful(self, first, second, result, epilogue=None):
+        few = slice(None) if epilogue is None else slice(0, -6)
+        return whole(self, first[few], second, result[few], epilogue)
 
     monkeypatch.setattr(HostRuntime, "product", forgetful)
     backend = CudaOnTheHost(epilogues=True, choice=1, **PRECISIONS["operands in bf16"])
@@ -110,11 +104,11 @@ def test_products_that_round_in_another_way_are_taken(limit, caplog, monkeypatch
         bits = np.ascontiguousarray(x).view("uint32")
         return (bits >> 13 << 13).astype("uint32").view("float32")
 
-    def other(self, first, second, result, epilogue=None, **options):
+    def other(self, first, second, result, epilogue=None):
         if epilogue is None or self.precision == "highest":
-            return product(self, first, second, result, epilogue, **options)
+            return product(self, first, second, result, epilogue)
         copies = first.copy(), second.copy()
-        launch = product(self, *copies, result, epilogue, **options)
+        launch = product(self, *copies, result, epilogue)
 
         def work():
             for copy, operand in zip(copies, (first, second), strict=True):
@@ -126,9 +120,9 @@ def test_products_that_round_in_another_way_are_taken(limit, caplog, monkeypatch
     monkeypatch.setattr(HostRuntime, "product", other)
     backend = CudaOnTheHost(epilogues=True, choice=1, precision="tf32")
     with caplog.at_level(logging.INFO, "retroprop"):
-        trained(backend, sizes=SIZES, epochs=1, batch_size=59)
+        trained(backend, sizes=(6, 128, 64, 3), epochs=1, batch_size=59)
     assert caplog.text == ""
-    assert [kind for kind in calls(backend) if "relu" in kind] == ["relu_aux_bias"] * 2 + ["drelu_bgrad"] * 2
+    assert calls(backend) == ["relu_bias"] * 2
     assert len(exact) == (limit < 1e-3)
 
 
@@ -158,7 +152,7 @@ def test_the_distance_to_a_step_without_rounding_is_no_excuse(caplog, monkeypatc
 
     def wrong(self, found, epilogue, dtype):
         finished = whole(self, found, epilogue, dtype)
-        return finished * 1.5 if epilogue is not None and epilogue.kind == "drelu_bgrad" else finished
+        return finished * 1.5 if epilogue is not None and epilogue.kind == "relu_bias" else finished
 
     def full(self):
         raise MemoryError("full")
@@ -173,18 +167,6 @@ def test_the_distance_to_a_step_without_rounding_is_no_excuse(caplog, monkeypatc
             assert_same_training(trained(backend, **options), trained("numpy", **options))
         assert "relu within products changed the results of a step" in caplog.text
         assert ("a step without rounding is not compared: MemoryError: full" in caplog.text) == (exact is full)
-
-
-def test_a_wrong_graph_with_concurrent_products_leaves_one_without(caplog, monkeypatch):
-    """Whatever is launched concurrently is forgotten, so that the graph in order is the first that does the same."""
-    monkeypatch.setattr(HostRuntime, "fork", lambda self, launch: lambda: None)
-    backend = CudaOnTheHost()
-    with caplog.at_level(logging.WARNING, "retroprop"):
-        found = trained(backend)
-    assert_same_training(found, trained("numpy"))
-    assert "a faster graph is left out: a graph did not leave the results of its launches" in caplog.text
-    assert backend.runtime.log["graph"] > 0
-    assert not backend.step._last._forked
 
 
 @pytest.mark.parametrize("at", [1, 2, 5])
@@ -210,10 +192,10 @@ def test_what_ends_a_trial_leaves_what_was_there(error, at, monkeypatch):
         return net, history
 
     a_trial = 10**6
-    fitted(CudaOnTheHost(descends=True, choice=1), 16)
+    fitted(CudaOnTheHost(tiles=True, choice=1), 16)
     a_trial, many = len(many), []
     (net, history), (expected, _) = (
-        fitted(CudaOnTheHost(descends=True, choice=1), 19),
+        fitted(CudaOnTheHost(tiles=True, choice=1), 19),
         fitted("numpy", 16 if error is KeyboardInterrupt else 19),
     )
     assert history.stop_reason == ("interrupted" if error is KeyboardInterrupt else "epochs")

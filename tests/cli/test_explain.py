@@ -147,8 +147,8 @@ def test_a_trained_model_says_that_its_inputs_are_its_own(cli, flowers):
     ("arguments", "words"),
     [
         ((), "give the layer sizes, as retroprop explain 2-2-2"),
-        (("2",), 'SIZES "2": give the neurons of each layer'),
-        (("2,2",), 'SIZES "2,2"'),
+        (("2",), 'NETWORK "2": give the neurons of each layer'),
+        (("2,2",), 'NETWORK "2,2"'),
         (("2-x-2",), "as 2-3-2"),
         (("2-0",), "as 2-3-2"),
         (("2-²",), "as 2-3-2"),
@@ -182,9 +182,55 @@ def test_a_trained_model_says_that_its_inputs_are_its_own(cli, flowers):
         (("2-2-2", "--png", "no/a.png"), 'there is no folder "no"'),
         (("--model", "no.safetensors"), 'no model file "no.safetensors"'),
         (("--model", "."), "is a folder"),
-        (("2-2", "--model", "m", "--hidden", "relu", "--no-bias"), "leave SIZES, --hidden, --no-bias out"),
+        (("2-2", "--model", "m", "--hidden", "relu", "--no-bias"), "leave NETWORK, --hidden, --no-bias out"),
     ],
 )
 def test_bad_input(refused, arguments, words):
     message = refused("explain", *arguments)
     assert words in message, message
+
+
+def test_a_page_is_written(cli, tmp_path):
+    page = tmp_path / "out.html"
+    text = shown(cli, "2-2-2", "--html", page, "--language", "es", "--seed", 3)
+    assert text.endswith(f"Page     {page}\n")
+    assert "1. Forward" not in text
+    assert '<html lang="es">' in page.read_text(encoding="utf-8")
+    again = shlex.split(text.partition("retroprop explain ")[2].partition("\n")[0])
+    first = page.read_bytes()
+    shown(cli, *again)
+    assert page.read_bytes() == first
+
+
+def test_a_page_of_a_saved_network_and_of_data(cli, tmp_path):
+    pytest.importorskip("sklearn", reason="the data sets come with scikit-learn")
+    model, page = tmp_path / "net.safetensors", tmp_path / "out.html"
+    rp.save(rp.Network([3, 2, 1], seed=0), model)
+    shown(cli, model, "--html", page)
+    assert '"sizes":[3,2,1]' in page.read_text(encoding="utf-8")
+    for data, sizes, m in (("iris", "[4,4,3]", 150), ("diabetes", "[10,4,1]", 150)):
+        text = shown(cli, data, "--html", page)
+        assert text == f"Page     {page}\n"
+        written = page.read_text(encoding="utf-8")
+        assert f'"sizes":{sizes}' in written
+        assert f'"m":{m},"batch_size":3' in written
+    assert "Forward propagation" in shown(cli, "iris", "--hidden", "tanh")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("2-2", "--html", "page.txt"), '--html "page.txt": a page is a .html file'),
+        (("2-2", "--html", "none/page.html"), 'there is no folder "none"'),
+        (("2-2", "--html", "page.html", "--batch-size", 0), "--batch-size must be 1 or above, not 0"),
+        (("2-2", "--html", "page.html", "--language", "fr"), "--language must be 'en' or 'es'"),
+        (("200-200-2", "--html", "page.html"), "a page holds up to 20,000"),
+        (("200-200-2", "--html", "page.html", "--language", "es"), "en una página caben 20,000"),
+        (("iris", "--x", "1,2,3,4"), '"iris" brings its own observations: leave --x and --y out'),
+        (("irish", "--html", "page.html"), "or data: digits, iris"),
+    ],
+)
+def test_bad_input_for_a_page(refused, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused("explain", *arguments)
+    assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ def test_version(cli):
 
 def test_help_lists_the_commands(cli):
     shown = cli("--help").stdout
-    for command in ("info", "train", "predict", "check", "explain", "bench"):
+    for command in ("info", "train", "predict", "check", "explain", "export", "bench"):
         assert command in shown
 
 

@@ -54,7 +54,7 @@ def test_a_page_runs_and_its_formulas_convert(page, monkeypatch):
         pytest.importorskip(name, reason=f"{page} needs {name}")
     figures = []
     monkeypatch.setattr(examples, "svg_of", lambda figure: str(figures.append(figure)))
-    result = examples.run(text_of(page), lambda svg: "picture.svg", name=page)
+    result = examples.run(text_of(page), lambda content, suffix=".svg": f"kept{suffix}", name=page)
     assert "{{ " not in result
     assert result.count("```text") > text_of(page).count("```text"), "what is printed is shown"
     assert len(figures) == 2 * text_of(page).count("]({{ "), "one for each scheme"
@@ -158,7 +158,9 @@ def test_the_built_site(site):
         path.relative_to(site).as_posix(): set(re.findall(r'\bid="([^"]+)"', path.read_text(encoding="utf-8")))
         for path in site.rglob("*.html")
     }
-    for name in anchors.keys() - {"404.html"}:
+    embedded = {name for name in anchors if name.startswith(f"{examples.COMPUTED}/")}
+    assert len(embedded) >= 6, "pages of networks, in two languages"
+    for name in anchors.keys() - {"404.html"} - embedded:
         path = site / name
         page = path.read_text(encoding="utf-8")
         article = page[page.index("<article") : page.index("</article>")]
@@ -172,7 +174,9 @@ def test_the_built_site(site):
                 continue
             file = (path.parent / address).resolve() if address else path
             assert file.exists(), f"{name}: {target}"
-            if anchor and file.suffix == ".html":
+            if state := re.match(r"net=(\w+)", anchor):
+                assert f'"id":"{state[1]}"' in file.read_text(encoding="utf-8"), f"{name}: {target}"
+            elif anchor and file.suffix == ".html":
                 assert anchor in anchors[file.relative_to(site.resolve()).as_posix()], f"{name}: {target}"
 
 

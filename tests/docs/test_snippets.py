@@ -112,7 +112,7 @@ def run_commands(page, monkeypatch):
 
 
 def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
-    for name in ("typer", "rich", "polars", "sklearn", "matplotlib"):
+    for name in ("typer", "rich", "polars", "sklearn", "matplotlib", "onnx"):
         pytest.importorskip(name, reason=f"the command line's page needs {name}")
     monkeypatch.chdir(tmp_path)
     assert run_commands(COMMANDS, monkeypatch) >= 8

@@ -120,6 +120,8 @@ def test_one_line_before_any_work(net, arguments, error, message):
 def test_a_network_of_several_models_says_how_to_take_one():
     with pytest.raises(ValueError, match=r"derive takes one network, and net holds several: its first theta has the"):
         rp.explain.derive(MODELS, **THETA)
+    for one in MODELS.unstack():
+        rp.explain.derive(one, **THETA)
 
 
 def test_without_sympy_the_text_is_there_and_the_expression_says_what_to_install(monkeypatch):

@@ -86,5 +86,5 @@ def test_a_name_of_a_metric_that_is_taken(metrics, message):
 def test_a_network_of_several_models_says_which_axes_those_are():
     net = rp.Network.from_parameters([np.zeros((5, 4, 2, 3))], dtype="float64", backend="numpy")
     with pytest.raises(ValueError, match=r"shape \(5, 4, 2, 3\), where \(2, 3\) is a single model and \(5, 4\) are the "
-                       r"model axes\. Make a network of each"):  # fmt: skip
+                       r"model axes\. Pass net\.unstack"):  # fmt: skip
         rp.fit(net, X, Y)

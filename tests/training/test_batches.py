@@ -156,7 +156,7 @@ def test_an_order_from_outside_is_followed():
         validation=None,
         metrics=[],
         callbacks=[],
-        early_stopping=None,
+        monitor=None,
         progress=Silence(),
     )
     history = training.run(1)

@@ -590,9 +590,3 @@ def test_nan_on_a_device_is_found_before_any_work(backend):
         x = x + zero / zero
     with pytest.raises(ValueError, match="x must be finite"):
         rp.fit(network(backend), x, Y, callbacks=[Loud()])
-
-
-def test_a_network_of_several_models_is_refused():
-    net = rp.Network.from_parameters([np.zeros((5, 2, 3))], dtype="float64", backend="numpy")
-    with pytest.raises(ValueError, match="model axes"):
-        rp.fit(net, X, Y)

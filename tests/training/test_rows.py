@@ -12,7 +12,8 @@ import retroprop as rp
 from retroprop.backends.intake.batch import take_inputs
 from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.training import rows
-from retroprop.training.rows import Resident, Streamed, source_of, taken
+from retroprop.training.intake import Intake
+from retroprop.training.rows import Resident, Streamed, source_of
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 256, (53, 6)).astype("uint8"), RNG.integers(0, 3, 53)
@@ -80,10 +81,10 @@ def test_other_whole_numbers_do(stored, backend):
 ])  # fmt: skip
 def test_what_keeps_its_dtype(given, kept, backend):
     net = network(backend)
-    data = taken(net, X.astype(given), Y, None, as_stored=True)
+    data = Intake().taken(net, X.astype(given), Y, None, as_stored=True)
     assert backend.owns(data.x)
     assert backend.dtype_name(data.x) == kept
-    for batch in (net.batch(X, Y), taken(net, X, Y, None, as_stored=False)):
+    for batch in (net.batch(X, Y), Intake().taken(net, X, Y, None, as_stored=False)):
         assert backend.dtype_name(batch.x) == "float32"
 
 
@@ -98,14 +99,14 @@ def test_rows_are_gathered_of_what_lies_row_by_row(lie, dtype):
     x, y, weight = X.astype(dtype), np.eye(3, dtype="float32")[Y], np.linspace(0.5, 1.0, 53, dtype="float32")
     given = lie(x), lie(y), np.repeat(weight, 2)[::2]
     assert not any(part.flags.c_contiguous for part in given)
-    for part in taken(network("numpy"), *given, as_stored=True):
+    for part in Intake().taken(network("numpy"), *given, as_stored=True):
         assert part.flags.c_contiguous
     assert_same(trained("numpy", given[0]), trained("numpy", x))
 
 
 def test_a_full_batch_stays_where_it_lies():
     turned = np.asfortranarray(X.astype("float32"))
-    assert np.shares_memory(taken(network("numpy"), turned, Y, None, as_stored=False).x, turned)
+    assert np.shares_memory(Intake().taken(network("numpy"), turned, Y, None, as_stored=False).x, turned)
 
 
 def peak_of_a_fit(net, x, y):
@@ -150,8 +151,8 @@ def test_a_mapped_file_of_bytes_does(order, backend, tmp_path):
 def test_a_file_saved_by_numpy_and_a_part_of_it_are_mapped_files(tmp_path):
     np.save(tmp_path / "x.npy", X)
     file = np.load(tmp_path / "x.npy", mmap_mode="r")
-    assert isinstance(taken(network("numpy"), file, Y, None, as_stored=True).x, Mapped)
-    part = taken(network("numpy"), file[3:20], Y[3:20], None, as_stored=True)
+    assert isinstance(Intake().taken(network("numpy"), file, Y, None, as_stored=True).x, Mapped)
+    part = Intake().taken(network("numpy"), file[3:20], Y[3:20], None, as_stored=True)
     into = np.empty((2, 6), "uint8")
     part.x.read(np.array([4, 0]), into)
     np.testing.assert_array_equal(into, X[[7, 3]])
@@ -174,7 +175,7 @@ def test_a_mapped_file_is_never_all_in_memory(tmp_path, monkeypatch):
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_stretches_hold_the_rows_of_their_windows(windows, shuffled, backend, tmp_path):
     net, weight = network(backend), np.linspace(1.0, 2.0, 53)
-    source = source_of(backend, taken(net, mapped(tmp_path / "x", X), Y, weight, as_stored=True))
+    source = source_of(backend, Intake().taken(net, mapped(tmp_path / "x", X), Y, weight, as_stored=True))
     assert isinstance(source, Streamed)
     order = np.random.default_rng(1).permutation(53) if shuffled else None
     for _ in range(2):

@@ -70,12 +70,15 @@ class Backend:
         The precisions of products of float32: "highest", and on some GPUs "tf32" and "bf16".
     cache : int or None
         Bytes of activations that stay in the caches of a processor, for `predict`; None if it takes all rows at once.
+    stacked : float
+        Rows of a batch times neurons of a network up to which one step of many networks is faster than a step of each.
     """
 
     find: ClassVar[Callable[[str], "Backend"]]  # by name: the registry's `get_backend`, which a pickle refers to
     library: ClassVar[str] = ""
     precisions: ClassVar[tuple[str, ...]] = ("highest",)
     cache: ClassVar[int | None] = None
+    stacked: float = inf
 
     def __init__(self, xp: Namespace, device: Device, name: str = "") -> None:
         self.xp = xp

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from retroprop.cli.error_handling import Commands, note
 from retroprop.cli.explain_command import explain
+from retroprop.cli.export import export
 from retroprop.cli.network_options import choices
 from retroprop.cli.options import L1, L2, Backend, DType, HiddenActivation, Initializer
 from retroprop.cli.predict import predict
@@ -118,6 +119,7 @@ def check(
 
 
 app.command()(explain)
+app.command()(export)
 
 
 @app.command()

@@ -43,19 +43,14 @@ def check(options: CheckOptions) -> tuple[rp.Network, Any]:
     if options.rows < 1:
         raise CommandError(f"--rows must be 1 or above, not {options.rows}.")
     loss = rp.losses.get(options.loss)
-    net = rp.Network(
-        sizes,
-        hidden=names_of(options.hidden, len(sizes) - 2, option="--hidden"),
-        output=options.output or loss.link or "identity",
-        loss=loss,
-        initializer=options.initializer,
-        bias=options.bias,
-        l2=options.l2,
-        l1=options.l1,
-        seed=options.seed,
-        dtype=options.dtype,
-        backend=options.backend,
-    )
+    given: dict[str, Any] = {
+        "hidden": names_of(options.hidden, len(sizes) - 2, option="--hidden"),
+        "output": options.output or loss.link or "identity",
+        "loss": loss,
+    }
+    for name in ("initializer", "bias", "l2", "l1", "seed", "dtype", "backend"):
+        given[name] = getattr(options, name)
+    net = rp.Network(sizes, **given)
     rng = np.random.default_rng(options.seed)
     x = rng.standard_normal((options.rows, sizes[0]))
     return net, rp.check_gradient(net, x, random_targets(loss, options.rows, sizes[-1], rng))

@@ -8,6 +8,7 @@ from typing import Any
 import retroprop as rp
 from retroprop.cli.destinations import check_destination, check_picture
 from retroprop.cli.errors import CommandError
+from retroprop.cli.explained_data import BATCH_SIZE, is_data, network_of_data, refuse_typed
 from retroprop.cli.explained_network import (
     NetworkChoice,
     layer_sizes_of,
@@ -33,6 +34,9 @@ class ExplainOptions:
     count: bool
     symmetry: bool
     png: Path | None
+    html: Path | None
+    batch_size: int | None
+    language: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +72,21 @@ def explain(options: ExplainOptions) -> Explained:
     if options.png is not None:
         check_picture(options.png, option="--png")
         check_destination(options.png, option="--png")
+    if options.html is not None:
+        _check_page(options)
     asked = options.theta or options.bias_of or options.transpose is not None or options.symmetry
     counts = [_counts(options.network)] if options.count else []
-    if options.count and not asked and options.png is None:
+    if options.count and not asked and options.png is None and options.html is None:
         return Explained(parts=counts, again=None)
-    net = network_of(options.network)
+    net, x, y = _network_and_data(options)
     last = len(net.layer_sizes) - 1
     if options.transpose is not None and not 1 <= options.transpose <= last:
         raise CommandError(f"--transpose must be the layer of a Θ, from 1 to {last}, not {options.transpose}.")
-    x, y = observations(net, options.x, options.y, options.network.seed)
-    parts: list[Any] = counts if asked or options.count else [rp.explain.steps(net, x, y)]
+    if options.html is not None:
+        size = options.batch_size or (BATCH_SIZE if is_data(options.network) else None)
+        rp.explain.page(net, x, y, options.html, batch_size=size, language=options.language)
+    silent = asked or options.count or options.html is not None
+    parts: list[Any] = counts if silent else [rp.explain.steps(net, x, y)]
     if theta:
         layer, to, from_ = theta
         parts.append(rp.explain.derive(net, "theta", layer=layer, to=to, from_=from_, x=x, y=y))
@@ -96,8 +105,28 @@ def explain(options: ExplainOptions) -> Explained:
         twins.draw(path=options.png)
     elif options.png is not None:
         rp.explain.draw(net, x, y, theta=theta, path=options.png)
-    drawn = options.x is None or options.y is None
+    drawn = (options.x is None or options.y is None) and not is_data(options.network)
     return Explained(parts=parts, again=_again(options, typed(x), typed(y)) if drawn else None)
+
+
+def _network_and_data(options: ExplainOptions) -> tuple[rp.Network, Any, Any]:
+    """Return the network of sizes, of a saved model or of a data set, with the observations typed, drawn or its own."""
+    choice = options.network
+    if is_data(choice):
+        refuse_typed(options.x, options.y, str(choice.sizes))
+        return network_of_data(choice)
+    net = network_of(choice)
+    return net, *observations(net, options.x, options.y, choice.seed)
+
+
+def _check_page(options: ExplainOptions) -> None:
+    """Raise CommandError if the page cannot be written, or its options fit no page."""
+    assert options.html is not None  # it is asked for
+    if options.html.suffix.lower() not in (".html", ".htm"):
+        raise CommandError(f'--html "{options.html}": a page is a .html file.')
+    check_destination(options.html, option="--html")
+    if options.batch_size is not None and options.batch_size < 1:
+        raise CommandError(f"--batch-size must be 1 or above, not {options.batch_size}.")
 
 
 def _check_drawable(net: rp.Network, n_paths: int, png: Path | None) -> None:
@@ -146,6 +175,9 @@ def _again(options: ExplainOptions, x: str, y: str) -> str:
         "--bias": options.bias_of,
         "--transpose": options.transpose,
         "--png": options.png,
+        "--html": options.html,
+        "--batch-size": options.batch_size,
+        "--language": options.language if options.html is not None and options.language != "en" else None,
     }
     words = ["retroprop", "explain", *([network.sizes] if network.sizes else [])]
     words += [word for option, value in given.items() if value is not None for word in (option, str(value))]

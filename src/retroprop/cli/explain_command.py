@@ -7,13 +7,19 @@ import typer
 from rich.console import Console
 
 from retroprop.cli.network_options import choices
+from retroprop.explain.page.words import LANGUAGES
 from retroprop.functions import activations, losses
+from retroprop.tabular.files import BUILT_IN
 
 
 def explain(
     sizes: Annotated[
         str | None,
-        typer.Argument(metavar="[SIZES]", help="Neurons of each layer, inputs first, as 2-2-2.", show_default=False),
+        typer.Argument(
+            metavar="[NETWORK]",
+            help=f"Neurons of each layer, inputs first, as 2-2-2; a saved network; or data: {choices(BUILT_IN)}.",
+            show_default=False,
+        ),
     ] = None,
     *,
     x: Annotated[
@@ -37,7 +43,9 @@ def explain(
     ] = None,
     loss: Annotated[str | None, typer.Option(help=f"By default squared_error: {choices(losses.LOSSES)}.")] = None,
     no_bias: Annotated[bool, typer.Option("--no-bias", help="Without biases, as the source text.")] = False,
-    model: Annotated[Path | None, typer.Option(help="A saved network instead of SIZES.", show_default=False)] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A saved network, in the place of NETWORK.", show_default=False)
+    ] = None,
     theta: Annotated[
         str | None, typer.Option(metavar="L,TO,FROM", help="Derive ∂J/∂θ of one weight, as 1,1,1.")
     ] = None,
@@ -52,6 +60,16 @@ def explain(
         bool, typer.Option("--symmetry", help="Train twice: neurons with equal weights stay twins, random ones part.")
     ] = False,
     png: Annotated[Path | None, typer.Option(help="Draw it, or the twins, to a .png, .svg or .pdf file.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page that steps through the training in a browser, with exercises; needs no network."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="The observations of one step of the page; by default all, of data 3.")
+    ] = None,
+    language: Annotated[str, typer.Option(help=f"The language of the page: {choices(LANGUAGES)}.")] = "en",
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
 ) -> None:
     """Show the seven steps of a backpropagation with numbers, or derive one partial derivative, of any network."""
@@ -59,6 +77,8 @@ def explain(
     from retroprop.cli.explain import explain as run_explanation
     from retroprop.cli.explained_network import NetworkChoice
 
+    if sizes is not None and model is None and sizes.endswith(".safetensors"):
+        model, sizes = Path(sizes), None
     explained = run_explanation(
         ExplainOptions(
             network=NetworkChoice(
@@ -73,6 +93,9 @@ def explain(
             count=count,
             symmetry=symmetry,
             png=png,
+            html=html,
+            batch_size=batch_size,
+            language=language,
         )
     )
     console = Console()
@@ -90,3 +113,5 @@ def explain(
             typer.echo(f"\nAgain    {explained.again}")
         if png is not None:
             typer.echo(f"Picture  {png}")
+        if html is not None:
+            typer.echo(f"Page     {html}")

@@ -13,9 +13,10 @@ import retroprop as rp
 from retroprop.cli.check import random_targets
 from retroprop.cli.error_handling import note
 from retroprop.cli.errors import CommandError
-from retroprop.cli.network_options import names_of
+from retroprop.cli.network_options import choices, names_of
 from retroprop.cli.predict import check_model
 from retroprop.persistence import TABULAR_KEY, load_with_metadata
+from retroprop.tabular.files import BUILT_IN
 
 LARGEST = 10_000_000  # parameters of a network that is computed
 
@@ -44,7 +45,8 @@ def layer_sizes_of(given: str) -> list[int]:
     parts = [part.strip() for part in given.split("-")]
     if len(parts) < 2 or not all(part.isdecimal() and part.isascii() and int(part) > 0 for part in parts):
         raise CommandError(
-            f'SIZES "{given}": give the neurons of each layer, inputs first, two layers or more, as 2-3-2.'
+            f'NETWORK "{given}": give the neurons of each layer, inputs first, two layers or more, as 2-3-2; a '
+            f".safetensors file; or data: {choices(BUILT_IN)}."
         )
     return list(map(int, parts))
 
@@ -72,23 +74,17 @@ def network_of(choice: NetworkChoice) -> rp.Network:
     weights = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
     if weights > LARGEST:
         raise CommandError(
-            f'SIZES "{choice.sizes}" has {weights:,} weights, and up to {LARGEST:,} are computed; --count counts the '
+            f'NETWORK "{choice.sizes}" has {weights:,} weights, and up to {LARGEST:,} are computed; --count counts the '
             "terms of a network of any size."
         )
     output, loss = output_of(choice)
-    return rp.Network(
-        sizes,
-        hidden=names_of(choice.hidden or "sigmoid", len(sizes) - 2, option="--hidden"),
-        output=output,
-        loss=loss,
-        bias=choice.bias,
-        seed=choice.seed,
-        dtype="float64",
-    )
+    names = names_of(choice.hidden or "sigmoid", len(sizes) - 2, option="--hidden")
+    given: dict[str, Any] = {"hidden": names, "output": output, "loss": loss}
+    return rp.Network(sizes, bias=choice.bias, seed=choice.seed, dtype="float64", **given)
 
 
 def _loaded(path: Path, choice: NetworkChoice) -> rp.Network:
-    given = {"SIZES": choice.sizes, "--hidden": choice.hidden, "--output": choice.output, "--loss": choice.loss}
+    given = {"NETWORK": choice.sizes, "--hidden": choice.hidden, "--output": choice.output, "--loss": choice.loss}
     named = [option for option, value in given.items() if value is not None] + ["--no-bias"] * (not choice.bias)
     if named:
         raise CommandError(f"--model has its own architecture: leave {', '.join(named)} out.")

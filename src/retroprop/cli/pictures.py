@@ -77,8 +77,10 @@ def _words(training: Trained, report: Report) -> tuple[str, str]:
         always = numbers["baseline"]
         title += f" (always {printable(always['words'], 30)}: {figures(name, always[report.part][name])})"
     functions = ", ".join(filter(None, (in_words(numbers["hidden"]), numbers["output"])))
+    layers, several = "-".join(map(str, numbers["layer_sizes"])), numbers["members"]
+    networks = f"{layers} network" if several is None else f"{several} {layers} networks"
     subtitle = (
-        f"{'-'.join(map(str, numbers['layer_sizes']))} network ({functions}) · {numbers['parameters']:,} parameters · "
+        f"{networks} ({functions}) · {numbers['parameters']:,} parameters · "
         f"{numbers['loss']} by {numbers['optimizer']} · {numbers['epochs']} epochs in "
         f"{numbers['seconds']:.2g} s on {training.network.backend}"
     )

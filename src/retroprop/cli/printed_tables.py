@@ -86,12 +86,16 @@ def preview_table(predictions: Predictions, target: str) -> Table:
     table.add_column(Text(f"Predicted {printable(target)}"), overflow="fold")
     if predictions.probabilities is not None:
         table.add_column("Probability", justify="right")
+    if predictions.std is not None:
+        table.add_column("±", justify="right")
     if true is not None:
         table.add_column(Text(f"True {printable(target)}"), overflow="fold")
     for i, value in enumerate(predictions.values[:_PREVIEW_ROWS].tolist()):
         cells = [str(i), str(value) if predictions.classes else f"{value:.10g}"]
         if predictions.probabilities is not None:
             cells.append(figures("accuracy", float(predictions.probabilities[i].max())))
+        if predictions.std is not None:
+            cells.append(figures("accuracy" if predictions.classes else "std", float(predictions.std[i])))
         if true is not None:
             cells.append("" if true[i] is None else str(true[i]))
         wrong = true is not None and bool(predictions.classes) and true[i] is not None and true[i] != value

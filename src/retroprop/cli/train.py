@@ -106,6 +106,17 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint, with the other options as they were.")
     ] = False,
+    ensemble: Annotated[
+        int | None,
+        typer.Option(help="Train so many networks together; predictions are their mean, with a std.", min=1),
+    ] = None,
+    search: Annotated[
+        bool,
+        typer.Option(
+            "--search",
+            help="Choose by cross-validation those of hidden, l2, dropout, learning rate that have their defaults.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The model file; by default a new model.safetensors.")
     ] = None,
@@ -170,6 +181,8 @@ def train(
         backend=backend,
         progress=not quiet,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint, resume=resume),
+        ensemble=ensemble,
+        search=search,
     )
     divergence: DivergenceError | None = None
     try:
@@ -194,11 +207,16 @@ def train(
 
         try:
             draw(model, picture_file)
+            if search:
+                from retroprop.cli.search_report import draw_search
+
+                draw_search(model.report.numbers["search"], search_picture(picture_file))
         except (OSError, ValueError, ArithmeticError) as error:  # the results are shown all the same
             failure, picture_file = error, None
     files: dict[str, str | None] = {
         "model": str(model_file),
         "picture": None if picture_file is None else str(picture_file),
+        **({"search_picture": str(search_picture(picture_file))} if search and picture_file is not None else {}),
     }
     # Where the model is written to standard output, the text goes to standard error.
     to_stderr = descriptor_of(model_file) == 1
@@ -218,6 +236,11 @@ def train(
         raise typer.Exit(1)
     if failure is not None:
         raise failure
+
+
+def search_picture(picture: Path) -> Path:
+    """Return the file of the picture of the candidates, beside that of the training."""
+    return picture.with_name(f"{picture.stem}.search{picture.suffix}")
 
 
 def _picture(model_file: Path, picture: Path | None, *, wanted: bool, quiet: bool) -> Path | None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from retroprop.cli.errors import ARGUMENTS, as_typed
 from retroprop.cli.printed_tables import rows_table
+from retroprop.cli.search_report import search_table
 from retroprop.tabular.errors import printable
 from retroprop.tabular.report import PARTS, Report
 
@@ -30,6 +31,8 @@ def show(console: Console, report: Report, files: Mapping[str, str | None]) -> N
     def line(text: str, style: str = "") -> None:
         console.print(Text(printable(text), style=style), soft_wrap=True, highlight=False)
 
+    if report.numbers.get("search") is not None:
+        console.print(search_table(report.numbers["search"]))
     console.print(rows_table(f"Trained on {report.numbers['data']}", report.overview()))
     for remark in report.lines():
         line(as_typed(remark, ARGUMENTS))
@@ -42,6 +45,8 @@ def show(console: Console, report: Report, files: Mapping[str, str | None]) -> N
     line(f"Model    {files['model']}")
     if files["picture"] is not None:
         line(f"Picture  {files['picture']}")
+    if files.get("search_picture") is not None:
+        line(f"Search   {files['search_picture']}")
     line(f"Next     retroprop predict {quote(str(files['model']))} {quote(str(files['data']))}")
 
 

@@ -91,20 +91,75 @@ def backward(
     Gradient
     """
     output_layer = len(parameters.thetas)
-    activations = (Identity(), *architecture.activations)  # the input is its own activation
-    penalties = architecture.penalties
     share = operations.share(weight, trace.a[0].shape[-2]) if penalties_of_sum else operations.penalty_fraction
+    # δ^(L) = ∂J/∂z^(L)
+    value, delta = operations.output(output_layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
+    deltas, found, delta_x = recursion(
+        operations, architecture, parameters, trace, delta, wrt_input=wrt_input, penalty_share=share
+    )
+    penalty = operations.penalty(parameters.thetas, architecture.penalties)
+    # An array of shares is (..., 1, 1), to broadcast over Θ; the cost has the model axes only.
+    part = share if isinstance(share, (int, float)) else share[..., 0, 0]
+    cost, gradients = operations.reduced(value + part * penalty, found)
+    return Gradient(
+        cost=cost,
+        deltas=deltas,
+        thetas=list(gradients.thetas),
+        biases=list(gradients.biases),
+        x=delta_x,
+    )
+
+
+def vector_jacobian_product(
+    operations: Operations, architecture: Architecture, parameters: Parameters, trace: Trace, cotangent: Array
+) -> Gradient:
+    """Return the gradient of Σ c ∘ a^(L), where `cotangent` is c: of any function of the output, given c = ∂/∂a^(L).
+
+    Parameters
+    ----------
+    operations, architecture, parameters, trace
+        As for `backward`; the trace is without dropout.
+    cotangent : array (..., m, n_L)
+        c.
+
+    Returns
+    -------
+    Gradient
+        With Σ c ∘ a^(L) as its cost, without penalties, and with x.
+    """
+    a, f = trace.a[-1], architecture.output.activation
+    # δ^(L) = c ∘ f′
+    delta = f.pull_back(cotangent, trace.z[-1], a, operations.xp)
+    deltas, gradients, x = recursion(operations, architecture, parameters, trace, delta, wrt_input=True)
+    cost = operations.xp.sum(cotangent * a, axis=(-2, -1))
+    return Gradient(cost, deltas, list(gradients.thetas), list(gradients.biases), x)
+
+
+def recursion(
+    operations: Operations,
+    architecture: Architecture,
+    parameters: Parameters,
+    trace: Trace,
+    delta: Array,
+    *,
+    wrt_input: bool,
+    penalty_share: Array | float | None = None,
+) -> tuple[list[Array | None], Parameters, Array | None]:
+    """Return every δ, ∂J/∂Θ and ∂J/∂b, and ∂J/∂x if requested, from δ^(L); without a share there are no penalties."""
+    output_layer = len(parameters.thetas)
+    activations = (Identity(), *architecture.activations)  # the input is its own activation
     deltas: list[Array | None] = [None] * (output_layer + 1)
     thetas: list[Array] = []
     biases: list[Array] = []
-    # δ^(L) = ∂J/∂z^(L)
-    value, delta = operations.output(output_layer, trace.z[-1], trace.a[-1], y, weight, architecture.output)
     for layer in range(output_layer, 0, -1):
         deltas[layer] = delta
         theta = parameters.thetas[layer - 1]
         # ∂J/∂Θ^(l) = (δ^(l+1))ᵀ a^(l) + λ₂ Θ^(l) + λ₁ sign Θ^(l),  ∂J/∂b^(l) = Σ_rows δ^(l+1)
         grad_theta, grad_bias = operations.gradient(layer, delta, trace.sent[layer - 1], has_bias=architecture.bias)
-        thetas.insert(0, operations.penalty_gradient(layer, grad_theta, theta, penalties[layer - 1], share))
+        if penalty_share is not None:
+            penalties = architecture.penalties[layer - 1]
+            grad_theta = operations.penalty_gradient(layer, grad_theta, theta, penalties, penalty_share)
+        thetas.insert(0, grad_theta)
         if grad_bias is not None:
             biases.insert(0, grad_bias)
         if layer > 1 or wrt_input:
@@ -113,14 +168,4 @@ def backward(
             delta = operations.delta(
                 below, delta, theta, trace.z[below], trace.a[below], activations[below], trace.masks[below]
             )
-    penalty = operations.penalty(parameters.thetas, penalties)
-    # An array of shares is (..., 1, 1), to broadcast over Θ; the cost has the model axes only.
-    part = share if isinstance(share, (int, float)) else share[..., 0, 0]
-    cost, gradients = operations.reduced(value + part * penalty, Parameters(tuple(thetas), tuple(biases)))
-    return Gradient(
-        cost=cost,
-        deltas=deltas,
-        thetas=list(gradients.thetas),
-        biases=list(gradients.biases),
-        x=delta if wrt_input else None,
-    )
+    return deltas, Parameters(tuple(thetas), tuple(biases)), delta if wrt_input else None

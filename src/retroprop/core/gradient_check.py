@@ -143,6 +143,15 @@ def compare(
     return GradientCheck(worst, where, tolerance, n_checked)
 
 
+def worst(checks: Sequence[GradientCheck]) -> GradientCheck:
+    """Return the check with the largest error of those of several models, whose number `where` then names."""
+    # A NaN is the largest.
+    order = sorted(range(len(checks)), key=lambda k: (checks[k].ok, -checks[k].max_relative_error))
+    found, at = checks[order[0]], order[0]
+    where = f"model {at}: {found.where}"
+    return GradientCheck(found.max_relative_error, where, found.tolerance, sum(one.n_checked for one in checks))
+
+
 def _relative_error(g: Array, left: Array, right: Array, floor: float, xp: Namespace) -> Array:
     """Return |g − d| / max(|g|, |d|, floor), d the central difference, or on a kink the nearest subgradient."""
     central = 0.5 * (left + right)

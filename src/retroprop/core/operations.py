@@ -154,21 +154,30 @@ class Operations:
     def clip(self, gradients: Parameters, clip_norm: float | None, clip_value: float | None) -> Parameters:
         """Return the gradients clipped to [−clip_value, clip_value], then scaled to a norm of `clip_norm` at most.
 
-        The norm is the Euclidean norm of all gradients together (Pascanu et al. 2013, arXiv:1211.5063).
+        The norm is the Euclidean norm of all gradients of a model together (Pascanu et al. 2013, arXiv:1211.5063).
         """
         xp = self.xp
         leaves = gradients.leaves
+        # The axes of a Θ and of a b, after the model axes
+        axes = [(-2, -1)] * len(gradients.thetas) + [(-1,)] * len(gradients.biases)
         if clip_value is not None:
             leaves = tuple(xp.maximum(xp.minimum(g, clip_value), -clip_value) for g in leaves)
         if clip_norm is not None:
             # Scaled by the largest element first: the squares of float32 gradients of 1e20 would overflow. Its
             # reciprocal must be a normal number, as some compilers divide by multiplying with it.
-            unit = special.positive(xp.max(xp.stack([xp.max(xp.abs(g)) for g in leaves])), xp)
+            largest = [xp.max(xp.abs(g), axis=own) for g, own in zip(leaves, axes, strict=True)]
+            unit = special.positive(xp.max(xp.stack(largest), axis=0), xp)
             unit = xp.minimum(unit, 0.25 / float(xp.finfo(unit.dtype).smallest_normal))
-            norm = xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in leaves))  # ‖g‖ / unit
+            scaled = [g / _over(unit, own) for g, own in zip(leaves, axes, strict=True)]
+            norm = xp.sqrt(
+                sum(xp.sum(xp.square(g), axis=own) for g, own in zip(scaled, axes, strict=True))
+            )  # ‖g‖ / unit
             # g ← c g / ‖g‖ where ‖g‖ > c
-            scale = clip_norm / special.positive(norm, xp)
-            leaves = tuple(xp.where(norm * unit > clip_norm, g / unit * scale, g) for g in leaves)
+            scale, exceeds = clip_norm / special.positive(norm, xp), norm * unit > clip_norm
+            leaves = tuple(
+                xp.where(_over(exceeds, own), g * _over(scale, own), as_it_is)
+                for g, as_it_is, own in zip(scaled, leaves, axes, strict=True)
+            )
         return gradients.like(leaves)
 
     def update(
@@ -185,6 +194,11 @@ class Operations:
         new = [rule(self.xp, theta, grad, *slots, *hyper) for theta, grad, *slots in columns]
         updated, *slots_updated = (parameters.like(column) for column in zip(*new, strict=True))
         return updated, tuple(slots_updated)
+
+
+def _over(value: Array, axes: tuple[int, ...]) -> Array:
+    """Return a value of each model, shape (...), as it is broadcast over arrays with these axes beside."""
+    return value[(..., *[None] * len(axes))] if value.ndim else value
 
 
 def overridden(operations: Operations, *names: str) -> bool:

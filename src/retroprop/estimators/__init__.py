@@ -6,6 +6,8 @@ if find_spec("sklearn") is None:
     raise ImportError("retroprop.estimators needs scikit-learn: pip install 'retroprop[sklearn]'")
 
 from retroprop.estimators.classifier import MLPClassifier
+from retroprop.estimators.ensemble_classifier import MLPEnsembleClassifier
+from retroprop.estimators.ensemble_regressor import MLPEnsembleRegressor
 from retroprop.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPEnsembleClassifier", "MLPEnsembleRegressor", "MLPRegressor"]

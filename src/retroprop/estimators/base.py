@@ -15,26 +15,23 @@ from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, lbfgs, parameters, randomness
-from retroprop.estimators.checkpointing import EstimatorCall, Keeper
 from retroprop.estimators.common_device import OnOneDevice, on_one_device
 from retroprop.estimators.conversion import Conversion
-from retroprop.estimators.descent import Descent
 from retroprop.estimators.inspection import Inspection
 from retroprop.estimators.moving import Moving, unchanged_before_an_update
+from retroprop.estimators.prepared_fit import PreparedFit
 from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
-from retroprop.estimators.stopping import Bests, Solver
+from retroprop.estimators.stopping import Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
-from retroprop.estimators.watching import Callbacks, Watching, warn, warn_of_another_range
+from retroprop.estimators.watching import Callbacks, warn, warn_of_another_range
 from retroprop.functions import initializers
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 from retroprop.inference import output_of
 from retroprop.network import Network
-from retroprop.training.batches import BatchOrder
 from retroprop.training.course import are_finite
-from retroprop.training.saver import opened
-from retroprop.training.step import bind, estimated_elements
+from retroprop.training.step import bind
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -82,13 +79,25 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         *,
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
+        rows: Array | None = None,
     ) -> Any:
         with unchanged_before_an_update(self):
-            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation)
+            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation, rows=rows)
 
     def _fitted(
-        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, validation: tuple[Any, Any, Any]
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool,
+        validation: tuple[Any, Any, Any],
+        rows: Array | None = None,
     ) -> Any:
+        """Check everything, draw the weights, and train.
+
+        Of some `rows` of the data, on the host, the classes are those of all.
+        """
         parameters.check_together(self, incremental=incremental, validation=validation)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         given, role = (X, y, sample_weight), "partial_fit" if incremental else "fit"
@@ -100,16 +109,22 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
         # SciPy computes in float64, whatever the dtype of its input.
         works_in = "float64" if self.solver == "lbfgs" and backend == host_backend() else dtype
-        samples = Samples(backend, works_in, x, targets.y, weight)
         if self.solver == "lbfgs":
-            lbfgs.fit(self, architecture, samples, dtype, given)
+            if rows is not None:
+                x = arrays.rows_of(x, rows, backend, works_in)
+                targets, weight = targets._replace(y=targets.y[rows]), None if weight is None else weight[rows]
+            lbfgs.fit(self, architecture, Samples(backend, works_in, x, targets.y, weight), dtype, given)
             return self
+        samples = Samples(backend, works_in, x, targets.y, weight)
         with backend.active():
-            rows, held_out = None, None
+            held_out = None
             if validation[0] is not None:
                 held_out = self._given_validation(validation, backend, dtype, x)
             elif self.early_stopping:
-                rows, validation_rows = randomness.split(rng, samples.n, self.validation_fraction, targets.stratify)
+                own = numpy.arange(samples.n) if rows is None else rows
+                classes = None if targets.stratify is None else targets.stratify[own]
+                parts = randomness.split(rng, len(own), self.validation_fraction, classes)
+                rows, validation_rows = (own[part] for part in parts)
                 if weight is not None and not weight[validation_rows].any():
                     raise ValueError(
                         "all rows that early_stopping splits off for validation have weight 0: raise "
@@ -121,7 +136,9 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             if self.batch_size != "auto" and self.batch_size > n:
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             order = randomness.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-            self._run(samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental)
+        PreparedFit(
+            self, samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental
+        ).train()
         return self
 
     def _prepared(
@@ -216,68 +233,6 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         self.best_validation_score_ = -numpy.inf if validates else None
         # The best weights, where they are kept, have the best figure.
         return numpy.inf if least is None or validates or self.restore_best else least
-
-    def _run(
-        self,
-        source: Samples | Stream,
-        order: BatchOrder,
-        architecture: Architecture,
-        rng: Any,
-        validation: Validation | None,
-        **options: Any,
-    ) -> None:
-        """Run a stochastic solver, with checkpoints if there are any; the arguments are those of `_descend`."""
-        with opened(self.checkpoint) as saver:
-            keeper = None if saver is None else Keeper(saver, EstimatorCall(self, architecture, source, validation))
-            self._descend(source, order, architecture, rng, validation, keeper, **options)
-
-    def _descend(
-        self,
-        source: Samples | Stream,
-        order: BatchOrder,
-        architecture: Architecture,
-        rng: Any,
-        validation: Validation | None,
-        keeper: Keeper | None,
-        *,
-        n: int = 0,
-        given: tuple[Any, Any, Any] = (None, None, None),
-        incremental: bool = False,
-        once: bool = False,
-    ) -> None:
-        """Run a stochastic solver over batches of n rows in all, 0 if unknown; `once` where the data are one epoch."""
-        # As in scikit-learn, only `partial_fit` continues with the moments and the learning rate of the fit before.
-        solver, before = Solver.of(self), vars(self).get("_optimizer")
-        if incremental and before is not None:
-            solver = before.continued(solver)
-        self._optimizer = solver
-        least = self._begin_course(validates=validation is not None, incremental=incremental)
-        epochs = 1 if once else self.max_iter
-        steps = -(-n // self._batch_rows(n)) if n else 0
-        if incremental:
-            step = self._kept_step(source, architecture, solver)
-        else:
-            own = estimated_elements(architecture, epochs * n, epochs * steps)
-            work = own if keeper is None else keeper.begins_at.elements(own)
-            # The first steps of a form that come varied round differently: not in a fit that may go on.
-            demands = Demands(work=work, varied=not n and keeper is None)
-            step = self._step(source.backend, architecture, solver, demands)
-            if keeper is not None:
-                keeper.bound(step, work)
-        watching = Watching(self, epochs, n, given, incremental=incremental)
-        bests = Bests.of(self, least)
-        begin, descent = self._parameters(), None
-        try:
-            descent = Descent(self, architecture, step, solver, begin, bests, source, order, rng, validation, keeper)
-            descent.run(epochs, watching, once=once)
-            self._settle(descent.found(), source.backend, source.dtype, good=descent.good)
-        except BaseException:
-            # Of a function of the user, a warning made an error, Ctrl-C at the end: nothing that was computed is lost.
-            if descent is not None and descent.has_updated:
-                self._store(descent.found(interrupted=True), source.backend, source.dtype, good=descent.good)
-            raise
-        finally:
-            watching.end()  # also after an error, so that the progress bar leaves the terminal in order
 
     def _given_validation(
         self, given: tuple[Any, Any, Any], backend: Backend, dtype: str, trained_on: Any = None

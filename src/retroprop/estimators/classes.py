@@ -53,7 +53,7 @@ class Classes(BaseMLP):
                 )
         else:
             self._refuse_new(self._coding.unknown(y))
-        return self._coding.targets(y)
+        return self._coding.known(y) or self._coding.targets(y)
 
     def _set_classes(self, classes: Any, y: Any, *, reset: bool) -> None:
         """Set the classes of all batches, of which y is the first."""

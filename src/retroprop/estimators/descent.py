@@ -1,5 +1,6 @@
 """The stochastic solvers: epochs of retroprop's own, with scikit-learn's rules for their loss and for stopping."""
 
+from collections.abc import Generator
 from math import isfinite
 from typing import Any
 
@@ -26,6 +27,7 @@ from retroprop.training.signals import StopRequested
 
 FIGURES = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 """The attributes that an epoch changes, beside the curves."""
+MAY_BE_NONE = ("best_loss_", "best_validation_score_")
 
 
 class Descent:
@@ -139,8 +141,11 @@ class Descent:
     def _own(self, flat: Array) -> Parameters:
         return copied(self.epochs.separated(flat), self.epochs.backend.xp)
 
-    def run(self, epochs: int, watching: Watching, *, once: bool = False) -> None:
-        """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch."""
+    def run(self, epochs: int, watching: Watching, *, once: bool = False) -> Generator[Epochs, Figures | None, None]:
+        """Train for a number of epochs or until a rule ends it; `once` where the data are one epoch.
+
+        It yields where an epoch is to be run, and takes its figures or its error: so several fits run theirs together.
+        """
         e, epochs_run = self.estimator, self.epochs
         e.n_iter_ = epochs_run.course.epoch
         self._is_whole()
@@ -150,7 +155,7 @@ class Descent:
             while e.n_iter_ < epochs and not self._has_ended():
                 watching.epoch_begins()
                 before = epochs_run.course
-                figures = self._epoch()
+                figures = yield from self._epoch()
                 self._accounted = False
                 # Parameters that are NaN never recover; with early stopping the score ends the run.
                 diverged = not isfinite(figures.cost) and not e.early_stopping and not figures.finite
@@ -164,7 +169,8 @@ class Descent:
                 self._is_whole()
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
-                epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
+                if epochs_run.course.schedule != self.solver.schedule.run_state:
+                    epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
                 self._accounted = True
                 self._is_whole()
                 if stopped or watching.incremental:
@@ -178,6 +184,7 @@ class Descent:
                         ConvergenceWarning,
                     )
         except BaseException as error:
+            self.epochs.settle()
             self._take_back()
             if not isinstance(error, (KeyboardInterrupt, StopRequested)):
                 raise
@@ -194,26 +201,31 @@ class Descent:
 
     def _is_whole(self) -> None:
         """Note that the figures are those of whole epochs."""
-        own = vars(self.estimator)
-        figures = {name: own[name] for name in FIGURES if name in own}
-        lengths = {name: len(own[name]) for name in CURVES if own.get(name) is not None}
-        self._whole = self.epochs.course.stopping, figures, lengths
+        get = vars(self.estimator).get
+        # Without names: this comes twice an epoch, and an epoch of a small network takes little more.
+        lengths = [None if curve is None else len(curve) for curve in map(get, CURVES)]
+        self._whole = self.epochs.course.stopping, [*map(get, FIGURES)], lengths
 
     def _take_back(self) -> None:
         """Take back the figures of an incomplete epoch: Ctrl-C comes at any place."""
         own, (stopping, figures, lengths) = vars(self.estimator), self._whole
         self.epochs.course = self.epochs.course._replace(stopping=stopping)
-        for name in FIGURES:
-            own.pop(name, None)
-        own.update(figures)
-        for name, n in lengths.items():
-            del own[name][n:]
+        for name, figure in zip(FIGURES, figures, strict=True):
+            if figure is None and name not in MAY_BE_NONE:
+                own.pop(name, None)  # it did not exist
+            else:
+                own[name] = figure
+        for name, n in zip(CURVES, lengths, strict=True):
+            if n is not None:
+                del own[name][n:]
 
-    def _epoch(self) -> Figures:
-        """Run the epoch to its end, with the checkpoints that are due within it."""
+    def _epoch(self) -> Generator[Epochs, Figures | None, Figures]:
+        """Have the epoch run to its end, with the checkpoints that are due within it."""
         while True:
             try:
-                return self.epochs.run()
+                figures = yield self.epochs
+                assert figures is not None
+                return figures
             except PauseForCheckpoint:
                 self._save()
 
@@ -287,6 +299,7 @@ class Descent:
 
     def _keep(self) -> None:
         """Store the state from which a further fit continues."""
+        self.epochs.settle()
         course = self.epochs.course
         self.solver.state, self.solver.n_updates = course.state, course.n_updates
         if course.stopping.parameters is not None:

@@ -1,6 +1,7 @@
 """The constructor's parameters: their accepted values, and their conversion to retroprop's own objects."""
 
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any
@@ -83,6 +84,12 @@ class TableNames(StrOptions):
 
 class NamedParameters(BaseEstimator):
     """The check of an estimator's parameters, whose errors suggest the name that was meant."""
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        # scikit-learn reads the signature anew for every clone, which a search makes several times a fit.
+        own: Any = cls
+        return list(_parameter_names(own))
 
     def _validate_params(self) -> None:
         try:
@@ -214,7 +221,8 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
     "adam" with a momentum, `validation_fraction` without early stopping.
     """
     e = estimator
-    defaults = {name: parameter.default for name, parameter in signature(type(e)).parameters.items()}
+    own: Any = type(e)
+    defaults = _defaults(own)
     given = {name for name in defaults if not _is(getattr(e, name), defaults[name])}
     of_rules = [*OF_OPTIMIZERS.values(), "power_t"]
     if isinstance(e.solver, UpdateRule):
@@ -243,6 +251,11 @@ def unread(estimator: Any, *, validates: bool) -> Iterator[tuple[str, str]]:
             yield name, f"no rows are split off for validation, as {whole[0]}"
     if numpy.any(e.dropout) and not hidden_sizes(e.hidden_layer_sizes):
         yield "dropout", f"hidden_layer_sizes={e.hidden_layer_sizes!r} has no hidden layers"
+
+
+@lru_cache(maxsize=64)
+def _defaults(cls: type) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in signature(cls).parameters.items()}
 
 
 def _is(value: Any, default: Any) -> bool:
@@ -371,3 +384,9 @@ def schedule_of(estimator: Any) -> Schedule | None:
     if isinstance(estimator.solver, UpdateRule):
         return schedules.get(estimator.solver.learning_rate).start()
     return None
+
+
+@lru_cache(maxsize=64)
+def _parameter_names(cls: Any) -> tuple[str, ...]:
+    of_sklearn: Any = super(NamedParameters, cls)
+    return tuple(of_sklearn._get_param_names())

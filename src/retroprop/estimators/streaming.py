@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 
 from retroprop.estimators import arrays, parameters
 from retroprop.estimators.moving import unchanged_before_an_update
+from retroprop.estimators.prepared_fit import PreparedFit
 from retroprop.estimators.samples import Samples, Stream
 from retroprop.training.arguments import are_batches
 
@@ -101,8 +102,8 @@ def _fitted(e: Any, source: Any, sample_weight: Any, classes: Any, validation: t
 
     with backend.active():
         held_out = None if validation[0] is None else e._given_validation(validation, backend, dtype)
-        stream = Stream(backend, dtype, batches)
-        e._run(stream, stream, architecture, rng, held_out, once=once)
+    stream = Stream(backend, dtype, batches)
+    PreparedFit(e, stream, stream, architecture, rng, held_out, once=once).train()
     return e
 
 

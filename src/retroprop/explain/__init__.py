@@ -7,6 +7,7 @@ from retroprop.explain.counting_plot import plot_terms
 from retroprop.explain.derivation import Derivation
 from retroprop.explain.deriving import derive
 from retroprop.explain.drawing import draw
+from retroprop.explain.page.writing import NetworkPage, page
 from retroprop.explain.snapshots import Snapshot, Snapshots
 from retroprop.explain.steps import BackpropagationSteps, steps
 from retroprop.explain.symmetry import Symmetry, SymmetryRun, symmetry
@@ -17,6 +18,7 @@ __all__ = [
     "BackpropagationSteps",
     "Derivation",
     "LayerTerms",
+    "NetworkPage",
     "NetworkTrace",
     "Path",
     "Snapshot",
@@ -29,6 +31,7 @@ __all__ = [
     "count_terms",
     "derive",
     "draw",
+    "page",
     "plot_terms",
     "steps",
     "symmetry",

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retroprop.explain import style
-from retroprop.explain.one_network import require_one_network
 from retroprop.explain.sheet import digits
 from retroprop.explain.snapshots import Snapshot, Snapshots
 from retroprop.functions.activations import Sigmoid
 from retroprop.functions.types import Array
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 _SIDE = 120  # grid points along each axis
 _WIDTH, _MARGIN, _GAP, _HEAD, _FOOT = 8.0, 0.35, 0.22, 0.34, 0.58

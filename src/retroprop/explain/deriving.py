@@ -13,9 +13,9 @@ from retroprop.explain.derivation_input import factor_values
 from retroprop.explain.factor_formulas import FactorFormulas
 from retroprop.explain.factor_values import measured_paths
 from retroprop.explain.largest_paths import largest_paths
-from retroprop.explain.one_network import require_one_network
 from retroprop.explain.targets import of_row, target_of, whole
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 
 def derive(

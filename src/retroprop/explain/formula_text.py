@@ -32,6 +32,12 @@ class FormulaStyle(NamedTuple):
         Returns a number with so many significant digits.
     fractions : bool
         Whether a quotient stands as a fraction, whose parts need no parentheses.
+    partial : str
+        The partial derivative of one quantity with respect to another.
+    latex : bool
+        Whether it is LaTeX.
+    longest : int
+        The number of characters above which the formula of one δ is left to the names of its factors.
     """
 
     forms: dict[str, str]
@@ -42,6 +48,9 @@ class FormulaStyle(NamedTuple):
     leaf: Callable[[Quantity], str]
     number: Callable[[float, int], str]
     fractions: bool
+    partial: str
+    latex: bool
+    longest: int
 
     def with_leaf(self, leaf: Callable[[Quantity], str]) -> "FormulaStyle":
         """Return the style with other names of quantities, or with numbers in their place."""
@@ -102,6 +111,9 @@ TEXT = FormulaStyle(
     leaf=lambda quantity: quantity.unicode,
     number=number_text,
     fractions=False,
+    partial="∂{}/∂{}",
+    latex=False,
+    longest=90,
 )
 
 LATEX = FormulaStyle(
@@ -139,6 +151,9 @@ LATEX = FormulaStyle(
     leaf=lambda quantity: quantity.latex,
     number=number_latex,
     fractions=True,
+    partial=r"\frac{\partial {}}{\partial {}}",
+    latex=True,
+    longest=360,
 )
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-_GREEK = {"theta": ("θ", r"\theta"), "delta": ("δ", r"\delta"), "sum_w": ("Σw", r"\sum w")}
+SYMBOLS = {"theta": ("θ", r"\theta"), "delta": ("δ", r"\delta"), "sum_w": ("Σw", r"\sum w")}
 
 
 class Quantity(NamedTuple):
@@ -42,13 +42,13 @@ class Quantity(NamedTuple):
     @property
     def unicode(self) -> str:
         """The name with Greek letters: "θ^(2)_21"."""
-        plain, (greek, _) = self.text, _GREEK.get(self.letter, (self.letter, ""))
+        plain, (greek, _) = self.text, SYMBOLS.get(self.letter, (self.letter, ""))
         return greek + plain.removeprefix(self.letter)
 
     @property
     def latex(self) -> str:
         r"""The name in LaTeX: "\theta_{21}^{(2)}", of observation 3 "a_{1}^{(2)[3]}"."""
-        _, letter = _GREEK.get(self.letter, ("", self.letter))
+        _, letter = SYMBOLS.get(self.letter, ("", self.letter))
         above = ("" if self.layer is None else f"({self.layer})") + self._row
         return letter + (f"_{{{self.subscript}}}" if self.neurons else "") + (f"^{{{above}}}" if above else "")
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from retroprop.backends import host, host_backend
 from retroprop.core.backward import Gradient
-from retroprop.explain.one_network import require_one_network
 from retroprop.functions.types import Array
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 
 class NetworkNumbers(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from retroprop.explain.chain import Factor
 from retroprop.explain.chain_sum import ChainSum
 from retroprop.explain.expressions import Expression
-from retroprop.explain.formula_text import ALONE, FormulaStyle, written
+from retroprop.explain.formula_text import ALONE, FormulaStyle, filled, written
 from retroprop.explain.naming import Quantity, of_neuron
 
 # The sign of an activation's name in a derivation, in text and in LaTeX
@@ -53,7 +53,9 @@ class Notation:
 
     def name(self, thing: Quantity | Factor) -> str:
         """Return the name of a quantity or of a factor."""
-        return thing.latex if self.style.fractions else thing.unicode
+        if isinstance(thing, Quantity):
+            return self.style.leaf(thing)
+        return filled(self.style.partial, [self.style.leaf(thing.top), self.style.leaf(thing.bottom)])
 
     def formula(self, expression: Expression, within: int = ALONE) -> str:
         """Return a formula, in parentheses where its surroundings need them."""
@@ -71,7 +73,7 @@ class Notation:
 
     def words(self, text: str) -> str:
         """Return words as the left side of an equation."""
-        return rf"\text{{{text}}}".replace("→", r"} \to \text{") if self.style.fractions else text
+        return rf"\text{{{text}}}".replace("→", r"} \to \text{") if self.style.latex else text
 
     def product(self, parts: list[str]) -> list[str]:
         """Return a product as pieces."""
@@ -82,7 +84,7 @@ class Notation:
         f = self.derivation.architecture.activations[layer - 2]
         text, latex = _SIGNS.get(f.name, ("f", "f"))
         z = self.style.wrapped(self.name(of_neuron("z", layer, neuron)))
-        return f"{latex}'{z}" if self.style.fractions else f"{text}′{z}"
+        return f"{latex}'{z}" if self.style.latex else f"{text}′{z}"
 
     @property
     def partial(self) -> str:

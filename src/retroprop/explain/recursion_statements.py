@@ -8,9 +8,6 @@ from retroprop.explain.naming import Quantity, of_neuron, theta
 from retroprop.explain.notation import Equation, Notation, added
 from retroprop.explain.paths import output_ends
 
-# The characters of text and of LaTeX above which the formula of one δ is left to the names of its factors
-_LONGEST = (90, 360)
-
 
 def recursion(n: Notation) -> Iterator[Equation]:
     """Yield the error terms from the output layer down to that of the parameter, then the partial derivative."""
@@ -56,7 +53,7 @@ def _output(n: Notation, neuron: int) -> Equation:
         formula = f"{first}{n.style.multiply}{formula}"
     return Equation(
         n.name(d.delta(last, neuron)),
-        named if len(formula) > _LONGEST[n.style.fractions] else [*named, [f" = {formula}"]],
+        named if len(formula) > n.style.longest else [*named, [f" = {formula}"]],
     )
 
 

@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retroprop.explain.one_network import require_one_network
 from retroprop.explain.sheet import digits
 from retroprop.explain.symmetry_plot import CourseOfDistances, plot_symmetry
 from retroprop.functions.names import number
 from retroprop.functions.types import Array
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 from retroprop.training import History, fit
 from retroprop.training.callbacks import TrainingState
 

@@ -7,12 +7,12 @@ import numpy as np
 from retroprop.core.backward import backward
 from retroprop.core.forward import forward
 from retroprop.explain.document import Block
-from retroprop.explain.one_network import require_one_network
 from retroprop.explain.pass_numbers import PassNumbers
 from retroprop.explain.shown import Shown
 from retroprop.explain.trace_tables import tables
 from retroprop.functions.outputs import ProjectedOutput
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 
 class NetworkTrace(PassNumbers, Shown):

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from retroprop.explain.document import Block
-from retroprop.explain.one_network import require_one_network
 from retroprop.explain.pass_numbers import PassNumbers
 from retroprop.explain.shown import Shown
 from retroprop.explain.three_products import backward, forward, gradient, storage
 from retroprop.explain.tracing import trace
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Evaluation of a trained model on a part of the rows, beside a model that always says the same."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,14 @@ class EvaluatedPart:
         The outputs of the network.
     encoded : array (m,)
         The true targets as `target.encode` returns them, all known.
+    members : array (k, m, n_L) or None
+        The outputs of the members of an ensemble, of which `outputs` are the mean.
     """
 
     target: TargetColumn
     outputs: NDArray[Any]
     encoded: NDArray[Any]
+    members: NDArray[Any] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -62,6 +65,17 @@ class EvaluatedPart:
         if self.target.classes:
             return classification_figures(self.probabilities, self.true)
         return regression_figures(self.predicted, self.true)
+
+    def member_scores(self) -> dict[str, float | None] | None:
+        """Return the means of the figures over the members of an ensemble; None without members or rows."""
+        if self.members is None or not self.n_rows:
+            return None
+        found = [replace(self, outputs=outputs, members=None).scores() or {} for outputs in self.members]
+        columns = {name: [one[name] for one in found] for name in found[0]}
+        return {
+            name: None if any(value is None for value in values) else float(np.mean(np.asarray(values, dtype=float)))
+            for name, values in columns.items()
+        }
 
     def baseline(self, always: Any) -> dict[str, float | None] | None:
         """Return the figures of a model that always predicts the class or number `always`."""

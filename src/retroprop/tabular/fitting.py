@@ -49,6 +49,8 @@ def fit(
     backend: Any = None,
     progress: bool = False,
     checkpoint: Any = None,
+    ensemble: int | None = None,
+    search: bool = False,
 ) -> TabularModel:
     """Train a network on a raw table, evaluate it on rows held out, and return the whole model.
 
@@ -126,6 +128,12 @@ def fit(
         Whether a bar is shown.
     checkpoint : Checkpoint, optional
         Checkpoints of the training, from which a call with the same arguments goes on bit for bit.
+    ensemble : int, optional
+        The number of networks that are trained together, each with its own seed. Their mean is the prediction, and the
+        standard deviation over them its uncertainty, `Predictions.std`.
+    search : bool
+        Whether hidden layers, l2, dropout and learning rate are chosen by cross-validation on the training rows, those
+        of them that have their default values. `report.numbers["search"]` has the candidates.
 
     Returns
     -------
@@ -168,6 +176,8 @@ def fit(
         backend=backend,
         progress=progress,
         checkpoint=checkpoint,
+        ensemble=ensemble,
+        search=search,
     )
     options.check()
     form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)

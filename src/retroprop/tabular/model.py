@@ -17,8 +17,8 @@ from retroprop.tabular.labels import exact
 from retroprop.tabular.predictions import Predictions
 from retroprop.tabular.preprocessing import FARTHEST, Preprocessing, described
 from retroprop.tabular.report import Report
-from retroprop.tabular.targets import numbers_in
-from retroprop.tabular.training import Trained, outputs_of
+from retroprop.tabular.targets import TargetColumn, numbers_in
+from retroprop.tabular.training import Trained, member_outputs_of
 from retroprop.tabular.typed import Typed
 
 
@@ -146,7 +146,8 @@ class TabularModel:
                 f"training data, and is clipped there"
                 for name, row in card.preprocessing.far(typed).items()
             )
-        outputs = outputs_of(self.network, x)
+        members = member_outputs_of(self.network, x)
+        outputs = members.mean(axis=0)
         finite = np.isfinite(outputs).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))
@@ -168,6 +169,7 @@ class TabularModel:
             values=card.target.decode(outputs),
             classes=card.target.classes,
             probabilities=card.target.probabilities(outputs) if card.target.classes else None,
+            std=_std(card.target, members, outputs) if len(members) > 1 else None,
             true=true,
             scores=scores,
             notes=notes,
@@ -205,6 +207,15 @@ def load(path: str | os.PathLike[str], *, backend: Any = None) -> TabularModel:
     """
     network, metadata = load_with_metadata(path, backend=backend)
     return TabularModel(network=network, card=ModelCard.from_metadata(metadata, os.fspath(path)))
+
+
+def _std(target: TargetColumn, members: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the standard deviation over members of the number, or of the probability of the predicted class."""
+    if not target.classes:
+        return np.asarray(np.std([target.numbers(one) for one in members], axis=0))
+    spread = np.std([target.probabilities(one) for one in members], axis=0)
+    chosen = np.argmax(target.probabilities(outputs), axis=1)
+    return np.asarray(np.take_along_axis(spread, chosen[:, None], axis=1)[:, 0])
 
 
 def _filled(preprocessing: Preprocessing, typed: Typed) -> tuple[str, ...]:

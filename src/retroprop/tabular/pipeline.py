@@ -16,9 +16,10 @@ from retroprop.tabular.raw_target import RawTarget
 from retroprop.tabular.report import PARTS
 from retroprop.tabular.results import report_on
 from retroprop.tabular.schema import Schema
+from retroprop.tabular.search import searched
 from retroprop.tabular.splitting import set_aside
 from retroprop.tabular.targets import TargetColumn, choose_task
-from retroprop.tabular.training import VALIDATION_FRACTION, loss_of, outputs_of, train
+from retroprop.tabular.training import VALIDATION_FRACTION, Trained, loss_of, member_outputs_of, train
 from retroprop.tabular.training_options import TrainingOptions
 from retroprop.tabular.typed import Typed
 
@@ -82,21 +83,23 @@ def fitted(
     if validation is not None:
         inputs["validation"] = _other_table(card, validation, max_memory)
     watched = next((inputs[part] for part in ("validation", "held_out") if len(inputs[part][1])), None)
-    trained = train(options, target, *inputs["training"], watched)
-    parts = {
-        part: EvaluatedPart(
-            target=target,
-            outputs=outputs_of(trained.network, some) if len(some) else np.zeros((0, 1)),
-            encoded=encoded,
-        )
-        for part, (some, encoded) in inputs.items()
-    }
-    report = report_on(card, typed, trained, parts, remarks)
+    found = searched(options, target, *inputs["training"]) if options.search else None
+    trained = train(options if found is None else found.best, target, *inputs["training"], watched)
+    parts = {part: _evaluated(trained, target, some, encoded) for part, (some, encoded) in inputs.items()}
+    report = report_on(card, typed, trained, parts, remarks, found)
     model = TabularModel(network=trained.network, card=card.with_report(report), training=trained, parts=parts)
     if trained.divergence is not None:
         trained.divergence.model = model
         raise trained.divergence
     return model
+
+
+def _evaluated(trained: Trained, target: TargetColumn, x: NDArray[np.float64], encoded: NDArray[Any]) -> EvaluatedPart:
+    if not len(x):
+        return EvaluatedPart(target=target, outputs=np.zeros((0, 1)), encoded=encoded)
+    members = member_outputs_of(trained.network, x)
+    several = members if trained.options.ensemble is not None else None
+    return EvaluatedPart(target=target, outputs=members.mean(axis=0), encoded=encoded, members=several)
 
 
 def _target_of(typed: Typed, source: str) -> RawTarget:

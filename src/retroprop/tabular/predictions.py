@@ -24,6 +24,9 @@ class Predictions:
         The classes of the model; empty for a regression.
     probabilities : float64 array (m, k) or None
         The probability of every class; None for a regression.
+    std : float64 array (m,) or None
+        Of an ensemble, the standard deviation over its members of the predicted number, or of the probability of the
+        predicted class.
     true : list or None
         The target of every row, None where it is missing; None as a whole where the data do not contain the target.
     scores : dict or None
@@ -35,12 +38,13 @@ class Predictions:
     values: NDArray[Any]
     classes: tuple[Any, ...]
     probabilities: NDArray[np.float64] | None
+    std: NDArray[np.float64] | None
     true: list[Any] | None
     scores: dict[str, float | None] | None
     notes: tuple[str, ...]
 
     def to_csv(self, *, proba: bool = False, exact: bool = False) -> str:
-        """Return the predictions as the text of a .csv file, one row per line.
+        """Return the predictions as the text of a .csv file, one row per line, with `std` where there is one.
 
         Parameters
         ----------
@@ -53,14 +57,14 @@ class Predictions:
         cell: Callable[[Any], str] = str if exact else lambda label: guarded(str(label))
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        wide = proba and self.probabilities is not None
-        writer.writerow(["prediction", *(f"probability_{label}" for label in self.classes if wide)])
         cells = self.values.tolist()
-        texts = [cell(label) for label in cells] if self.classes else list(map(str, cells))
-        if wide and self.probabilities is not None:
-            writer.writerows(
-                [first, *map(str, row)] for first, row in zip(texts, self.probabilities.tolist(), strict=True)
-            )
-        else:
-            writer.writerows([first] for first in texts)
+        columns = [("prediction", [cell(label) for label in cells] if self.classes else list(map(str, cells)))]
+        if self.std is not None:
+            columns.append(("std", list(map(str, self.std.tolist()))))
+        if proba and self.probabilities is not None:
+            shares = self.probabilities.T.tolist()
+            columns += [(f"probability_{a}", list(map(str, b))) for a, b in zip(self.classes, shares, strict=True)]
+        names, texts = zip(*columns, strict=True)
+        writer.writerow(names)
+        writer.writerows(zip(*texts, strict=True))
         return text.getvalue()

@@ -88,11 +88,13 @@ class Report:
         if n["best_epoch"] is not None:
             ended += f", the best was epoch {n['best_epoch']}"
         speed = n["samples_per_second"]
+        members = n.get("members")  # a model file of an earlier version has none
+        many = f"{members} networks " if members is not None else ""
         weights = f", classes weighted ({n['class_weight']})" if n["class_weight"] else ""
         return {
             "Data": f"{n['rows']:,} rows, {n['features']:,} feature{'s' * (n['features'] != 1)}",
             "Task": self._task(),
-            "Network": f"{layers} ({', '.join(functions)}), {n['parameters']:,} parameters",
+            "Network": f"{many}{layers} ({', '.join(functions)}), {n['parameters']:,} parameters",
             "Learning": f"{n['loss']} by {n['optimizer']}, batches of {n['batch_size']}{weights}",
             "Backend": f"{n['backend']} on {n['device']}, {n['dtype']}",
             "Epochs": f"{n['epochs']} ({ended})",
@@ -107,13 +109,20 @@ class Report:
         return f"classification of {quoted(n['target'])}, {len(classes)} classes: {listed(map(str, classes), 10)}"
 
     def score_table(self) -> list[list[str]]:
-        """Return the figures as rows of texts, the titles first; the last row is the constant prediction."""
+        """Return the figures as rows of texts, the titles first; the last row is the constant prediction.
+
+        Of an ensemble, the row before has the means over its members alone.
+        """
         parts = {part: scores for part, scores in self.scores.items() if scores is not None}
         names = [name for name in next(iter(parts.values())) if name != "error"]
         rows = [["Part", "Rows", *(TITLES[name] for name in names)]]
         for part, scores in parts.items():
             shown = [figures(name, scores[name]) for name in names]
             rows.append([PARTS[part], f"{self.numbers['part_rows'][part]:,}", *shown])
+        members = (self.numbers.get("member_scores") or {}).get(self.part)
+        if members is not None:
+            shown = [figures(name, members[name]) for name in names]
+            rows.append([f"{PARTS[self.part]}, one alone", "", *shown])
         baseline = self.numbers["baseline"]
         shown = [figures(name, baseline[self.part][name]) for name in names]
         rows.append([f"always {baseline['words']}", "", *shown])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retroprop as rp
+from retroprop.tabular.ensembles import member_seeds, train_members
 from retroprop.tabular.targets import TargetColumn
 from retroprop.tabular.training_options import TrainingOptions
 
@@ -20,13 +21,15 @@ _ROWS_AT_ONCE = 16384  # bounds the memory of a prediction
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained network, with the record of its training."""
+    """A trained network, with the record of its training; of an ensemble, that of the first of its `members`."""
 
     options: TrainingOptions
     network: rp.Network
     history: rp.History
     batch_size: int
+    seconds: float
     divergence: rp.DivergenceError | None = None
+    members: tuple[rp.History, ...] = ()
 
 
 def train(
@@ -59,46 +62,79 @@ def train(
         If the training diverges in its first epoch. Later the network keeps its last good parameters, and the error is
         in `Trained.divergence`.
     """
-    net = _network(options, x.shape[1], target)
-    full_batch = rp.optimizers.get(options.optimizer).full_batch
-    batch_size = options.batch_size or (len(x) if full_batch else default_batch_size(len(x)))
-    steps = -(-len(x) // batch_size)
-    # A small data set has few steps per epoch: more epochs then cost little, and are needed to reach 1000 updates.
-    epochs = options.epochs or max(60, -(-1000 // steps))
-    weights = _weights_of_classes(options.class_weight, target, y)
+    seeds = [options.seed] if options.ensemble is None else member_seeds(options)
+    nets = [network_for(replace(options, seed=seed), x.shape[1], target) for seed in seeds]
+    given, batch_size = arguments_for(options, nets[0], target, y)
+    weights = weights_of_classes(options.class_weight, target, y)
+    given |= {
+        "validation_data": _watched(nets[0], target, watched, weights),
+        "metrics": [rp.metrics.METRICS[WATCHED[target.task]]()],
+        "early_stopping": rp.EarlyStopping(patience=options.patience or _DEFAULT_PATIENCE)
+        if options.stops_early and watched is not None
+        else None,
+        "progress": options.progress,
+    }
+    targets = targets_for(nets[0], target, y)
+    if options.ensemble is not None:
+        net, histories, seconds = train_members(nets, x, targets, seeds, given)
+        return Trained(
+            options=options,
+            network=net,
+            history=histories[0],
+            batch_size=batch_size,
+            members=tuple(histories),
+            seconds=seconds,
+        )
     divergence = None
     try:
-        history = rp.fit(
-            net,
-            x,
-            _targets_for(net, target, y),
-            optimizer=_optimizer(options, epochs * steps),
-            epochs=epochs,
-            batch_size=batch_size,
-            sample_weight=None if weights is None else weights[y],
-            validation_data=_watched(net, target, watched, weights),
-            metrics=[rp.metrics.METRICS[WATCHED[target.task]]()],
-            early_stopping=rp.EarlyStopping(patience=options.patience or _DEFAULT_PATIENCE)
-            if options.stops_early and watched is not None
-            else None,
-            clip_norm=options.clip_norm,
-            seed=options.seed,
-            progress=options.progress,
-            checkpoint=options.checkpoint,
-        )
+        history = rp.fit(nets[0], x, targets, seed=options.seed, checkpoint=options.checkpoint, **given)
     except rp.DivergenceError as error:
         if not len(error.history):
             raise
         divergence, history = error, error.history
-    return Trained(options=options, network=net, history=history, batch_size=batch_size, divergence=divergence)
+    return Trained(
+        options=options,
+        network=nets[0],
+        history=history,
+        batch_size=batch_size,
+        divergence=divergence,
+        seconds=sum(history.seconds),
+    )
+
+
+def arguments_for(
+    options: TrainingOptions, net: rp.Network, target: TargetColumn, y: NDArray[Any]
+) -> tuple[dict[str, Any], int]:
+    """Return the arguments of `rp.fit` for training targets y, and the batch size."""
+    full_batch = rp.optimizers.get(options.optimizer).full_batch
+    batch_size = options.batch_size or (len(y) if full_batch else default_batch_size(len(y)))
+    steps = -(-len(y) // batch_size)
+    # A small data set has few steps per epoch: more epochs then cost little, and are needed to reach 1000 updates.
+    epochs = options.epochs or max(60, -(-1000 // steps))
+    weights = weights_of_classes(options.class_weight, target, y)
+    arguments: dict[str, Any] = {
+        "optimizer": _optimizer(options, epochs * steps),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "sample_weight": None if weights is None else weights[y],
+        "clip_norm": options.clip_norm,
+    }
+    return arguments, batch_size
 
 
 def outputs_of(net: rp.Network, x: NDArray[np.float64]) -> NDArray[Any]:
-    """Return the outputs of `net` for inputs (m, n_1) as a NumPy array (m, n_L), computed in blocks of rows."""
+    """Return the outputs of `net` for inputs (m, n_1) as a NumPy array (m, n_L): of an ensemble, their mean."""
+    mean: NDArray[Any] = np.mean(member_outputs_of(net, x), axis=0)
+    return mean
+
+
+def member_outputs_of(net: rp.Network, x: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the outputs (k, m, n_L) of the k members of `net`, one without a model axis, in blocks of rows."""
     parts = [
         net.backend.to_numpy(net.predict(x[start : start + _ROWS_AT_ONCE])) for start in range(0, len(x), _ROWS_AT_ONCE)
     ]
-    return np.concatenate(parts, axis=0)
+    outputs = np.concatenate(parts, axis=-2)
+    return outputs if outputs.ndim == 3 else outputs[None]
 
 
 def default_batch_size(n_rows: int) -> int:
@@ -106,7 +142,7 @@ def default_batch_size(n_rows: int) -> int:
     return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 50)), 4, 9))
 
 
-def _network(options: TrainingOptions, n_inputs: int, target: TargetColumn) -> rp.Network:
+def network_for(options: TrainingOptions, n_inputs: int, target: TargetColumn) -> rp.Network:
     """Return the network for the task: the loss determines the number of outputs and their activation."""
     k = len(target.classes)
     loss = loss_of(options.loss, target.task)
@@ -115,19 +151,10 @@ def _network(options: TrainingOptions, n_inputs: int, target: TargetColumn) -> r
         output = "sigmoid" if loss.link == "sigmoid" else output
     else:
         n_outputs, output = 1, "exp" if loss.target_range[0] == 0.0 else "identity"
-    return rp.Network(
-        [n_inputs, *options.hidden, n_outputs],
-        hidden=options.activation,
-        output=output,
-        loss=loss,
-        initializer=options.initializer,
-        l2=options.l2,
-        l1=options.l1,
-        dropout=options.dropout,
-        seed=options.seed,
-        dtype=options.dtype,
-        backend=options.backend,
-    )
+    given: dict[str, Any] = {"hidden": options.activation, "output": output, "loss": loss}
+    for name in ("initializer", "l2", "l1", "dropout", "seed", "dtype", "backend"):
+        given[name] = getattr(options, name)
+    return rp.Network([n_inputs, *options.hidden, n_outputs], **given)
 
 
 def loss_of(given: str | None, task: str) -> Any:
@@ -147,7 +174,7 @@ def loss_of(given: str | None, task: str) -> Any:
     return loss
 
 
-def _targets_for(net: rp.Network, target: TargetColumn, y: NDArray[Any]) -> NDArray[Any]:
+def targets_for(net: rp.Network, target: TargetColumn, y: NDArray[Any]) -> NDArray[Any]:
     """Return the targets in the form that the loss requires: class indices, one-hot rows, or numbers."""
     n_outputs = net.layer_sizes[-1]
     if not target.classes or net.architecture.output.loss.takes_indices or n_outputs == 1:
@@ -165,11 +192,11 @@ def _watched(
     if watched is None:
         return None
     x, y = watched
-    data = x, _targets_for(net, target, y)
+    data = x, targets_for(net, target, y)
     return data if weights is None else (*data, weights[y])
 
 
-def _weights_of_classes(given: Any, target: TargetColumn, y: NDArray[Any]) -> NDArray[np.float64] | None:
+def weights_of_classes(given: Any, target: TargetColumn, y: NDArray[Any]) -> NDArray[np.float64] | None:
     """Return the weight of each class, or None where all are 1; "balanced" is m / (k m_c) for m_c of m rows."""
     if given is None:
         return None

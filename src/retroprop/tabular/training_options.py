@@ -38,6 +38,8 @@ class TrainingOptions:
     backend: Any = None
     progress: bool = False
     checkpoint: Any = None
+    ensemble: int | None = None
+    search: bool = False
 
     @property
     def stops_early(self) -> bool:
@@ -54,9 +56,17 @@ class TrainingOptions:
         ):
             if value is not None and value not in accepted:
                 raise ValueError(f"{name} must be {' or '.join(accepted)}, not {value!r}.{near_match(value, accepted)}")
-        for name, count in (("epochs", self.epochs), ("batch_size", self.batch_size), ("patience", self.patience)):
+        for name, count in (
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size),
+            ("patience", self.patience),
+            ("ensemble", self.ensemble),
+        ):
             if count is not None and count < 1:
                 raise ValueError(f"{name} must be 1 or above, not {count}.")
+        if self.checkpoint is not None and (self.ensemble is not None or self.search):
+            name = "search" if self.search else "ensemble"
+            raise ValueError(f"checkpoint is for the training of one network: leave it out, or leave {name} out.")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or above, not {self.seed!r}.")
         if not 0.0 <= self.test_size < 1.0:

@@ -5,5 +5,15 @@ from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.course import Course
 from retroprop.training.fitting import fit
 from retroprop.training.history import DivergenceError, History
+from retroprop.training.memory_advice import OutOfDeviceMemoryError
 
-__all__ = ["Checkpoint", "Course", "DivergenceError", "EarlyStopping", "History", "TrainingState", "fit"]
+__all__ = [
+    "Checkpoint",
+    "Course",
+    "DivergenceError",
+    "EarlyStopping",
+    "History",
+    "OutOfDeviceMemoryError",
+    "TrainingState",
+    "fit",
+]

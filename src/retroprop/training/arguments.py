@@ -66,7 +66,7 @@ def with_pointers(function: Callable[P, R]) -> Callable[P, R]:
                 advice = POINTERS.get(name, f"it takes {', '.join(accepted)}")
                 meant = "" if name in POINTERS else suggestion(name, accepted, {})
                 raise TypeError(f"{function.__name__} has no argument {name}={shortened(value)}: {advice}.{meant}")
-        refuse_batches(kwargs.get("x", args[1] if len(args) > 1 else None))  # which are given without y
+        refuse_batches(*(kwargs.get(name, args[at] if len(args) > at else None) for at, name in ((1, "x"), (2, "y"))))
         return function(*args, **kwargs)
 
     return call
@@ -92,13 +92,13 @@ def are_batches(x: Any) -> bool:
     return hasattr(x, "__iter__") and not arrays
 
 
-def refuse_batches(x: Any) -> None:
-    """Raise TypeError for batches in the place of data."""
-    if are_batches(x):
+def refuse_batches(x: Any, y: Any) -> None:
+    """Raise TypeError for batches in the place of data, but for an iterator of them without y."""
+    if are_batches(x) and not (y is None and hasattr(x, "__next__")):
         raise TypeError(
-            f"x is a {type(x).__name__} of batches, and fit takes all rows at once: pass them as one array, or as a "
-            "numpy.memmap if they are larger than memory, and batch_size=. The estimators fit batches: pass a function "
-            "that returns the batches, as in MLPClassifier().fit(lambda: iter(batches))."
+            f"x is a {type(x).__name__} of batches: pass a function that returns the batches of an epoch, as in "
+            "rp.fit(net, lambda: iter(batches)); or all rows as one array, as a numpy.memmap if they are larger than "
+            "memory, and batch_size=."
         )
 
 
@@ -118,16 +118,20 @@ def early_stopping(given: Any) -> EarlyStopping | None:
     )
 
 
+def is_stack(net: Any) -> bool:
+    """Return whether an argument is a network with one model axis."""
+    return isinstance(net, Network) and net.parameters.thetas[0].ndim == 3
+
+
 def check_single(net: Network) -> None:
-    """Raise TypeError for anything but a network, ValueError for a network of several models."""
+    """Raise TypeError for anything but a network, ValueError for a network with model axes."""
     if not isinstance(net, Network):
         raise TypeError(f"fit takes the network first, rp.fit(net, x, y), not an object of {type(net).__name__}.")
     shape = tuple(net.parameters.thetas[0].shape)
     if len(shape) != 2:
         raise ValueError(
             f"fit trains one network, and this one holds several: its first theta has the shape {shape}, where "
-            f"{shape[-2:]} is a single model and {shape[:-2]} are the model axes. Make a network of each model, as in "
-            "rp.Network.from_parameters([theta[0] for theta in net.thetas], ...), and fit them one by one."
+            f"{shape[-2:]} is a single model and {shape[:-2]} are the model axes. Pass net.unstack()."
         )
 
 

@@ -79,32 +79,38 @@ def check_schedule(schedule: Schedule) -> None:
         )
 
 
-def fingerprint(backend: Backend, array: Any) -> str | None:
-    """Return a hash of dtype, shape and numbers of an array, None for None; a large one is read part by part."""
+def fingerprint(backend: Backend, array: Any, rows: Array | None = None) -> str | None:
+    """Return a hash of dtype, shape and numbers of an array, or of some `rows` of it; None for None.
+
+    A large one is read part by part.
+    """
     if array is None:
         return None
     from hashlib import sha256
 
     dtype = str(array.dtype).rpartition(".")[2]
-    digest = sha256(f"{dtype} {tuple(array.shape)}".encode())
-    for part in _parts(backend, array):
+    m = array.shape[0] if rows is None else len(rows)
+    digest = sha256(f"{dtype} {(m, *array.shape[1:])}".encode())
+    for part in _parts(backend, array, rows):
         digest.update(part.tobytes())
     return digest.hexdigest()
 
 
-def _parts(backend: Backend, array: Any) -> Iterator[Array]:
-    """Yield the rows of an array, a part at a time, on the host."""
-    m = array.shape[0]
+def _parts(backend: Backend, array: Any, own: Array | None) -> Iterator[Array]:
+    """Yield the rows of an array, or its `own` ones, a part at a time, on the host."""
+    m = array.shape[0] if own is None else len(own)
     a_row = 8 * max(1, *array.shape[1:], 1)
     rows = max(PART // a_row, 1)
     for at in range(0, m, rows):
         window = slice(at, min(at + rows, m))
         if isinstance(array, Mapped):
             part = host.xp.empty((window.stop - at, *array.shape[1:]), array.dtype)
-            array.read(window, part)
+            array.read(window if own is None else own[window], part)
             yield part
-        else:
+        elif own is None:
             yield backend.to_numpy(array[window, ...])
+        else:
+            yield backend.to_numpy(backend.xp.take(array, backend.asarray(own[window]), axis=0))
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -93,6 +93,8 @@ class Epochs:
         The shapes of the parameters.
     torn : bool
         Whether an error or Ctrl-C came within a step, which may have updated some parameters and not others.
+    settle : callable
+        Brings parameters and state into the course where a group of trainings has them in its arrays.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Epochs:
         self.gather = backend.operations().gather
         self.shapes = course.parameters.shapes
         self.torn = False
+        self.settle: Callable[[], object] = bool
         self.course = course._replace(
             schedule=schedule.run_state, generator=state_of(rng), mask_key=None if masks is None else masks.key
         )

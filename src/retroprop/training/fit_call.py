@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any
 
 from retroprop.backends import Backend
-from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.functions import schedules
+from retroprop.functions.types import Array
 from retroprop.training import description
-from retroprop.training.rows import taken_for
+from retroprop.training.intake import Intake
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class FitCall:
         x, y, sample_weight and validation_data, as the user gave them: no copies.
     options : dict
         The others that matter.
+    rows : integer array or None
+        The rows of the data that are trained on, on the host; None for all of them.
     keeps_order : bool
         Whether the order of an epoch depends on that of the epoch before.
     """
@@ -34,6 +36,7 @@ class FitCall:
     dtype: str
     data: tuple[Any, Any, Any, Any]
     options: dict[str, Any]
+    rows: Array | None = None
     keeps_order: bool = False
 
     def check(self) -> None:
@@ -44,7 +47,7 @@ class FitCall:
         """Return whether another call was given the very same objects as data."""
         pairs = zip((*self.data[:3], *self._validation()), (*other.data[:3], *other._validation()), strict=False)
         same_number = len(self._validation()) == len(other._validation())
-        return same_number and all(one is another for one, another in pairs)
+        return same_number and self.rows is other.rows and all(one is another for one, another in pairs)
 
     def description(self, *, but: bool = False) -> dict[str, Any]:
         """Return the description; `but` the fingerprints of the data."""
@@ -67,9 +70,10 @@ class FitCall:
         stored = self.options.get("batch_size") is not None
         for before, given, as_stored in (("", self.data[:3], stored), ("validation ", self._validation(), False)):
             if len(given):
-                batch: Batch = taken_for(self.backend, self.architecture, self.dtype, *given, as_stored=as_stored)
+                batch = Intake().taken(self, *given, as_stored=as_stored)
+                rows = None if before else self.rows
                 found |= {
-                    f"{before}{name}": description.fingerprint(self.backend, array)
+                    f"{before}{name}": description.fingerprint(self.backend, array, rows)
                     for name, array in zip(("x", "y", "sample_weight"), batch, strict=True)
                 }
         return found

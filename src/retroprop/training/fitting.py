@@ -1,47 +1,37 @@
 """`fit`: the arguments of a training, checked, and the training that they describe."""
 
-from typing import Any
+from collections.abc import Sequence
 
-from retroprop.backends import host
-from retroprop.backends.backend import Demands
+from retroprop.functions.literals import ArrayLike, Batches, MetricLike, MetricName, OptimizerName, Precision, Seed
 from retroprop.network import Network
-from retroprop.training import arguments, checkpoint_options, lbfgs, optimizers
-from retroprop.training import callbacks as hooks
-from retroprop.training.batches import Minibatches
-from retroprop.training.beginning import beginning
+from retroprop.training import arguments
 from retroprop.training.callbacks import EarlyStopping
 from retroprop.training.checkpoint_options import Checkpoint
-from retroprop.training.fit_call import FitCall
-from retroprop.training.history import History, kept
-from retroprop.training.loop import Training
-from retroprop.training.memory_advice import explained
-from retroprop.training.optimizers import LBFGS
-from retroprop.training.progress import display
-from retroprop.training.rows import taken
-from retroprop.training.saver import opened
-from retroprop.training.step import bind, estimated_elements
+from retroprop.training.history import History
+from retroprop.training.optimizers import Optimizer
+from retroprop.training.preparation import Options, prepared
 
 
 @arguments.with_pointers
 def fit(
     net: Network,
-    x: Any,
-    y: Any,
+    x: ArrayLike | Batches,
+    y: ArrayLike | None = None,
     *,
-    optimizer: Any = "adam",
+    optimizer: OptimizerName | Optimizer = "adam",
     epochs: int = 20,
     batch_size: int | None = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     shuffle: bool = True,
-    seed: Any = None,
-    validation_data: Any = None,
-    metrics: Any = (),
-    callbacks: Any = (),
+    seed: Seed = None,
+    validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None = None,
+    metrics: MetricName | Sequence[MetricLike] = (),
+    callbacks: Sequence[object] = (),
     early_stopping: EarlyStopping | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     progress: bool = False,
-    precision: str = "highest",
+    precision: Precision = "highest",
     deterministic: bool = False,
     checkpoint: Checkpoint | None = None,
     resume_from: History | None = None,
@@ -51,10 +41,11 @@ def fit(
     Parameters
     ----------
     net : Network
-        The network to train.
+        The network to train. All models of one with a model axis, `rp.stack(nets)`, are trained with these arguments.
     x : array (m, n_1)
         One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
-        `numpy.memmap` is read likewise: neither ever exists as floats in full.
+        `numpy.memmap` is read likewise: neither ever exists as floats in full. Without y a function that returns an
+        iterator of batches (x, y) or (x, y, sample_weight) for each epoch; or such an iterator, for one epoch.
     y : array (m, n_L), or (m,)
         Target rows; class indices for cross_entropy.
     optimizer : str or object
@@ -99,14 +90,16 @@ def fit(
     Returns
     -------
     History
-        The figures of each epoch, and the reason why the training ended.
+        The figures of each epoch, and the reason why the training ended. Of a network with a model axis the means over
+        the models, whose own histories are its attribute `models`.
 
     Raises
     ------
     TypeError, ValueError
         For bad arguments or data, and a history or a checkpoint of another training, before any work.
     DivergenceError
-        If a cost is NaN or inf; the network then has the parameters of the end of the epoch before.
+        If a cost is NaN or inf; the network then has the parameters of the end of the epoch before. Of a network with
+        a model axis if all models diverged; if some did, their histories have the error as their attribute `error`.
     OutOfDeviceMemoryError
         If the device has no memory for it; the message says which batch size would fit.
     Exception
@@ -119,70 +112,25 @@ def fit(
 
     With callbacks or metrics the network has new parameters after each epoch, otherwise at the end of the training.
     """
-    arguments.check_counts(epochs=epochs, batch_size=batch_size)
-    clips: dict[str, Any] = {
-        name: arguments.clip(name, value) for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value))
-    }
-    early_stopping, checkpoint = arguments.early_stopping(early_stopping), checkpoint_options.checked(checkpoint)
-    arguments.check_single(net)
-    demands = Demands(precision=precision, deterministic=deterministic)
-    net.backend.check_demands(demands, net.dtype)
-    # A full batch is cast once, not at each step.
-    data = taken(net, x, y, sample_weight, as_stored=batch_size is not None)
-    if data.x.ndim != 2:
-        raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
-    rule = optimizers.get(optimizer)
-    order = Minibatches(data.x.shape[0], batch_size, shuffle=shuffle)
-    if rule.full_batch and len(order.windows) > 1:
-        raise ValueError(
-            f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
-            f"or above, not {batch_size!r}."
-        )
-    held_out = arguments.validation(net, validation_data)
-    measured = arguments.metrics(net, metrics, y=data.y, validation=held_out)
-    rng, listed = host.generator(seed), hooks.check(callbacks)
-    options = {
-        "optimizer": rule,
-        "batch_size": None if batch_size is None else order.batch_size,
-        "shuffle": order.shuffle,
-        "seed": seed,
-        "metrics": measured,
-        "early_stopping": early_stopping,
-        **clips,
-        "precision": precision,
-        "deterministic": deterministic,
-    }
-    run = FitCall(net.architecture, net.backend, net.dtype, (x, y, sample_weight, validation_data), options)
-    if checkpoint is not None:
-        run.check()
-    with opened(checkpoint) as saver:
-        begins_at = beginning(run, saver, resume_from)
-        # Of the first call, where there was one: the same loops, and so the same bits.
-        elements = estimated_elements(net.architecture, epochs * order.m, epochs * len(order.windows))
-        demands = demands._replace(work=begins_at.elements(elements))
-        # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
-        if isinstance(rule, LBFGS):
-            step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
-        else:
-            step = bind(net.backend, net.architecture, rule, **clips, demands=demands)
-        begins_at.check(step)
-        training = Training(
-            net,
-            data,
-            rule,
-            step,
-            order=order,
-            rng=rng,
-            validation=held_out,
-            metrics=measured,
-            callbacks=listed,
-            early_stopping=early_stopping,
-            progress=display(progress),
-            begins_at=begins_at,
-            arguments=run,
-            elements=demands.work,
-            saver=saver,
-        )
-        # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
-        with kept(training.history), explained(net, rule, order.batch_size):
-            return training.run(epochs + begins_at.further_from)
+    options = Options(
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        metrics=metrics,
+        callbacks=callbacks,
+        early_stopping=early_stopping,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        progress=progress,
+        precision=precision,
+        deterministic=deterministic,
+        checkpoint=checkpoint,
+        resume_from=resume_from,
+    )
+    if arguments.is_stack(net):
+        from retroprop.training.many.stacking import fit_stack
+
+        return fit_stack(net, x, y, options, sample_weight=sample_weight, validation_data=validation_data)
+    return prepared(net, x, y, options, sample_weight=sample_weight, validation_data=validation_data).train()

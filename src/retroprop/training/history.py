@@ -30,6 +30,10 @@ class History:
         in the history a `DivergenceError` holds, "error" in that of any other error.
     peak_memory : int or None
         The peak of the device memory of this process in bytes; None where the device uses the host's memory.
+    error : DivergenceError or None
+        Of a network that diverged in `fit_many`, which trains the others on, the error that `fit` would have raised.
+    models : list of History
+        Of a network with a model axis the history of each model; empty for a single one.
     continuation : Continuation or None
         The point from which `resume_from` goes on: while the history lives, so do the state of the optimizer and the
         data. None after a divergence, or an interruption in the middle of an update.
@@ -43,6 +47,8 @@ class History:
     best_epoch: int | None = None
     stop_reason: str = "epochs"
     peak_memory: int | None = None
+    error: "DivergenceError | None" = field(default=None, repr=False, compare=False)
+    models: "list[History]" = field(default_factory=list, repr=False)
     continuation: Any = field(default=None, repr=False, compare=False)
 
     def append(

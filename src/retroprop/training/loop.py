@@ -1,6 +1,6 @@
 """The loop of a training over its epochs, and everything around them."""
 
-from math import inf, isfinite
+from math import inf
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -11,12 +11,14 @@ from retroprop.functions.metrics import Metric
 from retroprop.functions.types import Array, RandomGenerator
 from retroprop.network import Network
 from retroprop.training import callbacks as hooks
+from retroprop.training.batch_stream import BatchStream
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.beginning import ANEW, Beginning, copy_of, figures_of
-from retroprop.training.callbacks import EarlyStopping, StoppingState, TrainingState
+from retroprop.training.callbacks import StoppingMonitor, StoppingState, TrainingState
 from retroprop.training.continuation import Continuation, Work
 from retroprop.training.course import Course, are_finite, copied, state_of
 from retroprop.training.course_check import Wanted
+from retroprop.training.divergence import Fault, error_of, fault_of, fault_of_validation
 from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.evaluation import evaluated
 from retroprop.training.fit_call import FitCall
@@ -35,7 +37,7 @@ class Training:
     def __init__(
         self,
         net: Network,
-        data: Batch,
+        data: Batch | BatchStream,
         optimizer: Optimizer,
         step: CapturedStep,
         *,
@@ -44,21 +46,22 @@ class Training:
         validation: Batch | None,
         metrics: list[Metric],
         callbacks: list[Any],
-        early_stopping: EarlyStopping | None,
+        monitor: StoppingMonitor | None,
         progress: Silence,
         begins_at: Beginning = ANEW,
         arguments: FitCall | None = None,
         elements: float = inf,
         saver: Saver | None = None,
+        rows: Array | None = None,
     ) -> None:
-        self.net, self.data, self.optimizer, self.backend = net, data, optimizer, net.backend
+        self.net, self.optimizer, self.backend = net, optimizer, net.backend
+        stored = data.x.shape[0] if isinstance(data, Batch) else data.m
+        self.m = stored if rows is None else len(rows)
         self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
         self.arguments, self.work, self.saver = arguments, Work(elements, step.compiled), saver
         names: dict[str, list[float]] = {metric.name: [] for metric in metrics}
         self.history = History(metrics=names) if begins_at.history is None else copy_of(begins_at.history)
-        self.monitor = (
-            None if early_stopping is None else early_stopping.start(validates=validation is not None, metrics=metrics)
-        )
+        self.monitor = monitor
         point = begins_at.continuation
         self.resumes = point is not None
         course = Course(net.parameters, stopping=None if self.monitor is None else StoppingState())
@@ -67,14 +70,14 @@ class Training:
             schedule = schedule.start()
         else:
             masks = any(net.architecture.dropout)
-            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=data.x.shape[0])
+            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=self.m)
             course, schedule = restarted(point, net.backend, wanted, schedule=schedule, order=order, rng=rng)
             fits(course, wanted, self.history, stops=self.monitor is not None, metrics=metrics)
         self.epochs = Epochs(
             net.backend,
             step,
             optimizer,
-            source=source_of(net.backend, data),
+            source=source_of(net.backend, data, rows) if isinstance(data, Batch) else data,
             order=order,
             schedule=schedule,
             rng=rng,
@@ -161,8 +164,7 @@ class Training:
     def _reach(self, epochs: int, callback_state: TrainingState) -> None:
         """Run epochs until so many are finished, or something ends the training."""
         course = self.epochs.course
-        m = self.data.x.shape[0]
-        self.progress.start(epochs, m, done=course.epoch * m + sum(course.batch_sizes))
+        self.progress.start(epochs, self.m, done=course.epoch * self.m + sum(course.batch_sizes))
         if self.saver is not None:
             self.saver.begin(course.epoch, course.n_batches)
         if self.resumes:
@@ -227,7 +229,8 @@ class Training:
         callback_state.n_updates = epochs_run.course.n_updates
         learning_rate = float(epochs_run.schedule(callback_state.n_updates - 1))
         # Before anything is shown or appended: a diverged epoch leaves neither parameters nor figures behind.
-        self._refuse_divergence(figures, before)
+        if (fault := fault_of(figures.costs, finite=figures.finite)) is not None:
+            self._diverged(fault, before)
         # A callback or a metric may read the network now; without them it is updated at the end.
         if self.callbacks or self.metrics:
             self._show(epochs_run.course.last)
@@ -241,10 +244,8 @@ class Training:
                 self.metrics,
                 figures.seen,
             )
-        if validation_cost is not None and not isfinite(validation_cost):
-            n = len(figures.costs)
-            place = f"batch {n} of {n}, the validation cost is {validation_cost}"
-            self._diverged(place, before, n, before.epoch, before.last)
+        if (fault := fault_of_validation(validation_cost, len(figures.costs))) is not None:
+            self._diverged(fault, before)
         # Reduce-on-plateau counts epochs, and prefers the validation cost.
         epochs_run.schedule.observe(figures.cost if validation_cost is None else validation_cost)
         epochs_run.course = epochs_run.course._replace(schedule=epochs_run.schedule.run_state)
@@ -268,37 +269,17 @@ class Training:
         self.epochs.course = course._replace(stopping=stopping)
         return self.monitor.is_out(stopping)
 
-    def _refuse_divergence(self, figures: Figures, before: Course) -> None:
-        """Raise if a cost of the epoch, or a parameter after its last update, is not finite."""
-        n = len(figures.costs)
-        for batch, value in enumerate(figures.costs, start=1):
-            if not isfinite(value):
-                # At the first batch the parameters at fault are those that the epoch started with.
-                finished, good = (before.epoch - 1, before.good) if batch == 1 else (before.epoch, before.last)
-                self._diverged(f"batch {batch} of {n}, the cost is {value}", before, batch, finished, good)
-        if not figures.finite:
-            place = f"batch {n} of {n}, a parameter is not finite after the update"
-            self._diverged(place, before, n, before.epoch, before.last)
-
-    def _diverged(self, place: str, before: Course, batch: int, finished: int, good: Array) -> NoReturn:
-        """Raise, with the network at `good`, the end of epoch `finished`, or at the best that early stopping has."""
-        name, epochs_run = f"of the end of epoch {finished}" if finished > 0 else "it started with", self.epochs
+    def _diverged(self, fault: Fault, before: Course) -> NoReturn:
+        """Raise, with the network at the last good parameters, or at the best that early stopping has."""
+        epochs_run = self.epochs
         stopping = epochs_run.course.stopping
+        good, best_epoch = before.good if fault.at_start else before.last, None
         if stopping is not None and stopping.parameters is not None:
-            good, self.history.best_epoch = stopping.parameters, stopping.best_epoch
-            name = f"of the best epoch, {stopping.best_epoch}"
+            good, best_epoch = stopping.parameters, stopping.best_epoch
         epochs_run.course = epochs_run.course._replace(last=good)
         self._show(good)
-        self.history.stop_reason = "diverged"
-        epoch = before.epoch + 1
-        raise DivergenceError(
-            f"the training diverged: at epoch {epoch}, {place}. "
-            f"{self.optimizer.remedy(epochs_run.schedule(epochs_run.course.n_updates - 1))} "
-            f"The network has the parameters {name}.",
-            epoch=epoch,
-            batch=batch,
-            history=self.history,
-        )
+        remedy = self.optimizer.remedy(epochs_run.schedule(epochs_run.course.n_updates - 1))
+        raise error_of(fault, finished=before.epoch, best_epoch=best_epoch, remedy=remedy, history=self.history)
 
     def _take_parameters(self) -> None:
         """Go on from the parameters of the network, which a callback may have changed."""

@@ -111,7 +111,7 @@ class TrainingProgress(Silence):
     drawn: Line | None = None  # a training may end before it starts
 
     def start(self, epochs: int, rows: int, *, done: int = 0) -> None:
-        self.epochs, self.total = epochs, max(epochs * rows, 1)
+        self.epochs, self.total = epochs, epochs * rows
         self.at, self.done, self.summary, self.began = done // max(rows, 1), done, "", perf_counter()
         self.before = done
         self.drawn = on_terminal()
@@ -133,7 +133,8 @@ class TrainingProgress(Silence):
     def _show(self, drawn: Line) -> None:
         speed = (self.done - self.before) / max(perf_counter() - self.began, 1e-9)
         samples = f"{speed / 1e3:,.0f}k samples/s" if speed >= 1e4 else f"{speed:,.0f} samples/s"
-        drawn.show(self.done / self.total, f"epoch {self.at}/{self.epochs}", self.summary, samples)
+        fraction = self.done / self.total if self.total else self.at / self.epochs  # the rows of batches are unknown
+        drawn.show(fraction, f"epoch {self.at}/{self.epochs}", self.summary, samples)
 
 
 def _summary(state: Displayed) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from retroprop.backends import Backend
 from retroprop.backends.host import Staging
-from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
+from retroprop.backends.intake.batch import Batch
 from retroprop.backends.intake.mapped_file import Mapped
-from retroprop.core.architecture import Architecture
 from retroprop.functions.types import Array
-from retroprop.network import Network
 
 # Bytes per read: enough for the full speed of a disk and a bus, and about the size of a processor's cache
 STRETCH = 2**23
@@ -37,44 +35,23 @@ class Stretch(NamedTuple):
 Stretches = Generator[Stretch, None, None]
 
 
-def taken(net: Network, x: Any, y: Any, sample_weight: Any, *, as_stored: bool) -> Batch:
-    """Return the data of a training, all values checked, as `Network.batch` does; `x` as `take_inputs` describes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they do not fit the network.
-    """
-    return taken_for(net.backend, net.architecture, net.dtype, x, y, sample_weight, as_stored=as_stored)
-
-
-def taken_for(
-    backend: Backend, architecture: Architecture, dtype: str, x: Any, y: Any, sample_weight: Any, *, as_stored: bool
-) -> Batch:
-    """Return the data of a training of any network of that form, as `taken` does."""
-    with backend.active():
-        x = take_inputs(backend, architecture, dtype, x, check=True, as_stored=as_stored)
-        rows = tuple(x.shape[:-1])
-        y = take_targets(backend, architecture, dtype, y, rows, check=True)
-        return Batch(x, y, take_weights(backend, dtype, sample_weight, rows, check=True))
-
-
 class Resident:
-    """Data on the network's backend."""
+    """Data on the network's backend; of some `rows` of them, if given, the order of an epoch is that of those."""
 
-    def __init__(self, backend: Backend, data: Batch) -> None:
-        self._backend, self._data = backend, data
+    def __init__(self, backend: Backend, data: Batch, rows: Array | None = None) -> None:
+        self._backend, self._data, self._rows = backend, data, rows
 
     def stretches(self, order: Array | None, windows: Sequence[slice]) -> Stretches:
         """Return the one stretch of an epoch, whose `order` is on the host."""
+        order = among(self._rows, order)
         yield Stretch(self._data, None if order is None else self._backend.asarray(order), windows)
 
 
 class Streamed:
-    """Data whose `x` is read on demand by a thread, one stretch ahead of the steps."""
+    """Data whose `x` is read on demand by a thread, one stretch ahead of the steps; `rows` as for `Resident`."""
 
-    def __init__(self, backend: Backend, data: Batch) -> None:
-        self._backend, self._data = backend, data
+    def __init__(self, backend: Backend, data: Batch, rows: Array | None = None) -> None:
+        self._backend, self._data, self._rows = backend, data, rows
         self._operations = backend.operations()
         self._staging: Staging | None = None
         self._most = 0
@@ -86,7 +63,7 @@ class Streamed:
         A caller that does not take all of them closes the generator, which waits for the current read. An error of a
         read is raised when its rows are requested.
         """
-        parts = self._parts(windows)
+        order, parts = among(self._rows, order), self._parts(windows)
         staging = self._room_for(max(_rows_of(part) for part in parts))
 
         def read(number: int, turn: int) -> None:
@@ -136,9 +113,16 @@ class Streamed:
         return y, weight
 
 
-def source_of(backend: Backend, data: Batch) -> Resident | Streamed:
-    """Return the source of the rows of a training."""
-    return Streamed(backend, data) if isinstance(data.x, Mapped) else Resident(backend, data)
+def source_of(backend: Backend, data: Batch, rows: Array | None = None) -> Resident | Streamed:
+    """Return the source of the rows of a training: of all of the data, or of some `rows` of them, on the host."""
+    return (Streamed if isinstance(data.x, Mapped) else Resident)(backend, data, rows)
+
+
+def among(rows: Array | None, order: Array | None) -> Array | None:
+    """Return the places in the data of an order of some `rows` of them; None is all rows, as they are stored."""
+    if rows is None:
+        return order
+    return rows if order is None else rows[order]
 
 
 def _span_of(part: Sequence[slice]) -> slice:

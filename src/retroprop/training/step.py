@@ -97,10 +97,8 @@ def bind(
         overwritten: they are results of the last step, or copies. `masks` are mask/(1−p) of the hidden layers, or
         `Masks` if the step `draws` them itself.
     """
-    # The learning rate is an argument of the step: one recording serves every rate.
-    rule = copy(optimizer)
-    object.__setattr__(rule, "learning_rate", 1.0)
-    custom = _has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
+    rule = without_rate(optimizer)
+    custom = has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
     # A user's function may have changed since the last call: its step is not taken from the cache.
     make = _step.__wrapped__ if custom else _step
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
@@ -124,15 +122,41 @@ def bind_measure(
 
     Its results, except the cost, are valid until the next call. The arguments are those of `bind`.
     """
-    make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
+    make = _measure.__wrapped__ if has_custom_parts(architecture) else _measure
     measure = make(architecture, penalties_of_sum)
     bound: Callable[[Parameters, Batch], Measured] = backend.capture(measure, demands=demands)
     return bound
 
 
-def _has_custom_parts(architecture: Architecture) -> bool:
+def without_rate(optimizer: UpdateRule) -> UpdateRule:
+    """Return a rule whose learning rate is an argument of the step: one recording serves every rate."""
+    rule = copy(optimizer)
+    object.__setattr__(rule, "learning_rate", 1.0)
+    return rule
+
+
+def has_custom_parts(architecture: Architecture) -> bool:
+    """Return whether an activation or the loss is the user's own object."""
     custom = any(isinstance(f, CustomActivation) for f in architecture.activations)
     return custom or isinstance(architecture.output.loss, CustomLoss)
+
+
+def measured(
+    operations: Operations,
+    parameters: Parameters,
+    data: Batch,
+    masks: tuple[Array | None, ...] | None,
+    architecture: Architecture,
+    penalties_of_sum: bool,
+) -> Measured:
+    """Return the cost of a batch and its gradient, of several networks with a leading model axis."""
+    # Integer data are cast here, so that only one batch of them exists as floats.
+    x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
+    trace = forward(operations, architecture, parameters, x, masks)
+    found = backward(
+        operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
+    )
+    return Measured(found.cost, found.parameters, trace.a[-1])
 
 
 @lru_cache(maxsize=32)
@@ -156,7 +180,7 @@ def _step(
     ) -> Stepped:
         if rows is not None:
             data = Batch(*(operations.gather(part, rows) for part in data))
-        cost, gradients, a = _measured(operations, parameters, data, masks, architecture, penalties_of_sum)
+        cost, gradients, a = measured(operations, parameters, data, masks, architecture, penalties_of_sum)
         if clips:
             gradients = operations.clip(gradients, clip_norm, clip_value)
         parameters, state = operations.update(optimizer.formula, parameters, gradients, state, hyper)
@@ -168,23 +192,6 @@ def _step(
 @lru_cache(maxsize=32)
 def _measure(architecture: Architecture, penalties_of_sum: bool = False) -> Callable[..., Measured]:
     def measure(operations: Operations, parameters: Parameters, data: Batch) -> Measured:
-        return _measured(operations, parameters, data, None, architecture, penalties_of_sum)
+        return measured(operations, parameters, data, None, architecture, penalties_of_sum)
 
     return measure
-
-
-def _measured(
-    operations: Operations,
-    parameters: Parameters,
-    data: Batch,
-    masks: tuple[Array | None, ...] | None,
-    architecture: Architecture,
-    penalties_of_sum: bool,
-) -> Measured:
-    # Integer data are cast here, so that only one batch of them exists as floats.
-    x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
-    trace = forward(operations, architecture, parameters, x, masks)
-    found = backward(
-        operations, architecture, parameters, trace, data.y, data.weight, penalties_of_sum=penalties_of_sum
-    )
-    return Measured(found.cost, found.parameters, trace.a[-1])

@@ -135,7 +135,9 @@ class NativeStep(ReplayedStep):
         return NativeTrial([leaf for kept in own for leaf in tree.leaves(kept)], plain).passes(compiled)
 
 
-def _is_plain(array: Array, m: int) -> bool:
-    """Return whether compiled code may read an array, of m rows at least, by its address."""
+def _is_plain(array: Any, m: int) -> bool:
+    """Return whether compiled code may read it, as an array of m rows at least, by its address."""
+    if not isinstance(array, numpy.ndarray):  # the data of many networks have offsets
+        return False
     flags = array.flags
     return bool(flags.c_contiguous and flags.aligned and array.dtype.isnative and array.shape[0] >= m)

@@ -12,6 +12,8 @@ from retroprop.backends.record.table import OPERATIONS, REDUCTIONS, UFUNCS, VIEW
 from retroprop.backends.replay.program import reshaped
 from retroprop.functions.types import Array
 
+# Columns up to which the rows of a stack of matrices are reduced by one call for each column
+FEW = 4
 # Elements of a long 1-D array processed at a time: all that a rule reads and writes of them stays in cache.
 BLOCK = 16384
 
@@ -161,6 +163,8 @@ class NumpyCalls(SourceTarget):
             columns = [self._column(x, k, program) for k in range(2)]
             by_name = "" if node.op == "sum" else "out="
             return [f"{function}({', '.join(columns)}, {by_name}{self._flat(node, program, (-1,))})"]
+        if x.ndim == 3 and x.dtype == node.dtype and (lines := self._of_matrices(node, name, program)):
+            return lines
         each = 1.0 / (x.size // max(node.size, 1)) if node.op == "mean" else 1.0
         given = base_of(x).index not in program.plan.places or node.dtype != x.dtype
         given = given or (x.op in VIEWS and len(axes) == x.ndim)
@@ -177,6 +181,30 @@ class NumpyCalls(SourceTarget):
         row = self._row(x.shape[axes[0]], each, x, program)
         pair = (name, row) if axes == (1,) else (row, name)
         return [f"dot({pair[0]}, {pair[1]}, {self._flat(node, program, (-1,))})"]
+
+    def _of_matrices(self, node: Node, name: str, program: SourceProgram) -> list[str]:
+        """Return a reduction of a stack of matrices over rows or columns, none where NumPy's own is taken.
+
+        The loops of NumPy's own have the length of a row: the maxima of 3200 rows of 3 take it 5 times as long.
+        """
+        (x,), axes = node.operands, node.attributes["axes"]
+        k, m, n = x.shape
+        function = OPERATIONS[node.op].function.__name__
+        if program.is_given(x) or x.op in VIEWS or node.op not in ("sum", "max", "min"):
+            return []
+        if axes == (2,) and 2 <= n <= FEW:
+            out = self._flat(node, program, (k, m))
+            array = program.array(x)
+            columns = [program.bind(f"{name}_{j}", array[:, :, j]) for j in range(n)]
+            by_name = "" if node.op == "sum" else "out="
+            pairs = zip([columns[0], *[out] * (n - 2)], columns[1:], strict=True)
+            return [f"{function}({one}, {other}, {by_name}{out})" for one, other in pairs]
+        if node.op == "sum" and axes == (2,):
+            rows = program.bind(f"r{x.index}", reshaped(program.array(x), (k * m, n), self.address))
+            return [f"dot({rows}, {self._row(n, 1.0, x, program)}, {self._flat(node, program, (-1,))})"]
+        if node.op == "sum" and axes == (1,):
+            return [f"matmul({self._row(m, 1.0, x, program)}, {name}, {self._flat(node, program, (k, n))})"]
+        return []
 
     def _flat(self, node: Node, program: SourceProgram, shape: tuple[int, ...]) -> str:
         return program.bind(f"o{node.index}", reshaped(program.array(node), shape, self.address))

@@ -129,7 +129,7 @@ class CudaReplay:
         self._given: dict[int, Array] = {}  # by index of the node: where the program reads an argument
         self._copies: dict[int, Array] = {}  # those of them that are copies, of arguments that move
         self._graphs: dict[int, Launch] = {}
-        self._uses_graphs, self._forked = self._runtime.graphs, False
+        self._uses_graphs = self._runtime.graphs
         self._begun: tuple[Array | None, Masks | None] = None, None
         self._bind_arguments(arguments, stale=True)
         given = plan.recording.arguments if self.program.rows is not None else ()
@@ -211,7 +211,7 @@ class CudaReplay:
             found = trial.decided(trial.found)
             self._uses_graphs = found is not None
             if found is not None:
-                (self.program, self._forked), self._graphs[1] = found
+                self.program, self._graphs[1] = found
             many -= 1
         if self._uses_graphs and many >= 2 * UNROLLED and UNROLLED not in self._graphs:
             try:
@@ -228,7 +228,7 @@ class CudaReplay:
 
     def _unrolled(self) -> None:
         for _ in range(UNROLLED):
-            self.program.run(forked=self._forked)
+            self.program.run()
 
     def _exact(self, state: Sequence[Array]) -> list[Array]:
         """Return the results of the step that was begun, from a state, without rounding and in memory of its own."""

@@ -9,15 +9,18 @@ from math import inf, prod
 from typing import Any
 
 import cupy
+import numpy
 
 from retroprop.backends.cuda import switches
+from retroprop.backends.cuda.kernels.geometry import BLOCKS, THREADS
+from retroprop.backends.cuda.kernels.plain_kernels import distance_source
+from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.cuda.products.cublaslt import WORKSPACE_BYTES, Epilogue, PreparedProduct, alignment
 from retroprop.backends.cuda.products.cupy_products import dtype_of, mapped, products_here, rounds_here
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-MOST_ALGORITHMS = 5  # cublasLt's own ranking seldom has the fastest further down
 # Launches in a timed window, several so that the start of their graph counts little, and windows of each candidate.
 REPEATS, WINDOWS = 8, 3
 # The fastest algorithm of each product, by all that the timing depends on; kept for the life of the process.
@@ -31,16 +34,13 @@ class CupyRuntime(Runtime):
         self.precision, self._deterministic = precision, deterministic
         device = cupy.cuda.runtime.getDevice()
         self._lt = products_here(device).lt
-        self._workspaces: dict[bool, Array] = {}
-        self._side: Any = None
-        self._events: list[Any] = []  # of the graph under construction: they must outlive its capture
+        self._workspace: Array | None = None
         # CuPy refuses its own products while a stream is captured.
         self.graphs = self._lt is not None and switches.enabled("graph")
-        self.forks = self.graphs and switches.enabled("fork")
         # cublasLt's relu turns NaN into 0, which the highest precision must not.
         self.epilogues = self._lt is not None and precision != "highest" and switches.enabled("epilogue")
+        self.tiles = precision != "bf16" and switches.enabled("tiles")
         self.measures = self.graphs and not deterministic and switches.enabled("autotune")
-        self.descends = self._lt is not None and self.measures and switches.enabled("update")
         self.rounds = precision == "bf16" and rounds_here(device)
 
     def exact(self) -> "CupyRuntime":
@@ -78,75 +78,50 @@ class CupyRuntime(Runtime):
         return array.copy()
 
     def distance(self, first: Array, second: Array | None = None) -> float:
-        if second is None:
-            return float(cupy.abs(first).sum(dtype="float64"))
-        if first.dtype.kind != "f":
-            return float((first != second).sum())
-        same = (first == second) | (cupy.isnan(first) & cupy.isnan(second))
-        return float(cupy.where(same, 0.0, cupy.abs(first - second)).sum(dtype="float64"))
+        given = [array.reshape(-1) for array in (first, second) if array is not None]
+        text = HEAD + distance_source(numpy.dtype(str(first.dtype)), two=len(given) == 2)
+        blocks = max(min(-(-first.size // THREADS), BLOCKS), 1)
+        parts = cupy.empty(blocks, "float64")
+        kernel = compiled(text, cupy.cuda.runtime.getDevice())
+        kernel((blocks, 1, 1), (THREADS, 1, 1), (*given, numpy.int64(first.size), parts))
+        return float(parts.get().sum())
 
-    def product(
-        self,
-        first: Array,
-        second: Array,
-        result: Array,
-        epilogue: Epilogue | None = None,
-        *,
-        factors: Array | None = None,
-        concurrent: bool = False,
-    ) -> Launch:
+    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
         if self._lt is None:
             if self.precision != "highest" and str(result.dtype) == "float32":
                 raise RuntimeError(f"precision {self.precision!r} needs cublasLt, which is not used here.")
             return lambda: cupy.matmul(first, second, out=result)
-        if concurrent not in self._workspaces:
-            # The products of one stream run one after another, so that they share a workspace.
-            self._workspaces[concurrent] = self.empty(WORKSPACE_BYTES)
-        workspace = self._workspaces[concurrent]
+        if self._workspace is None:
+            # Products run one after another, so that they share a workspace.
+            self._workspace = self.empty(WORKSPACE_BYTES)
+        workspace, lies = self._workspace, mapped(first, second, result)
+        addresses, room = (second.data.ptr, first.data.ptr, result.data.ptr), (workspace.data.ptr, WORKSPACE_BYTES)
         call = PreparedProduct(
-            self._lt, mapped(first, second, result), (second.data.ptr, first.data.ptr, result.data.ptr),
-            dtype_of(first), self.precision, (workspace.data.ptr, WORKSPACE_BYTES), result=dtype_of(result),
-            factors=0 if factors is None else factors.data.ptr, epilogue=epilogue, deterministic=self._deterministic,
+            self._lt, lies, addresses, dtype_of(first), self.precision, room, result=dtype_of(result),
+            epilogue=epilogue, deterministic=self._deterministic,
         )  # fmt: skip
-        keep = first, second, result, factors, workspace  # the call has their addresses only
-
-        def launch(keep: Any = keep) -> None:
-            call(cupy.cuda.get_current_stream().ptr)
-
-        if self.measures:
-            kind = ("" if epilogue is None else epilogue.kind) + ("" if factors is None else " update")
-            about = dtype_of(first), dtype_of(result), self.precision, kind, *map(alignment, call.addresses)
-            device = device_name(cupy.cuda.runtime.getDevice())
-            self._tune(call, launch, (device, self._lt.version, call.product, *about))
-        return launch
-
-    def fork(self, launch: Launch) -> Launch:
-        if self._side is None:
-            self._side = cupy.cuda.Stream(non_blocking=True)
-        side, here = self._side, cupy.cuda.get_current_stream()
-        forked, done = cupy.cuda.Event(disable_timing=True), cupy.cuda.Event(disable_timing=True)
-        self._events += [forked, done]
-        forked.record(here)
-        side.wait_event(forked)
-        with side:
-            launch()
-            done.record(side)
-        return lambda: here.wait_event(done)
+        keep = first, second, result, workspace  # the calls have their addresses only
+        calls = [call.with_algorithm(k) for k in range(len(call.algorithms) if self.measures else 1)]
+        launches: list[Launch] = [
+            lambda one=one, keep=keep: one(cupy.cuda.get_current_stream().ptr)  # type: ignore[misc]
+            for one in calls
+        ]
+        if len(launches) == 1:
+            return launches[0]
+        kind = "" if epilogue is None else epilogue.kind
+        about = dtype_of(first), dtype_of(result), self.precision, kind, *map(alignment, addresses)
+        device = device_name(cupy.cuda.runtime.getDevice())
+        names = [one.algorithm.name for one in call.algorithms]
+        return self._tuned(dict(zip(names, launches, strict=True)), (device, self._lt.version, lies, *about))
 
     # Timing -----------------------------------------------------------------------------------------------------------
 
-    def _tune(self, call: PreparedProduct, launch: Launch, key: tuple[Any, ...]) -> None:
-        """Choose the fastest of the algorithms that cublasLt ranks first."""
-        names = [one.algorithm.name for one in call.algorithms[:MOST_ALGORITHMS]]
-        if _fastest.get(key) not in names:
-            # Each algorithm is timed in place, with the addresses and the alignment of the call.
-            graphs = []
-            for number in range(len(names)):
-                call.choose(number)  # a captured launch has the algorithm fixed
-                graphs.append(self._repeated([launch]))
-            times = self._timed(graphs)
-            _fastest[key] = names[times.index(min(times))]
-        call.choose(names.index(_fastest[key]))
+    def _tuned(self, launches: dict[str, Launch], key: tuple[Any, ...]) -> Launch:
+        """Return the fastest of the algorithms of a product, timed in place: at its addresses and their alignment."""
+        if _fastest.get(key) not in launches:
+            times = self._timed([self._repeated([launch]) for launch in launches.values()])
+            _fastest[key] = list(launches)[times.index(min(times))]
+        return launches[_fastest[key]]
 
     def fastest(self, ways: Sequence[Sequence[Launch]]) -> int:
         if not self.measures:
@@ -222,7 +197,6 @@ class CupyRuntime(Runtime):
                     raise
                 graph = stream.end_capture()
         finally:
-            self._events.clear()
             if collects:
                 gc.enable()
         graph.upload(stream)

@@ -6,20 +6,16 @@ from copy import copy
 from itertools import accumulate
 from typing import Any
 
-import numpy
-
 from retroprop.backends.cuda.casts import taken_casts, taken_rounding
-from retroprop.backends.cuda.concurrent_products import concurrent_products
 from retroprop.backends.cuda.kernels import plain_kernels as plain
-from retroprop.backends.cuda.kernels.geometry import MOST_BLOCKS, THREADS
+from retroprop.backends.cuda.kernels.geometry import THREADS
 from retroprop.backends.cuda.kernels.loop_source import CudaLoopSource
 from retroprop.backends.cuda.kernels.operands import STRIDE, TYPES, OperandLayout, can_loop, fits_loop
 from retroprop.backends.cuda.kernels.philox import Drawn, mask_launch
 from retroprop.backends.cuda.kernels.prelude import HEAD
 from retroprop.backends.cuda.products.cublaslt import CublasLtError, Epilogue
-from retroprop.backends.cuda.products.matrix_layout import mask_bytes, mask_leading
 from retroprop.backends.cuda.rewrites.bfloat16 import ROUND
-from retroprop.backends.cuda.rewrites.product_calls import DescentInstruction, ProductCall
+from retroprop.backends.cuda.rewrites.product_calls import Choice, ProductCall
 from retroprop.backends.cuda.runtime import Launch
 from retroprop.backends.cuda.step_memory import StepMemory
 from retroprop.backends.plan.fusion import Instruction, loop_of
@@ -32,8 +28,8 @@ from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
 STEPS = 256  # prepared at once: their numbers and their rows are on the device
-# Above this batch size only 64 steps are prepared, to limit memory; a timing runs about 40.
-MANY_ROWS, STEPS_OF_MANY_ROWS = 2**16, 64
+# Above this batch size fewer steps are prepared, to limit memory; a timing of two programs runs 66.
+MANY_ROWS, STEPS_OF_MANY_ROWS = 2**16, 72
 RULES = Rules(can=can_loop, fits=fits_loop)
 
 
@@ -45,9 +41,7 @@ class LaunchProgram(Program):
     Attributes
     ----------
     instructions, launches : sequence
-        One step, in order: the plan's or a rewrite's; of each launch the place of its instruction as well.
-    join_before : dict
-        The products that may run concurrently, and the instruction that each must precede, by place.
+        One step, in order: the plan's or a rewrite's.
     table, tick, order, costs, stream : Array
         The differences between the steps of a run: a row of `numbers` each, the count of steps done, the rows of the
         data, the costs, and the Philox key and counter of the masks. As many as `steps` may be prepared at once.
@@ -95,20 +89,10 @@ class LaunchProgram(Program):
             values[node.index] = HOST_ARITHMETIC[node.op](x, y)
         return [values[node.index] for node in self.numbers]
 
-    def run(self, *, forked: bool = False) -> None:
-        """Launch one step; `forked`, within a graph, with concurrent products where they may be."""
-        waited: list[tuple[int, Launch]] = []
-        for at, launch in self.launches:
-            for until, join in waited:
-                if until <= at:
-                    join()
-            waited = [one for one in waited if one[0] > at]
-            if forked and at in self.join_before:
-                waited.append((self.join_before[at], self.runtime.fork(launch)))
-            else:
-                launch()
-        for _, join in waited:
-            join()
+    def run(self) -> None:
+        """Launch one step."""
+        for launch in self.launches:
+            launch()
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; kept arguments come back as they are."""
@@ -120,41 +104,32 @@ class LaunchProgram(Program):
         """Make the launches of the instructions."""
         # `_ticked`: a kernel has advanced the tick, so that later kernels of the step read the table's previous row.
         self.instructions, self._ticked = instructions, False
-        self._factors: list[tuple[Array, int]] = []  # of the products that are updates, with the slot of η
-        self._masks: set[int] = set()  # the activations, by index, whose masks the backward pass can read
-        forks, places = self.runtime.forks, self.plan.places
-        self.join_before = concurrent_products(instructions, places, self._address) if forks else {}
-        launches: list[tuple[int, Launch]] = []
+        launches: list[Launch] = []
         waiting = list(instructions)
         while waiting:
-            at = len(instructions) - len(waiting)
-            launches += [(at, launch) for launch in self._lowered(waiting, concurrent=at in self.join_before)]
+            launches += self._lowered(waiting)
         if self._drawn is not None:
             masks = [(one, self.array(self.plan.graph.nodes[i])) for i, one in self._drawn.layers.items()]
-            launches.insert(0, (-1, mask_launch(self.runtime, self._drawn.form, masks, self.stream, self.tick)))
-        # The factors are found while the products are lowered, but computed first: each update reads them.
-        for factors, eta in self._factors:
-            text = plain.factors_source(TYPES[numpy.dtype(str(factors.dtype))], f"*tick * {STRIDE} + {eta}")
-            launches.insert(0, (-1, self._kernel(text, 1, [factors, self.table, self.tick], threads=1)))
+            launches.insert(0, mask_launch(self.runtime, self._drawn.form, masks, self.stream, self.tick))
         # Without a loop that ends with the cost a kernel of its own stores it, and counts the step.
         if self._cost is not None and not self._ticked:
             text = plain.advance_source(TYPES[self._cost.dtype])
             arguments = [self.costs, self.array(self._cost), self.tick]
-            launches.append((len(instructions), self._kernel(text, 1, arguments, threads=1)))
+            launches.append(self._kernel(text, 1, arguments, threads=1))
         self.launches = launches
 
-    def _lowered(self, waiting: list[Instruction], *, concurrent: bool) -> list[Launch]:
+    def _lowered(self, waiting: list[Instruction]) -> list[Launch]:
         """Take the next instruction, or several gathers, and return its launches."""
         one = waiting.pop(0)
+        if isinstance(one, Choice):
+            return self._chosen(one)
         if one.loop is not None:
             return [self._loop(one)]
         if isinstance(one, ProductCall):
-            return self._called(one, concurrent=concurrent)
-        if isinstance(one, DescentInstruction):
-            return [self._descended(one)]
+            return [self._call(one)]
         node = one.nodes[0]
         if node.op == "matmul" and node.ndim == 2:
-            return [self._product(node, node, concurrent=concurrent)]
+            return [self._product(node, node)]
         if node.op == "gather":
             gathers = [node]
             while waiting and waiting[0].nodes[0].op == "gather":
@@ -175,58 +150,38 @@ class LaunchProgram(Program):
     def _address(self, node: Node) -> int:
         return self.runtime.address(self.array(node))
 
-    def _product(self, node: Node, result: Node, epilogue: Epilogue | None = None, **options: Any) -> Launch:
+    def _product(self, node: Node, result: Node, epilogue: Epilogue | None = None) -> Launch:
         first, second = (self.array(operand) for operand in node.operands)
-        return self.runtime.product(first, second, self.array(result), epilogue, **options)
+        return self.runtime.product(first, second, self.array(result), epilogue)
 
-    def _called(self, one: ProductCall, *, concurrent: bool) -> list[Launch]:
-        """Return the launches of a call: one, or a product and a kernel where that is allowed and faster."""
-        if not one.apart:
-            return [self._call(one, concurrent=concurrent)]
-        assert one.mask_of is not None
-        product, loop = one.apart
-        apart = [self._product(product.nodes[0], product.nodes[0]), self._loop(loop)]
-        if one.mask_of is not one.result and one.mask_of.index not in self._masks:
-            return apart  # there is no mask to read
-        try:
-            together = self._call(one, concurrent=False)
-        except CublasLtError as error:
-            log.info("a product is followed by a kernel: %s", error)
-            return apart
-        if self.runtime.fastest((apart, [together])) == 0:
-            return apart
-        self._masks.add(one.mask_of.index)
-        return [together]
+    def _chosen(self, one: Choice) -> list[Launch]:
+        """Return the launches of the fastest way, measured once."""
+        ticked = self._ticked
 
-    def _call(self, one: ProductCall, *, concurrent: bool) -> Launch:
+        def launches(way: Sequence[Instruction]) -> list[Launch]:
+            self._ticked = ticked  # each way may hold the loop that counts the step
+            return [launch for part in way for launch in self._lowered([part])]
+
+        if one.taken is None:
+            ways = {0: launches(one.ways[0])}
+            for place, way in enumerate(one.ways[1:], start=1):
+                try:
+                    ways[place] = launches(way)
+                except (CublasLtError, NotTraceableError) as error:
+                    log.info("a product and its loop are not one launch: %s", error)
+            one.taken = list(ways)[self.runtime.fastest(list(ways.values())) if self.runtime.measures else -1]
+        return launches(one.ways[one.taken])
+
+    def _call(self, one: ProductCall) -> Launch:
         assert one.result is not None
-        factors = None
-        if one.eta is not None:
-            if not self._factors:
-                # A timing before there is a step must do all the work: with a factor of 0 cublasLt would skip it.
-                self._factors = [(self.runtime.constant([-1e-3, 1.0], one.result.dtype), self._slot(one.eta))]
-            factors = self._factors[0][0]
-        epilogue = None if one.kind == "none" else self._epilogue(one)
-        return self._product(one.nodes[0], one.result, epilogue, factors=factors, concurrent=concurrent)
-
-    def _epilogue(self, one: ProductCall) -> Epilogue:
-        """Return the epilogue of a product, with the addresses of what it reads and writes."""
-        found = Epilogue(one.kind, bias=0 if one.vector is None else self._address(one.vector))
-        if one.mask_of is not None:
-            rows, columns = one.mask_of.shape
-            room = self.workspace.piece(f"mask {one.mask_of.index} {one.mask_of.shape}", mask_bytes(columns, rows))
-            return found._replace(aux=self.runtime.address(room), aux_leading=mask_leading(columns))
-        return found if one.aux is None else found._replace(aux=self._address(one.aux), aux_leading=one.aux.shape[1])
-
-    def _descended(self, one: DescentInstruction) -> Launch:
-        first, size = one.stores[0], sum(node.size for node in one.stores)
-        flat = [self.array(nodes[0]).reshape(-1) for nodes in (one.stores, one.grads)]
-        row = f"(*tick - {int(self._ticked)}) * {STRIDE} + {self._slot(one.eta)}"
-        text = plain.descent_source(TYPES[first.dtype], size, row)
-        return self._kernel(text, min(-(-size // THREADS), MOST_BLOCKS), [*flat, self.table, self.tick])
+        bias = 0 if one.vector is None else self._address(one.vector)
+        return self._product(one.nodes[0], one.result, Epilogue(one.kind, bias))
 
     def _loop(self, one: Instruction) -> Launch:
-        kernel = CudaLoopSource(one, self._layout, self._slot, cost=self._cost, ticked=self._ticked).kernel()
+        rounds = self.runtime.precision != "highest"
+        kernel = CudaLoopSource(
+            one, self._layout, self._slot, cost=self._cost, ticked=self._ticked, rounds=rounds
+        ).kernel()
         arguments = [self.array(node) for node in kernel.arrays]
         arguments += [self.table, self.tick] if kernel.numbers else []
         if kernel.counters:

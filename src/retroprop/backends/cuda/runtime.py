@@ -19,11 +19,9 @@ class Runtime(Memory):
 
     precision: str = "highest"  # or "tf32" or "bf16": of products of float32
     graphs: bool = False  # whether all launches, the products too, can be in a CUDA graph
-    forks: bool = False  # whether a graph may have concurrent branches
     epilogues: bool = False  # whether products take an `Epilogue`
-    measures: bool = False  # whether `fastest` measures; else it returns the first of the ways, and no rewrite is tried
-    # Whether a product may be an update: its factors are on the device, where each replay of a graph reads them.
-    descends: bool = False
+    tiles: bool = False  # whether small products may be computed by generated kernels
+    measures: bool = False  # whether `fastest` measures; else it returns the first, and relu is in no product
     # Whether products of float32 should take operands in bfloat16, as `uint16`, with a result in float32.
     rounds: bool = False
 
@@ -40,24 +38,8 @@ class Runtime(Memory):
         """Compile a kernel and return its launch."""
 
     @abstractmethod
-    def product(
-        self,
-        first: Array,
-        second: Array,
-        result: Array,
-        epilogue: Epilogue | None = None,
-        *,
-        factors: Array | None = None,
-        concurrent: bool = False,
-    ) -> Launch:
-        """Return the launch of result = first @ second; a `concurrent` one has a workspace of its own.
-
-        With `factors`, two elements on the device, it is factors[0] (first @ second) + factors[1] result.
-        """
-
-    @abstractmethod
-    def fork(self, launch: Launch) -> Launch:
-        """Launch on a concurrent branch of the CUDA graph under construction; return the launch that joins it."""
+    def product(self, first: Array, second: Array, result: Array, epilogue: Epilogue | None = None) -> Launch:
+        """Return the launch of result = first @ second, with an epilogue on the result."""
 
     @abstractmethod
     def copy(self, target: Array, source: Array) -> Launch:

@@ -6,10 +6,9 @@ ENVIRONMENT_VARIABLE = "RETROPROP_DISABLE"
 PARTS = {
     "kernels": "generated kernels: steps run as they are written, one CuPy call after another",
     "lt": "products by cublasLt: cupy.matmul computes them, and no step is a graph",
-    "epilogue": "bias, activation and the sums of δ within a product",
-    "update": "SGD's update within the product that is the gradient",
-    "autotune": "timing of algorithms and of rewrites: the library's first choice is used, and no rewrite",
-    "fork": "concurrent branches of a graph: its launches run one after another",
+    "epilogue": "bias and relu within a product of cublasLt",
+    "tiles": "small products within generated kernels, with the loop behind them",
+    "autotune": "timing of algorithms and rewrites: the library's first choice is used, and tiles by a rule of shape",
     "graph": "CUDA graphs: every launch is made by itself",
     "pinned": "pinned memory and a copy stream for rows that are read: CuPy copies them from pageable memory",
 }

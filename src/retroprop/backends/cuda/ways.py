@@ -8,13 +8,12 @@ then the graph. The way that is taken leaves the step done; where there is none,
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy
 
+from retroprop.backends.cuda.kernels.tile_product import MOST_TERMS, UNMEASURED
 from retroprop.backends.cuda.launch_program import LaunchProgram
-from retroprop.backends.cuda.rewrites.descent import with_update
-from retroprop.backends.cuda.rewrites.epilogues import EPILOGUES, with_epilogues
+from retroprop.backends.cuda.rewrites.fused_products import with_relu, with_sums, with_tiles
 from retroprop.backends.cuda.rewrites.product_calls import Rewrite
 from retroprop.backends.cuda.runtime import Launch, Runtime
 from retroprop.backends.replay.trial import DIFFERS, MeasuredTrial, NoWayError
@@ -31,17 +30,6 @@ FARTHER, MOST = 3.0, 0.5
 Exact = Callable[[Sequence[Array]], Sequence[Array]]
 
 
-class Way(NamedTuple):
-    """A program, and whether its graph runs products concurrently."""
-
-    program: LaunchProgram
-    forked: bool
-
-    def run(self) -> None:
-        """Launch a step."""
-        self.program.run(forked=self.forked)
-
-
 class CudaTrial(MeasuredTrial):
     """The trial of a program of the plan as it is, its arguments in place, and of rewrites by name, in order.
 
@@ -55,14 +43,14 @@ class CudaTrial(MeasuredTrial):
         self._exact = exact if self._runtime.precision != "highest" else None
         self._rounded = ROUNDED if self._exact is not None else 0.0
 
-    def found(self) -> tuple[Way, Launch]:
-        """Return the way to do steps and its graph, which has done one; `decided` calls it."""
-        plain = best = Way(self._program, self._forks(self._program))
+    def found(self) -> tuple[LaunchProgram, Launch]:
+        """Return the program that does steps and its graph, which has done one; `decided` calls it."""
+        best = self._program
         for name, rewrite in self._rewrites.items():
             best = self._better(best, name, rewrite)
         reasons: list[str] = []
-        # The first way whose graph leaves the results of the launches: the best, then simpler ones.
-        for way in dict.fromkeys([best, best._replace(forked=False), plain, plain._replace(forked=False)]):
+        # The first program whose graph leaves the results of the launches: the best, then the plan's own.
+        for way in dict.fromkeys([best, self._program]):
             try:
                 graph = self._runtime.graph_of(way.run)
                 if self._does(partial(self._done, graph)):
@@ -85,24 +73,19 @@ class CudaTrial(MeasuredTrial):
         step()
         return self._program.left
 
-    def _forks(self, program: LaunchProgram) -> bool:
-        """Return whether a step is faster with concurrent products."""
-        ways = [[Way(program, True).run], [Way(program, False).run]]
-        return bool(program.join_before) and self._runtime.fastest(ways) == 0
-
-    def _better(self, best: Way, name: str, rewrite: Rewrite) -> Way:
-        """Return the way with more in its products, if it leaves the same in less time."""
-        instructions = rewrite(best.program.plan, best.program.instructions)
+    def _better(self, best: LaunchProgram, name: str, rewrite: Rewrite) -> LaunchProgram:
+        """Return the program with more in its products, if it leaves the same in less time."""
+        instructions = rewrite(best.plan, best.instructions)
         if instructions is None:
             return best
         try:
-            other = best.program.rewritten(instructions)
+            other = best.rewritten(instructions)
             if not self._does(partial(self._done, other.run)):
                 log.warning("%s within products changed the results of a step, and is left out.", name)
                 return best
-            found = Way(other, self._forks(other))
             self._undo()  # and its tick: a timing may do some 40 of the steps that are prepared
-            return found if self._runtime.fastest([[best.run], [found.run]]) == 1 else best
+            slower = self._runtime.measures and self._runtime.fastest([[best.run], [other.run]]) == 0
+            return best if slower else other
         except Exception as error:
             # As a rule cublasLt has no algorithm for it; whatever it is, the way without is still there.
             log.info("%s within products is left out: %s: %s", name, type(error).__name__, error)
@@ -149,8 +132,11 @@ def rewrites_for(runtime: Runtime, operations: Operations) -> dict[str, Rewrite]
     Their calls compute what core's own operations do, so that one a backend overrides is no part of any.
     """
     found: dict[str, Rewrite] = {}
-    if runtime.measures and runtime.epilogues and not overridden(operations, "affine", "delta", "gradient"):
-        found = {f.name: partial(with_epilogues, f) for f in EPILOGUES}
-    if runtime.measures and runtime.descends and not overridden(operations, "update"):
-        found["the update"] = with_update
+    if runtime.measures and runtime.epilogues and not overridden(operations, "affine"):
+        found["relu"] = with_relu
+    if runtime.tiles:
+        found |= {
+            "loops": partial(with_tiles, MOST_TERMS if runtime.measures else UNMEASURED),
+            "sums of δ": with_sums,
+        }
     return found

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from retroprop.backends.cuda.kernels.geometry import THREADS, Geometry
 from retroprop.backends.cuda.kernels.operands import MOST_KEPT, TYPES, LayoutOf, Operands, Slot
+from retroprop.backends.cuda.kernels.tile_product import PLAIN, ROUNDED, TILE, operand
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.record.graph import Node, base_of
 from retroprop.backends.record.table import FUSED_REDUCTIONS
@@ -39,13 +40,21 @@ class CudaLoopSource(Operands):
     """The source of the kernel of a loop and the nodes it stores, given the layouts of arrays and the slots of numbers.
 
     The kernel that ends with the `cost` of the step stores it for the run, and advances the tick, unless one before has
-    `ticked`.
+    `ticked`. A matrix product among the nodes is computed by tiles, with `rounds` by operands of float32 in TF32.
     """
 
     def __init__(
-        self, one: Instruction, layout_of: LayoutOf, slot: Slot, *, cost: Node | None = None, ticked: bool = False
+        self,
+        one: Instruction,
+        layout_of: LayoutOf,
+        slot: Slot,
+        *,
+        cost: Node | None = None,
+        ticked: bool = False,
+        rounds: bool = False,
     ) -> None:
         super().__init__(one, layout_of, slot, ticked=ticked)
+        self.rounds = rounds and self.product is not None and self.product.dtype.name == "float32"
         ends = cost is not None and cost.index in self.stored and self.kinds[cost.index] == "after"
         self.cost = cost if ends else None
         self.columns = [node for node in self._of("column") if node.op in FUSED_REDUCTIONS]
@@ -59,7 +68,7 @@ class CudaLoopSource(Operands):
 
     def kernel(self) -> Kernel:
         """Return the kernel."""
-        g, body = self.geometry, self._before()
+        g, body = self.geometry, [*self._tile(), *self._before()]
         body += [f"{TYPES[n.dtype]} {self.name('t', n)}[{g.columns}][{g.width}];" for n in self.columns]
         body += [f"begin({self.name('t', n)}, {_START[n.op]});" for n in self.columns]
         body += [f"double {self.name('t', n)} = {_START[n.op]};" for n in self.afters]
@@ -71,11 +80,30 @@ class CudaLoopSource(Operands):
         given += [f"{TYPES[self.cost.dtype]} *costs", "long long *done"] if self.cost is not None else []
         head = f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({", ".join(given)}) {{'
         text = "\n".join([head, *_in([*self.head.values(), *body, *tail]), "}\n"])
+        if self.product is not None:
+            text = (ROUNDED if self.rounds else PLAIN) + text
         arrays, numbers = tuple([node for _, node in self.arrays.values()]), tuple(self.numbers.values())
         return Kernel(text, arrays, numbers, self.n_parts, g.strips + 1 if tail else 0, self.cost is not None, g)
 
     def _of(self, kind: str) -> list[Node]:
         return [node for node in self.nodes if self.kinds[node.index] == kind]
+
+    def _tile(self) -> list[str]:
+        """Return the lines that compute the product's element of each thread; all threads take part."""
+        if self.product is None:
+            return []
+        (a, b), ctype = self.product.operands, TYPES[self.product.dtype]
+        (m, k), n, item = a.shape, b.shape[1], int(self.product.dtype.itemsize)
+        (over_a, along_a), (along_b, over_b) = self.layout(a).strides, self.layout(b).strides
+        reads_a, apart_a = operand((m, k), (over_a, along_a), self.layout(a).address, item, lines=2)
+        lines_b = 2 if self.rounds else 4
+        reads_b, apart_b = operand((n, k), (over_b, along_b), self.layout(b).address, item, lines=lines_b)
+        call = f"{'rounded_' if self.rounds else ''}tile<{str(bool(self.totals)).lower()}, {reads_a}, {reads_b}>"
+        given = f"{self.array(a)}, {apart_a}LL, {self.array(b)}, {apart_b}LL, {m}, {k}, {n}, line_sum"
+        lines = [f"{ctype} line_sum;", f"const {ctype} {self.name('r', self.product)} = {call}({given});"]
+        place = f"blockIdx.y * {TILE}LL + threadIdx.x / {TILE}"
+        first = f"blockIdx.x == 0 && threadIdx.x % {TILE} == 0 && {place} < {m}"
+        return lines + [f"if ({first}) {self.array(total)}[{place}] = line_sum;" for total in self.totals]
 
     # Scalars ----------------------------------------------------------------------------------------------------------
 
@@ -161,7 +189,8 @@ class CudaLoopSource(Operands):
     def _last_walk(self) -> list[str]:
         """Return the lines of the walk that writes, and adds to the sums over rows and over all elements."""
         whole = [n for n in self.afters if self.kinds.get(base_of(n.inputs[0]).index, "full") == "full"]
-        return self._walk([n for n in self._of("full") if n.index in self.stored], [*self.columns, *whole])
+        nodes = [*([] if self.product is None else [self.product]), *self._of("full")]
+        return self._walk([n for n in nodes if n.index in self.stored], [*self.columns, *whole])
 
     def _walk(self, written: Sequence[Node], taken: Sequence[Node]) -> list[str]:
         """Return the lines for the elements of a thread: all that the walk needs is computed from the start."""
@@ -171,7 +200,7 @@ class CudaLoopSource(Operands):
             if node.index in wanted:
                 wanted |= {base_of(o).index for o in node.operands}
                 nodes.insert(0, node)
-        if not nodes and not taken:
+        if not written and not taken:
             return []
         width = self.geometry.width
         lines = [self.read(value, kind) for value, kind in self.outside([*nodes, *taken], ("full", "column"))]

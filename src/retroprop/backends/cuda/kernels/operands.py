@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from retroprop.backends.cuda.kernels.geometry import geometry_of
+from retroprop.backends.cuda.kernels.tile_product import LINE, tiles
 from retroprop.backends.cuda.rewrites.bfloat16 import CONVERSIONS
 from retroprop.backends.plan.fusion import Instruction, Loop, kind_of
 from retroprop.backends.record.graph import Node, base_of, number_dtype
@@ -79,7 +80,11 @@ class Operands:
         assert one.loop is not None
         self._row = f"(*tick - 1) * {STRIDE}" if ticked else f"*tick * {STRIDE}"
         self._layout_of, self._slot = layout_of, slot
-        self.domain, self.nodes, self.kinds, self.stages = one.loop
+        self.domain, nodes, self.kinds, self.stages = one.loop
+        self.product = next((node for node in nodes if node.op == "matmul"), None)
+        # Sums over the rows of what the product's first operand is a transpose of: it reads them in any case.
+        self.totals = [node for node in nodes if self.kinds[node.index] == LINE]
+        self.nodes = tuple([node for node in nodes if self.kinds[node.index] != LINE and node is not self.product])
         self.stored = {node.index for node in one.stores}
         self.arrays: dict[Hashable, tuple[str, Node]] = {}
         self.numbers: dict[int, Node] = {}
@@ -91,7 +96,8 @@ class Operands:
         full = [n for n in self.nodes if n.index in self.stored and self.kinds[n.index] == "full"]
         full += [o for n in self.nodes for o in n.operands if o.shape == self.domain]
         widest = max([int(n.dtype.itemsize) for n in full], default=4)
-        self.geometry = geometry_of(self.domain, widest, whole_rows=whole_rows, sums=sums)
+        geometry = geometry_of(self.domain, widest, whole_rows=whole_rows, sums=sums)
+        self.geometry = geometry if self.product is None else tiles(self.domain)
 
     def name(self, prefix: str, node: Node) -> str:
         """Return the name of a node's value, a letter and its number within the kernel."""

@@ -1,4 +1,4 @@
-"""Kernels that are no formula of the graph: gathered rows, the end of a step, an update's factors, gradient descent."""
+"""Kernels that are no formula of the graph: gathered rows, the end of a step, and for the trial a distance."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -100,19 +100,22 @@ def advance_source(ctype: str) -> str:
     return f'extern "C" __global__ void retroprop_kernel({given}) {{ costs[*tick] = *cost; *tick += 1; }}\n'
 
 
-def factors_source(ctype: str, row: str) -> str:
-    """Return the kernel that computes −η and 1, the factors of a step's products; `row` of η is an index of `tick`."""
-    given = f"{ctype} *factors, const double *table, const long long *tick"
-    body = f"factors[0] = -{ctype}(table[{row}]); factors[1] = 1;"
-    return f'extern "C" __global__ void retroprop_kernel({given}) {{ {body} }}\n'
+def distance_source(dtype: Any, *, two: bool) -> str:
+    """Return a kernel that sums |first − second|, of integers the number that differ; NaN equals NaN.
 
-
-def descent_source(ctype: str, size: int, row: str) -> str:
-    """Return the kernel of a gradient descent step over `size` elements; `row` is as for `factors_source`."""
-    given = f"{ctype} *theta, const {ctype} *grad, const double *table, const long long *tick"
+    Its arguments are the first array, the second unless there is but one, the number of elements (long long), and a sum
+    for each block (double *). CuPy would compile a reduction for every size.
+    """
+    ctype, given = TYPES[dtype], "const {0} *first, " + ("const {0} *second, " if two else "")
+    apart = "fabs(double(x))"
+    if two:
+        apart = "x == y || (x != x && y != y) ? 0.0 : fabs(double(x) - double(y))" if dtype.kind == "f" else "x != y"
+    second = f"    const {ctype} y = second[k];\n" if two else ""
     return (
-        f'extern "C" __global__ void __launch_bounds__({THREADS}) retroprop_kernel({given}) {{\n'
-        f"  const {ctype} eta = {ctype}(table[{row}]);\n"
-        f"  for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < {size}LL; k += gridDim.x * {THREADS}LL)\n"
-        "    theta[k] = theta[k] - eta * grad[k];\n}\n"  # θ ← θ − η g
+        f'extern "C" __global__ void __launch_bounds__({THREADS}) '
+        f"retroprop_kernel({given.format(ctype)}long long size, double *parts) {{\n"
+        "  double total = 0.0;\n"
+        f"  for (long long k = blockIdx.x * {THREADS}LL + threadIdx.x; k < size; k += gridDim.x * {THREADS}LL) {{\n"
+        f"    const {ctype} x = first[k];\n{second}    total += {apart};\n  }}\n"
+        "  leave_one(total, parts + blockIdx.x, Plus());\n}\n"
     )

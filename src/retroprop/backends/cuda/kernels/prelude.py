@@ -70,13 +70,18 @@ template <int LANES, class T, class Op> __device__ T across(T t, Op op) {
 
 // The sum over the threads of a block that share a lane, in the first LANES elements of shared memory.
 template <int LANES, class T, class Op> __device__ void down(T *block, T t, Op op) {
+#pragma unroll
+  for (int apart = 16; apart >= LANES; apart /= 2) t = op(t, __shfl_xor_sync(0xffffffffu, t, apart));
   __syncthreads();
-  block[threadIdx.x] = t;
+  if (threadIdx.x % 32 < LANES) block[threadIdx.x / 32 * LANES + threadIdx.x % 32] = t;
   __syncthreads();
-  for (int apart = THREADS / LANES / 2; apart > 0; apart /= 2) {
-    if (threadIdx.x < apart * LANES) block[threadIdx.x] = op(block[threadIdx.x], block[threadIdx.x + apart * LANES]);
-    __syncthreads();
+  if (threadIdx.x < LANES) {
+    t = block[threadIdx.x];
+#pragma unroll
+    for (int warp = 1; warp < THREADS / 32; ++warp) t = op(t, block[warp * LANES + threadIdx.x]);
+    block[threadIdx.x] = t;
   }
+  __syncthreads();
 }
 
 // Stores a block's sums over its rows.

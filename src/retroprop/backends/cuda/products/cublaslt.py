@@ -1,14 +1,13 @@
 """Matrix products by cublasLt, called through ctypes: a CUDA graph may hold them, where CuPy's own are refused.
 
-Constants and sizes are those of cublasLt.h (CUDA 12 and 13, which do not differ here). `alpha` and `beta` are on the
-host, where a graph fixes their values, or on the device, where each replay reads them. The caller gives the workspace,
+Constants and sizes are those of cublasLt.h (CUDA 12 and 13, which do not differ here). The caller gives the workspace,
 so that nothing is allocated in a graph.
 """
 
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import POINTER, byref, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,18 +31,14 @@ COMPUTE = {
     ("float64", "bf16"): 70,
 }
 # cublasLtMatmulDescAttributes_t
-POINTER_MODE, TRANSA, TRANSB, EPILOGUE, BIAS_POINTER, AUX_POINTER, AUX_LD = 2, 3, 4, 7, 8, 11, 12
-ON_DEVICE = 1  # cublasLtPointerMode_t: alpha and beta are read on the device, when the product is computed
+TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8
 # cublasLtMatmulPreferenceAttributes_t
 MAX_WORKSPACE, REDUCTION_SCHEMES, ALIGNMENT_A, ALIGNMENT_B, ALIGNMENT_C, ALIGNMENT_D = 1, 3, 5, 6, 7, 8
 # cublasLtReductionScheme_t: how the parts of a split sum are added; IN_PLACE adds one after another to the result, and
 # cublasLt.h does not promise the same order at each call
 ALL_SCHEMES, IN_PLACE = 0x7, 0x1
 # cublasLtEpilogue_t
-EPILOGUES = {
-    "none": 1, "relu_aux": 130, "relu_aux_bias": 134, "drelu": 136, "drelu_bgrad": 152, "gelu_aux": 160,
-    "gelu_aux_bias": 164, "dgelu": 192, "dgelu_bgrad": 208, "bgradb": 512,
-}  # fmt: skip
+EPILOGUES = {"none": 1, "relu": 2, "relu_bias": 6}
 SUCCESS = 0
 STATUS = {1: "not initialised", 3: "out of memory", 7: "invalid value", 8: "architecture mismatch", 11: "mapping error",
           13: "execution failed", 14: "internal error", 15: "not supported", 16: "license error"}  # fmt: skip
@@ -85,17 +80,10 @@ class CublasLtError(RuntimeError):
 
 
 class Epilogue(NamedTuple):
-    """The operations of a product on its result and its operands, besides the product.
-
-    `kind` is a name of `EPILOGUES`. `bias` is the address of the bias, or of where its gradient goes, and `aux` that of
-    relu's mask or of gelu's argument; 0 for none. The leading dimension of a mask is in bits, of an argument in
-    elements.
-    """
+    """The operations on the result of a product: `kind` is a name of `EPILOGUES`, `bias` the address of one, or 0."""
 
     kind: str = "none"
     bias: int = 0
-    aux: int = 0
-    aux_leading: int = 0
 
 
 class CublasLt:
@@ -141,7 +129,7 @@ def alignment(address: int) -> int:
 
 
 class PreparedProduct:
-    """One product, prepared: D = alpha op(A) op(B) + beta C with C = D, at fixed addresses.
+    """One product, prepared: D = op(A) op(B), at fixed addresses.
 
     Parameters
     ----------
@@ -152,8 +140,6 @@ class PreparedProduct:
         that of the sums: float32 for operands in bfloat16.
     workspace : tuple of int
         Address and size of scratch memory that no concurrent product uses.
-    alpha, beta, factors
-        The factors, or the address of both on the device, in the dtype of the sums; 0 for none.
     epilogue, deterministic
         Further operations; whether to take only algorithms that sum in the same order at each call.
     """
@@ -167,9 +153,6 @@ class PreparedProduct:
         precision: str,
         workspace: tuple[int, int],
         *,
-        alpha: float = 1.0,
-        beta: float = 0.0,
-        factors: int = 0,
         result: str = "",
         epilogue: Epilogue | None = None,
         deterministic: bool = False,
@@ -180,21 +163,15 @@ class PreparedProduct:
         self._made: list[tuple[str, c_void_p]] = []
         sums = "float64" if dtype == "float64" else "float32"
         scalar = c_float if sums == "float32" else ctypes.c_double
-        self._alpha, self._beta = scalar(alpha), scalar(beta)
-        self._factors: tuple[Any, Any] = byref(self._alpha), byref(self._beta)
+        self._one, self._zero = scalar(1.0), scalar(0.0)
         self._operation = self._create("MatmulDesc", COMPUTE[dtype, precision], REAL[sums])
         attributes: dict[int, Any] = {
             TRANSA: c_int(product.a.transposed), TRANSB: c_int(product.b.transposed),
             EPILOGUE: c_uint32(EPILOGUES[epilogue.kind]),
         }  # fmt: skip
         # The algorithm depends on every attribute, so that all are set before the heuristic is asked.
-        if factors:
-            attributes[POINTER_MODE] = c_int(ON_DEVICE)
-            self._factors = c_void_p(factors), c_void_p(factors + ctypes.sizeof(scalar))
         if epilogue.bias:
             attributes[BIAS_POINTER] = c_void_p(epilogue.bias)
-        if epilogue.aux:
-            attributes |= {AUX_POINTER: c_void_p(epilogue.aux), AUX_LD: c_int64(epilogue.aux_leading)}
         self._set("MatmulDesc", self._operation, attributes)
         reals = REAL[dtype], REAL[dtype], REAL[result or sums]
         self._layouts = [
@@ -202,7 +179,6 @@ class PreparedProduct:
             for real, matrix in zip(reals, (product.a, product.b, product.d), strict=True)
         ]
         self.algorithms = self._heuristic()
-        self.choose(0)
 
     def _create(self, what: str, *arguments: Any) -> c_void_p:
         made = c_void_p()
@@ -235,18 +211,19 @@ class PreparedProduct:
             raise CublasLtError(f"cublasLt has no algorithm for {self.product}.")
         return usable
 
-    def choose(self, number: int) -> None:
-        """Take one of `algorithms`, and build the arguments of the call."""
+    def with_algorithm(self, number: int) -> Callable[[int], None]:
+        """Return the product by one of `algorithms`, in the library's order, called with the address of a stream."""
         algorithm, (a, b, d) = self.algorithms[number].algorithm, map(c_void_p, self.addresses)
         layout_a, layout_b, layout_d = self._layouts
-        self._arguments = (
-            self._lt.handle, self._operation, self._factors[0], a, layout_a, b, layout_b, self._factors[1], d, layout_d,
-            d, layout_d, byref(algorithm), c_void_p(self._workspace[0]), c_size_t(self._workspace[1]),
+        arguments = (
+            self._lt.handle, self._operation, byref(self._one), a, layout_a, b, layout_b, byref(self._zero), d,
+            layout_d, d, layout_d, byref(algorithm), c_void_p(self._workspace[0]), c_size_t(self._workspace[1]),
         )  # fmt: skip
 
-    def __call__(self, stream: int) -> None:
-        """Launch it on the stream of that address."""
-        check("cublasLtMatmul", self._lt.library.cublasLtMatmul(*self._arguments, c_void_p(stream)))
+        def launch(stream: int, keep: Any = self) -> None:  # the descriptors end with the product
+            check("cublasLtMatmul", self._lt.library.cublasLtMatmul(*arguments, c_void_p(stream)))
+
+        return launch
 
     def __del__(self) -> None:
         for name, made in getattr(self, "_made", ()):

@@ -59,13 +59,3 @@ def product_of(first: tuple[Shape, Shape], second: tuple[Shape, Shape], result: 
     if d.transposed:
         raise ValueError("the result of a product must be row-major.")
     return Product(m, n, k, matrix_of(*second), matrix_of(*first), d)
-
-
-def mask_leading(rows: int) -> int:
-    """Return the leading dimension, in bits, of the mask that relu stores: a multiple of 128."""
-    return -(-rows // 128) * 128
-
-
-def mask_bytes(rows: int, columns: int) -> int:
-    """Return the bytes of relu's mask of a column-major matrix."""
-    return mask_leading(rows) // 8 * columns

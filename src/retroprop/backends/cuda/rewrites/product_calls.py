@@ -6,7 +6,7 @@ whole steps which rewrites are used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,39 +20,40 @@ Rewrite = Callable[[Plan, Sequence[Instruction]], list[Instruction] | None]
 
 @dataclass(eq=False)
 class ProductCall(Instruction):
-    """A product with an epilogue or an update.
+    """A product with an epilogue.
 
-    It writes `result` instead of the product; `kind` is a name of `cublaslt.EPILOGUES`, `vector` a bias or its
-    gradient. The forward pass saves gelu's argument in `aux`, or relu's mask (of the activation `mask_of`), for the
-    backward pass. With a learning rate `eta` the result is θ ← θ − η (product). The product and the loop in `apart` do
-    the same, and are taken if they are faster.
+    It writes `result` instead of the product; `kind` is a name of `cublaslt.EPILOGUES`, `vector` a bias.
     """
 
     result: Node | None = None
     kind: str = "none"
     vector: Node | None = None
-    aux: Node | None = None
-    mask_of: Node | None = None
-    eta: Node | None = None
-    apart: tuple[Instruction, ...] = ()
 
     @cached_property
     def reads(self) -> list[Node]:
-        read = [*self.nodes[0].operands, self.vector, self.aux, self.result if self.eta is not None else None]
-        written = {base_of(node).index for node in self.stores}
-        return [n for n in read if n is not None and (base_of(n).index not in written or n is self.result)]
+        return [*self.nodes[0].operands, *([] if self.vector is None else [self.vector])]
 
 
 @dataclass(eq=False)
-class DescentInstruction(Instruction):
-    """θ ← θ − η g over `stores`, adjacent leaves of the join that `node` replaces, and their `grads`, adjacent too."""
+class Choice(Instruction):
+    """Several ways to do the same, of which the fastest on the device is taken, once; the first is always possible.
 
-    grads: list[Node] = field(default_factory=list)
-    eta: Any = None
+    Where nothing is measured, it is the last. `stores` and `reads` are those of all ways; `taken` is the place of the
+    chosen one.
+    """
+
+    ways: tuple[tuple[Instruction, ...], ...] = ()
+    taken: int | None = None
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple([node for one in self.ways[0] for node in one.nodes])
 
     @cached_property
     def reads(self) -> list[Node]:
-        return [*self.stores, *self.grads]
+        own = {node.index for node in self.nodes}
+        found = {o.index: o for way in self.ways for one in way for o in one.reads if base_of(o).index not in own}
+        return list(found.values())
 
 
 def harmless(plan: Plan, writes: Iterable[Node], reads: Iterable[Node]) -> bool:

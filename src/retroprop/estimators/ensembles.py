@@ -1,0 +1,176 @@
+"""The base class of both ensembles: members that are trained together, and the statistics of their outputs."""
+
+from abc import ABC, abstractmethod
+from copy import copy
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from retroprop.backends import Backend, host_backend
+from retroprop.estimators.arrays import backend_holding, to_host
+from retroprop.estimators.base import BaseMLP
+from retroprop.estimators.common_device import common_backend
+from retroprop.estimators.prepared_fit import collected
+from retroprop.estimators.together import train_together
+from retroprop.functions.types import Array
+from retroprop.network import Network
+from retroprop.training.signals import Signals
+
+LARGEST_SEED = 2**31 - 1
+
+
+class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
+    """The fit of the members and their outputs; use `MLPEnsembleClassifier` or `MLPEnsembleRegressor`."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "bootstrap": ["boolean"],
+        "folds": ["boolean"],
+        "random_state": ["random_state"],
+    }
+    estimators_: list[Any]
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        n_members: int = 10,
+        *,
+        bootstrap: bool = False,
+        folds: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_members = n_members
+        self.bootstrap = bootstrap
+        self.folds = folds
+        self.random_state = random_state
+
+    @abstractmethod
+    def _template(self) -> BaseMLP:
+        """Return the estimator of which the members are copies."""
+
+    @abstractmethod
+    def _splitter(self, y: Any) -> Any:
+        """Return scikit-learn's class that divides such targets into folds."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit the members together, on the data that the `fit` of one takes, but no iterator of batches."""
+        if self.bootstrap and self.folds:
+            raise ValueError("bootstrap=True and folds=True are two ways to choose the rows of a member: choose one.")
+        if self.folds and self.n_members < 2:
+            raise ValueError("folds=True needs n_members of 2 or above: a member for each fold.")
+        template = self._template()
+        if template.checkpoint is not None:
+            raise ValueError("checkpoint of the estimator must be None: several members cannot share one folder.")
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        rng = check_random_state(self.random_state)
+        members = [clone(template).set_params(progress=False) for _ in range(self.n_members)]
+        for member in members:
+            member.set_params(random_state=int(rng.randint(LARGEST_SEED)))
+            member._validate_params()
+        n = _num_samples(y)
+        held_out = numpy.zeros((len(members), n), dtype=bool)
+        with collected(members) as fits:
+            if self.folds:
+                splitter = self._splitter(y)(self.n_members, shuffle=True, random_state=rng)
+                for i, (rows, others) in enumerate(splitter.split(numpy.empty((n, 1)), to_host(y))):
+                    held_out[i, others] = True
+                    members[i]._fit(X, y, sample_weight, rows=rows)
+            else:
+                for i, member in enumerate(members):
+                    weight = sample_weight
+                    if self.bootstrap:
+                        # n rows drawn with replacement, as their counts: all members have one array and all classes.
+                        counts = numpy.bincount(rng.randint(n, size=n), minlength=n)
+                        held_out[i] = counts == 0
+                        weight = counts if weight is None else counts * numpy.asarray(to_host(weight, "sample_weight"))
+                    member._fit(X, y, weight)
+        with Signals() as signals:
+            errors = train_together(fits, stops=lambda: signals.reason)
+            signals.answered = signals.reason == "interrupted"
+        for error in errors:  # of Ctrl-C each member has warned, and keeps its present weights
+            if isinstance(error, Exception):
+                raise error
+        self.estimators_ = members
+        self.__dict__.pop("out_of_fold_", None)  # of a fit before
+        if self.bootstrap or self.folds:
+            self._set_out_of_fold(X, held_out)
+        return self
+
+    def _set_out_of_fold(self, X: Any, held_out: Array) -> None:
+        """Set the mean output of each row over the members that have not seen it; NaN where all have."""
+        on_device, backend = self._member_outputs(X, "fit")
+        outputs = backend.to_numpy(on_device)
+        counts = held_out.sum(axis=0)
+        with numpy.errstate(invalid="ignore"):
+            mean = (held_out[:, :, None] * outputs).sum(axis=0) / counts[:, None]
+        self.out_of_fold_ = self._as_predicted(backend.asarray(mean.astype(outputs.dtype)), backend)
+
+    @abstractmethod
+    def _as_predicted(self, outputs: Array, backend: Backend) -> Any:
+        """Return outputs in the form of the probabilities, or of the predicted values."""
+
+    def _member_outputs(self, X: Any, method: str) -> tuple[Array, Backend]:
+        """Return the outputs (n_members, n, n_outputs) of X, on its device, and its backend."""
+        check_is_fitted(self)
+        common_backend(self, self.estimators_[0]._backend(), backend_holding(X, "X") or host_backend(), method)
+        outputs, backends = zip(*(member._outputs(X, method) for member in self.estimators_), strict=True)
+        with backends[0].active():
+            return backends[0].xp.stack(outputs), backends[0]
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of features."""
+        return int(self.estimators_[0].n_features_in_)
+
+    @property
+    def feature_names_in_(self) -> Array:
+        """The names of the features, where the training data had names."""
+        return self.estimators_[0].feature_names_in_
+
+    @property
+    def device(self) -> Any:
+        """The parameter `device` of the members."""
+        return self._template().device
+
+    @property
+    def networks_(self) -> list[Network]:
+        """The fitted networks of the members, as retroprop's own."""
+        check_is_fitted(self)
+        return [member.network_ for member in self.estimators_]
+
+    def to(self, backend: Any) -> Any:
+        """Return a copy of this fitted ensemble that lives on another backend ("numpy", "torch:cuda:0", ...)."""
+        check_is_fitted(self)
+        moved = copy(self)
+        moved.estimators_ = [member.to(backend) for member in self.estimators_]
+        return moved
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle, with all arrays on the host, so that it loads without the device."""
+        state: dict[str, Any] = {**super().__getstate__()}
+        found = state.get("out_of_fold_")
+        if found is not None:
+            state["out_of_fold_"] = list(map(to_host, found)) if isinstance(found, list) else to_host(found)
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: those of the members."""
+        tags = super().__sklearn_tags__()
+        own = get_tags(self._template())
+        tags.input_tags, tags.array_api_support = own.input_tags, own.array_api_support
+        tags.target_tags.multi_output = own.target_tags.multi_output
+        return tags
+
+
+def statistics(backend: Backend, several: Array) -> tuple[Array, Array]:
+    """Return the mean and the standard deviation over the first axis."""
+    with backend.active():
+        return backend.xp.mean(several, axis=0), backend.xp.std(several, axis=0)

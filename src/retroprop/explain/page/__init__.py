@@ -1,0 +1,1 @@
+"""The page of a network: one HTML file that steps through its training, with arithmetic made from the recorded step."""

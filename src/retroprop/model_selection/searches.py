@@ -1,0 +1,69 @@
+"""GridSearchCV, RandomizedSearchCV and the halving searches: scikit-learn's, with another backend of joblib."""
+
+from typing import Any
+
+from joblib import parallel_config
+from sklearn import model_selection
+from sklearn.experimental import enable_halving_search_cv
+
+from retroprop.model_selection.joblib_backend import TogetherBackend
+from retroprop.model_selection.search_report import SearchReport
+
+assert enable_halving_search_cv  # its import adds the halving searches to scikit-learn
+
+
+class _TrainedTogether:
+    """A search of scikit-learn whose fits are trained together where they can be.
+
+    Attributes
+    ----------
+    report_ : SearchReport
+        How much of the work was trained together.
+    memory_budget : int
+        The most bytes that the fits of one group may take; more fits are several groups.
+    """
+
+    memory_budget = 2**30
+    report_: SearchReport
+    _backend: TogetherBackend
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Run the search; as the method of scikit-learn's own class.
+
+        Ctrl-C ends it with what is finished: fits that are not have NaN for a score, and the best of the others is
+        refitted. A second one ends it at once.
+        """
+        self.report_ = SearchReport()
+        self._backend = TogetherBackend(self.report_, self.memory_budget)
+        try:
+            with parallel_config(backend=self._backend):
+                return super().fit(X, y, **params)  # type: ignore[misc]
+        finally:
+            del self._backend
+
+    def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
+        with self._backend.searching():
+            contexts = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+            super()._run_search(evaluate_candidates, **contexts)  # type: ignore[misc]
+
+
+class GridSearchCV(_TrainedTogether, model_selection.GridSearchCV):  # type: ignore[misc]
+    """scikit-learn's `GridSearchCV`, whose candidates and folds are trained together.
+
+    All its parameters, attributes and results are those of scikit-learn's class. Fits of `MLPClassifier` and
+    `MLPRegressor` of `retroprop.estimators`, alone or as the last step of a `Pipeline`, are trained together in this
+    process; the steps before are fitted once for each fold and setting of theirs. All others are fitted as scikit-learn
+    fits them, by `n_jobs` processes. `report_` has the numbers and the reasons.
+    """
+
+
+class RandomizedSearchCV(_TrainedTogether, model_selection.RandomizedSearchCV):  # type: ignore[misc]
+    """scikit-learn's `RandomizedSearchCV`, whose candidates and folds are trained together; see `GridSearchCV`."""
+
+
+class HalvingGridSearchCV(_TrainedTogether, model_selection.HalvingGridSearchCV):  # type: ignore[misc]
+    """scikit-learn's `HalvingGridSearchCV`, each of whose rounds is trained together; see `GridSearchCV`."""
+
+
+class HalvingRandomSearchCV(_TrainedTogether, model_selection.HalvingRandomSearchCV):  # type: ignore[misc]
+    """scikit-learn's `HalvingRandomSearchCV`, each of whose rounds is trained together; see `GridSearchCV`."""

@@ -1,0 +1,262 @@
+"""The preparation of a training: all arguments checked and the data taken in, before any work."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from retroprop.backends import host
+from retroprop.backends.backend import Demands
+from retroprop.backends.intake.batch import Batch
+from retroprop.functions.metrics import Metric
+from retroprop.functions.types import RandomGenerator
+from retroprop.network import Network
+from retroprop.training import arguments, checkpoint_options, chosen_rows, lbfgs, optimizers
+from retroprop.training import callbacks as hooks
+from retroprop.training.batch_stream import BatchStream, check_alone, is_stream
+from retroprop.training.batches import Minibatches
+from retroprop.training.beginning import beginning
+from retroprop.training.callbacks import StoppingMonitor
+from retroprop.training.checkpoint_options import Checkpoint
+from retroprop.training.fit_call import FitCall
+from retroprop.training.history import History, kept
+from retroprop.training.intake import Intake
+from retroprop.training.loop import Training
+from retroprop.training.memory_advice import explained
+from retroprop.training.optimizers import LBFGS, UpdateRule
+from retroprop.training.progress import display
+from retroprop.training.saver import opened
+from retroprop.training.step import bind, estimated_elements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of one call of `fit`, as they were given; `fit` describes them."""
+
+    optimizer: Any = "adam"
+    epochs: Any = 20
+    batch_size: Any = None
+    shuffle: Any = True
+    seed: Any = None
+    metrics: Any = ()
+    callbacks: Any = ()
+    early_stopping: Any = None
+    clip_norm: Any = None
+    clip_value: Any = None
+    progress: Any = False
+    precision: Any = "highest"
+    deterministic: Any = False
+    checkpoint: Any = None
+    resume_from: Any = None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A training whose arguments are checked.
+
+    Attributes
+    ----------
+    net : Network
+        The network to train.
+    data : Batch or BatchStream
+        All rows, on the network's backend; or batches from an iterator.
+    rows : integer array or None
+        The rows of the data that are trained on, on the host; None for all of them.
+    rule : UpdateRule or LBFGS
+        The optimizer.
+    order : Minibatches or BatchStream
+        The order of the rows.
+    rng : Generator or RandomState
+        The generator of the seed.
+    validation : Batch or None
+        The validation data.
+    metrics, callbacks : list
+        Checked.
+    monitor : StoppingMonitor or None
+        Early stopping.
+    checkpoint, resume_from
+        As `fit` describes them.
+    clips : dict
+        `clip_norm` and `clip_value`.
+    epochs : int
+        The number of epochs.
+    progress : bool
+        Whether progress is shown.
+    demands : Demands
+        On the step.
+    call : FitCall
+        The arguments as they were given.
+    """
+
+    net: Network
+    data: Batch | BatchStream
+    rows: Any
+    rule: UpdateRule | LBFGS
+    order: Minibatches | BatchStream
+    rng: RandomGenerator
+    validation: Batch | None
+    metrics: list[Metric]
+    callbacks: list[Any]
+    monitor: StoppingMonitor | None
+    checkpoint: Checkpoint | None
+    resume_from: Any
+    clips: dict[str, Any]
+    epochs: int
+    progress: Any
+    demands: Demands
+    call: FitCall
+
+    @property
+    def stored(self) -> Batch:
+        """All rows of a training that is not from an iterator."""
+        assert isinstance(self.data, Batch)
+        return self.data
+
+    @property
+    def elements(self) -> int:
+        """The estimated work of all its epochs."""
+        order = self.order
+        return estimated_elements(self.net.architecture, self.epochs * order.m, self.epochs * len(order.windows))
+
+    def train(self) -> History:
+        """Train the network, as `fit` describes it."""
+        net, rule, order = self.net, self.rule, self.order
+        with opened(self.checkpoint) as saver:
+            begins_at = beginning(self.call, saver, self.resume_from)
+            # The work of the first call, where there was one: the same loops, and so the same bits.
+            # The first steps of a form that come varied round differently: not in a training that may go on.
+            varied = isinstance(self.data, BatchStream) and self.checkpoint is None and self.resume_from is None
+            demands = self.demands._replace(work=begins_at.elements(self.elements), varied=varied)
+            # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
+            if isinstance(rule, LBFGS):
+                step = lbfgs.bind(net.backend, net.architecture, rule, **self.clips, demands=demands)
+            else:
+                step = bind(net.backend, net.architecture, rule, **self.clips, demands=demands)
+            begins_at.check(step)
+            training = Training(
+                net,
+                self.data,
+                rule,
+                step,
+                order=order,
+                rng=self.rng,
+                validation=self.validation,
+                metrics=self.metrics,
+                callbacks=self.callbacks,
+                monitor=self.monitor,
+                progress=display(self.progress),
+                begins_at=begins_at,
+                arguments=self.call,
+                elements=demands.work,
+                saver=saver,
+                rows=self.rows,
+            )
+            # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
+            with kept(training.history), explained(net, rule, order.batch_size):
+                return training.run(self.epochs + begins_at.further_from)
+
+
+def prepared(
+    net: Network,
+    x: Any,
+    y: Any,
+    options: Options,
+    *,
+    sample_weight: Any = None,
+    validation_data: Any = None,
+    rows: Any = None,
+    intake: Intake | None = None,
+) -> Preparation:
+    """Check all arguments of a training, and take its data in.
+
+    Parameters
+    ----------
+    net, x, y, sample_weight, validation_data
+        As `fit` describes them.
+    options : Options
+        The others.
+    rows : sequence of int, optional
+        The rows of x, y and sample_weight that are trained on, None for all of them.
+    intake : Intake, optional
+        Shared by several trainings, it takes the same data in once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arguments or data.
+    """
+    arguments.check_counts(epochs=options.epochs, batch_size=options.batch_size)
+    clips: dict[str, Any] = {name: arguments.clip(name, getattr(options, name)) for name in ("clip_norm", "clip_value")}
+    early_stopping = arguments.early_stopping(options.early_stopping)
+    checkpoint = checkpoint_options.checked(options.checkpoint)
+    arguments.check_single(net)
+    demands = Demands(precision=options.precision, deterministic=options.deterministic)
+    net.backend.check_demands(demands, net.dtype)
+    intake = Intake() if intake is None else intake
+    rule = optimizers.get(options.optimizer)
+    data: Batch | BatchStream
+    order: Minibatches | BatchStream
+    if is_stream(x, y):
+        data = order = BatchStream(net, x)
+        own, given = data.first.y, None  # nothing of it is stored
+        unread = {"batch_size": options.batch_size, "sample_weight": sample_weight, "rows": rows}
+        full_batch = rule.name if rule.full_batch else None
+        check_alone(data, epochs=options.epochs, full_batch=full_batch, checkpoint=checkpoint, **unread)
+    else:
+        if y is None:
+            raise TypeError(
+                "y is missing: pass fit(net, x, y), or for x a function that returns the batches of an epoch."
+            )
+        # A full batch is cast once, not at each step.
+        data = intake.taken(net, x, y, sample_weight, as_stored=options.batch_size is not None)
+        given = x
+        if data.x.ndim != 2:
+            raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
+        rows = chosen_rows.checked(rows, data.x.shape[0])
+        own = chosen_rows.targets(net, data, rows)
+        m = data.x.shape[0] if rows is None else len(rows)
+        order = Minibatches(m, options.batch_size, shuffle=options.shuffle)
+        if rule.full_batch and len(order.windows) > 1:
+            raise ValueError(
+                f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or "
+                f"{order.m} or above, not {options.batch_size!r}."
+            )
+    held_out = intake.validation(net, validation_data)
+    measured = arguments.metrics(net, options.metrics, y=own, validation=held_out)
+    monitor = None
+    if early_stopping is not None:
+        monitor = early_stopping.start(validates=held_out is not None, metrics=measured)
+    rng, listed = host.generator(options.seed), hooks.check(options.callbacks)
+    described = {
+        "optimizer": rule,
+        "batch_size": None if options.batch_size is None else order.batch_size,
+        "shuffle": isinstance(order, Minibatches) and order.shuffle,
+        "seed": options.seed,
+        "metrics": measured,
+        "early_stopping": early_stopping,
+        **clips,
+        "precision": options.precision,
+        "deterministic": options.deterministic,
+    }
+    call = FitCall(
+        net.architecture, net.backend, net.dtype, (given, y, sample_weight, validation_data), described, rows
+    )
+    if checkpoint is not None:
+        call.check()
+    return Preparation(
+        net,
+        data,
+        rows,
+        rule,
+        order,
+        rng,
+        held_out,
+        measured,
+        listed,
+        monitor,
+        checkpoint,
+        options.resume_from,
+        clips,
+        options.epochs,
+        options.progress,
+        demands,
+        call,
+    )
