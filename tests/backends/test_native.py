@@ -15,12 +15,14 @@ pytest.importorskip("scipy", reason="SciPy is not installed (the extra 'fast')")
 
 X = np.random.default_rng(0).normal(size=(50, 6))
 CLASSES = np.random.default_rng(1).integers(0, 3, 50)
+Y = X[:, :3]
+ADAM = {"dropout": 0.3}, {"sample_weight": np.linspace(0.0, 2.0, 50)}
 CASES = {
-    "adam, classes": ({"output": "softmax", "loss": "cross_entropy"}, {"optimizer": "adam"}),
+    "adam, dropout, weights": ADAM,
+    "adam, classes": ({"output": "softmax", "loss": "cross_entropy"}, {}),
     "sgd, float64": ({"hidden": "tanh", "dtype": "float64"}, {"optimizer": "sgd"}),
-    "momentum, dropout, weights": (
-        {"hidden": ["elu", "sigmoid"], "dropout": 0.3},
-        {"optimizer": rp.optimizers.SGD(0.05, momentum=0.9, nesterov=True), "sample_weight": np.linspace(0.0, 2.0, 50)},
+    "momentum": (
+        {"hidden": ["elu", "sigmoid"]}, {"optimizer": rp.optimizers.SGD(0.05, momentum=0.9, nesterov=True)}
     ),
     "adamw, penalties, clips, no bias": (
         {"hidden": "softplus", "l2": 0.01, "l1": 0.001, "bias": False, "dtype": "float64"},
@@ -33,6 +35,22 @@ CASES = {
         {"optimizer": rp.optimizers.Lion(rp.schedules.Exponential(0.01, decay=0.9))},
     ),
 }  # fmt: skip
+
+
+def forget():
+    """Empty the caches of this process."""
+    native_functions.native_loop.cache_clear()
+    native_functions.native_run.cache_clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def folder(tmp_path_factory):
+    """A cache on disk of these tests: most have the same step, which is compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        forget()
+        yield
+    forget()
 
 
 def trained(monkeypatch, numba, net_options, options, x, y):
@@ -51,13 +69,13 @@ def runs(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.long] * (i > 0)) for i, one in enumerate(CASES)])
 def test_a_whole_step_is_the_ordinary_step(name, monkeypatch, runs):
     net_options, options = CASES[name]
     classes = net_options.get("loss") == "cross_entropy"
     binary = net_options.get("loss") == "binary_cross_entropy"
     x = (X * 20.0).astype("int8") if "bytes" in name else X
-    y = CLASSES if classes else (X[:, :3] > 0.0).astype(float) if binary else X[:, :3]
+    y = CLASSES if classes else (X[:, :3] > 0.0).astype(float) if binary else Y
     expected = trained(monkeypatch, "0", net_options, options, x, y)
     assert not runs
     found = trained(monkeypatch, "1", net_options, options, x, y)
@@ -70,8 +88,8 @@ def test_a_whole_step_is_the_ordinary_step(name, monkeypatch, runs):
 
 def test_runs_and_single_steps_have_the_same_bits(monkeypatch):
     """Metrics without validation data need the outputs of each step, so that they are done one by one."""
-    options = {"optimizer": "adam"}, ({"metrics": ["r2"]}, {})
-    found = [trained(monkeypatch, "1", {}, options[0] | more, X, X[:, :3]) for more in options[1]]
+    net_options, options = ADAM
+    found = [trained(monkeypatch, "1", net_options, options | more, X, Y) for more in ({"metrics": ["r2"]}, {})]
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
 
@@ -82,11 +100,11 @@ def test_a_step_that_fails_its_trial_is_not_taken(monkeypatch, runs):
     monkeypatch.setenv("RETROPROP_NUMBA", "1")
     said = []
     monkeypatch.setattr(native_step.log, "warning", lambda *message: said.append(message))
-    net, same = (rp.Network([6, 9, 3], seed=0) for _ in range(2))
-    history = rp.fit(net, X, X[:, :3], epochs=2, batch_size=25, seed=0)
+    net, same = (rp.Network([6, 9, 7, 3], seed=0, **ADAM[0]) for _ in range(2))
+    history = rp.fit(net, X, Y, epochs=2, batch_size=25, seed=0, **ADAM[1])
     assert set(runs) == {None}
     monkeypatch.setenv("RETROPROP_NUMBA", "loops")
-    assert history.cost == rp.fit(same, X, X[:, :3], epochs=2, batch_size=25, seed=0).cost
+    assert history.cost == rp.fit(same, X, Y, epochs=2, batch_size=25, seed=0, **ADAM[1]).cost
 
 
 @pytest.mark.parametrize(
@@ -100,19 +118,11 @@ def test_other_shapes_are_left_to_loops(sizes, options, monkeypatch, runs):
     assert runs == [None]
 
 
-def test_the_cache_has_the_same_bits(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    options = {}, {"optimizer": "sgd"}, X, X[:, :3]
-
-    def forget():
-        native_functions.native_loop.cache_clear()
-        native_functions.native_run.cache_clear()
-
-    forget()
-    compiled = trained(monkeypatch, "1", *options)
+def test_the_cache_has_the_same_bits(monkeypatch):
+    compiled = trained(monkeypatch, "1", *ADAM, X, Y)
     forget()
     monkeypatch.setattr(numba_target.CACHE, "write", lambda key, content: pytest.fail("a step was compiled"))
-    read = trained(monkeypatch, "1", *options)
+    read = trained(monkeypatch, "1", *ADAM, X, Y)
     np.testing.assert_array_equal(read[0], compiled[0])
 
 
