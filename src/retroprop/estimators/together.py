@@ -70,6 +70,7 @@ def train_together(
 
         for i, fit in enumerate(fits):
             fit.together = int(go_on(i, None))
+        begun = list(waiting.values())
         try:
             for several in _groups(fits, waiting):
                 _train(fits, several, waiting, go_on, _stopping(stops, checkpoint, names, several, waiting))
@@ -77,6 +78,8 @@ def train_together(
                 ends[i] = KeyboardInterrupt()
                 go_on(i, KeyboardInterrupt())
         finally:
+            for epochs in begun:
+                epochs.settle = bool  # it refers to the arrays of the group, which end here
             if checkpoint is not None:
                 checkpoint.write()
     return ends
