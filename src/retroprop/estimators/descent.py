@@ -108,7 +108,8 @@ class Descent:
             masks=mask_stream(backend, architecture, source.dtype, key_at(course) or rng),
             course=course,
             weighs=False,  # as in scikit-learn, a batch counts by its rows
-            advance=self._stepped,
+            # Not a method: a cycle of references would keep the data and the buffers of the step for some time.
+            advance=_go_on if keeper is None else lambda rows: keeper.saver.after_step(),
         )
 
     @property
@@ -229,14 +230,12 @@ class Descent:
             except PauseForCheckpoint:
                 self._save()
 
-    def _stepped(self, rows: int) -> None:
-        """Leave the epoch for a signal or a checkpoint."""
-        if self.keeper is not None:
-            self.keeper.saver.after_step()
-
     def _save(self) -> None:
         """Write a checkpoint, if there are any and one can go on from there."""
-        if self.keeper is not None and self._accounted and not self.epochs.torn:
+        if self.keeper is None or not self._accounted:
+            return
+        self.epochs.settle()
+        if not self.epochs.torn:
             self.keeper.write(self.epochs.course)
 
     def _has_ended(self) -> bool:
@@ -318,3 +317,7 @@ class Descent:
         # An adaptive learning rate was lowered instead: the count of epochs starts again.
         self._note(bests._replace(waited=0))
         return False
+
+
+def _go_on(rows: int) -> None:
+    """Do nothing after a step."""

@@ -64,7 +64,7 @@ class PreparedFit:
     once : bool
         Whether the data are one epoch.
     together : int
-        The number of fits that its steps train.
+        The number of fits that its steps train; 0 if it needs no step any more.
     """
 
     estimator: Any

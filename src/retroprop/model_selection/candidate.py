@@ -100,7 +100,8 @@ class CandidateFit:
         return result
 
     def release(self) -> None:
-        """Forget the estimator and its data."""
+        """Forget the estimator and its data; the estimator itself too, which the caller still holds."""
+        vars(self.estimator).clear()
         self.call, self.estimator, self.fits = None, None, []
 
 
