@@ -32,6 +32,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "save",
+    "scale",
     "schedules",
     "tabular",
     "use_backend",
@@ -39,7 +40,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `explain` and `tabular` on first use, so that nobody waits for them who does not ask."""
-    if name in ("explain", "tabular"):
+    """Import `explain`, `scale` and `tabular` on first use, so that nobody waits for them who does not ask."""
+    if name in ("explain", "scale", "tabular"):
         return import_module(f"retroprop.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

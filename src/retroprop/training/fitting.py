@@ -1,12 +1,15 @@
 """`fit`: the arguments of a training, checked, and the training that they describe."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from retroprop.backends import host
 from retroprop.backends.backend import Demands
+from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.network import Network
-from retroprop.training import arguments, checkpoint_options, lbfgs, optimizers
+from retroprop.training import arguments, checkpoint_options, lbfgs, optimizers, share
 from retroprop.training import callbacks as hooks
+from retroprop.training import parallel as parallel_engines
 from retroprop.training.batches import Minibatches
 from retroprop.training.beginning import beginning
 from retroprop.training.callbacks import EarlyStopping
@@ -16,6 +19,7 @@ from retroprop.training.history import History, kept
 from retroprop.training.loop import Training
 from retroprop.training.memory_advice import explained
 from retroprop.training.optimizers import LBFGS
+from retroprop.training.parallel import Parallel
 from retroprop.training.progress import display
 from retroprop.training.rows import taken
 from retroprop.training.saver import opened
@@ -45,6 +49,7 @@ def fit(
     deterministic: bool = False,
     checkpoint: Checkpoint | None = None,
     resume_from: History | None = None,
+    parallel: Parallel | None = None,
 ) -> History:
     """Train `net` in place.
 
@@ -95,6 +100,9 @@ def fit(
     resume_from : History, optional
         The history of a training with the same arguments, which goes on for `epochs` more, whatever parameters `net`
         has: the result is that of one training, bit for bit. `seed` need not be given again.
+    parallel : Parallel, optional
+        The engine that connects the processes of the training, as `retroprop.scale.MPI()`: every process makes the
+        same call, `batch_size` counts the rows of all of them, and all end with the same network and history.
 
     Returns
     -------
@@ -119,70 +127,91 @@ def fit(
 
     With callbacks or metrics the network has new parameters after each epoch, otherwise at the end of the training.
     """
-    arguments.check_counts(epochs=epochs, batch_size=batch_size)
-    clips: dict[str, Any] = {
-        name: arguments.clip(name, value) for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value))
-    }
-    early_stopping, checkpoint = arguments.early_stopping(early_stopping), checkpoint_options.checked(checkpoint)
     arguments.check_single(net)
-    demands = Demands(precision=precision, deterministic=deterministic)
-    net.backend.check_demands(demands, net.dtype)
-    # A full batch is cast once, not at each step.
-    data = taken(net, x, y, sample_weight, as_stored=batch_size is not None)
-    if data.x.ndim != 2:
-        raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
-    rule = optimizers.get(optimizer)
-    order = Minibatches(data.x.shape[0], batch_size, shuffle=shuffle)
-    if rule.full_batch and len(order.windows) > 1:
-        raise ValueError(
-            f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or {order.m} "
-            f"or above, not {batch_size!r}."
+    engine = parallel_engines.checked(parallel)
+    with ExitStack() as stack:
+        ranks = share.opened(
+            engine, net.backend, deterministic=deterministic is True, checkpoints=checkpoint is not None
         )
-    held_out = arguments.validation(net, validation_data)
-    measured = arguments.metrics(net, metrics, y=data.y, validation=held_out)
-    rng, listed = host.generator(seed), hooks.check(callbacks)
-    options = {
-        "optimizer": rule,
-        "batch_size": None if batch_size is None else order.batch_size,
-        "shuffle": order.shuffle,
-        "seed": seed,
-        "metrics": measured,
-        "early_stopping": early_stopping,
-        **clips,
-        "precision": precision,
-        "deterministic": deterministic,
-    }
-    run = FitCall(net.architecture, net.backend, net.dtype, (x, y, sample_weight, validation_data), options)
-    if checkpoint is not None:
-        run.check()
-    with opened(checkpoint) as saver:
-        begins_at = beginning(run, saver, resume_from)
-        # Of the first call, where there was one: the same loops, and so the same bits.
-        elements = estimated_elements(net.architecture, epochs * order.m, epochs * len(order.windows))
-        demands = demands._replace(work=begins_at.elements(elements))
-        # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
-        if isinstance(rule, LBFGS):
-            step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
-        else:
-            step = bind(net.backend, net.architecture, rule, **clips, demands=demands)
-        begins_at.check(step)
-        training = Training(
-            net,
-            data,
-            rule,
-            step,
-            order=order,
-            rng=rng,
-            validation=held_out,
-            metrics=measured,
-            callbacks=listed,
-            early_stopping=early_stopping,
-            progress=display(progress),
-            begins_at=begins_at,
-            arguments=run,
-            elements=demands.work,
-            saver=saver,
-        )
+        job = stack.enter_context(ranks)
+        with share.preparing(job):
+            arguments.check_counts(epochs=epochs, batch_size=batch_size)
+            clips: dict[str, Any] = {
+                name: arguments.clip(name, value)
+                for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value))
+            }
+            early_stopping, checkpoint = (
+                arguments.early_stopping(early_stopping),
+                checkpoint_options.checked(checkpoint),
+            )
+            demands = Demands(precision=precision, deterministic=deterministic)
+            net.backend.check_demands(demands, net.dtype)
+            # A full batch is cast once, not at each step.
+            some = job is None or not job.shard  # else on any rank, as `Share` checks
+            data = taken(net, x, y, sample_weight, as_stored=batch_size is not None, some=some)
+            if data.x.ndim != 2:
+                raise ValueError(
+                    f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}."
+                )
+            rule = optimizers.get(optimizer)
+            held_out = arguments.validation(net, validation_data)
+            own = None if job is None else share.Share(job, net.backend, data, held_out)
+            order = Minibatches(data.x.shape[0] if own is None else own.m, batch_size, shuffle=shuffle)
+            if rule.full_batch and len(order.windows) > 1:
+                raise ValueError(
+                    f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or "
+                    f"{order.m} or above, not {batch_size!r}."
+                )
+            measured = arguments.metrics(net, metrics, y=data.y, validation=held_out)
+            rng, listed = host.generator(seed), hooks.check(callbacks)
+            options = {
+                "optimizer": rule,
+                "batch_size": None if batch_size is None else order.batch_size,
+                "shuffle": order.shuffle,
+                "seed": seed,
+                "metrics": measured,
+                "early_stopping": early_stopping,
+                **clips,
+                "precision": precision,
+                "deterministic": deterministic,
+            }
+            run = FitCall(net.architecture, net.backend, net.dtype, (x, y, sample_weight, validation_data), options)
+            if checkpoint is not None:
+                run.check()
+            if own is not None:
+                run = own.agreed(run, net, rng, data, held_out, epochs=epochs, callbacks=listed)
+            saver = stack.enter_context(opened(*((checkpoint,) if own is None else own.saved(checkpoint))))
+            begins_at = beginning(run, saver, resume_from) if own is None else own.beginning(run, saver, resume_from)
+            # Of the first call, where there was one: the same loops, and so the same bits.
+            elements = estimated_elements(net.architecture, epochs * order.m, epochs * len(order.windows))
+            demands = demands._replace(work=begins_at.elements(elements))
+            step: CapturedStep
+            # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
+            if own is not None:
+                step = own.step(net, rule, demands=demands, **clips)
+            elif isinstance(rule, LBFGS):
+                step = lbfgs.bind(net.backend, net.architecture, rule, **clips, demands=demands)
+            else:
+                step = bind(net.backend, net.architecture, rule, **clips, demands=demands)
+            begins_at.check(step)
+            training = Training(
+                net,
+                data,
+                rule,
+                step,
+                order=order,
+                rng=rng,
+                validation=held_out,
+                metrics=measured,
+                callbacks=listed,
+                early_stopping=early_stopping,
+                progress=display(progress and (job is None or job.rank == 0)),
+                begins_at=begins_at,
+                arguments=run,
+                elements=demands.work,
+                saver=saver,
+                share=own,
+            )
         # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
         with kept(training.history), explained(net, rule, order.batch_size):
             return training.run(epochs + begins_at.further_from)

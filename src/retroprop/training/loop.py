@@ -22,11 +22,16 @@ from retroprop.training.evaluation import evaluated
 from retroprop.training.fit_call import FitCall
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import Optimizer
+from retroprop.training.parallel import common
 from retroprop.training.progress import Silence
 from retroprop.training.restart import fits, key_at, restarted
 from retroprop.training.rows import source_of
 from retroprop.training.saver import PauseForCheckpoint, Saver
+from retroprop.training.share import Share
 from retroprop.training.signals import StopRequested
+
+# Of one process, and of a rank: a KeyboardInterrupt of one rank alone is an error that ends the others.
+INTERRUPTIONS = ((KeyboardInterrupt, StopRequested), (StopRequested,))
 
 
 class Training:
@@ -50,7 +55,9 @@ class Training:
         arguments: FitCall | None = None,
         elements: float = inf,
         saver: Saver | None = None,
+        share: Share | None = None,
     ) -> None:
+        self.share, self.m = share, order.windows[-1].stop
         self.net, self.data, self.optimizer, self.backend = net, data, optimizer, net.backend
         self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
         self.arguments, self.work, self.saver = arguments, Work(elements, step.compiled), saver
@@ -67,10 +74,11 @@ class Training:
             schedule = schedule.start()
         else:
             masks = any(net.architecture.dropout)
-            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=data.x.shape[0])
+            wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=self.m)
             course, schedule = restarted(point, net.backend, wanted, schedule=schedule, order=order, rng=rng)
             fits(course, wanted, self.history, stops=self.monitor is not None, metrics=metrics)
-        self.epochs = Epochs(
+        make = Epochs if share is None else share.epochs
+        self.epochs = make(
             net.backend,
             step,
             optimizer,
@@ -81,7 +89,7 @@ class Training:
             masks=mask_stream(net.backend, net.architecture, net.dtype, key_at(course) or rng),
             course=course,
             collects=bool(metrics) and validation is None,
-            advance=progress.advance if saver is None else self._advance,
+            advance=progress.advance if saver is None and share is None else self._advance,
             remembers=saver is not None,
         )
         self.accounted = self.resumes  # whether the history has the figures of all finished epochs
@@ -95,7 +103,7 @@ class Training:
             try:
                 self._begin(callback_state)
                 self._reach(epochs, callback_state)
-            except (KeyboardInterrupt, StopRequested) as request:
+            except INTERRUPTIONS[self.share is not None] as request:
                 history.stop_reason = getattr(request, "reason", "interrupted")
                 parameters = epochs_run.course.parameters
                 # Interrupted after an update that diverged: the end of the epoch before stays.
@@ -161,7 +169,7 @@ class Training:
     def _reach(self, epochs: int, callback_state: TrainingState) -> None:
         """Run epochs until so many are finished, or something ends the training."""
         course = self.epochs.course
-        m = self.data.x.shape[0]
+        m = self.m
         self.progress.start(epochs, m, done=course.epoch * m + sum(course.batch_sizes))
         if self.saver is not None:
             self.saver.begin(course.epoch, course.n_batches)
@@ -171,16 +179,24 @@ class Training:
                 self.history.stop_reason = reason  # it had ended
                 return
         while self.epochs.course.epoch < epochs and not self._ends(callback_state):
+            self._stop_if_asked()
             if self.saver is not None and self.saver.is_due(self.epochs.course.epoch):
                 self._save()
-        if self.saver is not None:
-            self.saver.stop_if_asked()
+        self._stop_if_asked()
 
     def _advance(self, rows: int) -> None:
         """Show a step, and leave the epoch for a signal or a checkpoint."""
         self.progress.advance(rows)
-        assert self.saver is not None
-        self.saver.after_step()
+        self._stop_if_asked()
+        if self.saver is not None:
+            self.saver.after_step()
+
+    def _stop_if_asked(self) -> None:
+        """Raise StopRequested if a signal has come and the training answers it."""
+        if self.share is not None:
+            self.share.job.signals.stop_if_asked()
+        elif self.saver is not None:
+            self.saver.stop_if_asked()
 
     def _ends(self, callback_state: TrainingState) -> bool:
         """Run one epoch; return whether the training ends with it."""
@@ -197,7 +213,10 @@ class Training:
         # The optimizer's own reason comes before early stopping's, and a callback's before both.
         ended = "early_stopping" if patience_is_out else ""
         ended = self.optimizer.end(self.epochs.course.state) or ended
-        if reason := "callback" if callback_stops else ended:
+        reason = "callback" if callback_stops else ended
+        if self.share is not None:
+            reason = self.share.job.epoch_ends(reason, self.backend, self.epochs.course.last)
+        if reason:
             self.history.stop_reason = reason
         return bool(reason)
 
@@ -233,14 +252,12 @@ class Training:
             self._show(epochs_run.course.last)
         validation_cost, metrics = None, dict[str, float]()
         if self.validation is not None or self.metrics:
-            validation_cost, metrics = evaluated(
-                self.backend,
-                self.net.architecture,
-                epochs_run.separated(epochs_run.course.last),
-                self.validation,
-                self.metrics,
-                figures.seen,
-            )
+            now = epochs_run.separated(epochs_run.course.last)
+            of = self.backend, self.net.architecture, now
+            if self.share is not None and self.share.validation is not None:
+                validation_cost, metrics = self.share.validation(*of, self.metrics)
+            else:
+                validation_cost, metrics = evaluated(*of, self.validation, self.metrics, figures.seen)
         if validation_cost is not None and not isfinite(validation_cost):
             n = len(figures.costs)
             place = f"batch {n} of {n}, the validation cost is {validation_cost}"
@@ -291,7 +308,7 @@ class Training:
         self._show(good)
         self.history.stop_reason = "diverged"
         epoch = before.epoch + 1
-        raise DivergenceError(
+        error = DivergenceError(
             f"the training diverged: at epoch {epoch}, {place}. "
             f"{self.optimizer.remedy(epochs_run.schedule(epochs_run.course.n_updates - 1))} "
             f"The network has the parameters {name}.",
@@ -299,6 +316,7 @@ class Training:
             batch=batch,
             history=self.history,
         )
+        raise common(error)  # the costs of all ranks are the same
 
     def _take_parameters(self) -> None:
         """Go on from the parameters of the network, which a callback may have changed."""

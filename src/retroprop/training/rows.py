@@ -37,26 +37,36 @@ class Stretch(NamedTuple):
 Stretches = Generator[Stretch, None, None]
 
 
-def taken(net: Network, x: Any, y: Any, sample_weight: Any, *, as_stored: bool) -> Batch:
+def taken(net: Network, x: Any, y: Any, sample_weight: Any, *, as_stored: bool, some: bool = True) -> Batch:
     """Return the data of a training, all values checked, as `Network.batch` does; `x` as `take_inputs` describes.
+
+    `some` weight must be above 0.
 
     Raises
     ------
     TypeError, ValueError
         If they do not fit the network.
     """
-    return taken_for(net.backend, net.architecture, net.dtype, x, y, sample_weight, as_stored=as_stored)
+    return taken_for(net.backend, net.architecture, net.dtype, x, y, sample_weight, as_stored=as_stored, some=some)
 
 
 def taken_for(
-    backend: Backend, architecture: Architecture, dtype: str, x: Any, y: Any, sample_weight: Any, *, as_stored: bool
+    backend: Backend,
+    architecture: Architecture,
+    dtype: str,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    as_stored: bool,
+    some: bool = True,
 ) -> Batch:
     """Return the data of a training of any network of that form, as `taken` does."""
     with backend.active():
         x = take_inputs(backend, architecture, dtype, x, check=True, as_stored=as_stored)
         rows = tuple(x.shape[:-1])
         y = take_targets(backend, architecture, dtype, y, rows, check=True)
-        return Batch(x, y, take_weights(backend, dtype, sample_weight, rows, check=True))
+        return Batch(x, y, take_weights(backend, dtype, sample_weight, rows, check=True, some=some))
 
 
 class Resident:

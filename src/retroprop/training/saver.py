@@ -10,6 +10,7 @@ from retroprop.persistence.checkpoint_file import CheckpointError
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.continuation import Continuation, StoredContinuation, packed
 from retroprop.training.course import are_finite
+from retroprop.training.job import AgreedSignals
 from retroprop.training.packing import NOT_OURS
 from retroprop.training.signals import Signals, StopRequested
 
@@ -39,7 +40,7 @@ class Saver:
         The user's options.
     folder : CheckpointFolder
         Where they are.
-    signals : Signals
+    signals : Signals or AgreedSignals
         Those that ask to end the training.
 
     Attributes
@@ -48,7 +49,7 @@ class Saver:
         The newest checkpoint.
     """
 
-    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: Signals) -> None:
+    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: Signals | AgreedSignals) -> None:
         self.rule, self.folder, self.signals = rule, folder, signals
         self.last: Path | None = None
         self._at: tuple[int, int] | None = None
@@ -147,8 +148,10 @@ class Saver:
 
 
 @contextmanager
-def opened(rule: Checkpoint | None) -> Iterator[Saver | None]:
+def opened(rule: Checkpoint | None, signals: AgreedSignals | None = None) -> Iterator[Saver | None]:
     """Open the folder of checkpoints for the time of a training; None without checkpoints.
+
+    The `signals` are those that ranks agree on, by default this process's own.
 
     Raises
     ------
@@ -162,8 +165,11 @@ def opened(rule: Checkpoint | None) -> Iterator[Saver | None]:
 
     folder = CheckpointFolder(rule.folder, int(rule.keep))
     try:
-        with Signals() as signals:
+        if signals is not None:
             yield Saver(rule, folder, signals)
+            return
+        with Signals() as own:
+            yield Saver(rule, folder, own)
     finally:
         folder.close()
 

@@ -100,7 +100,7 @@ def bind(
     # The learning rate is an argument of the step: one recording serves every rate.
     rule = copy(optimizer)
     object.__setattr__(rule, "learning_rate", 1.0)
-    custom = _has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
+    custom = has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
     # A user's function may have changed since the last call: its step is not taken from the cache.
     make = _step.__wrapped__ if custom else _step
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
@@ -124,13 +124,14 @@ def bind_measure(
 
     Its results, except the cost, are valid until the next call. The arguments are those of `bind`.
     """
-    make = _measure.__wrapped__ if _has_custom_parts(architecture) else _measure
+    make = _measure.__wrapped__ if has_custom_parts(architecture) else _measure
     measure = make(architecture, penalties_of_sum)
     bound: Callable[[Parameters, Batch], Measured] = backend.capture(measure, demands=demands)
     return bound
 
 
-def _has_custom_parts(architecture: Architecture) -> bool:
+def has_custom_parts(architecture: Architecture) -> bool:
+    """Return whether a network has functions of the user's."""
     custom = any(isinstance(f, CustomActivation) for f in architecture.activations)
     return custom or isinstance(architecture.output.loss, CustomLoss)
 
@@ -156,7 +157,7 @@ def _step(
     ) -> Stepped:
         if rows is not None:
             data = Batch(*(operations.gather(part, rows) for part in data))
-        cost, gradients, a = _measured(operations, parameters, data, masks, architecture, penalties_of_sum)
+        cost, gradients, a = measured(operations, parameters, data, masks, architecture, penalties_of_sum)
         if clips:
             gradients = operations.clip(gradients, clip_norm, clip_value)
         parameters, state = operations.update(optimizer.formula, parameters, gradients, state, hyper)
@@ -168,12 +169,12 @@ def _step(
 @lru_cache(maxsize=32)
 def _measure(architecture: Architecture, penalties_of_sum: bool = False) -> Callable[..., Measured]:
     def measure(operations: Operations, parameters: Parameters, data: Batch) -> Measured:
-        return _measured(operations, parameters, data, None, architecture, penalties_of_sum)
+        return measured(operations, parameters, data, None, architecture, penalties_of_sum)
 
     return measure
 
 
-def _measured(
+def measured(
     operations: Operations,
     parameters: Parameters,
     data: Batch,
@@ -181,6 +182,7 @@ def _measured(
     architecture: Architecture,
     penalties_of_sum: bool,
 ) -> Measured:
+    """Return the cost of a batch, its gradient and the output; the arguments are those of a step."""
     # Integer data are cast here, so that only one batch of them exists as floats.
     x = operations.xp.astype(data.x, parameters.thetas[0].dtype, copy=False)
     trace = forward(operations, architecture, parameters, x, masks)
