@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 import retroprop as rp
+from retroprop.estimators import MLPClassifier
 
 RNG = np.random.default_rng(0)
 M = 103
@@ -172,12 +173,34 @@ def differs(ranks, expected, **by_rank):
         return {"alike": expected in str(error) or str(error), "digest": ""}
 
 
+def estimated(ranks):
+    """An estimator that ranks share has the numbers of the one that is fitted alone; its λ goes with the sum."""
+    options = {"hidden_layer_sizes": (7,), "alpha": 0.5, "max_iter": 9, "batch_size": 20, "random_state": 1}
+    found = {}
+    for name, further in {"": {}, "early stopping": {"early_stopping": True}, "dropout": {"dropout": 0.3}}.items():
+        one, other = (
+            MLPClassifier(**options, **further, parallel=parallel).fit(X, LABELS, sample_weight=WEIGHTS + 1.0)
+            for parallel in (rp.scale.MPI(), None)
+        )
+        pairs = zip([*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True)
+        bits = b"".join(part.tobytes() for part in (*one.coefs_, *one.intercepts_))
+        found[f"estimator: {name}"] = {
+            "parameters": max(float(np.abs(a - b).max()) for a, b in pairs),
+            "figures": float(np.abs(np.subtract(one.loss_curve_, other.loss_curve_)).max()),
+            "digest": hashlib.sha256(bits).hexdigest(),
+        }
+    unseeded = MLPClassifier((3,), max_iter=2, parallel=rp.scale.MPI()).fit(X, LABELS)
+    found["estimator: unseeded"] = {"digest": hashlib.sha256(unseeded.coefs_[0].tobytes()).hexdigest()}
+    return found
+
+
 def everything(ranks, *, quick, torch):
     found = {name: case(name, ranks) for name in CASES if not quick or name not in LONG}
     found |= {f"torch: {name}": case(name, ranks, backend="torch") for name in torch}
     found |= {f"shards: {name}": sharded(name, ranks) for name in SHARDED if not quick or name not in LONG}
     if ranks.size in (1, 2, 4, 8):
         found |= {f"fixed: {name}": fixed(name, ranks) for name in FIXED if not quick or name not in LONG}
+    found |= estimated(ranks)
     found["unseeded"], found["stopped"], found["diverges"] = unseeded(ranks), stopped(ranks), diverges(ranks)
     if ranks.size > 1:
         found |= {

@@ -11,7 +11,6 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from retroprop.backends import Backend, host_backend
 from retroprop.backends.backend import Demands
-from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, lbfgs, parameters, randomness
@@ -21,7 +20,9 @@ from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.descent import Descent
 from retroprop.estimators.inspection import Inspection
 from retroprop.estimators.moving import Moving, unchanged_before_an_update
+from retroprop.estimators.ranks import compare, generator_of, ranks_of
 from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
+from retroprop.estimators.steps import kept_step, step_of
 from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
@@ -33,8 +34,9 @@ from retroprop.inference import output_of
 from retroprop.network import Network
 from retroprop.training.batches import BatchOrder
 from retroprop.training.course import are_finite
+from retroprop.training.job import Job
 from retroprop.training.saver import opened
-from retroprop.training.step import bind, estimated_elements
+from retroprop.training.step import estimated_elements
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -83,11 +85,18 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        with unchanged_before_an_update(self):
-            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation)
+        with unchanged_before_an_update(self), ranks_of(self) as job:
+            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation, job=job)
 
     def _fitted(
-        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, validation: tuple[Any, Any, Any]
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool,
+        validation: tuple[Any, Any, Any],
+        job: Job | None = None,
     ) -> Any:
         parameters.check_together(self, incremental=incremental, validation=validation)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -96,7 +105,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         backend = arrays.working_backend(self.device, lives_on)
         dtype = str(x.dtype).rpartition(".")[2]
         # scikit-learn's order of draws: the weights, the validation split, then the order of each epoch.
-        rng = check_random_state(self.random_state)
+        rng = generator_of(job, check_random_state(self.random_state))
         architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
         # SciPy computes in float64, whatever the dtype of its input.
         works_in = "float64" if self.solver == "lbfgs" and backend == host_backend() else dtype
@@ -121,7 +130,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
             if self.batch_size != "auto" and self.batch_size > n:
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             order = randomness.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
-            self._run(samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental)
+            self._run(samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental, job=job)
         return self
 
     def _prepared(
@@ -224,12 +233,17 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         architecture: Architecture,
         rng: Any,
         validation: Validation | None,
+        job: Job | None = None,
         **options: Any,
     ) -> None:
         """Run a stochastic solver, with checkpoints if there are any; the arguments are those of `_descend`."""
-        with opened(self.checkpoint) as saver:
-            keeper = None if saver is None else Keeper(saver, EstimatorCall(self, architecture, source, validation))
-            self._descend(source, order, architecture, rng, validation, keeper, **options)
+        call = EstimatorCall(self, architecture, source, validation)
+        if job is not None:
+            compare(job, call, self._batch_rows(options["n"]))
+        signals = None if job is None else job.signals
+        with opened(self.checkpoint, signals, writes=job is None or job.rank == 0) as saver:
+            keeper = None if saver is None else Keeper(saver, call, job)
+            self._descend(source, order, architecture, rng, validation, keeper, job=job, **options)
 
     def _descend(
         self,
@@ -240,6 +254,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         validation: Validation | None,
         keeper: Keeper | None,
         *,
+        job: Job | None = None,
         n: int = 0,
         given: tuple[Any, Any, Any] = (None, None, None),
         incremental: bool = False,
@@ -255,20 +270,23 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         epochs = 1 if once else self.max_iter
         steps = -(-n // self._batch_rows(n)) if n else 0
         if incremental:
-            step = self._kept_step(source, architecture, solver)
+            step = kept_step(self, source.backend, source.dtype, architecture, solver)
         else:
             own = estimated_elements(architecture, epochs * n, epochs * steps)
             work = own if keeper is None else keeper.begins_at.elements(own)
             # The first steps of a form that come varied round differently: not in a fit that may go on.
             demands = Demands(work=work, varied=not n and keeper is None)
-            step = self._step(source.backend, architecture, solver, demands)
+            step = step_of(self, source.backend, architecture, solver, demands, job)
             if keeper is not None:
                 keeper.bound(step, work)
-        watching = Watching(self, epochs, n, given, incremental=incremental)
+        watching = Watching(self, epochs, n, given, incremental=incremental, shows=job is None or job.rank == 0)
         bests = Bests.of(self, least)
         begin, descent = self._parameters(), None
         try:
-            descent = Descent(self, architecture, step, solver, begin, bests, source, order, rng, validation, keeper)
+            of = solver, begin, bests, source, order, rng, validation, keeper, job
+            descent = Descent(self, architecture, step, *of)
+            if job is not None:
+                job.begin()
             descent.run(epochs, watching, once=once)
             self._settle(descent.found(), source.backend, source.dtype, good=descent.good)
         except BaseException:
@@ -306,23 +324,6 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _weighs_classes(self) -> bool:
         """Return whether the classes have weights other than 1."""
         return False
-
-    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, demands: Demands) -> CapturedStep:
-        return bind(
-            backend,
-            architecture,
-            solver.rule,
-            clip_norm=self.clip_norm,
-            penalties_of_sum=True,
-            demands=demands,
-        )
-
-    def _kept_step(self, source: Samples | Stream, architecture: Architecture, solver: Solver) -> CapturedStep:
-        """Return the step of the last `partial_fit` if nothing has changed: it is bound and recorded once."""
-        wanted = (source.backend, source.dtype, architecture, solver.rule, self.clip_norm)
-        if getattr(self, "_bound", (None, None))[0] != wanted:
-            self._bound = wanted, self._step(source.backend, architecture, solver, Demands(work=0.0, varied=True))
-        return self._bound[1]
 
     def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Good = None) -> None:
         """Store the parameters that a solver has found; raise ValueError if they are not finite."""

@@ -10,6 +10,8 @@ from retroprop.functions.types import Array
 from retroprop.training.parallel import Parallel, Ranks, common, is_common
 from retroprop.training.signals import Signals, StopRequested
 
+# Of one process, and of a rank: a KeyboardInterrupt of one rank alone is an error that ends the others.
+INTERRUPTIONS = ((KeyboardInterrupt, StopRequested), (StopRequested,))
 REASONS = ("", "interrupted", "terminated")  # a wish to stop by its number
 
 
@@ -55,6 +57,7 @@ class Job:
         self.rank, self.size = ranks.rank, ranks.size
         self.parts = parallel.parts if deterministic else ranks.size
         self.signals = AgreedSignals(signals)
+        self._began = False
 
     def check(self) -> None:
         """Raise ValueError for a deterministic training on a number of ranks that its fixed sums are not made for."""
@@ -68,15 +71,24 @@ class Job:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Return a context that all ranks leave together: with an error on any of them, all with an error."""
+        """Return a context that all ranks leave together: with an error on any of them, all with an error.
+
+        A training may `begin` within it.
+        """
         try:
             yield
         except Exception as error:
-            if is_common(error):
+            if is_common(error) or self._began:
                 raise
             self._report(error)
             raise common(error) from error.__cause__
+        if not self._began:
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin the training, when all ranks are ready: an error is no longer exchanged, but ends them."""
         self.exchange(None)
+        self._began = True
 
     def exchange(self, value: Any) -> list[Any]:
         """Return the plain values of all ranks while they prepare a training.

@@ -21,6 +21,7 @@ from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.evaluation import evaluated
 from retroprop.training.fit_call import FitCall
 from retroprop.training.history import DivergenceError, History
+from retroprop.training.job import INTERRUPTIONS
 from retroprop.training.optimizers import Optimizer
 from retroprop.training.parallel import common
 from retroprop.training.progress import Silence
@@ -28,10 +29,6 @@ from retroprop.training.restart import fits, key_at, restarted
 from retroprop.training.rows import source_of
 from retroprop.training.saver import PauseForCheckpoint, Saver
 from retroprop.training.share import Share
-from retroprop.training.signals import StopRequested
-
-# Of one process, and of a rank: a KeyboardInterrupt of one rank alone is an error that ends the others.
-INTERRUPTIONS = ((KeyboardInterrupt, StopRequested), (StopRequested,))
 
 
 class Training:

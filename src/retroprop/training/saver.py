@@ -147,11 +147,36 @@ class Saver:
         return seconds is not None and monotonic() - self._written >= seconds
 
 
+class Follower(Saver):
+    """The checkpoints of a training on a rank that does not write them."""
+
+    def __init__(self, signals: AgreedSignals) -> None:
+        self.signals, self.last = signals, None
+
+    def found(self, run: Described) -> None:
+        """Return None: rank 0 reads the checkpoint."""
+
+    def begin(self, epoch: int, n_batches: int) -> None:
+        """Begin where the training begins."""
+
+    def after_step(self) -> None:
+        self.stop_if_asked()
+
+    def is_due(self, epoch: int) -> bool:
+        self.stop_if_asked()
+        return False
+
+    def write(self, continuation: Continuation, further: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+
 @contextmanager
-def opened(rule: Checkpoint | None, signals: AgreedSignals | None = None) -> Iterator[Saver | None]:
+def opened(
+    rule: Checkpoint | None, signals: AgreedSignals | None = None, *, writes: bool = True
+) -> Iterator[Saver | None]:
     """Open the folder of checkpoints for the time of a training; None without checkpoints.
 
-    The `signals` are those that ranks agree on, by default this process's own.
+    The `signals` are those that ranks agree on, by default this process's own; of ranks, one `writes`.
 
     Raises
     ------
@@ -160,6 +185,10 @@ def opened(rule: Checkpoint | None, signals: AgreedSignals | None = None) -> Ite
     """
     if rule is None:
         yield None
+        return
+    if not writes:
+        assert signals is not None
+        yield Follower(signals)
         return
     from retroprop.persistence.checkpoints import CheckpointFolder
 
