@@ -1,11 +1,17 @@
 """Trainings under mpiexec: the single process's results, ends of failing jobs, and resumed ones."""
 
 import json
+import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from launching import HERE, launchers, needs_mpi, run
+from launching import HERE, environment, launchers, needs_mpi, run
+from sklearn.base import clone
+
+import retroprop as rp
 
 LAUNCHER = needs_mpi()
 LIMIT = 10.0  # seconds within which a failing job ends, its start included
@@ -61,6 +67,44 @@ def test_so_have_more_ranks_of_every_mpi(launcher, size):
     assert_alike(found, size)
     for name in [name for name in found if name.startswith("fixed")]:
         assert found[name][0]["digest"] == alone[name][0]["digest"], name
+
+
+@pytest.mark.long
+def test_the_command_line_trains_on_ranks_and_rank_0_writes(tmp_path):
+    model = tmp_path / "m.safetensors"
+    options = ["digits", "--parallel", "mpi", "--epochs", "2", "--no-picture", "-o", model, "--json"]
+    job = run(LAUNCHER, 2, "-m", "retroprop", "train", *options)
+    assert job.code == 0, job.err
+    assert json.loads(job.out)["model"] == str(model)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+    job = run(LAUNCHER, 2, "-m", "retroprop", "train", tmp_path / "absent.csv", "--parallel", "mpi", "--no-picture")
+    assert job.code != 0
+    assert (job.out + job.err).count("no file") == 1
+
+
+def test_outside_of_a_job_the_message_says_how_to_start_one():
+    code = "import retroprop as rp; net = rp.Network([2, 1]); rp.fit(net, [[1, 2]], [[1]], parallel=rp.scale.MPI())"
+    environ = {name: value for name, value in environment().items() if not name.startswith(("PMI", "OMPI", "SLURM"))}
+    command = [LAUNCHER.python, "-c", code]
+    found = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 1
+    assert 'outside of an MPI job: start the processes with "mpiexec -n 4 python -m mpi4py' in found.stderr
+
+
+def test_a_missing_mpi4py_and_other_engines_are_refused_in_one_line(monkeypatch):
+    net = rp.Network([2, 1])
+    with pytest.raises(TypeError, match=r"parallel must be an engine such as rp.scale.MPI\(\), or None, not 'mpi'"):
+        rp.fit(net, [[1, 2]], [[1]], parallel="mpi")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(ValueError, match=r'needs mpi4py, which is not installed: pip install "retroprop\[mpi\]"'):
+        rp.fit(net, [[1, 2]], [[1]], parallel=rp.scale.MPI())
+    with pytest.raises(ValueError, match="parts of MPI must be a power of two"):
+        rp.scale.MPI(parts=6)
+
+
+def test_the_engine_is_a_value():
+    engine = rp.scale.MPI(shard=True)
+    assert pickle.loads(pickle.dumps(engine)) == clone(engine, safe=False) == engine != rp.scale.MPI()
 
 
 # Failures --------------------------------------------------------------------------------------------------------

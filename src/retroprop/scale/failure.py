@@ -29,6 +29,7 @@ def ending_all(world: Any) -> Iterator[None]:
         if world.size == 1:
             raise
         if is_common(error):
+            error.rank = world.rank  # type: ignore[attr-defined]
             _print_once(world)
             raise
         # If several ranks fail alike, the first prints and ends the others before they print too.

@@ -44,13 +44,18 @@ class MPI:
         if isinstance(parts, bool) or not hasattr(parts, "__index__") or parts < 1 or parts & (parts - 1):
             raise ValueError(f"parts of MPI must be a power of two, 1 or above, not {parts!r}.")
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is rank 0, the one that prints and writes."""
+        return bool(_world().rank == 0)
+
     @contextmanager
     def open(self, backend: Backend, *, deterministic: bool = False) -> Iterator[Ranks]:
         """Return the connection for the time of a training.
 
         Raises
         ------
-        ModuleNotFoundError
+        DataError
             Without mpi4py.
         RuntimeError
             Outside of an MPI job, or without an MPI library.

@@ -9,6 +9,8 @@ from retroprop.tabular.pipeline import fitted
 from retroprop.tabular.reading import read
 from retroprop.tabular.schema import find_schema
 from retroprop.tabular.training_options import TrainingOptions
+from retroprop.training.parallel import checked
+from retroprop.training.share import ready
 
 
 def fit(
@@ -49,6 +51,7 @@ def fit(
     backend: Any = None,
     progress: bool = False,
     checkpoint: Any = None,
+    parallel: Any = None,
 ) -> TabularModel:
     """Train a network on a raw table, evaluate it on rows held out, and return the whole model.
 
@@ -126,6 +129,9 @@ def fit(
         Whether a bar is shown.
     checkpoint : Checkpoint, optional
         Checkpoints of the training, from which a call with the same arguments goes on bit for bit.
+    parallel : Parallel, optional
+        The engine that connects the processes that share the training, as `retroprop.scale.MPI()`: each reads the whole
+        table, and has the same model.
 
     Returns
     -------
@@ -168,17 +174,25 @@ def fit(
         backend=backend,
         progress=progress,
         checkpoint=checkpoint,
+        parallel=parallel,
     )
     options.check()
-    form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)
-    target = None if target is None else str(target)
-    raw = read(data, features=features, target=target, **form)
-    schema = find_schema(
-        raw,
-        target=target,
-        drop=columns_of(drop, raw.columns),
-        categorical=columns_of(categorical, raw.columns),
-        numeric=columns_of(numeric, raw.columns),
-        decimal=decimal,
-    )
+    engine = checked(parallel)
+    if engine is not None and engine.shard:
+        raise ValueError("parallel of a table does not go with shard=True: every rank reads the whole table.")
+    # A file that one rank cannot read, or that another reads otherwise, ends all before they train.
+    with ready(engine) as job:
+        form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)
+        target = None if target is None else str(target)
+        raw = read(data, features=features, target=target, **form)
+        schema = find_schema(
+            raw,
+            target=target,
+            drop=columns_of(drop, raw.columns),
+            categorical=columns_of(categorical, raw.columns),
+            numeric=columns_of(numeric, raw.columns),
+            decimal=decimal,
+        )
+        if job is not None:
+            job.compare({"the table": repr(schema)})
     return fitted(options, raw, schema, validation, max_memory)

@@ -85,6 +85,7 @@ def train(
             seed=options.seed,
             progress=options.progress,
             checkpoint=options.checkpoint,
+            parallel=options.parallel,
         )
     except rp.DivergenceError as error:
         if not len(error.history):

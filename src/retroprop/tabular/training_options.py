@@ -38,6 +38,7 @@ class TrainingOptions:
     backend: Any = None
     progress: bool = False
     checkpoint: Any = None
+    parallel: Any = None
 
     @property
     def stops_early(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 from retroprop._version import __version__
-from retroprop.backends import Backend, host
+from retroprop.backends import Backend, host, host_backend
 from retroprop.backends.backend import Demands
 from retroprop.backends.intake.batch import Batch
 from retroprop.backends.intake.mapped_file import Mapped
@@ -160,6 +160,13 @@ def opened(
             return
         with Signals(REASONS if checkpoints else ("SIGINT",)) as signals:
             yield Job(ranks, parallel, signals, deterministic=deterministic)
+
+
+@contextmanager
+def ready(parallel: Parallel | None) -> Iterator[Job | None]:
+    """Return a context of work before a training, such as reading its data, that all ranks leave together."""
+    with opened(parallel, host_backend(), deterministic=False, checkpoints=False) as job, preparing(job):
+        yield job
 
 
 def preparing(job: Job | None) -> AbstractContextManager[None]:
