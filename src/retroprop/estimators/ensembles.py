@@ -68,6 +68,8 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         template = self._template()
         if template.checkpoint is not None:
             raise ValueError("checkpoint of the estimator must be None: several members cannot share one folder.")
+        if template.parallel is not None:
+            raise ValueError("parallel of the estimator must be None: the members train together in one process.")
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         rng = check_random_state(self.random_state)

@@ -6,6 +6,7 @@ from joblib import parallel_config
 from sklearn import model_selection
 from sklearn.experimental import enable_halving_search_cv
 
+from retroprop.model_selection.candidate import network_of
 from retroprop.model_selection.joblib_backend import TogetherBackend
 from retroprop.model_selection.search_report import SearchReport
 
@@ -24,6 +25,7 @@ class _TrainedTogether:
     """
 
     memory_budget = 2**30
+    estimator: Any
     report_: SearchReport
     _backend: TogetherBackend
 
@@ -33,6 +35,11 @@ class _TrainedTogether:
         Ctrl-C ends it with what is finished: fits that are not have NaN for a score, and the best of the others is
         refitted. A second one ends it at once.
         """
+        if getattr(network_of(self.estimator), "parallel", None) is not None:
+            raise ValueError(
+                "parallel of the estimator must be None: a search trains its fits together in one process. Ranks share "
+                "the fits of scikit-learn's own search, with n_jobs=None."
+            )
         self.report_ = SearchReport()
         self._backend = TogetherBackend(self.report_, self.memory_budget)
         try:
