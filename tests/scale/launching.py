@@ -28,12 +28,12 @@ class Launcher(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A job that has ended: exit code, standard output and error, seconds."""
+    """A job that has ended: exit code, standard output and error, and when, as `time.time`."""
 
     code: int
     out: str
     err: str
-    seconds: float
+    at: float
 
 
 def launchers():
@@ -84,16 +84,15 @@ def started(launcher, size, *arguments, **further):
     )
 
 
-def ended(job, limit, began=None):
+def ended(job, limit):
     """Return a job's end; after `limit` seconds it is killed with all its processes, and the test fails."""
-    began = time.monotonic() if began is None else began
     try:
         out, err = job.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         os.killpg(job.pid, signal.SIGKILL)
         out, err = job.communicate()
         pytest.fail(f"the job did not end within {limit} s:\n{out[-2000:]}\n{err[-2000:]}")
-    return Ended(job.returncode, out, err, time.monotonic() - began)
+    return Ended(job.returncode, out, err, time.time())
 
 
 def run(launcher, size, *arguments, limit=60.0, **further):

@@ -14,31 +14,58 @@ from typing import Any
 from retroprop.training.parallel import is_common
 
 WAIT = 5.0  # seconds that a process waits for another to print
+GRACE = 0.5  # seconds in which the ranks below one that fails may fail too; the lowest prints
 PASSED_ON = 0.3  # seconds in which the launcher passes on what was printed, before it ends
+FAILS, PRINTS = 101, 102  # tags of messages
 
 
 @contextmanager
-def ending_all(world: Any) -> Iterator[None]:
+def ending_all(ranks: Any, world: Any) -> Iterator[None]:
     """Return a context that an error of one rank does not leave: it is printed, and ends all processes.
 
-    An error that all ranks raise leaves it; if it is not caught, rank 0 prints it.
+    An error that all ranks raise leaves it; if it is not caught, rank 0 prints it. `ranks` is a communicator of the
+    training's own, with the processes of `world`.
     """
     try:
         yield
     except BaseException as error:
-        if world.size == 1:
+        if ranks.size == 1:
             raise
         if is_common(error):
-            error.rank = world.rank  # type: ignore[attr-defined]
+            error.rank = ranks.rank  # type: ignore[attr-defined]
             _print_once(world)
             raise
-        # If several ranks fail alike, the first prints and ends the others before they print too.
-        time.sleep(min(0.2 * world.rank, 2.0))
-        traceback.print_exception(error)
-        print(f"rank {world.rank} of {world.size} has failed, which ends all processes", file=sys.stderr, flush=True)
-        time.sleep(PASSED_ON)
+        if _is_to_print(ranks):
+            traceback.print_exception(error)
+            end = f"rank {ranks.rank} of {ranks.size} has failed, which ends all processes"
+            print(end, file=sys.stderr, flush=True)
+            time.sleep(PASSED_ON)
         world.Abort(1)
         os._exit(1)  # where the library returns before the launcher ends this process
+
+
+def _is_to_print(ranks: Any) -> bool:
+    """Return whether this rank is to print its error: of ranks that fail alike, one does.
+
+    A rank that is not waits for its end by the one that is; it returns only if that does not come.
+    """
+    others = [rank for rank in range(ranks.size) if rank != ranks.rank]
+    sent = [ranks.isend(None, rank, FAILS) for rank in others]
+    fails_at = time.monotonic()
+    waits = GRACE if ranks.rank else 0.0
+    while not _came(ranks, others, PRINTS) and not _came(ranks, others[: ranks.rank], FAILS):
+        if time.monotonic() - fails_at >= waits:
+            sent += [ranks.isend(None, rank, PRINTS) for rank in others]
+            return True
+        time.sleep(0.01)
+    while time.monotonic() - fails_at < WAIT:
+        time.sleep(0.01)
+    return not _came(ranks, others, PRINTS)
+
+
+def _came(ranks: Any, senders: list[int], tag: int) -> bool:
+    """Return whether one of the senders has sent that message."""
+    return any(ranks.iprobe(source=rank, tag=tag) for rank in senders)
 
 
 def _print_once(world: Any) -> None:

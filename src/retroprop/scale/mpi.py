@@ -61,9 +61,11 @@ class MPI:
             Outside of an MPI job, or without an MPI library.
         """
         world = _world()
-        with ending_all(world):
-            own = world.Dup()  # so that no message of the user's is taken for one of the training
-            yield Communicator(own, backend, fixed=deterministic)
+        own = world.Dup()  # so that no message of the user's is taken for one of the training
+        try:
+            with ending_all(own, world):
+                yield Communicator(own, backend, fixed=deterministic)
+        finally:
             own.Free()
 
 
