@@ -257,7 +257,10 @@ class Descent:
 
     def _save(self) -> None:
         """Write a checkpoint, if there are any and one can go on from there."""
-        if self.keeper is not None and self._accounted and not self.epochs.torn:
+        if self.keeper is None or not self._accounted:
+            return
+        self.epochs.settle()
+        if not self.epochs.torn:
             self.keeper.write(self.epochs.course)
 
     def _has_ended(self) -> bool:

@@ -67,7 +67,7 @@ class PreparedFit:
     once : bool
         Whether the data are one epoch.
     together : int
-        The number of fits that its steps train.
+        The number of fits that its steps train; 0 if it needs no step any more.
     job : Job or None
         The processes that share it.
     """
