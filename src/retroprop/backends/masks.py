@@ -96,10 +96,7 @@ class MaskStream:
 
 
 class Masks:
-    """The masks of one step, before they are drawn: of a training's stream, after `step` updates.
-
-    They are those of m rows of a batch, from the row `first` on.
-    """
+    """The masks of a training after `step` updates, before they are drawn: of m rows of a batch, from `first` on."""
 
     def __init__(self, stream: MaskStream, step: int, m: int, first: int = 0) -> None:
         self.stream, self.step, self.m, self.first = stream, step, m, first
@@ -115,5 +112,4 @@ class Masks:
 
     def drawn(self) -> tuple[Array | None, ...]:
         """Return mask/(1−p) of each hidden layer, (m, n_l), drawn on the host and moved to the network."""
-        stream = self.stream
-        return tuple(one and stream.drawn(one, self.step, self.m, self.first) for one in stream.layers)
+        return tuple(one and self.stream.drawn(one, self.step, self.m, self.first) for one in self.stream.layers)
