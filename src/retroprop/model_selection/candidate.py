@@ -100,7 +100,8 @@ class CandidateFit:
         return result
 
     def release(self) -> None:
-        """Forget the estimator and its data."""
+        """Forget the estimator and its data; the estimator itself too, which the caller still holds."""
+        vars(self.estimator).clear()
         self.call, self.estimator, self.fits = None, None, []
 
 
@@ -116,7 +117,7 @@ def _reason_against(estimator: Any) -> str | None:
         return f"{name} is no MLPClassifier or MLPRegressor of retroprop, nor a Pipeline that ends with one"
     if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
         return "solver='lbfgs'"
-    for option in ("checkpoint", "progress", "verbose"):
+    for option in ("checkpoint", "parallel", "progress", "verbose"):
         if getattr(estimator, option):
             return f"{option}={getattr(estimator, option)!r}"
     return "callbacks" if getattr(estimator, "_skl_callbacks", None) else None

@@ -1,0 +1,5 @@
+"""Many machines: data-parallel training over MPI, NCCL or sharded JAX, and data larger than memory."""
+
+from retroprop.scale.mpi import MPI
+
+__all__ = ["MPI"]
