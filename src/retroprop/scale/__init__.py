@@ -1,0 +1,10 @@
+"""Many machines, and data larger than memory."""
+
+from retroprop.scale.batches import Batches
+from retroprop.scale.npy_file import Npy
+from retroprop.scale.parquet_file import Parquet
+from retroprop.scale.zarr_array import Zarr
+from retroprop.training.block_shuffle import BlockShuffle
+from retroprop.training.row_source import RowSource
+
+__all__ = ["Batches", "BlockShuffle", "Npy", "Parquet", "RowSource", "Zarr"]
