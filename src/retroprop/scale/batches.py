@@ -48,7 +48,7 @@ class Batches:
         if m == 0:
             raise ValueError("x has no rows.")
         self._order = minibatches(m, batch_size, shuffle, data[0])
-        self._source = source_of(host_backend(), Batch(*data, None), None, self._order)
+        self._source = source_of(host_backend(), Batch(data[0], data[1], None), None, self._order)
         self._rng = host.generator(seed)
 
     def __call__(self) -> Iterator[tuple[Array, Array]]:

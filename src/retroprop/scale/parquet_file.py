@@ -38,7 +38,8 @@ class Parquet(StoredRows):
     def __init__(
         self, path: Any, columns: str | Sequence[str] | None = None, *, drop: str | Sequence[str] = ()
     ) -> None:
-        self.path, self._opened = path_of(path, "Parquet file"), None
+        self._opened: tuple[int, Any]
+        self.path, self._opened = path_of(path, "Parquet file"), (0, None)
         file = self._file()
         schema, found = file.schema_arrow, file.metadata
         left_out = (drop,) if isinstance(drop, str) else tuple(drop)
@@ -86,7 +87,7 @@ class Parquet(StoredRows):
 
     def _file(self) -> Any:
         """Return the opened file, of this process: a forked one shares no position."""
-        if self._opened is None or self._opened[0] != os.getpid():
+        if self._opened[0] != os.getpid():
             try:
                 from pyarrow import parquet
             except ImportError as error:
@@ -112,7 +113,7 @@ class Parquet(StoredRows):
                     )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        return {**self.__dict__, "_opened": (0, None)}
 
     def __repr__(self) -> str:
         return f'Parquet("{self.path}")'

@@ -62,7 +62,7 @@ class StoredRows:
             which = chunks == chunk
             into[which] = whole[rows[which] - start]
 
-    def __getitem__(self, rows: slice) -> "RowRange":
+    def __getitem__(self, rows: Any) -> "RowRange":
         if not isinstance(rows, slice) or rows.step not in (None, 1):
             raise TypeError(f"a source gives a range of rows, as in source[0:1000], not source[{rows!r}].")
         start, stop, _ = rows.indices(self.shape[0])

@@ -1,5 +1,6 @@
 """A source of rows: data that a training reads as it needs them, such as a file larger than memory."""
 
+from math import prod
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from retroprop.backends import host
@@ -69,8 +70,7 @@ def loaded(x: Any) -> Any:
 
 def part_rows(x: Any) -> int:
     """Return how many rows of a source are read at a time where all are read: whole chunks, of `PART` bytes or more."""
-    a_row = host.xp.dtype(x.dtype).itemsize
-    for n in x.shape[1:]:
-        a_row *= n
+    a_row = prod(x.shape[1:]) * int(host.xp.dtype(x.dtype).itemsize)
     rows, chunk = max(PART // max(a_row, 1), 1), chunk_rows_of(x) or 1
-    return max(rows // chunk, 1) * chunk
+    found: int = max(rows // chunk, 1) * chunk
+    return found

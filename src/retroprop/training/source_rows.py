@@ -39,9 +39,10 @@ class SourceRows(Mapped):
         self._own: Any = host.xp.dtype(source.dtype)
         if self._own.kind not in "buif":
             raise TypeError(f"{name} must hold real numbers; this source has {self._own}: {source!r}.")
-        self.shape = self._announced = tuple(source.shape)
+        given: Any = source.shape
+        self.shape = self._announced = tuple(given)
         self.ndim = len(self.shape)
-        if not self.shape or not all(isinstance(n, int) and n >= 0 for n in self.shape):
+        if not given or any(not isinstance(n, int) or n < 0 for n in given):
             raise ValueError(
                 f"{name} must have a shape of whole numbers, rows first, not {source.shape!r}: {source!r}."
             )
