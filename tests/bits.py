@@ -148,7 +148,7 @@ def run(name):
 def run_all(numba):
     """Run all cases in a process of its own, on one thread, with Numba or without."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    environment = {**os.environ, **threads, "RETROPROP_NUMBA": str(int(numba))}
+    environment = {**os.environ, **threads, "RETROPROP_NUMBA": "loops" if numba else "0"}
     done = subprocess.run(
         [sys.executable, __file__, "--run"], env=environment, check=True, capture_output=True, text=True
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import retroprop as rp
+from retroprop.backends import host
 
 X = np.asarray([[0, 1], [1, 1], [2, 0], [3, 1]])
 Y = [[1.0], [0.0], [2.0], [1.0]]
@@ -164,3 +165,20 @@ def test_a_data_loader_is_no_x_of_fit():
     data = pytest.importorskip("torch.utils.data", reason="torch is not installed")
     with pytest.raises(TypeError, match="x is a DataLoader of batches: pass a function"):
         rp.fit(network(), data.DataLoader(list(zip(X, Y, strict=True)), batch_size=2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "longdouble"])
+@pytest.mark.parametrize("shape", [(3, 4), (100, 64)])
+def test_an_array_is_finite_where_every_number_is(dtype, shape):
+    """Also where its squares are too large, where it has no rows, and where its rows are apart in memory."""
+    with np.errstate(all="raise"):
+        large = np.full(shape, np.finfo(dtype).max, dtype)
+        assert host.all_finite(large)
+        assert host.all_finite(-large[:, ::2])
+        assert host.all_finite(large[:0])
+        for wrong in (np.nan, np.inf, -np.inf):
+            for place in ((0, 0), (-1, -1)):
+                array = np.zeros(shape, dtype)
+                array[place] = wrong
+                assert not host.all_finite(array)
+                assert not host.all_finite(array.T)

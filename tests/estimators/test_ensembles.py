@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import retroprop as rp
 from retroprop.estimators import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
+from retroprop.estimators.epoch_group import EpochGroup
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -175,13 +176,49 @@ def test_members_that_end_leave_the_others_on_jax_which_frees_the_arrays_of_a_st
         ({"folds": True, "n_members": 1}, "needs n_members of 2 or above"),
         ({"n_members": 0}, "The 'n_members' parameter of MLPEnsembleClassifier must be an int"),
         ({"estimator": MLPRegressor()}, "The 'estimator' parameter of MLPEnsembleClassifier must be an instance"),
-        ({"estimator": MLPClassifier(checkpoint=rp.Checkpoint("run"))}, "checkpoint of the estimator must be None"),
+        ({"estimator": MLPClassifier(checkpoint=rp.Checkpoint("run"))}, "needs a random_state of the ensemble"),
+        (
+            {"estimator": MLPClassifier(solver="lbfgs", checkpoint=rp.Checkpoint("run")), "random_state": 0},
+            "needs a stochastic solver of its estimator",
+        ),
         ({"estimator": MLPClassifier(activation="nope")}, "The 'activation' parameter of MLPClassifier must be"),
     ],
 )
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         MLPEnsembleClassifier(**options).fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:there is no checkpoint")
+@pytest.mark.parametrize("options", [{"folds": True}, pytest.param({"bootstrap": True}, marks=pytest.mark.long)])
+def test_an_ensemble_that_is_ended_goes_on_from_its_checkpoint(monkeypatch, tmp_path, options):
+    mlp = clone(MLP).set_params(early_stopping=True, dropout=0.2, batch_size=30, n_iter_no_change=3)
+    whole = MLPEnsembleClassifier(mlp, 3, random_state=4, **options).fit(X, Y)
+    advance, ended = EpochGroup._advance, 0
+    for again in range(100):
+        left = iter(range(again + 2))
+
+        def some(group, left=left):
+            if next(left, None) is None:
+                raise SystemExit
+            advance(group)
+
+        monkeypatch.setattr(EpochGroup, "_advance", some)
+        own = clone(mlp).set_params(checkpoint=rp.Checkpoint(tmp_path, resume=again > 0))
+        try:
+            found = MLPEnsembleClassifier(own, 3, random_state=4, **options).fit(X, Y)
+            break
+        except SystemExit:
+            ended += 1
+    assert ended > 1
+    assert [one.n_iter_ for one in found.estimators_] == [one.n_iter_ for one in whole.estimators_]
+    np.testing.assert_array_equal(found.member_probabilities(X), whole.member_probabilities(X))
+    np.testing.assert_array_equal(found.out_of_fold_, whole.out_of_fold_)
+    own = clone(mlp).set_params(checkpoint=rp.Checkpoint(tmp_path, resume=True))
+    with pytest.raises(ValueError, match="another training: n_members was 3, and is 4 now"):
+        MLPEnsembleClassifier(own, 4, random_state=4, **options).fit(X, Y)
+    with pytest.raises(ValueError, match="another fit: random_state was"):
+        MLPEnsembleClassifier(own, 3, random_state=5, **options).fit(X, Y)
 
 
 CHEAP = [

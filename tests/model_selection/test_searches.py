@@ -1,7 +1,9 @@
 """Searches whose fits are trained together, against scikit-learn's own classes around the same estimators."""
 
+import gc
 import os
 import signal
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -25,6 +27,7 @@ assert enable_halving_search_cv
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, Y = load_iris(return_X_y=True)
+RNG = np.random.default_rng(0)
 MLP = MLPClassifier((6,), max_iter=8, random_state=0, learning_rate_init=0.02)
 GRID = {"alpha": [1e-4, 1.0], "hidden_layer_sizes": [(6,), (9,)], "early_stopping": [False, True]}
 
@@ -210,6 +213,28 @@ def test_groups_are_cut_to_the_budget():
     found = Small(MLP, grid, cv=2).fit(X, Y)
     assert found.report_.groups == [1] * 8
     assert_same(found, ours.GridSearchCV(MLP, grid, cv=2).fit(X, Y))
+
+
+def test_many_candidates_stay_within_the_budget():
+    """Without the garbage collector: the arrays of a group are gone before those of the next come."""
+
+    class Small(ours.GridSearchCV):
+        memory_budget = 2**21
+
+    x, y = RNG.normal(size=(200, 40)), RNG.integers(0, 2, 200)
+    mlp = MLPClassifier((40,), max_iter=1, random_state=0)
+    Small(mlp, {"alpha": [1.0]}, cv=2, refit=False).fit(x, y)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        found = Small(mlp, {"alpha": list(np.logspace(-5, 0, 24))}, cv=2, refit=False).fit(x, y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert len(found.report_.groups) > 3
+    assert peak < 2 * Small.memory_budget, peak  # with the data, and 10 kB of scikit-learn's for each fit
 
 
 def interrupting(after):

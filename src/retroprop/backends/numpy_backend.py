@@ -9,9 +9,12 @@ import numpy
 from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cpu import numba_target
+from retroprop.backends.cpu.native_step import NativeStep
+from retroprop.backends.cpu.numba_target import worthwhile_as_a_whole
 from retroprop.backends.cpu.numpy_calls import NumpyCalls
 from retroprop.backends.cpu.source_program import ReplayedStep
 from retroprop.backends.replay.captured_step import CapturedStep
+from retroprop.core.operations import overridden
 from retroprop.functions.types import Array
 
 
@@ -64,9 +67,12 @@ class NumpyBackend(Backend):
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        compiles = numba_target.worthwhile(demands.work)
-        captured = ReplayedStep(
-            step, self.operations(), donate, numba_target.NumbaLoops() if compiles else NumpyCalls()
-        )
+        operations, compiles = self.operations(), numba_target.worthwhile(demands.work)
+        captured: ReplayedStep
+        # An operation that is overridden may hold state: it is recorded once.
+        if donate and not demands.varied and not overridden(operations) and worthwhile_as_a_whole(demands.work):
+            captured = NativeStep(step, operations, donate)
+        else:
+            captured = ReplayedStep(step, operations, donate, numba_target.NumbaLoops() if compiles else NumpyCalls())
         captured.varied, captured.compiled = demands.varied, compiles
         return captured

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -71,5 +73,8 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def _end(message: str, exit_code: int) -> None:
+    if getattr(sys.exception(), "rank", 0):
+        time.sleep(1.0)  # rank 0 prints it, before the end of this process ends that one
+        raise typer.Exit(exit_code)
     typer.echo(f"retroprop: {printable(message)}", err=True)
     raise typer.Exit(exit_code)

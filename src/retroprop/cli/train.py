@@ -14,6 +14,7 @@ from retroprop.cli.destinations import check_destination, check_picture, default
 from retroprop.cli.error_handling import note
 from retroprop.cli.errors import CommandError
 from retroprop.cli.network_options import hidden_sizes, names_of
+from retroprop.cli.parallel_option import engine_of
 from retroprop.persistence.files import descriptor_of, is_special
 
 _DEFAULT_MODEL = Path("model.safetensors")
@@ -117,6 +118,12 @@ def train(
             help="Choose by cross-validation those of hidden, l2, dropout, learning rate that have their defaults.",
         ),
     ] = False,
+    parallel: Annotated[
+        str | None,
+        typer.Option(
+            help='mpi: the processes that "mpiexec -n 4 python -m mpi4py -m retroprop train ..." has started.'
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The model file; by default a new model.safetensors.")
     ] = None,
@@ -141,6 +148,7 @@ def train(
         raise CommandError("--resume needs --checkpoint, the folder to go on from.")
     sizes = hidden_sizes(hidden, option="--hidden")
     activations = names_of(activation, len(sizes), option="--activation")
+    engine = engine_of(parallel)
     from retroprop import Checkpoint, DivergenceError, tabular
 
     fit = partial(
@@ -183,6 +191,7 @@ def train(
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint, resume=resume),
         ensemble=ensemble,
         search=search,
+        parallel=engine,
     )
     divergence: DivergenceError | None = None
     try:
@@ -195,6 +204,8 @@ def train(
         if descriptor_of(model_file) is None and not is_special(model_file):
             model_file = free_path(model_file)
         picture_file = None if picture_file is None else free_path(picture_file)
+    if engine is not None and not engine.is_first:
+        return  # rank 0 prints and writes
     assert model.report is not None
     reason, epochs_done = (model.report.numbers[key] for key in ("stop_reason", "epochs"))
     if not epochs_done:

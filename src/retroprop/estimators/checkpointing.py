@@ -17,10 +17,11 @@ from retroprop.training import description
 from retroprop.training.beginning import ANEW, Beginning
 from retroprop.training.continuation import Continuation, StoredContinuation, Work, unpacked
 from retroprop.training.course import Course
+from retroprop.training.job import Job
 from retroprop.training.packing import KINDS, NOT_OURS
 from retroprop.training.saver import Saver
 
-MAY_DIFFER = ("max_iter", "verbose", "progress", "checkpoint", "predict_batch_size", "device")
+MAY_DIFFER = ("max_iter", "verbose", "progress", "checkpoint", "predict_batch_size", "device", "parallel")
 """The parameters of an estimator that a fit may go on with other values of."""
 OWN_KINDS = {**KINDS, Bests.__name__: Bests}
 
@@ -77,12 +78,15 @@ class Keeper:
         The folder.
     call : EstimatorCall
         The fit.
+    job : Job or None
+        The ranks that share it; they go on from where rank 0 does.
     """
 
-    def __init__(self, saver: Saver, call: EstimatorCall) -> None:
+    def __init__(self, saver: Saver, call: EstimatorCall, job: Job | None = None) -> None:
         self.saver, self.call = saver, call
         self.work = Work(0.0, compiled=False)
         stored = saver.found(call)
+        stored = stored if job is None else job.from_first(stored)
         try:
             self.begins_at = ANEW if stored is None else Beginning(stored, work=stored.work)
         except NOT_OURS as error:

@@ -114,6 +114,9 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         Whether a bar is shown, on standard error where that is a terminal.
     checkpoint : Checkpoint or None
         Where a fit is stored as it goes on, and whether it goes on from there.
+    parallel : Parallel or None
+        The engine that connects the processes that share a fit, as `retroprop.scale.MPI()`: each passes all rows, and
+        has the same fitted estimator.
 
     Attributes
     ----------
@@ -178,6 +181,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         device: str | None = None,
         progress: bool = False,
         checkpoint: Any = None,
+        parallel: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -216,6 +220,7 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         self.device = device
         self.progress = progress
         self.checkpoint = checkpoint
+        self.parallel = parallel
 
     @watched
     @_fit_context(prefer_skip_nested_validation=True)

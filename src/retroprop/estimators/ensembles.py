@@ -15,6 +15,7 @@ from retroprop.backends import Backend, host_backend
 from retroprop.estimators.arrays import backend_holding, to_host
 from retroprop.estimators.base import BaseMLP
 from retroprop.estimators.common_device import common_backend
+from retroprop.estimators.group_checkpoint import opened_for_group
 from retroprop.estimators.prepared_fit import collected
 from retroprop.estimators.together import train_together
 from retroprop.functions.types import Array
@@ -66,35 +67,30 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         if self.folds and self.n_members < 2:
             raise ValueError("folds=True needs n_members of 2 or above: a member for each fold.")
         template = self._template()
-        if template.checkpoint is not None:
-            raise ValueError("checkpoint of the estimator must be None: several members cannot share one folder.")
+        if template.parallel is not None:
+            raise ValueError("parallel of the estimator must be None: the members train together in one process.")
+        if template.checkpoint is not None and template.solver == "lbfgs":
+            raise ValueError("checkpoint of an ensemble needs a stochastic solver of its estimator, not 'lbfgs'.")
+        if template.checkpoint is not None and self.random_state is None:
+            raise ValueError(
+                "checkpoint of the estimator needs a random_state of the ensemble, to draw the members again."
+            )
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         rng = check_random_state(self.random_state)
-        members = [clone(template).set_params(progress=False) for _ in range(self.n_members)]
+        members = [clone(template).set_params(progress=False, checkpoint=None) for _ in range(self.n_members)]
         for member in members:
             member.set_params(random_state=int(rng.randint(LARGEST_SEED)))
             member._validate_params()
         n = _num_samples(y)
         held_out = numpy.zeros((len(members), n), dtype=bool)
-        with collected(members) as fits:
-            if self.folds:
-                splitter = self._splitter(y)(self.n_members, shuffle=True, random_state=rng)
-                for i, (rows, others) in enumerate(splitter.split(numpy.empty((n, 1)), to_host(y))):
-                    held_out[i, others] = True
-                    members[i]._fit(X, y, sample_weight, rows=rows)
-            else:
-                for i, member in enumerate(members):
-                    weight = sample_weight
-                    if self.bootstrap:
-                        # n rows drawn with replacement, as their counts: all members have one array and all classes.
-                        counts = numpy.bincount(rng.randint(n, size=n), minlength=n)
-                        held_out[i] = counts == 0
-                        weight = counts if weight is None else counts * numpy.asarray(to_host(weight, "sample_weight"))
-                    member._fit(X, y, weight)
-        with Signals() as signals:
-            errors = train_together(fits, stops=lambda: signals.reason)
-            signals.answered = signals.reason == "interrupted"
+        with opened_for_group(template.checkpoint, self._description) as checkpoint:
+            with collected(members) as fits:
+                self._prepare(members, (X, y, sample_weight), rng, held_out)
+            with Signals() as signals:
+                names = [str(i) for i in range(len(fits))]
+                errors = train_together(fits, stops=lambda: signals.reason, checkpoint=checkpoint, names=names)
+                signals.answered = signals.reason == "interrupted"
         for error in errors:  # of Ctrl-C each member has warned, and keeps its present weights
             if isinstance(error, Exception):
                 raise error
@@ -103,6 +99,30 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         if self.bootstrap or self.folds:
             self._set_out_of_fold(X, held_out)
         return self
+
+    def _description(self) -> dict[str, Any]:
+        """Return the parameters by which the members differ, for a checkpoint."""
+        own = {name: getattr(self, name) for name in ("n_members", "bootstrap", "folds")}
+        return {"ensemble": type(self).__name__} | own
+
+    def _prepare(self, members: list[Any], given: tuple[Any, Any, Any], rng: Any, held_out: Array) -> None:
+        """Prepare the fit of each member on its rows, and mark in `held_out` (n_members, n) those it does not see."""
+        X, y, sample_weight = given
+        n = held_out.shape[1]
+        if self.folds:
+            splitter = self._splitter(y)(self.n_members, shuffle=True, random_state=rng)
+            for i, (rows, others) in enumerate(splitter.split(numpy.empty((n, 1)), to_host(y))):
+                held_out[i, others] = True
+                members[i]._fit(X, y, sample_weight, rows=rows)
+            return
+        for i, member in enumerate(members):
+            weight = sample_weight
+            if self.bootstrap:
+                # n rows drawn with replacement, as their counts: all members have one array and all classes.
+                counts = numpy.bincount(rng.randint(n, size=n), minlength=n)
+                held_out[i] = counts == 0
+                weight = counts if weight is None else counts * numpy.asarray(to_host(weight, "sample_weight"))
+            member._fit(X, y, weight)
 
     def _set_out_of_fold(self, X: Any, held_out: Array) -> None:
         """Set the mean output of each row over the members that have not seen it; NaN where all have."""

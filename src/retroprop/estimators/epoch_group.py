@@ -12,7 +12,7 @@ from retroprop.estimators.samples import Samples
 from retroprop.estimators.stopping import NamedRate
 from retroprop.functions.schedules import Constant
 from retroprop.functions.types import Array
-from retroprop.training.course import copied
+from retroprop.training.course import copied, state_of
 from retroprop.training.epoch import Epochs, Figures
 from retroprop.training.many.feed import Feed
 from retroprop.training.many.group import SHRINK, Group
@@ -123,10 +123,12 @@ class EpochGroup(Group):
                 return copied(by_layer(source[row, ...], course.architecture, xp), xp)
 
             epochs = member.epochs
+            epochs.torn = member.n_batches != 0  # within an epoch, of which the course has nothing
             epochs.course = epochs.course._replace(
                 parameters=own(course.parameters),
                 state=tuple(own(slot) for slot in course.state),
                 n_updates=member.n_updates,
+                generator=state_of(epochs.rng),
             )
 
         member.epochs.settle = settle

@@ -105,6 +105,9 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         Whether a bar is shown, on standard error where that is a terminal.
     checkpoint : Checkpoint or None
         Where a fit is stored as it goes on, and whether it goes on from there.
+    parallel : Parallel or None
+        The engine that connects the processes that share a fit, as `retroprop.scale.MPI()`: each passes all rows, and
+        has the same fitted estimator.
 
     Attributes
     ----------
@@ -165,6 +168,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         device: str | None = None,
         progress: bool = False,
         checkpoint: Any = None,
+        parallel: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -202,6 +206,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         self.device = device
         self.progress = progress
         self.checkpoint = checkpoint
+        self.parallel = parallel
 
     @watched
     @_fit_context(prefer_skip_nested_validation=True)

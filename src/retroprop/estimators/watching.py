@@ -79,10 +79,19 @@ class Watching:
         X, y and the weights, as passed to `fit`.
     incremental : bool
         Whether it is a `partial_fit`: one epoch, nothing displayed.
+    shows : bool
+        Whether this process may display.
     """
 
     def __init__(
-        self, estimator: Any, epochs: int, rows: int, given: tuple[Any, Any, Any], *, incremental: bool
+        self,
+        estimator: Any,
+        epochs: int,
+        rows: int,
+        given: tuple[Any, Any, Any],
+        *,
+        incremental: bool,
+        shows: bool = True,
     ) -> None:
         self.estimator, self.rows, self.given, self.incremental = estimator, rows, given, incremental
         self.context: Any = None
@@ -90,7 +99,7 @@ class Watching:
         if getattr(estimator, "_skl_callbacks", None) and not incremental:
             self.context = estimator._init_callback_context(max_subtasks=epochs)
             self.context.call_on_fit_task_begin(estimator=estimator, **self._data())
-        self.bar = display(bool(estimator.progress) and not incremental)
+        self.bar = display(bool(estimator.progress) and shows and not incremental)
         self.progress = FitProgress(epochs)
         self.bar.start(epochs, rows)
 

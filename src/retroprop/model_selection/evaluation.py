@@ -1,13 +1,15 @@
 """The evaluation of the candidates of one round of a search: in groups that are trained together, the others alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from retroprop.estimators.together import train_together
 from retroprop.model_selection.candidate import CandidateFit, as_it_is
 from retroprop.model_selection.folds import Folds
+from retroprop.model_selection.search_checkpoint import SearchCheckpoint
 from retroprop.model_selection.search_report import SearchReport
 from retroprop.training.signals import Signals
 
@@ -16,8 +18,27 @@ class UnfinishedError(Exception):
     """Ctrl-C came before a fit was finished."""
 
 
+class Alone(NamedTuple):
+    """The way in which scikit-learn does some calls.
+
+    Attributes
+    ----------
+    results : callable
+        Returns the results of some calls, in their order.
+    at_once : int
+        How many of them it does at a time.
+    """
+
+    results: Callable[[list[Any]], list[Any]]
+    at_once: int
+
+
 def evaluated(
-    calls: Sequence[Any], alone: Callable[[list[Any]], list[Any]], report: SearchReport, budget: int
+    calls: Sequence[Any],
+    alone: Alone,
+    report: SearchReport,
+    budget: int,
+    checkpoint: SearchCheckpoint | None = None,
 ) -> list[Any]:
     """Return the results of the calls that scikit-learn's search makes in one round, in their order.
 
@@ -25,23 +46,30 @@ def evaluated(
     ----------
     calls : sequence of tuple
         Each a function, its arguments and its keyword arguments.
-    alone : callable
+    alone : Alone
         Does some calls one by one, as scikit-learn does them.
     report : SearchReport
         Is written.
     budget : int
         The most bytes of a group.
+    checkpoint : SearchCheckpoint or None
+        Has the results of calls that are finished, and takes those of the others.
 
     Raises
     ------
     UnfinishedError
         If Ctrl-C came before any of them was finished.
+    CheckpointError
+        If the checkpoint is that of another search.
     """
     if report.interrupted:
         raise UnfinishedError("Ctrl-C has ended the search.")
-    results: dict[int, Any] = {}
+    results: dict[int, Any] = {} if checkpoint is None else checkpoint.begin(calls)
+    report.resumed += len(results)
     batched: list[CandidateFit] = []
     for i, call in enumerate(calls):
+        if i in results:
+            continue
         reason = CandidateFit.reason_against(call)
         if reason is None:
             batched.append(CandidateFit(i, call))
@@ -50,11 +78,12 @@ def evaluated(
     with Signals() as signals:
         for group in _groups(batched, budget, signals):
             began = perf_counter()
-            ends = train_together([fit for one in group for fit in one.fits], stops=lambda: signals.reason)
+            ends = _trained(group, signals, checkpoint)
             seconds = perf_counter() - began
             report.groups.append(len(group))
             report.own_steps += sum(fit.together == 1 for one in group for fit in one.fits)
-            _end(group, ends, seconds, results)
+            with _written(checkpoint):
+                _end(group, ends, seconds, results, checkpoint)
         signals.answered = signals.reason == "interrupted"
         report.interrupted = bool(signals.reason)
     if report.interrupted:
@@ -63,8 +92,40 @@ def evaluated(
         results |= {i: as_unfinished(call) for i, call in enumerate(calls) if i not in results}
     else:
         rest = [i for i in range(len(calls)) if i not in results]
-        results |= dict(zip(rest, alone([calls[i] for i in rest]), strict=True))
+        # With a checkpoint some at a time, as none of them is kept before all of those are done.
+        at_once = len(rest) if checkpoint is None else alone.at_once
+        for at in range(0, len(rest), max(at_once, 1)):
+            some = rest[at : at + at_once]
+            own = dict(zip(some, alone.results([calls[i] for i in some]), strict=True))
+            results |= own
+            if checkpoint is not None:
+                with _written(checkpoint):
+                    for i, result in own.items():
+                        checkpoint.finish(i, result)
     return [results[i] for i in range(len(calls))]
+
+
+def _trained(group: Sequence[CandidateFit], signals: Signals, checkpoint: SearchCheckpoint | None) -> list[Any]:
+    """Train the fits of a group; return how each ended."""
+    fits = [fit for one in group for fit in one.fits]
+
+    def stops() -> str:
+        return signals.reason
+
+    if checkpoint is None:
+        return train_together(fits, stops=stops)
+    names = [name for one in group for name in checkpoint.fits(one.place, len(one.fits))]
+    return train_together(fits, stops=stops, checkpoint=checkpoint.group, names=names)
+
+
+@contextmanager
+def _written(checkpoint: SearchCheckpoint | None) -> Iterator[None]:
+    """Write what was finished meanwhile, also where an error ends it."""
+    try:
+        yield
+    finally:
+        if checkpoint is not None:
+            checkpoint.group.write()
 
 
 def as_unfinished(call: Any) -> Any:
@@ -95,7 +156,13 @@ def _groups(fits: Sequence[CandidateFit], budget: int, signals: Signals) -> Iter
         yield group
 
 
-def _end(group: Sequence[CandidateFit], ends: Sequence[Any], seconds: float, results: dict[int, Any]) -> None:
+def _end(
+    group: Sequence[CandidateFit],
+    ends: Sequence[Any],
+    seconds: float,
+    results: dict[int, Any],
+    checkpoint: SearchCheckpoint | None,
+) -> None:
     """Score the fits of a group that were trained to their ends."""
     epochs = sum(getattr(fit.estimator, "n_iter_", 0) for one in group for fit in one.fits) or 1
     ready = iter(ends)
@@ -107,4 +174,6 @@ def _end(group: Sequence[CandidateFit], ends: Sequence[Any], seconds: float, res
         # Each has the part of the time that its epochs are of all.
         one.seconds += seconds * sum(getattr(fit.estimator, "n_iter_", 0) for fit in one.fits) / epochs
         results[one.place] = one.result(error)
+        if checkpoint is not None:
+            checkpoint.finish(one.place, results[one.place], len(one.fits))
         one.release()

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from joblib import Parallel, parallel_config
+from joblib import Parallel, effective_n_jobs, parallel_config
 from joblib.parallel import FallbackToBackend, ParallelBackendBase, get_active_backend
 
-from retroprop.model_selection.evaluation import UnfinishedError, evaluated
+from retroprop.model_selection.evaluation import Alone, UnfinishedError, evaluated
+from retroprop.model_selection.search_checkpoint import SearchCheckpoint
 from retroprop.model_selection.search_report import SearchReport
 
 AT_ONCE = 100_000  # joblib hands over as many calls as there are workers, and takes no larger number of them
@@ -22,14 +23,16 @@ class TogetherBackend(ParallelBackendBase):  # type: ignore[misc]
         Is written.
     budget : int
         The most bytes of a group.
+    checkpoint : SearchCheckpoint or None
+        Takes the results.
     """
 
     supports_retrieve_callback = True
     supports_sharedmem = True
 
-    def __init__(self, report: SearchReport, budget: int) -> None:
+    def __init__(self, report: SearchReport, budget: int, checkpoint: SearchCheckpoint | None) -> None:
         super().__init__(nesting_level=0)
-        self.report, self.budget = report, budget
+        self.report, self.budget, self.checkpoint = report, budget, checkpoint
         self.before: tuple[Any, Any] = get_active_backend()
         self._waiting: list[tuple[Any, Callable[[Any], None]]] = []
         self._searches = self._taken = False
@@ -80,7 +83,8 @@ class TogetherBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def _do(self, taken: list[tuple[Any, Callable[[Any], None]]]) -> None:
         calls = [call for batched, _ in taken for call in batched.items]
-        ready = iter(evaluated(calls, self._alone, self.report, self.budget))
+        alone = Alone(self._alone, effective_n_jobs(self.parallel.n_jobs))
+        ready = iter(evaluated(calls, alone, self.report, self.budget, self.checkpoint))
         self._rounds += 1
         for batched, callback in taken:
             callback([next(ready) for _ in batched.items])

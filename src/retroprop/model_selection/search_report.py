@@ -16,6 +16,8 @@ class SearchReport:
         The number of those fits whose steps are their own: there is no other of their form, or it is faster.
     alone : Counter
         The number of fits that scikit-learn did one by one, by the reason.
+    resumed : int
+        The number of fits whose results are those of a checkpoint.
     interrupted : bool
         Whether Ctrl-C ended the search: the fits that were not finished have NaN for a score.
     """
@@ -23,11 +25,12 @@ class SearchReport:
     groups: list[int] = field(default_factory=list)
     own_steps: int = 0
     alone: Counter[str] = field(default_factory=Counter)
+    resumed: int = 0
     interrupted: bool = False
 
     @property
     def n_fits(self) -> int:
-        """The number of all fits."""
+        """The number of all fits, without those of a checkpoint."""
         return sum(self.groups) + self.alone.total()
 
     @property
@@ -39,5 +42,6 @@ class SearchReport:
         """Return the report in one line, with one more for each reason."""
         text = f"{sum(self.groups)} of {self.n_fits} fits trained together, in {len(self.groups)} groups"
         text += f", {self.own_steps} of them by steps of their own" if self.own_steps else ""
+        text += f"; {self.resumed} more are those of the checkpoint" if self.resumed else ""
         text += "; interrupted by Ctrl-C" if self.interrupted else ""
         return "\n".join([text, *(f"{n} fits alone: {reason}" for reason, n in self.alone.most_common())])

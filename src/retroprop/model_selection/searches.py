@@ -6,8 +6,12 @@ from joblib import parallel_config
 from sklearn import model_selection
 from sklearn.experimental import enable_halving_search_cv
 
+from retroprop.estimators.group_checkpoint import opened_for_group
+from retroprop.model_selection.candidate import network_of
 from retroprop.model_selection.joblib_backend import TogetherBackend
+from retroprop.model_selection.search_checkpoint import SearchCheckpoint, of_search
 from retroprop.model_selection.search_report import SearchReport
+from retroprop.training.checkpoint_options import Checkpoint, checked
 
 assert enable_halving_search_cv  # its import adds the halving searches to scikit-learn
 
@@ -24,22 +28,44 @@ class _TrainedTogether:
     """
 
     memory_budget = 2**30
+    estimator: Any
     report_: SearchReport
     _backend: TogetherBackend
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+    def fit(self, X: Any, y: Any = None, *, checkpoint: Checkpoint | None = None, **params: Any) -> Any:
         """Run the search; as the method of scikit-learn's own class.
 
         Ctrl-C ends it with what is finished: fits that are not have NaN for a score, and the best of the others is
         refitted. A second one ends it at once.
+
+        Parameters
+        ----------
+        X, y, **params
+            As for scikit-learn's class.
+        checkpoint : Checkpoint, optional
+            A folder for the results of finished fits, and for the records of those in training: `every` so many of
+            their epochs, or `every_seconds`. With `resume=True` the search goes on from there.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder has the checkpoint of another search, by what differs.
         """
+        if getattr(network_of(self.estimator), "parallel", None) is not None:
+            raise ValueError(
+                "parallel of the estimator must be None: a search trains its fits together in one process. Ranks share "
+                "the fits of scikit-learn's own search, with n_jobs=None."
+            )
         self.report_ = SearchReport()
-        self._backend = TogetherBackend(self.report_, self.memory_budget)
-        try:
-            with parallel_config(backend=self._backend):
-                return super().fit(X, y, **params)  # type: ignore[misc]
-        finally:
-            del self._backend
+        rule = checked(checkpoint)
+        with opened_for_group(rule, lambda: of_search(self, X, y, params)) as group:
+            kept = None if group is None else SearchCheckpoint(group)
+            self._backend = TogetherBackend(self.report_, self.memory_budget, kept)
+            try:
+                with parallel_config(backend=self._backend):
+                    return super().fit(X, y, **params)  # type: ignore[misc]
+            finally:
+                del self._backend
 
     def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
         with self._backend.searching():

@@ -1,10 +1,11 @@
-"""Many machines, and data larger than memory."""
+"""Many machines: data-parallel training over MPI, NCCL or sharded JAX, and data larger than memory."""
 
 from retroprop.scale.batches import Batches
+from retroprop.scale.mpi import MPI
 from retroprop.scale.npy_file import Npy
 from retroprop.scale.parquet_file import Parquet
 from retroprop.scale.zarr_array import Zarr
 from retroprop.training.block_shuffle import BlockShuffle
 from retroprop.training.row_source import RowSource
 
-__all__ = ["Batches", "BlockShuffle", "Npy", "Parquet", "RowSource", "Zarr"]
+__all__ = ["MPI", "Batches", "BlockShuffle", "Npy", "Parquet", "RowSource", "Zarr"]

@@ -87,7 +87,9 @@ def train(
         )
     divergence = None
     try:
-        history = rp.fit(nets[0], x, targets, seed=options.seed, checkpoint=options.checkpoint, **given)
+        history = rp.fit(
+            nets[0], x, targets, seed=options.seed, checkpoint=options.checkpoint, parallel=options.parallel, **given
+        )
     except rp.DivergenceError as error:
         if not len(error.history):
             raise

@@ -10,6 +10,7 @@ from retroprop.training.callbacks import EarlyStopping
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
 from retroprop.training.optimizers import Optimizer
+from retroprop.training.parallel import Parallel
 from retroprop.training.preparation import Options, prepared
 
 
@@ -36,6 +37,7 @@ def fit(
     deterministic: bool = False,
     checkpoint: Checkpoint | None = None,
     resume_from: History | None = None,
+    parallel: Parallel | None = None,
 ) -> History:
     """Train `net` in place.
 
@@ -89,6 +91,9 @@ def fit(
     resume_from : History, optional
         The history of a training with the same arguments, which goes on for `epochs` more, whatever parameters `net`
         has: the result is that of one training, bit for bit. `seed` need not be given again.
+    parallel : Parallel, optional
+        The engine that connects the processes of the training, as `retroprop.scale.MPI()`: every process makes the
+        same call, `batch_size` counts the rows of all of them, and all end with the same network and history.
 
     Returns
     -------
@@ -132,6 +137,10 @@ def fit(
         checkpoint=checkpoint,
         resume_from=resume_from,
     )
+    if parallel is not None:
+        from retroprop.training.shared_fit import fit_shared
+
+        return fit_shared(parallel, net, x, y, options, sample_weight=sample_weight, validation_data=validation_data)
     if arguments.is_stack(net):
         from retroprop.training.many.stacking import fit_stack
 

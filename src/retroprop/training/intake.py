@@ -36,8 +36,12 @@ class Intake:
     def __init__(self) -> None:
         self._known: dict[Any, tuple[Any, Any]] = {}
 
-    def taken(self, net: NetworkForm, x: Any, y: Any, sample_weight: Any, *, as_stored: bool) -> Batch:
+    def taken(
+        self, net: NetworkForm, x: Any, y: Any, sample_weight: Any, *, as_stored: bool, some: bool = True
+    ) -> Batch:
         """Return the data of a training of `net`, all values checked; `x` as `take_inputs` describes.
+
+        `some` weight must be above 0.
 
         Raises
         ------
@@ -62,9 +66,9 @@ class Intake:
 
             targets = self._once(("y", id(y), isinstance(inputs, Mapped), rows, *form), y, take_y)
             weights = self._once(
-                ("weight", id(sample_weight), rows, *form[:2]),
+                ("weight", id(sample_weight), rows, some, *form[:2]),
                 sample_weight,
-                lambda: take_weights(backend, dtype, loaded(sample_weight), rows, check=True),
+                lambda: take_weights(backend, dtype, loaded(sample_weight), rows, check=True, some=some),
             )
         return Batch(inputs, targets, weights)
 

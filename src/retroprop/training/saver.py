@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retroprop.persistence.checkpoints import CheckpointFolder
+    from retroprop.training.job import AgreedSignals
 
 
 class Described(Protocol):
@@ -39,7 +40,7 @@ class Saver:
         The user's options.
     folder : CheckpointFolder
         Where they are.
-    signals : Signals
+    signals : Signals or AgreedSignals
         Those that ask to end the training.
 
     Attributes
@@ -48,7 +49,7 @@ class Saver:
         The newest checkpoint.
     """
 
-    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: Signals) -> None:
+    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: "Signals | AgreedSignals") -> None:
         self.rule, self.folder, self.signals = rule, folder, signals
         self.last: Path | None = None
         self._at: tuple[int, int] | None = None
@@ -146,9 +147,36 @@ class Saver:
         return seconds is not None and monotonic() - self._written >= seconds
 
 
+class Follower(Saver):
+    """The checkpoints of a training on a rank that does not write them."""
+
+    def __init__(self, signals: "AgreedSignals") -> None:
+        self.signals, self.last = signals, None
+
+    def found(self, run: Described) -> None:
+        """Return None: rank 0 reads the checkpoint."""
+
+    def begin(self, epoch: int, n_batches: int) -> None:
+        """Begin where the training begins."""
+
+    def after_step(self) -> None:
+        self.stop_if_asked()
+
+    def is_due(self, epoch: int) -> bool:
+        self.stop_if_asked()
+        return False
+
+    def write(self, continuation: Continuation, further: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+
 @contextmanager
-def opened(rule: Checkpoint | None) -> Iterator[Saver | None]:
+def opened(
+    rule: Checkpoint | None, signals: "AgreedSignals | None" = None, *, writes: bool = True
+) -> Iterator[Saver | None]:
     """Open the folder of checkpoints for the time of a training; None without checkpoints.
+
+    The `signals` are those that ranks agree on, by default this process's own; of ranks, one `writes`.
 
     Raises
     ------
@@ -158,12 +186,19 @@ def opened(rule: Checkpoint | None) -> Iterator[Saver | None]:
     if rule is None:
         yield None
         return
+    if not writes:
+        assert signals is not None
+        yield Follower(signals)
+        return
     from retroprop.persistence.checkpoints import CheckpointFolder
 
     folder = CheckpointFolder(rule.folder, int(rule.keep))
     try:
-        with Signals() as signals:
+        if signals is not None:
             yield Saver(rule, folder, signals)
+            return
+        with Signals() as own:
+            yield Saver(rule, folder, own)
     finally:
         folder.close()
 

@@ -21,6 +21,7 @@ from retroprop.backends.cpu.source_program import SourceProgram
 from retroprop.backends.plan.fusion import Instruction
 from retroprop.backends.plan.plan import Rules
 from retroprop.backends.record.graph import Node, base_of
+from retroprop.backends.replay.program import Program
 from retroprop.functions.types import Array
 from retroprop.user_cache import UserCache
 
@@ -29,16 +30,17 @@ CACHE = UserCache("loops")
 # The elements of a training from which on its loops are compiled, by `RETROPROP_NUMBA`. They save about 0.6 ns an
 # element, so a second, and to compile them takes two where they are not on disk. Whether they are is not asked, nor
 # what was compiled before: loops and calls round differently, and the same training must have the same bits.
-WORTH = {"0": nan, "1": 0.0, "auto": 1.5e9}  # no number is above NaN
+# A step that is compiled as a whole takes a second more, and saves as much over twice that work; not with "loops".
+WORTH = {"0": nan, "1": 0.0, "loops": 0.0, "auto": 1.5e9}  # no number is above NaN
 _HEAD = """from math import exp, expm1, inf, log, log1p, sqrt, tanh
 from numba import float32 as f32, float64 as f64, njit
 @njit(nogil=True, error_model="numpy", fastmath={flags})
 """
 # One thread compiles at a time. A fork waits for it, so that the child finds Numba's and LLVM's own locks free, and
 # those of Python's imports: Numba, and NumPy for it, import modules when they are first needed.
-_lock = RLock()
+compiling = RLock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
 log = logging.getLogger("retroprop")
 
 
@@ -47,10 +49,19 @@ def worthwhile(work: float) -> bool:
 
     Raises ValueError if RETROPROP_NUMBA is none of its values.
     """
+    return work >= WORTH[_chosen()] and available()
+
+
+def worthwhile_as_a_whole(work: float) -> bool:
+    """Return whether steps are compiled as a whole for a training of so many elements; their products are SciPy's."""
+    return _chosen() != "loops" and work >= 2.0 * WORTH[_chosen()] and available() and find_spec("scipy") is not None
+
+
+def _chosen() -> str:
     chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
     if chosen not in WORTH:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} must be one of {', '.join(WORTH)}, not {chosen!r}.")
-    return work >= WORTH[chosen] and available()
+    return chosen
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +70,7 @@ def available() -> bool:
     if find_spec("numba") is None:
         return False
     try:
-        with _lock:
+        with compiling:
             import numba  # noqa: F401
     except Exception as error:
         # It refuses a NumPy newer than itself; its compiler's library may be missing.
@@ -71,7 +82,9 @@ def available() -> bool:
 def report() -> dict[str, str]:
     """Return a report on the compiled loops and on their cache, for `retroprop info`."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE) or "auto"
-    when = {"0": "never", "1": "for every training"}.get(chosen, "for a training of enough work")
+    when = {"0": "never", "1": "for every training", "loops": "for every training"}.get(
+        chosen, "for a training of enough work"
+    )
     loops = f"by Numba {version('numba')}, {when} ({ENVIRONMENT_VARIABLE}={chosen})" if available() else "no Numba"
     return {
         "compiled loops": f"{loops}; {compiled.cache_info().currsize} in this process",
@@ -91,15 +104,15 @@ class NumbaLoops(NumpyCalls):
         def place(node: Node) -> Any:
             if base_of(node).index not in places:
                 return node.index
-            array = self._argument(node, one, program)
+            array = self.argument(node, one, program)
             return array.ctypes.data, array.shape, array.strides, array.dtype.name
 
         source = (ColumnLoopSource if one.by_columns else NumbaLoopSource)(one, place)
-        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, _reorders(one)))
+        kernel = program.bind(f"k{one.nodes[0].index}", compiled(source.text, reorders(one)))
         arguments = [str(n) for n in one.loop.domain]
         types: list[Any] = list(one.loop.domain)
         for name, node in source.arrays:
-            array = self._argument(node, one, program)
+            array = self.argument(node, one, program)
             arguments.append(program.bind(f"{kernel}_{name}", array))
             types.append(array)
         arguments += [repr(i) if isinstance(i, float) else f"n{i.index}" for i in source.numbers]
@@ -107,7 +120,8 @@ class NumbaLoops(NumpyCalls):
         compile_for(program.names[kernel], (*types, *(0.0 for _ in source.numbers)))
         return [f"{kernel}({', '.join(arguments)})"]
 
-    def _argument(self, node: Node, one: Instruction, program: SourceProgram) -> Array:
+    def argument(self, node: Node, one: Instruction, program: Program) -> Array:
+        """Return the array that the loop of an instruction takes for a node."""
         assert one.loop is not None
         if node.index in one.scratch:
             cell = one.scratch[node.index]
@@ -119,7 +133,7 @@ class NumbaLoops(NumpyCalls):
         return array.T if one.by_columns else array
 
 
-def _reorders(one: Instruction) -> bool:
+def reorders(one: Instruction) -> bool:
     """Return whether sums over many values may be taken in another order, several values at a time."""
     loop = one.loop
     assert loop is not None
@@ -130,24 +144,37 @@ def _reorders(one: Instruction) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def compiled(text: str, reorders: bool) -> Any:
+def compiled(text: str, reordered: bool) -> Any:
     """Return the function that a source defines, compiled at its first call or read from the cache on disk."""
-    source = _HEAD.format(flags="{'contract', 'reassoc'}" if reorders else "{'contract'}") + text
+    return defined(_HEAD.format(flags="{'contract', 'reassoc'}" if reordered else "{'contract'}") + text, "kernel", {})
+
+
+def defined(source: str, function: str, names: dict[str, Any]) -> Any:
+    """Return the function of that name that a source defines, for Numba to compile or to read from the cache on disk.
+
+    `names` are others that the source refers to.
+    """
     # A name of its own, by which Numba's symbols differ. Numba imports the module again when it reads from the cache.
     name = f"loop_{sha256(source.encode()).hexdigest()[:24]}"
-    names: dict[str, Any] = {"__name__": __name__}
-    with _lock:
-        exec(source.replace("def kernel(", f"def {name}("), names)
+    names = {"__name__": __name__, **names}
+    with compiling:
+        exec(source.replace(f"def {function}(", f"def {name}("), names)
         names[name]._cache = StoredLoop(source)
     return names[name]
 
 
 def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
     """Compile a kernel for arguments like these, or read it from the cache."""
-    with _lock:
+    with compiling:
         from numba import typeof
 
-        kernel.compile(tuple(typeof(argument) for argument in arguments))
+        compile_as(kernel, tuple(typeof(argument) for argument in arguments))
+
+
+def compile_as(kernel: Any, types: tuple[Any, ...]) -> None:
+    """Compile a kernel for arguments of these types of Numba's, or read it from the cache."""
+    with compiling:
+        kernel.compile(types)
 
 
 class StoredLoop:

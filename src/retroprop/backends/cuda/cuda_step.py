@@ -149,10 +149,7 @@ class CudaReplay:
     def take(self, arguments: tuple[Any, ...]) -> None:
         """Copy in what the last step did not leave, and read other arrays where they are."""
         self._bind_arguments(arguments)
-        for i, kept in self.program.kept.items():
-            if arguments[i] is not kept:
-                for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
-                    self._runtime.copy(target, source)()
+        self.program.take(arguments, lambda target, source: self._runtime.copy(target, source)())
 
     def _bind_arguments(self, arguments: tuple[Any, ...], *, stale: bool = False) -> None:
         """Copy arguments that move to where the program reads them; make it anew if it has to read other addresses."""

@@ -59,7 +59,7 @@ class LaunchProgram(Program):
             raise NotTraceableError("a donated argument is not replaced by a result in its place.")
         self.numbers: list[Node] = []
         self._slots: dict[int, int] = {}
-        self._cost, self.rows = _cost_of(plan), _rows_of(plan)
+        self._cost, self.rows = plan.cost, plan.rows
         n_rows = 1 if self.rows is None else self.rows.size
         self.steps = STEPS if n_rows <= MANY_ROWS else min(STEPS, STEPS_OF_MANY_ROWS)
         array = workspace.named_array
@@ -96,17 +96,7 @@ class LaunchProgram(Program):
 
     def results(self) -> Any:
         """Return the results of the last step, in their form; kept arguments come back as they are."""
-        own = {number: self.kept[argument] for argument, number in self.plan.leaves.kept.items()}
-        results = self.plan.recording.results
-
-        def leaf(node: Node) -> Array:
-            array = self.array(node)
-            return array if node.shape else self.runtime.copied(array)
-
-        if not tree.is_branch(results):
-            return leaf(results)
-        parts = [own[i] if i in own else tree.mapped(part, leaf) for i, part in enumerate(results)]
-        return tuple(parts) if type(results) is tuple else type(results)(*parts)
+        return self.returned(lambda node: self.array(node) if node.shape else self.runtime.copied(self.array(node)))
 
     # Launches ---------------------------------------------------------------------------------------------------------
 
@@ -247,20 +237,6 @@ def given_nodes(plan: Plan) -> dict[int, Node]:
     rows = {node.inputs[1].index for node in plan.wanted if node.op == "gather"}
     read = {base_of(o).index for node in plan.wanted for o in node.operands} | {base_of(o).index for o in plan.outputs}
     return {node.index: node for node in plan.graph if node.op == "input" and node.index in read - kept - rows}
-
-
-def _cost_of(plan: Plan) -> Node | None:
-    """Return the one result without axes, None if there is none or more than one."""
-    single = [node for node in plan.outputs if not node.shape and node.dtype.name in ("float32", "float64")]
-    return single[0] if len(single) == 1 and single[0].op not in ("input", "constant") else None
-
-
-def _rows_of(plan: Plan) -> Node | None:
-    """Return the argument with the numbers of the gathered rows, None if nothing is gathered."""
-    found = {node.inputs[1].index: node.inputs[1] for node in plan.wanted if node.op == "gather"}
-    if len(found) > 1 or any(node.op != "input" or node.ndim != 1 for node in found.values()):
-        raise NotTraceableError("rows are gathered in more ways than one.")
-    return next(iter(found.values()), None)
 
 
 def _nodes(argument: Any) -> list[Node]:

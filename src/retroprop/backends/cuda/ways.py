@@ -16,7 +16,7 @@ from retroprop.backends.cuda.launch_program import LaunchProgram
 from retroprop.backends.cuda.rewrites.fused_products import with_relu, with_sums, with_tiles
 from retroprop.backends.cuda.rewrites.product_calls import Rewrite
 from retroprop.backends.cuda.runtime import Launch, Runtime
-from retroprop.backends.replay.trial import DIFFERS, NoWayError, StepTrial
+from retroprop.backends.replay.trial import DIFFERS, MeasuredTrial, NoWayError
 from retroprop.core.operations import Operations, overridden
 from retroprop.functions.types import Array
 
@@ -30,7 +30,7 @@ FARTHER, MOST = 3.0, 0.5
 Exact = Callable[[Sequence[Array]], Sequence[Array]]
 
 
-class CudaTrial(StepTrial):
+class CudaTrial(MeasuredTrial):
     """The trial of a program of the plan as it is, its arguments in place, and of rewrites by name, in order.
 
     `exact` does the step in memory of its own with products of the highest precision, from the state given, and returns
@@ -42,7 +42,6 @@ class CudaTrial(StepTrial):
         self._program, self._runtime, self._rewrites = program, program.runtime, rewrites
         self._exact = exact if self._runtime.precision != "highest" else None
         self._rounded = ROUNDED if self._exact is not None else 0.0
-        self._scales: list[tuple[float, float]] = []  # of each array: its change in the step, its size
 
     def found(self) -> tuple[LaunchProgram, Launch]:
         """Return the program that does steps and its graph, which has done one; `decided` calls it."""
@@ -118,29 +117,13 @@ class CudaTrial(StepTrial):
             log.info("a step without rounding is not compared: %s: %s", type(error).__name__, error)
         return self._near(apart)
 
-    def _near(self, apart: Sequence[float]) -> bool:
-        if not self._scales:
-            distance, after = self._runtime.distance, self._after
-            # Σ|x_after − x_before| of the state, as parameters are much larger than that; else Σ|x_after|
-            changes = map(distance, after, [*self._before, *[None] * len(self._left)])
-            self._scales = list(zip(changes, map(distance, after), strict=True))
-        limits = map(self._limit, self._after, self._scales)
-        return all(not far or far <= limit for far, limit in zip(apart, limits, strict=True))
+    def _distance(self, array: Array, other: Array | None) -> float:
+        return self._runtime.distance(array, other)
 
-    def _limit(self, array: Array, scale: tuple[float, float]) -> float:
-        """Return how far an array may be from the one the launches left, as a sum over its elements.
-
-        The largest difference would not do: Adam's first update is ±η whatever the size of the gradient, so that where
-        the gradient is nearly 0 either sign is right. Where products round, one element may have the other sign, which
-        is much of a short bias.
-        """
-        if array.dtype.kind != "f":
-            return 0.0
-        dtype, (change, size) = numpy.dtype(str(array.dtype)), scale
-        eps = float(numpy.finfo(dtype).eps)
-        rounds = self._rounded > 0.0 and dtype.itemsize == 4
-        rounded = self._rounded + min(2.0 / max(array.size, 1), 0.5) if rounds else 0.0
-        return float(max(4.0 * eps**0.5, rounded) * change + 4.0 * eps * size)
+    def _tolerated(self, array: Array) -> float:
+        """Where products round, one element may have the other sign, which is much of a short bias."""
+        rounds = self._rounded > 0.0 and numpy.dtype(str(array.dtype)).itemsize == 4
+        return self._rounded + min(2.0 / max(array.size, 1), 0.5) if rounds else 0.0
 
 
 def rewrites_for(runtime: Runtime, operations: Operations) -> dict[str, Rewrite]:

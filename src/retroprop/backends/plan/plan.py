@@ -1,6 +1,7 @@
 """A recorded step in order, with a place for every array."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 from retroprop.backends.plan.fusion import Instruction, Loop, Shape, casts_data, crossing, fuse, written_last
@@ -64,6 +65,20 @@ class Plan:
         self._place_joins()
         self._place_instructions()
         self.nbytes = settle([cell for cell in self._cells if cell.kept is None])
+
+    @cached_property
+    def cost(self) -> Node | None:
+        """The one result without axes, None if there is none or more than one."""
+        single = [node for node in self.outputs if not node.shape and node.dtype.name in ("float32", "float64")]
+        return single[0] if len(single) == 1 and single[0].op not in ("input", "constant") else None
+
+    @cached_property
+    def rows(self) -> Node | None:
+        """The argument with the numbers of the gathered rows, None if nothing is gathered."""
+        found = {node.inputs[1].index: node.inputs[1] for node in self.wanted if node.op == "gather"}
+        if len(found) > 1 or any(node.op != "input" or node.ndim != 1 for node in found.values()):
+            raise NotTraceableError("rows are gathered in more ways than one.")
+        return next(iter(found.values()), None)
 
     # Order ---------------------------------------------------------------------------------------------------
 

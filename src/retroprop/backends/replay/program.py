@@ -97,6 +97,22 @@ class Program:
             self._arrays[node.index] = self._made(node)
         return self._arrays[node.index]
 
+    def take(self, arguments: tuple[Any, ...], copy: Callable[[Array, Array], object]) -> None:
+        """Copy in those of the arguments that stay and are not the results of the last step."""
+        for i, kept in self.kept.items():
+            if arguments[i] is not kept:
+                for target, source in zip(tree.leaves(kept), tree.leaves(arguments[i]), strict=True):
+                    copy(target, source)
+
+    def returned(self, leaf: Callable[[Node], Array]) -> Any:
+        """Return the results of a step in their form: each a `leaf`, but arguments that stay as they are."""
+        own = {number: self.kept[argument] for argument, number in self.plan.leaves.kept.items()}
+        results = self.plan.recording.results
+        if not tree.is_branch(results):
+            return leaf(results)
+        parts = [own[i] if i in own else tree.mapped(part, leaf) for i, part in enumerate(results)]
+        return tuple(parts) if type(results) is tuple else type(results)(*parts)
+
     def _made(self, node: Node) -> Array:
         in_place = node.op == "part" and node.inputs[0].inputs[0].index in self.plan.leaves.in_place
         if in_place and (leaf := overwritten(node)) is not None:

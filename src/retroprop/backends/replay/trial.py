@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
+import numpy
+
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
@@ -25,6 +27,7 @@ class StepTrial(ABC):
     """
 
     full: ClassVar[tuple[type[Exception], ...]] = (MemoryError,)  # the errors of a library without memory
+    failed: ClassVar[str] = NO_GRAPH  # the message where no way is found
 
     def __init__(self, state: Sequence[Array], step: Step) -> None:
         self._state, self._step = list(state), step
@@ -58,9 +61,9 @@ class StepTrial(ABC):
             self._after = [self._copied(array) for array in (*self._state, *self._left)]
             return find()
         except NoWayError as error:
-            log.warning(NO_GRAPH, error)
+            log.warning(self.failed, error)
         except self.full as error:
-            log.warning(NO_GRAPH, f"there is no memory for a copy to try it on: {error}")
+            log.warning(self.failed, f"there is no memory for a copy to try it on: {error}")
         except BaseException:
             self._undo()
             raise
@@ -86,3 +89,44 @@ class StepTrial(ABC):
     def _restore(self, arrays: Sequence[Array], values: Sequence[Array]) -> None:
         for array, value in zip(arrays, values, strict=False):  # there may be no values yet
             self._copy(array, value)
+
+
+class MeasuredTrial(StepTrial):
+    """A trial in which results are the same if they are near, measured by how far the step changes them."""
+
+    def __init__(self, state: Sequence[Array], step: Step) -> None:
+        super().__init__(state, step)
+        self._scales: list[tuple[float, float]] = []  # of each array: its change in the step, its size
+
+    @abstractmethod
+    def _distance(self, array: Array, other: Array | None) -> float:
+        """Return Σ|x − y| over two arrays, Σ|x| without the other; infinite where only one is NaN."""
+
+    def _same(self, arrays: Sequence[Array]) -> bool:
+        """Return whether arrays, state first, are those of `_after`, to the precision of the step."""
+        return self._near(list(map(self._distance, arrays, self._after)))
+
+    def _near(self, apart: Sequence[float]) -> bool:
+        if not self._scales:
+            # Σ|x_after − x_before| of the state, as parameters are much larger than that; else Σ|x_after|
+            changes = map(self._distance, self._after, [*self._before, *[None] * len(self._left)])
+            sizes = [self._distance(after, None) for after in self._after]
+            self._scales = list(zip(changes, sizes, strict=True))
+        limits = map(self._limit, self._after, self._scales)
+        return all(not far or far <= limit for far, limit in zip(apart, limits, strict=True))
+
+    def _limit(self, array: Array, scale: tuple[float, float]) -> float:
+        """Return how far an array may be from the one the planned step left, as a sum over its elements.
+
+        The largest difference would not do: Adam's first update is ±η whatever the size of the gradient, so that where
+        the gradient is nearly 0 either sign is right.
+        """
+        if array.dtype.kind != "f":
+            return 0.0
+        change, size = scale
+        eps = float(numpy.finfo(numpy.dtype(str(array.dtype))).eps)
+        return float(max(4.0 * eps**0.5, self._tolerated(array)) * change + 4.0 * eps * size)
+
+    def _tolerated(self, array: Array) -> float:
+        """Return the fraction of its change that an array may be apart besides."""
+        return 0.0

@@ -38,6 +38,7 @@ def fit_many(
     deterministic: Any = False,
     checkpoint: Any = None,
     resume_from: Any = None,
+    parallel: Any = None,
 ) -> list[History]:
     """Train K networks in place, each as `fit` would: K calls of `fit` in one.
 
@@ -66,6 +67,8 @@ def fit_many(
         As for `fit`: a folder for each network, so one value serves a single network only.
     resume_from : list of K History, optional
         As for `fit`: the histories that an earlier call returned.
+    parallel : None
+        The trainings are one process's; call `fit(net, ..., parallel=...)` for each network that ranks are to share.
 
     Returns
     -------
@@ -81,7 +84,12 @@ def fit_many(
     Exception
         An error of a callback or another function of the user, with the histories as its attribute `histories`.
     """
-    given = {name: value for name, value in locals().items() if name != "nets"}
+    if parallel is not None:
+        raise ValueError(
+            "fit_many does not take parallel: call rp.fit(net, x, y, ..., parallel=...) for each network, whose rows "
+            "the ranks then share."
+        )
+    given = {name: value for name, value in locals().items() if name not in ("nets", "parallel")}
     return run(_prepared(nets, given))
 
 
