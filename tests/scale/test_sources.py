@@ -13,6 +13,8 @@ from harness import mapped
 from stored_formats import FORMATS, parquet, stored
 
 import retroprop as rp
+from retroprop import tabular
+from retroprop.estimators import MLPClassifier
 from retroprop.training import block_shuffle, rows
 from retroprop.training.intake import Intake
 
@@ -146,8 +148,6 @@ def test_batches_for_others(tmp_path):
     np.testing.assert_array_equal(np.concatenate([a for a, _ in first]), X[order])
     np.testing.assert_array_equal(np.concatenate([b for _, b in first]), Y[order])
     assert not np.array_equal(first[0][0], second[0][0])
-    from retroprop.estimators import MLPClassifier
-
     options = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Stochastic Optimizer")
@@ -386,6 +386,21 @@ def test_what_is_not_there_or_not_meant_is_said(make, message, tmp_path):
     np.save(tmp_path / "words.npy", np.array(["yes"]))
     with pytest.raises((TypeError, ValueError, OSError), match=message):
         make(tmp_path)
+
+
+@pytest.mark.parametrize(("use", "message"), [
+    (lambda x, y, d: MLPClassifier().fit(x, y), r"X is a source of rows, .*rp.scale.Batches"),
+    (lambda x, y, d: MLPClassifier().partial_fit(x, y, classes=[0, 1, 2]), r"X is a source of rows"),
+    (lambda x, y, d: tabular.fit(d / "x", target="y"), r"is a zarr array or group, .* rp.scale.Zarr"),
+    (lambda x, y, d: tabular.fit(d, target="y"), r'^".*" is a folder. A table is'),
+    (lambda x, y, d: tabular.fit(d / "t.parquet", target="a", max_memory=1e-6), r"or train on numbers group by group"),
+    (lambda x, y, d: trained(x._array, y), r"x is zarr.* pass rp.scale.Zarr\(x\)"),
+])  # fmt: skip
+def test_who_takes_no_source_says_what_to_pass(use, message, tmp_path):
+    x, y = stored("zarr", tmp_path, "x", X), stored("zarr", tmp_path, "y", Y)
+    parquet(tmp_path / "t.parquet", {"a": np.arange(99), "b": np.arange(99)})
+    with pytest.raises((TypeError, ValueError), match=message):
+        use(x, y, tmp_path)
 
 
 def test_a_group_names_its_arrays(tmp_path):

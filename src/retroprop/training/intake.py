@@ -9,7 +9,7 @@ from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.core.architecture import Architecture
 from retroprop.network import Network
 from retroprop.training import arguments
-from retroprop.training.row_source import is_source, loaded
+from retroprop.training.row_source import is_source, loaded, refuse_others
 from retroprop.training.source_rows import SourceRows
 from retroprop.training.target_rows import TargetRows, is_stored
 
@@ -50,6 +50,8 @@ class Intake:
         """
         backend, architecture, dtype = net.backend, net.architecture, net.dtype
         form = _form(net)
+        for name, one in (("x", x), ("y", y)):
+            refuse_others(one, name)
 
         def take_x() -> Any:
             rows = SourceRows(x, name="x", dtype=dtype) if as_stored and is_source(x) else loaded(x)

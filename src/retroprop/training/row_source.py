@@ -49,6 +49,15 @@ def is_source(x: Any) -> TypeGuard[RowSource]:
     return callable(getattr(x, "read", None)) and isinstance(x, RowSource)
 
 
+def refuse_others(x: Any, name: str) -> None:
+    """Raise TypeError for an array in chunks that is no source, such as zarr's own."""
+    if hasattr(x, "chunks") and hasattr(x, "__getitem__") and not is_source(x):
+        raise TypeError(
+            f"{name} is {type(x).__module__}.{type(x).__name__}, an array in chunks: pass rp.scale.Zarr({name}) if "
+            "it is zarr's, or an object with shape, ndim, dtype and read(rows, into), see rp.scale.RowSource."
+        )
+
+
 def chunk_rows_of(x: Any) -> int | None:
     """Return the rows of a chunk, None where single rows can be read."""
     given = getattr(x, "chunk_rows", None)
