@@ -5,7 +5,7 @@
 
 Images of digits, X and y of an .npz file (by default scikit-learn's, enlarged), are shifted by up to two pixels and get
 noise, anew each time, until they take `times` the limit; a fifth of the images, perturbed likewise, is the test data.
-Chunks and row groups have 4 MiB: of 784 bytes, which are one value of fixed size in Parquet, compressed by LZ4; of 64
+Chunks and row groups have 2 MiB: of 784 bytes, which are one value of fixed size in Parquet, compressed by LZ4; of 64
 numbers in columns of their own as they are.
 
 Each training is a process of its own whose address space (`ulimit -v`) is limited; of a numpy.memmap, whose mapping is
@@ -34,6 +34,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
     os.environ.setdefault(variable, "1")
 # Address space that is reserved and never used: arenas of glibc, one a thread, and of Arrow's allocator.
 os.environ |= {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+# So does the compiler of Numba, 270 MiB. RETROPROP_NUMBA=1 measures with it, under a limit of 1024.
+os.environ.setdefault("RETROPROP_NUMBA", "0")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np  # noqa: E402
@@ -47,7 +49,7 @@ NETWORKS = {
     "784-100-10": ([784, 100, 10], 128, None),
     "784-1024-1024-10": ([784, 1024, 1024, 10], 256, 2**17),
 }
-BLOCK = 2**22  # bytes of a chunk or row group
+BLOCK = 2**21  # bytes of a chunk or row group
 FILES = {"zarr": ("zarr",), "parquet": ("parquet",), "npy": ("npy",), "memmap": ("npy",)}
 
 
@@ -262,7 +264,7 @@ def show(name: str, kind: str, one: dict[str, Any], memory: dict[str, Any]) -> N
 # The quality of the order ----------------------------------------------------------------------------------------
 
 
-def quality(digits: Digits, m: int = 2**16, rows: int = 512, epochs: int = 3, seeds: int = 3) -> list[dict[str, Any]]:
+def quality(digits: Digits, m: int = 2**16, rows: int = 512, epochs: int = 20, seeds: int = 3) -> list[dict[str, Any]]:
     """Return accuracies and mixtures of orders of the same rows, whose blocks have `rows` of them."""
     x, y = digits.rows(m, 64, seed=0)
     sizes, batch, _ = NETWORKS["64-100-10"]
@@ -309,7 +311,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--digits", help="an .npz file with X, images of 28 x 28 bytes, and y, their digits")
-    parser.add_argument("--limit", type=int, default=1024, help="MiB of address space")
+    parser.add_argument("--limit", type=int, default=640, help="MiB of address space")
     parser.add_argument("--times", type=float, default=8.0, help="the size of the data, in limits")
     parser.add_argument("--networks", nargs="*", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS))
