@@ -1,16 +1,19 @@
 """Commands in a subprocess: Ctrl-C, pipes, missing libraries, start-up time."""
 
+import errno
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
 
 from retroprop import tabular
+from retroprop.persistence import files
 
 pytest.importorskip("typer", reason="the command line needs typer")
 
@@ -33,7 +36,9 @@ def without(*modules):
     [
         ("SIGINT", (), 130, "interrupted by Ctrl-C or SIGTERM"),
         ("SIGTERM", (), 130, "interrupted by Ctrl-C or SIGTERM"),
+        ("SIGUSR1", (), 130, "interrupted by Ctrl-C or SIGTERM"),
         ("SIGTERM", ("--checkpoint", "run"), 143, "ended by a signal"),
+        ("SIGUSR1", ("--checkpoint", "run"), 143, "ended by a signal"),
     ],
 )
 def test_a_signal_saves_the_model_as_it_stood(process, tmp_path, name, checkpoint, code_of_exit, ended):
@@ -65,6 +70,29 @@ def test_a_signal_saves_the_model_as_it_stood(process, tmp_path, name, checkpoin
     assert bool(checkpoint) == ("--resume goes on from run" in errors) == (tmp_path / "run" / "lock").exists()
     assert "Traceback" not in errors
     assert tabular.load(tmp_path / "model.safetensors", backend="numpy").network.layer_sizes == (64, 100, 10)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(("name", "code_of_exit"), [("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)])
+def test_a_second_signal_ends_a_training_with_checkpoints_at_once(process, tmp_path, name, code_of_exit):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    # Between the two signals no step ends.
+    code = (
+        "import os, signal, sys, time, retroprop as rp\n"
+        "fit, number = rp.fit, signal.SIGNAL\n"
+        "class Twice:\n"
+        "    def on_epoch_end(self, state):\n"
+        "        os.kill(os.getpid(), number); time.sleep(0.1); os.kill(os.getpid(), number); time.sleep(0.1)\n"
+        "        print('still here', flush=True)\n"
+        "rp.fit = lambda *a, **k: fit(*a, callbacks=[Twice()], **k)\n"
+        "sys.argv[0] = 'retroprop'\n"
+        "from retroprop.cli import main\n"
+        "main()"
+    ).replace("SIGNAL", name)
+    done = run(process("train", "iris", *FAST, "--no-picture", "--checkpoint", "run", code=code))
+    assert done.returncode == code_of_exit, done.stderr
+    assert "still here" not in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
@@ -191,6 +219,33 @@ def test_a_full_disk_is_named(process):
     done = run(process("train", "iris", *FAST, "-o", "/dev/full"))
     assert done.returncode == 2
     assert done.stderr == "retroprop: /dev/full: No space left on device\n"
+
+
+def test_a_model_that_cannot_be_saved_is_offered_elsewhere(cli, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "m.safetensors").write_text("mine")
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    real = files._replace
+
+    def full(path, content):
+        if path.parent == tmp_path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, content)
+
+    monkeypatch.setattr(files, "_replace", full)
+    done = cli("train", "iris", *FAST, "--no-picture", "-o", "m.safetensors")
+    assert done.exit_code == 2
+    there = elsewhere / "m-2.safetensors"
+    assert f"the model could not be written to m.safetensors, and is in {there}" in done.stderr
+    assert done.stderr.endswith("m.safetensors: No space left on device\n")
+    assert "held-out" in done.stdout
+    assert tabular.load(there, backend="numpy").network.layer_sizes == (4, 4, 3)
+    assert not (tmp_path / "m.safetensors").exists()
+    monkeypatch.setattr(files, "_replace", lambda path, content: full(tmp_path / "x", content))
+    done = cli("train", "iris", *FAST, "--no-picture", "-o", "m.safetensors")
+    assert (done.exit_code, done.stderr) == (2, "retroprop: m.safetensors: No space left on device\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110

@@ -223,7 +223,7 @@ def test_another_order_or_other_blocks_are_another_training(tmp_path):
     x = stored("npy", tmp_path, "x", X)
     trained(x, checkpoint=rp.Checkpoint(tmp_path / "run"), shuffle=ORDERS["blocks"])
     for other in (False, "rows", rp.scale.BlockShuffle(block_rows=8, buffer_blocks=3)):
-        with pytest.raises(rp.CheckpointError, match="shuffle was"):
+        with pytest.raises(rp.CheckpointError, match=r"shuffle(\.buffer_blocks)? was"):
             trained(x, checkpoint=rp.Checkpoint(tmp_path / "run", resume=True), shuffle=other, epochs=3)
 
 

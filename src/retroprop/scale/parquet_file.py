@@ -8,6 +8,7 @@ import numpy
 
 from retroprop.functions.names import suggestion
 from retroprop.functions.types import Array
+from retroprop.scale.opened_parquet import opened
 from retroprop.scale.parquet_columns import ParquetColumn
 from retroprop.scale.stored_rows import StoredRows, path_of
 
@@ -38,10 +39,10 @@ class Parquet(StoredRows):
     def __init__(
         self, path: Any, columns: str | Sequence[str] | None = None, *, drop: str | Sequence[str] = ()
     ) -> None:
-        self._opened: tuple[int, Any]
-        self.path, self._opened = path_of(path, "Parquet file"), (0, None)
-        file = self._file()
-        schema, found = file.schema_arrow, file.metadata
+        self.path = path_of(path, "Parquet file")
+        self.watch(self.path)
+        self._opened = opened(self.path, self._signature)
+        schema, found = self._opened.file.schema_arrow, self._opened.file.metadata
         left_out = (drop,) if isinstance(drop, str) else tuple(drop)
         one = isinstance(columns, str)
         names = [columns] if isinstance(columns, str) else list(schema.names if columns is None else columns)
@@ -61,14 +62,15 @@ class Parquet(StoredRows):
         self.shape = (found.num_rows,) if one and not self._columns[0].is_vector else (found.num_rows, n)
         self.chunk_rows = max(sizes, default=1) or 1
         self._refuse_missing(found)
-        self.watch(self.path)
 
     def read_range(self, start: int, stop: int, into: Array) -> None:
         """Write consecutive rows into an array."""
+        if self._opened.process != os.getpid():
+            self._opened = opened(self.path, self._signature)
         first, last = numpy.searchsorted(self._ends, [start, stop - 1], "right") - 1
         for group in range(first, last + 1):
             begin, end = (int(self._ends[group + i]) for i in (0, 1))
-            table = self._file().read_row_group(group, columns=self._names, use_threads=False)
+            table = self._opened.read(group, self._names)
             inner = slice(max(start - begin, 0), min(stop, end) - begin)
             part = into[begin + inner.start - start : begin + inner.stop - start]
             arrays = [column.numbers(table.column(column.name), begin)[inner] for column in self._columns]
@@ -85,20 +87,6 @@ class Parquet(StoredRows):
             into[:, at : at + column.width] = numbers.reshape(len(into), column.width)
             at += column.width
 
-    def _file(self) -> Any:
-        """Return the opened file, of this process: a forked one shares no position."""
-        if self._opened[0] != os.getpid():
-            try:
-                from pyarrow import parquet
-            except ImportError as error:
-                raise ImportError('reading Parquet files needs pyarrow: pip install "retroprop[parquet]"') from error
-            try:
-                self._opened = os.getpid(), parquet.ParquetFile(self.path)
-            except Exception as error:
-                reason = (str(error).splitlines() or [""])[0][:200]
-                raise ValueError(f'"{self.path}" is no readable Parquet file: {reason}') from error
-        return self._opened[1]
-
     def _refuse_missing(self, found: Any) -> None:
         """Raise ValueError for missing values that the statistics of the file announce."""
         wanted = set(self._names)
@@ -113,7 +101,11 @@ class Parquet(StoredRows):
                     )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": (0, None)}
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._opened = opened(self.path, self._signature)
 
     def __repr__(self) -> str:
         return f'Parquet("{self.path}")'
