@@ -1,6 +1,6 @@
 """The rows of a zarr array, read chunk by chunk."""
 
-from math import ceil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,7 @@ class Zarr(StoredRows):
             raise ValueError(f"{self!r} holds a single number, and no rows.")
         self.shape, self.dtype = tuple(map(int, array.shape)), numpy.dtype(array.dtype)
         self.chunk_rows = max(int(array.chunks[0]), 1)
-        # A chunk that is not there is read as fill values, so that those of a later loss are no numbers of the data.
         self._stored = array.nchunks_initialized
-        self._whole = self._stored == int(
-            numpy.prod([ceil(n / c) for n, c in zip(array.shape, array.chunks, strict=True)])
-        )
         for name in ("zarr.json", ".zarray"):
             if self.path is not None and (self.path / name).exists():
                 self.watch(self.path / name)
@@ -59,10 +55,22 @@ class Zarr(StoredRows):
     def read_range(self, start: int, stop: int, into: Array) -> None:
         """Write consecutive rows into an array."""
         into[...] = self._array[start:stop]
-        fill, width = self._array.fill_value, (self._array.chunks[1:] or (1,))[0]
-        columns = into.reshape(len(into), -1)[:, ::width]
-        if (columns[0] == fill).any() and self._array.nchunks_initialized < self._stored:
+        # A chunk that is not stored is read as fill values, and so is one that has been lost since.
+        if self._has_filled_chunk(start, into) and self._array.nchunks_initialized < self._stored:
             raise ValueError("a chunk has been removed")
+
+    def _has_filled_chunk(self, start: int, rows: Array) -> bool:
+        """Return whether rows from `start` on have a chunk that holds nothing but the fill value."""
+        table, fill, tall = rows.reshape(len(rows), -1), self._array.fill_value, self.chunk_rows
+        wide = max(int(self._array.chunks[1]), 1) if self.ndim == 2 else table.shape[1]
+        ends = [0, *range(tall - start % tall, len(table), tall), len(table)]
+        for top, bottom in pairwise(ends):
+            for at in range(0, table.shape[1], wide):
+                chunk = table[top:bottom, at : at + wide]
+                # The first row tells nearly always.
+                if not (chunk[:1] != fill).any() and not (chunk != fill).any():
+                    return True
+        return False
 
     def __repr__(self) -> str:
         return f'Zarr("{self.path or self._array.store_path}")'
