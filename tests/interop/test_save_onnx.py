@@ -133,6 +133,16 @@ def test_the_file_is_what_it_says(tmp_path):
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(model.graph.initializer[0]), net.thetas[0].T)
 
 
+def test_a_stack_has_the_outputs_of_each_network():
+    rng = np.random.default_rng(4)
+    net = rp.stack([rp.Network([3, 5, 2], hidden="tanh", output="softmax", seed=k, backend="numpy") for k in range(3)])
+    x = rng.normal(size=(7, 3)).astype("float32")
+    found = outputs(onnx_bytes(net), x=x)["a"]
+    assert found.shape == (3, 7, 2)
+    assert relative(found, net.predict(x)) <= 1e-5
+    assert outputs(onnx_bytes(net), x=x[:1])["a"].shape == (3, 1, 2)
+
+
 def test_networks_of_another_backend(backend):
     net = rp.Network([2, 3, 1], hidden="gelu", seed=0, backend=backend)
     x = np.ones((3, 2), "float32")
@@ -142,10 +152,8 @@ def test_networks_of_another_backend(backend):
 def test_bad_input(tmp_path):
     broken = rp.Network([1, 1], backend="numpy")
     broken.thetas[0][0, 0] = np.nan
-    several = rp.Network.from_parameters([np.ones((2, 1, 3), "float32")], hidden="relu")
     for model, kind, words in (
         (object(), TypeError, "model must be a Network"),
-        (several, rp.interop.ExportError, r"holds several models.*net\.unstack\(\)"),
         (broken, rp.interop.ExportError, "NaN or infinite, in theta.0"),
     ):
         with pytest.raises(kind, match=words):

@@ -64,6 +64,44 @@ def test_regressors(n_outputs):
     assert relative(outputs(onnx_bytes(regressor), X=x)["prediction"], regressor.predict(x)) < 1e-5
 
 
+ENSEMBLES = {
+    "texts": ("Classifier", LABELS["texts"], {}),
+    "two numbers, bootstrap": ("Classifier", LABELS["two numbers"], {"bootstrap": True}),
+    "one class": ("Classifier", LABELS["one class"], {}),
+    "columns": ("Classifier", np.stack([RNG.integers(0, 3, 60), RNG.integers(0, 2, 60)], axis=1), {}),
+    "indicators": ("Classifier", (RNG.random((60, 3)) > 0.5).astype(int), {"folds": True}),
+    "numbers": ("Regressor", RNG.normal(size=60), {}),
+    "columns of numbers": ("Regressor", RNG.normal(size=(60, 2)), {"bootstrap": True}),
+}
+
+
+@pytest.mark.needs("sklearn")
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_ensembles(name, dtype):
+    from retroprop import estimators
+
+    kind, y, options = ENSEMBLES[name]
+    one = getattr(estimators, f"MLP{kind}")(hidden_layer_sizes=(6,), max_iter=3)
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # three epochs do not converge
+        model = getattr(estimators, f"MLPEnsemble{kind}")(one, 4, random_state=0, **options).fit(x, y)
+    found = outputs(onnx_bytes(model), X=x)
+    tolerance = 1e-5 if dtype == "float32" else 1e-13
+    if kind == "Regressor":
+        assert relative(found["prediction"], model.predict(x)) < tolerance
+        return
+    probabilities = model.predict_proba(x)
+    if not isinstance(probabilities, list):
+        assert found["label"].tolist() == model.predict(x).tolist()
+        assert relative(found["probabilities"], probabilities) < tolerance
+        return
+    for k, own in enumerate(probabilities):
+        assert found[f"label_{k}"].tolist() == model.predict(x)[:, k].tolist()
+        assert relative(found[f"probabilities_{k}"], own) < tolerance
+
+
 def table(m=160, seed=0):
     rng = np.random.default_rng(seed)
     age, income = rng.integers(18, 80, m).astype(float), rng.lognormal(8.0, 1.0, m)
@@ -100,14 +138,14 @@ def feeds_of(model, columns):
 
 
 @pytest.mark.needs("pandas")
-@pytest.mark.parametrize("target", ["label", "cost"])
-def test_tables_on_raw_rows(target, tmp_path):
+@pytest.mark.parametrize(("target", "ensemble"), [("label", None), ("cost", None), ("label", 3), ("cost", 3)])
+def test_tables_on_raw_rows(target, ensemble, tmp_path):
     import pandas
 
     columns = table()
     drop = "cost" if target == "label" else "label"
     del columns[drop]
-    model = tabular.fit(pandas.DataFrame(columns), target=target, epochs=3, seed=0, backend="numpy")
+    model = tabular.fit(pandas.DataFrame(columns), target=target, epochs=3, seed=0, ensemble=ensemble, backend="numpy")
     new = table(seed=1)
     new["city"][:5] = "Paris"  # unknown to training
     new["income"][:3] = np.nan  # missing where training had none

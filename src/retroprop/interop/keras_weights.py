@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from retroprop.interop.onnx_network import parameters_of
 from retroprop.interop.rebuilding import listed_functions, network_of
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 ORDERS = ("in_out", "out_in")
 
@@ -26,8 +27,7 @@ def to_keras(net: Network) -> list[NDArray[Any]]:
     list of array
         Kernel (n_in, n_out) and bias (n_out,) of each layer, copies bit for bit; kernels alone without bias.
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, not {type(net).__name__}.")
+    require_one_network(net, "rp.interop.to_keras")
     leaves = parameters_of(net)
     found: list[NDArray[Any]] = []
     for l in range(len(net.thetas)):

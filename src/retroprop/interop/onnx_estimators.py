@@ -11,10 +11,18 @@ from retroprop.interop.onnx_network import outputs_of_network
 
 
 def estimator_graph(estimator: Any) -> OnnxGraph:
-    """Return the graph of a fitted `MLPClassifier` or `MLPRegressor`; see `save_onnx`."""
-    net = estimator.network_
+    """Return the graph of a fitted estimator, or of an ensemble of them; see `save_onnx`."""
+    members = getattr(estimator, "networks_", None)
+    net = estimator.network_ if members is None else members[0]
     graph = OnnxGraph("retroprop", ["X"])
-    a = outputs_of_network(graph, net, graph.input("X", net.dtype, ["m", net.layer_sizes[0]]))
+    x = graph.input("X", net.dtype, ["m", net.layer_sizes[0]])
+    if members is None:
+        a = outputs_of_network(graph, net, x)
+    else:
+        own = [outputs_of_network(graph, member, x, f"member.{k}.") for k, member in enumerate(members)]
+        # Not Mean, of which onnxruntime has no form in float64.
+        share = graph.constant(numpy.asarray(1.0 / len(members), net.dtype))
+        a = graph.apply("Mul", graph.apply("Sum", *own), share)
     n_outputs = net.layer_sizes[-1]
     coding = getattr(estimator, "_coding", None)
     if coding is None:

@@ -19,13 +19,14 @@ def save_onnx(model: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : Network, MLPClassifier, MLPRegressor or TabularModel
-        A network has the input `x` (m, n_1) and the output `a` (m, n_L), in its dtype. A classifier has the input `X`,
-        and the outputs `label` and `probabilities` (several columns of classes: `label_0`, `probabilities_0`, ...); a
-        regressor has `prediction`. The model of a table has one input (m, 1) for each column that it uses, raw: float64
-        for numbers (NaN is missing), text for categories and booleans (anything that training did not know is missing),
-        and seconds since 1970 as float64 for dates (NaN is missing); and the outputs `label` and `probabilities`, or
-        `prediction`.
+    model : Network, MLPClassifier, MLPRegressor, an ensemble of them, or TabularModel
+        A network has the input `x` (m, n_1) and the output `a` (m, n_L), in its dtype; one of K with a model axis has
+        `a` (K, m, n_L). A classifier has the input `X`, and the outputs `label` and `probabilities` (several columns of
+        classes: `label_0`, `probabilities_0`, ...); a regressor has `prediction`. An ensemble has those of one of its
+        members, of the members' mean. The model of a table, also one with members, has one input (m, 1) for each column
+        that it uses, raw: float64 for numbers (NaN is missing), text for categories and booleans (anything that
+        training did not know is missing), and seconds since 1970 as float64 for dates (NaN is missing); and the outputs
+        `label` and `probabilities`, or `prediction`.
     path : path
         The file; an existing file is replaced.
 
@@ -50,9 +51,11 @@ def onnx_bytes(model: Any) -> bytes:
         return network_graph(model).to_bytes()
     if isinstance(model, TabularModel):
         return table_graph(model).to_bytes()
-    if hasattr(model, "coefs_") and isinstance(getattr(model, "network_", None), Network):
+    members = getattr(model, "networks_", None) if hasattr(model, "estimators_") else None
+    own = getattr(model, "network_", None) if hasattr(model, "coefs_") else None
+    if isinstance(own or (members and members[0]), Network):
         return estimator_graph(model).to_bytes()
     raise TypeError(
-        f"model must be a Network, a fitted MLPClassifier or MLPRegressor of retroprop, or a model of "
-        f"retroprop.tabular, not {type(model).__name__}."
+        "model must be a Network, a fitted MLPClassifier or MLPRegressor of retroprop, a fitted ensemble of them, or a "
+        f"model of retroprop.tabular, not {type(model).__name__}."
     )

@@ -18,13 +18,14 @@ def network_graph(net: Network) -> OnnxGraph:
     """Return the graph of a network; see `save_onnx`."""
     graph = OnnxGraph("retroprop", ["x"])
     x = graph.input("x", net.dtype, ["m", net.layer_sizes[0]])
-    graph.output("a", net.dtype, ["m", net.layer_sizes[-1]], outputs_of_network(graph, net, x))
+    models = list(net.parameters.thetas[0].shape[:-2])  # none, or the number of networks of a stack
+    graph.output("a", net.dtype, [*models, "m", net.layer_sizes[-1]], outputs_of_network(graph, net, x))
     return graph
 
 
-def outputs_of_network(graph: OnnxGraph, net: Network, x: str) -> str:
-    """Add the forward propagation of a network, and return the name of a^(L)."""
-    leaves = parameters_of(net)
+def outputs_of_network(graph: OnnxGraph, net: Network, x: str, prefix: str = "") -> str:
+    """Add the forward propagation of a network, and return the name of a^(L); names of its parameters get a prefix."""
+    leaves = {f"{prefix}{own}": leaf for own, leaf in parameters_of(net).items()}
     name = "the network"
 
     def step(operations: Any, x: Any, *leaves: Any) -> Any:
@@ -57,13 +58,8 @@ def parameters_of(net: Network) -> dict[str, Any]:
     Raises
     ------
     ExportError
-        If it holds several models, or parameters that are not finite, or more of them than a file can hold.
+        If it holds parameters that are not finite, or more of them than a file can hold.
     """
-    if net.parameters.thetas[0].ndim != 2:
-        raise ExportError(
-            "the network holds several models: its first theta has the shape "
-            f"{tuple(net.parameters.thetas[0].shape)}; net.unstack() is a Network of each."
-        )
     names = [
         f"{part}.{l}" for part, arrays in (("theta", net.thetas), ("bias", net.biases)) for l in range(len(arrays))
     ]

@@ -43,6 +43,8 @@ def table_graph(model: TabularModel) -> OnnxGraph:
         raw = tuple(_truths(part, xp) if truths else part for part, truths in zip(given, coded, strict=False))
         x = xp.astype(inputs_of(card.preprocessing, raw, xp, fills=card.missing != "refuse"), net.dtype)
         a = forward(operations, net.architecture, net.parameters.like(given[len(columns) :]), x).a[-1]
+        if a.ndim == 3:  # of several members
+            a = xp.sum(a, axis=0) * (1.0 / a.shape[0])
         return _decoded(card.target, xp.astype(a, "float64"), xp)
 
     forms += [(leaf.shape, net.dtype) for leaf in leaves.values()]

@@ -9,6 +9,7 @@ from retroprop.interop.errors import ExportError, needed
 from retroprop.interop.onnx_network import parameters_of
 from retroprop.interop.rebuilding import network_of
 from retroprop.network import Network
+from retroprop.one_network import require_one_network
 
 # The module of each activation, in terms of torch.nn; an activation without one is refused by its name.
 _MODULES: dict[str, Callable[[Any, Any], Any]] = {
@@ -61,8 +62,7 @@ def to_torch(net: Network) -> Any:
     ImportError
         If torch is not installed.
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, not {type(net).__name__}.")
+    require_one_network(net, "rp.interop.to_torch")
     torch = needed("torch", by="rp.interop.to_torch")
     nn, a = torch.nn, net.architecture
     leaves = parameters_of(net)
