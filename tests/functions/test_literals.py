@@ -24,3 +24,15 @@ from retroprop.training import optimizers
 )
 def test_the_names_are_those_of_the_tables(name, table):
     assert get_args(getattr(literals, name)) == tuple(table)
+
+
+def test_the_names_of_the_estimators_are_those_of_the_tables():
+    pytest.importorskip("sklearn")
+    from retroprop.estimators import argument_types, parameters
+
+    for name, accepted in (
+        ("HiddenName", parameters.activation_names()),
+        ("ClassificationLossName", parameters.classification_losses()),
+        ("RegressionLossName", parameters.regression_losses()),
+    ):
+        assert list(get_args(getattr(argument_types, name))) == accepted

@@ -1,8 +1,9 @@
-"""Thirty deliberate mistakes, one a line after the first: a type checker should find nearly all of them."""
+"""Forty deliberate mistakes, one a line after the first: a type checker should find nearly all of them."""
 
 import numpy as np
 
 import retroprop as rp
+from retroprop.estimators import MLPClassifier, MLPRegressor
 
 x, y = np.ones((4, 2)), np.ones((4, 1))
 net = rp.Network([2, 3, 1])
@@ -36,3 +37,13 @@ rp.optimizers.Adam("0.1")  # mistake
 rp.EarlyStopping(patience="ten")  # mistake
 net.predict("x.csv")  # mistake
 net.gradent(x, y)  # mistake
+MLPClassifier("100")  # mistake
+MLPClassifier(activation="swish")  # mistake
+MLPClassifier(solver="momentum")  # mistake
+MLPClassifier(loss="poisson")  # mistake
+MLPClassifier(batch_size="full")  # mistake
+MLPClassifier(learning_rate=0.1)  # mistake
+MLPRegressor(loss="log_loss")  # mistake
+MLPRegressor(checkpoint="folder")  # mistake
+MLPRegressor(epochs=10)  # mistake
+rp.fit_many(net, x, y)  # mistake

@@ -1,6 +1,6 @@
 """MLPClassifier."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy
 from sklearn.base import ClassifierMixin, _fit_context
@@ -10,6 +10,19 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import check_is_fitted
 
 from retroprop.estimators import arrays, parameters
+from retroprop.estimators.argument_types import (
+    ClassificationLoss,
+    HiddenLike,
+    Initializing,
+    LayerSizes,
+    OfLayers,
+    RandomState,
+    RateLike,
+    Rows,
+    Scoring,
+    SolverLike,
+    Weights,
+)
 from retroprop.estimators.classes import Classes
 from retroprop.estimators.moving import unchanged_before_an_update
 from retroprop.estimators.parameters import NamedParameters
@@ -21,6 +34,8 @@ from retroprop.functions import losses
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
 from retroprop.training.arguments import shortened
+from retroprop.training.checkpoint_options import Checkpoint
+from retroprop.training.parallel import Parallel
 
 
 class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
@@ -144,20 +159,20 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        hidden_layer_sizes: LayerSizes = (100,),
+        activation: HiddenLike = "relu",
         *,
-        solver: Any = "adam",
-        alpha: Any = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        solver: SolverLike = "adam",
+        alpha: OfLayers = 0.0001,
+        batch_size: Rows = "auto",
+        learning_rate: RateLike = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -168,21 +183,21 @@ class MLPClassifier(ClassifierMixin, NamedParameters, Classes):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: Any = "log_loss",
-        class_weight: Any = None,
-        stratify: Any = "binary",
-        l1: Any = 0.0,
-        dropout: Any = 0.0,
-        initializer: Any = None,
+        loss: ClassificationLoss = "log_loss",
+        class_weight: Weights = None,
+        stratify: bool | Literal["binary"] = "binary",
+        l1: OfLayers = 0.0,
+        dropout: OfLayers = 0.0,
+        initializer: Initializing = None,
         clip_norm: float | None = None,
-        scoring: Any = None,
+        scoring: Scoring = None,
         restore_best: bool = False,
         exact_loss: bool = False,
-        predict_batch_size: Any = "auto",
+        predict_batch_size: Rows = "auto",
         device: str | None = None,
         progress: bool = False,
-        checkpoint: Any = None,
-        parallel: Any = None,
+        checkpoint: Checkpoint | None = None,
+        parallel: Parallel | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

@@ -12,6 +12,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
 from retroprop.estimators import arrays, parameters
+from retroprop.estimators.argument_types import (
+    HiddenLike,
+    Initializing,
+    LayerSizes,
+    OfLayers,
+    RandomState,
+    RateLike,
+    RegressionLoss,
+    Rows,
+    Scoring,
+    SolverLike,
+)
 from retroprop.estimators.base import BaseMLP
 from retroprop.estimators.checks import checked_numbers
 from retroprop.estimators.parameters import NamedParameters
@@ -21,6 +33,8 @@ from retroprop.estimators.watching import watched
 from retroprop.functions import losses
 from retroprop.functions.losses import Loss
 from retroprop.functions.types import Array
+from retroprop.training.checkpoint_options import Checkpoint
+from retroprop.training.parallel import Parallel
 
 
 class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
@@ -132,21 +146,21 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
 
     def __init__(
         self,
-        loss: Any = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        loss: RegressionLoss = "squared_error",
+        hidden_layer_sizes: LayerSizes = (100,),
+        activation: HiddenLike = "relu",
         *,
-        solver: Any = "adam",
-        alpha: Any = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        solver: SolverLike = "adam",
+        alpha: OfLayers = 0.0001,
+        batch_size: Rows = "auto",
+        learning_rate: RateLike = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -158,18 +172,18 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         quantile: float = 0.5,
-        l1: Any = 0.0,
-        dropout: Any = 0.0,
-        initializer: Any = None,
+        l1: OfLayers = 0.0,
+        dropout: OfLayers = 0.0,
+        initializer: Initializing = None,
         clip_norm: float | None = None,
-        scoring: Any = None,
+        scoring: Scoring = None,
         restore_best: bool = False,
         exact_loss: bool = False,
-        predict_batch_size: Any = "auto",
+        predict_batch_size: Rows = "auto",
         device: str | None = None,
         progress: bool = False,
-        checkpoint: Any = None,
-        parallel: Any = None,
+        checkpoint: Checkpoint | None = None,
+        parallel: Parallel | None = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
