@@ -1,6 +1,7 @@
 """Weight lists of Keras, in both orders, and scikit-learn's estimators."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,53 @@ def test_round_trips_to_the_last_bit(dtype, bias):
         assert one.architecture == net.architecture
         for a, b in zip(one.parameters.leaves, net.parameters.leaves, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def keras_made(name, layers, folder):
+    """Write a Sequential of real Keras as ONNX, and its weights, inputs and outputs: so the files here were made."""
+    import keras
+
+    rng = np.random.default_rng(0)
+    dense = [keras.layers.Dense(n, activation=f) for n, f in layers]
+    model = keras.Sequential([keras.Input((4,)), *dense])
+    model.set_weights([rng.normal(size=w.shape).astype("float32") for w in model.get_weights()])
+    x = rng.normal(size=(6, 4)).astype("float32")
+    np.savez(folder / f"{name}.npz", *model.get_weights(), x=x, y=model.predict(x, verbose=0))
+    model.export(folder / f"{name}.onnx", format="onnx", verbose=False)
+    return model
+
+
+OF_KERAS = {
+    "relu_softmax": [(7, "relu"), (3, "softmax")],
+    "tanh_gelu_linear": [(5, "tanh"), (6, "gelu"), (2, None)],
+    "silu_softplus_mish": [(4, "silu"), (4, "softplus"), (3, "mish")],
+}
+
+
+@pytest.mark.needs("onnx")
+@pytest.mark.parametrize("name", OF_KERAS)
+@pytest.mark.parametrize("made", [False, pytest.param(True, marks=[pytest.mark.long, pytest.mark.needs("keras")])])
+def test_files_and_weights_of_real_keras(name, made, tmp_path):
+    """Files that Keras 3.15 over PyTorch has written; in the long run also new ones, where Keras is installed."""
+    folder = tmp_path if made else Path(__file__).with_name("keras_3_15")
+    model = keras_made(name, OF_KERAS[name], folder) if made else None
+    stored = np.load(folder / f"{name}.npz")
+    weights = [stored[f"arr_{i}"] for i in range(len(stored.files) - 2)]
+    net = rp.interop.load_onnx(folder / f"{name}.onnx", backend="numpy")
+    activations = [one.name for one in net.architecture.activations]
+    assert activations == [{None: "identity"}.get(f, f) for _, f in OF_KERAS[name]]
+    np.testing.assert_allclose(net.predict(stored["x"]), stored["y"], rtol=0, atol=1e-6)
+    own = rp.interop.from_keras(
+        weights, hidden=activations[:-1], output=activations[-1], order="in_out", backend="numpy"
+    )
+    np.testing.assert_allclose(own.predict(stored["x"]), stored["y"], rtol=0, atol=1e-6)
+    for back in (rp.interop.to_keras(net), rp.interop.to_keras(own)):
+        for one, other in zip(back, weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+    if model is not None:
+        model.set_weights([np.zeros_like(w) for w in weights])
+        model.set_weights(rp.interop.to_keras(net))
+        np.testing.assert_array_equal(model.predict(stored["x"], verbose=0), stored["y"])
 
 
 def test_an_order_that_the_shapes_do_not_tell():

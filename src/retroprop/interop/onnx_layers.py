@@ -120,6 +120,10 @@ def _take(onnx: Any, found: GraphParts, at: int, uses: dict[str, int], folder: A
         found.inputs.add(node.output[0])
     elif node.op_type in ("MatMul", "Gemm") and any(constants):
         found.layers.append(_product(onnx, node, found, at))
+    elif node.op_type == "Cast" and found.layers and (layer := found.layers[-1]).z == operands[0]:
+        to = attributes_of(onnx, node).get("to")  # Keras writes a cast to the dtype that a value has
+        if uses[operands[0]] == 1 and to == onnx.helper.np_dtype_to_tensor_dtype(layer.theta.dtype):
+            layer.z, layer.at = node.output[0], at
     elif node.op_type == "Add" and len(operands) == 2 and any(constants):
         value, bias = operands if constants[1] else operands[::-1]
         if found.layers and (layer := found.layers[-1]).z == value and layer.bias is None and uses[value] == 1:
