@@ -112,12 +112,18 @@ def _read(file: BinaryIO, limit: int, step: int = _STEP) -> bytes:
 def _check_path(path: Path, source: str) -> None:
     accepted = f'A table is {listed(BUILT_IN)}, a file ({listed(SUFFIXES)}), or "-" for standard input.'
     try:
-        if path.is_dir():
-            raise DataError(f'"{source}" is a folder. {accepted}')
-        if path.exists():
-            return
+        is_folder, is_there = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
         raise DataError(f'no file "{source[:60]}…": {getattr(error, "strerror", None) or error}.') from error
+    if is_folder and any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+        raise DataError(
+            f'"{source}" is a zarr array or group, numbers without a table\'s columns: train on it in Python, '
+            f'rp.fit(net, rp.scale.Zarr("{source}/x"), rp.scale.Zarr("{source}/y"), batch_size=...).'
+        )
+    if is_folder:
+        raise DataError(f'"{source}" is a folder. {accepted}')
+    if is_there:
+        return
     if not path.suffix:
         raise DataError(f'no data "{source}".{near_match(source, BUILT_IN)} {accepted}')
     here = path.parent

@@ -84,7 +84,7 @@ class Training:
             net.backend,
             step,
             optimizer,
-            source=source_of(net.backend, data, rows) if isinstance(data, Batch) else data,
+            source=source_of(net.backend, data, rows, order) if isinstance(data, Batch) else data,
             order=order,
             schedule=schedule,
             rng=rng,
