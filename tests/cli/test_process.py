@@ -73,7 +73,10 @@ def test_a_signal_saves_the_model_as_it_stood(process, tmp_path, name, checkpoin
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-@pytest.mark.parametrize(("name", "code_of_exit"), [("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("name", "code_of_exit"),
+    [("SIGTERM", -signal.SIGTERM), pytest.param("SIGINT", 130, marks=pytest.mark.long)],
+)
 def test_a_second_signal_ends_a_training_with_checkpoints_at_once(process, tmp_path, name, code_of_exit):
     pytest.importorskip("sklearn", reason="iris is scikit-learn's")
     # Between the two signals no step ends.

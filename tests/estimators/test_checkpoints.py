@@ -76,7 +76,7 @@ def test_in_the_middle_of_an_epoch(case, tmp_path, monkeypatch):
     same(fitted(**case, checkpoint=rp.Checkpoint(tmp_path, resume=True)), whole)
 
 
-@pytest.mark.parametrize("library", ["torch", "array_api_strict", "jax"])
+@pytest.mark.parametrize("library", ["torch", "array_api_strict", pytest.param("jax", marks=pytest.mark.long)])
 def test_where_the_data_live(library, tmp_path):
     backend = rp.get_backend(pytest.importorskip(library).__name__)
     case = {"kind": MLPRegressor, "data": backend.asarray(X, "float32"), "dropout": 0.2, "early_stopping": True}
