@@ -9,11 +9,11 @@ Chunks and row groups have 4 MiB: of 784 bytes, which are one value of fixed siz
 numbers in columns of their own as they are.
 
 Each process has a limit of its address space (`ulimit -v`) or, for a numpy.memmap, whose mapping is address space, of
-its data segment (`ulimit -d`). One trains a pass over the whole file, for its accuracy; 784-1024-1024-10 over a part. The
-accuracy of memory is that of as many updates on the rows that an eighth of the limit holds; in both the learning rate
-falls to 0. Another process trains on these rows and on parts of the file in turns: rows a second are medians, and the
-ratio is that of the file over memory, of the medians and, beside it, of the best turns: on a machine whose processors
-are shared with others, the reading threads find one idle in some turns only.
+its data segment (`ulimit -d`). One trains a pass over the whole file, for its accuracy; 784-1024-1024-10 over a part.
+The accuracy of memory is that of as many updates on the rows that an eighth of the limit holds; in both the learning
+rate falls to 0. Another process trains on these rows and on parts of the file in turns: rows a second are medians, and
+the ratio is that of the file over memory, of the medians and, beside it, of the best turns: on a machine whose
+processors are shared with others, the reading threads find one idle in some turns only.
 
 The second table has no files: the same orders in memory, of rows that are stored class by class, and as they come.
 """
