@@ -67,12 +67,12 @@ def test_a_file_of_eight_times_the_room_is_trained_on(tmp_path):
 def test_all_formats_train_on_eight_times_the_limit_as_well_as_rows_in_memory(tmp_path):
     for name in ("zarr", "pyarrow"):
         pytest.importorskip(name, reason=f"{name} is not installed")
-    command = [sys.executable, str(ROOT / "benchmarks" / "larger_than_memory.py"), "--limit", "640", "--times", "8",
+    command = [sys.executable, str(ROOT / "benchmarks" / "larger_than_memory.py"), "--limit", "768", "--times", "8",
                "--networks", "64-100-10", "--folder", str(tmp_path), "--json", str(tmp_path / "found.json"),
                "--no-quality"]  # fmt: skip
     done = run(command, 1800)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((tmp_path / "found.json").read_text())["64-100-10"]
     for kind in ("zarr", "parquet", "npy", "memmap"):
-        assert found[kind]["rows"] * 256 >= 8 * 640 * 2**20
+        assert found[kind]["rows"] * 256 >= 8 * 768 * 2**20
         assert abs(found[kind]["accuracy"] - found["memory"]["accuracy"]) <= 0.01

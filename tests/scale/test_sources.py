@@ -87,6 +87,19 @@ def test_one_output_has_targets_in_one_axis(tmp_path):
     assert trained(x, y, a, shuffle=False) == trained(X, X[:, 0], b, shuffle=False)
 
 
+def test_the_accuracy_of_targets_that_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("retroprop.training.target_rows.PART", 8 * 3 * 8)
+    x, y = stored("npy", tmp_path, "x", X), stored("npy", tmp_path, "y", 2.0 * ONE_HOT - 1.0)
+    options = {"metrics": ["accuracy"], "batch_size": 7, "seed": 1, "epochs": 2, "shuffle": False}
+    nets = [rp.Network([6, 5, 3], output="tanh", seed=0, backend="numpy") for _ in range(2)]
+    found, expected = rp.fit(nets[0], x, y, **options), rp.fit(nets[1], X, 2.0 * ONE_HOT - 1.0, **options)
+    assert found.metrics == expected.metrics
+    numbers = ONE_HOT.copy()
+    numbers[40, 1] = 0.5
+    with pytest.raises(ValueError, match=r"y\[40, 1\] is 0.5"):
+        rp.fit(nets[0], x, stored("npy", tmp_path, "z", numbers), **options)
+
+
 def test_the_default_order_of_chunks_is_one_of_blocks_and_of_a_memmap_one_of_rows(tmp_path):
     x = stored("zarr", tmp_path, "x", X)
     assert trained(x) == trained(X, shuffle=rp.scale.BlockShuffle(block_rows=8))

@@ -54,7 +54,13 @@ class Zarr(StoredRows):
 
     def read_range(self, start: int, stop: int, into: Array) -> None:
         """Write consecutive rows into an array."""
-        into[...] = self._array[start:stop]
+        rows = slice(start, stop), ...
+        if into.flags.c_contiguous and into.dtype == self.dtype:
+            from zarr.buffer.cpu import NDBuffer
+
+            self._array.get_basic_selection(rows, out=NDBuffer.from_numpy_array(into))
+        else:
+            into[...] = self._array[rows]
         # A chunk that is not stored is read as fill values, and so is one that has been lost since.
         if self._has_filled_chunk(start, into) and self._array.nchunks_initialized < self._stored:
             raise ValueError("a chunk has been removed")
@@ -80,5 +86,5 @@ def _zarr() -> Any:
     try:
         import zarr
     except ImportError as error:
-        raise ImportError('reading zarr arrays needs zarr >= 3: pip install "retroprop[zarr]"') from error
+        raise ImportError('reading zarr arrays needs zarr >= 3.1: pip install "retroprop[zarr]"') from error
     return zarr

@@ -9,7 +9,6 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 from retroprop.backends import host
 from retroprop.backends.intake.arrays import holds
 from retroprop.backends.intake.batch import Batch
-from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.functions import metrics as metric_table
 from retroprop.functions.losses import BinaryCrossEntropy, CrossEntropy, GroupedCrossEntropy
 from retroprop.functions.metrics import Accuracy, Error, Metric
@@ -17,6 +16,7 @@ from retroprop.functions.names import number, suggestion
 from retroprop.functions.types import Array
 from retroprop.network import Network
 from retroprop.training.callbacks import EarlyStopping
+from retroprop.training.target_rows import parts_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -239,28 +239,35 @@ def _counting(net: Network, metric: Accuracy, y: Array, validation: Batch | None
         )
     if isinstance(output.loss, BinaryCrossEntropy | CrossEntropy):
         return metric
-    if isinstance(y, Mapped):
-        raise ValueError(
-            f"the metric {metric.name!r} looks at all targets to tell classes, and y is read from a file as it is "
-            "needed: pass validation_data, a loss of classes (cross_entropy, binary_cross_entropy), or y in memory."
-        )
+    xp, n_out = backend.xp, y.shape[1]
+
+    def all_are(rows: Array, condition: Callable[[Array], Array]) -> bool:
+        return all(holds(backend, condition(part)) for _, part in parts_of(backend, rows))
+
     with backend.active():
         # Targets that are all 1 do not say what the other class is: then the outputs of tanh do.
-        signs = not holds(backend, y >= 0.0) or (output.activation.range == (-1.0, 1.0) and holds(backend, y == 1.0))
+        signs = not all_are(y, lambda part: part >= 0.0) or (
+            output.activation.range == (-1.0, 1.0) and all_are(y, lambda part: part == 1.0)
+        )
         low = -1.0 if signs else 0.0
         for name, rows in (("y", y), ("y of validation_data", None if validation is None else validation.y)):
-            if rows is not None and not holds(backend, (rows == low) | (rows == 1.0)):
-                _refuse_numbers(metric.name, name, backend.to_numpy(rows))
-        one_hot = y.shape[1] > 1 and holds(backend, backend.xp.sum(y, axis=1) == 1.0 + low * (y.shape[1] - 1))
+            for first, part in () if rows is None else parts_of(backend, rows):
+                if not holds(backend, (part == low) | (part == 1.0)):
+                    _refuse_numbers(metric.name, name, backend.to_numpy(part), first)
+        one_hot = n_out > 1 and all_are(y, lambda part: xp.sum(part, axis=1) == 1.0 + low * (n_out - 1))
     return type(metric)(threshold=not one_hot, boundary=0.5 * (low + 1.0))
 
 
-def _refuse_numbers(metric: str, name: str, y: Array) -> NoReturn:
-    """Raise ValueError for targets on the host that are not classes; the message shows the first that is none."""
+def _refuse_numbers(metric: str, name: str, y: Array, first: int) -> NoReturn:
+    """Raise ValueError for targets on the host that are not classes; the message shows the first that is none.
+
+    `first` is the place of the first row of `y` among all.
+    """
     xp = host.xp
     others = [place for low in (0.0, -1.0) for place in xp.argwhere((y != low) & (y != 1.0))[:1].tolist()]
     place = max(others)  # up to there they could be 0 and 1, or −1 and 1
-    at = place if y.shape[1] > 1 else place[:1]
+    row = [place[0] + first]
+    at = row + place[1:] if y.shape[1] > 1 else row
     raise ValueError(
         f"the metric {metric!r} counts classes, and y holds other numbers: {name}{at} is {y[tuple(place)]:g}, and "
         f"classes are 0 and 1, or -1 and 1, in every column. Take 'r2' or another metric of numbers."

@@ -1,8 +1,10 @@
 """Targets that are read as the training needs them: the dtype, the shape and the checks of targets in memory."""
 
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 
-from retroprop.backends import host, host_backend
+from retroprop.backends import Backend, host, host_backend
 from retroprop.backends.intake.batch import INDEX_DTYPE, take_targets
 from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.core.architecture import Architecture
@@ -62,3 +64,15 @@ class TargetRows(Mapped):
     def read(self, rows: Any, into: Array) -> None:
         """Write the `rows`, a slice or valid indices, into an array of `dtype`."""
         into[...] = self._rows.own(rows).reshape(into.shape)
+
+
+def parts_of(backend: Backend, y: Any) -> Iterator[tuple[int, Array]]:
+    """Yield targets a part at a time, with the place of its first row: at once if they are in memory."""
+    if not isinstance(y, Mapped):
+        yield 0, y
+        return
+    step = max(PART // (8 * prod(y.shape[1:])), 1)
+    for at in range(0, y.shape[0], step):
+        part = host.xp.empty((min(step, y.shape[0] - at), *y.shape[1:]), y.dtype)
+        y.read(slice(at, at + len(part)), part)
+        yield at, backend.asarray(part)
