@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy
 
-from retroprop.backends.cpu.native_program import NativeProgram
+from retroprop.backends.cpu.native_networks import OF_THREAD, Networks, cores, is_joined, spread
 from retroprop.backends.cpu.native_step import ALL, NativeStep, is_plain
 from retroprop.backends.cpu.numba_target import NumbaLoops
 from retroprop.backends.cpu.source_program import ReplayedStep
@@ -25,7 +25,7 @@ class NativeStack(ReplayedStep):
     def __init__(self, step: Callable[..., Any], operations: Operations, donate: tuple[int, ...], one: Any) -> None:
         super().__init__(step, operations, donate, NumbaLoops())
         self._one, self._data, self._alike = one, None, dict[Any, list[int]]()
-        self._batches: dict[Any, Any] = {}
+        self._networks: dict[Any, Networks | None] = {}
         self._steps: dict[Any, NativeStep] = {}
 
     def run(
@@ -40,30 +40,42 @@ class NativeStack(ReplayedStep):
     ) -> tuple[Any, Any, Array] | None:
         arrays = parameters, *state
         if data is not self._data:
-            self._data, self._alike, self._batches = data, self._one.alike(data.penalties, len(parameters)), {}
+            self._data, self._alike, self._networks = data, self._one.alike(data.penalties, len(parameters)), {}
         given = numpy.asarray(hypers, float)[..., 0]  # (steps, hyper-parameters, K)
-        calls = []
+        found = []
         for architecture, alike in self._alike.items():
             for m in sorted({sizes[k] for k in alike}):
                 models = numpy.array([k for k in alike if sizes[k] == m])
                 own = ALL[None] if rows is None else rows[:, None, :m] if rows.ndim == 2 else rows[:, models, :m]
-                indices = None if rows is None else own[0, 0]
-                if (program := self._program_of(architecture, arrays, given, models[0], indices)) is None:
+                key = architecture, m, rows is None
+                if key not in self._networks:
+                    first = None if rows is None else own[0, 0]
+                    self._networks[key] = self._of_program(architecture, arrays, given, int(models[0]), first)
+                if (networks := self._networks[key]) is None:
                     return None
-                calls.append((program, models, own))
-        costs = numpy.empty((len(hypers), len(parameters)), parameters.dtype)
-        for program, models, own in calls:
-            costs[:, models] = program.stacked(arrays, data.offsets, given[..., models], models, own)
-        return parameters, state, costs
+                found.append((networks, models, own))
+        work = sum(networks.work(len(hypers), len(models)) for networks, models, _ in found)
+        threads = max(min(cores(), max(len(models) for _, models, _ in found), work // OF_THREAD), 1)
+        costs = [numpy.empty((len(models), len(hypers)), parameters.dtype) for _, models, _ in found]
+        spread(
+            [
+                networks.part(arrays, given[..., models], models, own, into, threads)
+                for (networks, models, own), into in zip(found, costs, strict=True)
+            ],
+            threads,
+        )
+        order = numpy.argsort(numpy.concatenate([models for _, models, _ in found]))
+        return parameters, state, numpy.concatenate(costs)[order].T
 
-    def _program_of(
+    def _of_program(
         self, architecture: Any, arrays: Sequence[Array], given: Array, k: int, rows: Array | None
-    ) -> NativeProgram | None:
-        """Return the program of the networks like network k, None if there is none."""
+    ) -> Networks | None:
+        """Return the networks like network k, None if they have no program."""
         if architecture not in self._steps:
             self._steps[architecture] = NativeStep(self._one.step(architecture), self._operations, self._donate)
         own, state, batch = self._one.arguments(arrays[0][k], [slot[k] for slot in arrays[1:]], self._data)
-        batch = self._batches.setdefault(architecture, batch)  # one object, which is looked at once
         hyper = tuple(given[0, :, k].tolist())
         program = self._steps[architecture].program_for(own, state, hyper, batch, rows, None)
-        return program if program is not None and program.joined and all(map(is_plain, arrays)) else None
+        if program is None or not is_joined(program) or not all(map(is_plain, arrays)):
+            return None
+        return Networks(program, batch, self._data.offsets, gathers=rows is not None)  # type: ignore[attr-defined]
