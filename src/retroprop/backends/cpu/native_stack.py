@@ -46,7 +46,9 @@ class NativeStack(ReplayedStep):
         for architecture, alike in self._alike.items():
             for m in sorted({sizes[k] for k in alike}):
                 models = numpy.array([k for k in alike if sizes[k] == m])
-                own = ALL[None] if rows is None else rows[:, None, :m] if rows.ndim == 2 else rows[:, models, :m]
+                own = ALL[None] if rows is None else rows[:, None, :m] if rows.ndim == 2 else rows[..., :m]
+                if rows is not None and rows.ndim == 3 and len(models) < len(sizes):
+                    own = own[:, models]
                 key = architecture, m, rows is None
                 if key not in self._networks:
                     first = None if rows is None else own[0, 0]
