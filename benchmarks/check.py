@@ -3,7 +3,8 @@
     python benchmarks/check.py [--forms "with numba" "numpy alone"] [--networks NAME ...] [--seconds S] [--out FILE]
 
 `bounds.json` holds the largest accepted ratio for each network and optimizer: of a step to hand-written NumPy, of a
-step to its bare matrix products, of a fit to scikit-learn's. For inference, on two threads, it holds the ratios of
+step to its bare matrix products, of a fit to scikit-learn's; of a step of K networks to K hand-written ones, as
+`many.py` measures it on two cores. For inference, on two threads, it holds the ratios of
 `inference.py` for each network, rows and dtype. Both sides of a ratio are timed in turns in one process.
 
 A ratio fails if its lower quartile is above its bound by more than the margin, in this and in two further measurements.
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 
 import inference  # noqa: E402
+import many  # noqa: E402
 from retroprop.bench import QUICK, Results, read, run, to_json  # noqa: E402
 from retroprop.bench.analysis import Ratio, ratio  # noqa: E402
 from retroprop.bench.result_tables import warning  # noqa: E402
@@ -41,15 +43,17 @@ FORMS = {
     "with numba": {"RETROPROP_NUMBA": "1"},
     "numpy alone": {"RETROPROP_NUMBA": "0"},
     "inference": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+    "many networks": {"RETROPROP_NUMBA": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
 }
-NEEDS = {"with numba": "numba", "inference": "sklearn"}
-KINDS = ("steps", "fits", "inference")  # measured separately
+NEEDS = {"with numba": "numba", "inference": "sklearn", "many networks": "numba"}
+KINDS = ("steps", "fits", "inference", "many")  # measured separately
 ATTEMPTS = 3
 # The numerator and the denominator of each ratio.
 SIDES = {
     "hand-written": (("step", "numpy"), ("peer", "hand-written NumPy")),
     "floor": (("step", "numpy"), ("floor", "numpy")),
     "scikit-learn": (("fit", "numpy"), ("peer", "scikit-learn")),
+    "hand-written steps": (("step", "retroprop"), ("peer", "hand-written NumPy")),
     **{call: tuple((call, name) for name in names) for call, names in inference.SIDES.items()},
 }
 
@@ -68,7 +72,8 @@ class Bound:
         """Return the measured ratio, None where a side was not timed."""
         for row in results.rows:
             of = row.dtype if self.kind == "inference" else row.optimizer
-            if (row.workload.name, of, _is_fit(row)) == (self.network, self.optimizer, self.kind == "fits"):
+            name = self.network.partition("x")[2] if self.kind == "many" else self.network
+            if (row.workload.name, of, _is_fit(row)) == (name, self.optimizer, self.kind == "fits"):
                 both = [row.timing(*side) for side in SIDES[self.over]]
                 if None not in both:
                     return ratio(*both)
@@ -77,7 +82,8 @@ class Bound:
     @property
     def kind(self) -> str:
         """The kind of the measurement, one of `KINDS`."""
-        return "inference" if self.over in inference.SIDES else "fits" if self.over == "scikit-learn" else "steps"
+        kinds = {"scikit-learn": "fits", "hand-written steps": "many", **dict.fromkeys(inference.SIDES, "inference")}
+        return kinds.get(self.over, "steps")
 
     @property
     def case(self) -> inference.Case:
@@ -197,6 +203,8 @@ def measured(options: argparse.Namespace) -> Results:
     """Measure in this process: the steps of some networks, or the fit, or some cases of inference."""
     if options.measure == "inference":
         return inference.measured(options.cases, Pace(budget=options.seconds, rounds=inference.PACE.rounds))
+    if options.measure == "many":
+        return many.measured(map(many.case_of, options.networks), replace(many.PACE, budget=2.0 * options.seconds))
     fits, optimizers = options.measure == "fits", tuple(options.optimizers)
     networks = () if fits else tuple(parse(name) for name in options.networks)
     settings = replace(

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import numpy as np
 
 import retroprop as rp
+from retroprop.bench import machine
 from retroprop.bench.analysis import ratio
 from retroprop.bench.contestant import Contestant
 from retroprop.bench.peers import hand_written
-from retroprop.bench.results import Timing
+from retroprop.bench.processor_load import ProcessorLoad
+from retroprop.bench.results import ResultRow, Results, Timing
 from retroprop.bench.timer import Pace, race, warm_up
 from retroprop.bench.workloads import Problem, draw, parse
 
@@ -223,8 +226,19 @@ def timed(case: Case, pace: Pace, makers: tuple[Callable[[Work], Contestant], ..
     for one in race(both, pace):
         calls = case.k if one.contestant.name == "hand-written NumPy" else 1.0 / (EPOCHS * BATCHES)
         seconds = [second * calls for second in one.seconds]
-        found.append(Timing(kind="step", name=one.contestant.name, calls=one.calls, seconds=seconds))
+        kind = one.contestant.kind
+        found.append(Timing(kind=kind, name=one.contestant.name, calls=one.calls, seconds=seconds))
     return found
+
+
+def measured(cases: Iterable[Case], pace: Pace) -> Results:
+    """Return the timings of retroprop and of the hand-written step in some cases, one row each."""
+    load, rows = ProcessorLoad(), []
+    for case in cases:
+        workload = parse(case.workload)
+        row = ResultRow(list(workload.layer_sizes), workload.batch, "adam", "float32")
+        rows.append(replace(row, timings=timed(case, pace, (OURS, YARDSTICK))))
+    return Results(machine={**machine.describe(), "others": load.share()}, rows=rows)
 
 
 def main() -> None:

@@ -317,7 +317,7 @@ def test_between_two_products_there_is_one_kernel():
     optimizer = rp.optimizers.Adam()
     masks = tuple(np.ones((5, 8), "float32") for _ in range(2))
     data = net.batch(np.ones((5, 6)), np.ones((5, 3)))
-    step = steps._step(net.architecture, optimizer, None, None)
+    step = steps.step_of(net.architecture, optimizer, None, None)
     state = optimizer.start(net.parameters, np.zeros_like)
     arguments = (net.parameters, state, (0.1,), data, None, masks)
     plan = planned_for_launches(record(step, Operations(np), form_of(arguments), (0, 1)))

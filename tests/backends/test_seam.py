@@ -190,7 +190,7 @@ def recording(**options):
     rule = rp.optimizers.Adam()
     data, rows = net.batch(np.ones((9, 7)), np.zeros(9, int)), np.arange(4)
     arguments = (net.parameters, rule.start(net.parameters, np.zeros_like), rule.hyper(1, 0.1), data, rows, None)
-    return record(steps._step(net.architecture, rule, None, None), Operations(np), form_of(arguments), (0, 1)), rule
+    return record(steps.step_of(net.architecture, rule, None, None), Operations(np), form_of(arguments), (0, 1)), rule
 
 
 def test_nodes_keep_their_role():

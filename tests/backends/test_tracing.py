@@ -148,7 +148,7 @@ def test_a_training_step_is_five_loops_between_its_products():
     data = net.batch(np.ones((200, 64)), np.zeros(200, int))
     state = rule.start(net.parameters, np.zeros_like)
     arguments = (net.parameters, state, (0.1,), data, None, None)
-    step = steps._step(net.architecture, rule, None, None)
+    step = steps.step_of(net.architecture, rule, None, None)
     plan = Plan(record(step, Operations(np), form_of(arguments), (0, 1)), NumbaLoops.rules)
     calls = [one.node.op for one in plan.instructions if one.loop is None]
     assert calls == ["matmul", "matmul", "exp", "matmul", "matmul", "matmul"]

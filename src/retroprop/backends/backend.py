@@ -1,6 +1,6 @@
 """The backend: an array library on one of its devices, with everything the rest of retroprop asks of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import Any, ClassVar, NamedTuple
@@ -29,12 +29,15 @@ class Demands(NamedTuple):
         decides whether to compile.
     varied : bool
         Whether batches of any number of sizes come: a further form is recorded at its second call.
+    one : OneOfMany or None
+        The step of one network, where the step is that of K with a model axis.
     """
 
     precision: str = "highest"
     deterministic: bool = False
     work: float = inf
     varied: bool = False
+    one: Any = None
 
 
 PLAIN = Demands()
@@ -244,6 +247,10 @@ class Backend:
     def repeats(self) -> bool:
         """Return whether a captured step that is demanded to be deterministic gives the same bits in each run."""
         return True
+
+    def stacks(self, sizes: Sequence[int], m: int, work: float) -> bool:
+        """Return whether one step of many networks, each with m rows, is faster than a step of each; work as of all."""
+        return m * sum(sizes) <= self.stacked
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN

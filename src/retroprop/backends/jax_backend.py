@@ -172,7 +172,7 @@ class CompiledStep(CapturedStep):
             return self._one(*arguments)
 
     def run(
-        self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Array, masks: Masks | None = None
+        self, parameters: Any, state: Any, hypers: Any, data: Any, rows: Any, masks: Any = None, sizes: Any = None
     ) -> tuple[Any, Any, Array] | None:
         """Do a step for each of `hypers` within one `scan`."""
         if self._on_cpu and rows.shape[1] * sum(leaf.size for leaf in jax.tree.leaves(parameters)) > SMALL:

@@ -1,6 +1,6 @@
 """NumPy on the CPU: the backend that is always available."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -9,6 +9,8 @@ import numpy
 from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cpu import numba_target
+from retroprop.backends.cpu.native_rules import WIDEST
+from retroprop.backends.cpu.native_stack import NativeStack
 from retroprop.backends.cpu.native_step import NativeStep
 from retroprop.backends.cpu.numba_target import worthwhile_as_a_whole
 from retroprop.backends.cpu.numpy_calls import NumpyCalls
@@ -58,6 +60,10 @@ class NumpyBackend(Backend):
     def ordered_as(self, array: Array, like: Array) -> Array:
         return array if like.flags.c_contiguous else numpy.asfortranarray(array)
 
+    def stacks(self, sizes: Sequence[int], m: int, work: float) -> bool:
+        # Compiled steps are done network by network.
+        return super().stacks(sizes, m, work) or (max(sizes) <= WIDEST and worthwhile_as_a_whole(work))
+
     def report(self) -> dict[str, str]:
         return numba_target.report()
 
@@ -71,7 +77,8 @@ class NumpyBackend(Backend):
         captured: ReplayedStep
         # An operation that is overridden may hold state: it is recorded once.
         if donate and not demands.varied and not overridden(operations) and worthwhile_as_a_whole(demands.work):
-            captured = NativeStep(step, operations, donate)
+            stack = NativeStack(step, operations, donate, demands.one) if demands.one is not None else None
+            captured = stack or NativeStep(step, operations, donate)
         else:
             captured = ReplayedStep(step, operations, donate, numba_target.NumbaLoops() if compiles else NumpyCalls())
         captured.varied, captured.compiled = demands.varied, compiles

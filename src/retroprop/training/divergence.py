@@ -28,6 +28,8 @@ class Fault(NamedTuple):
 def fault_of(costs: Sequence[float], *, finite: bool) -> Fault | None:
     """Return the fault of the costs of an epoch's batches, or of the parameters after its last update."""
     n = len(costs)
+    if finite and isfinite(sum(costs)):  # as a rule; a sum that overflows is looked into
+        return None
     for batch, value in enumerate(costs, start=1):
         if not isfinite(value):
             # At the first batch the parameters at fault are those that the epoch started with.

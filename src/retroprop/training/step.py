@@ -100,7 +100,7 @@ def bind(
     rule = without_rate(optimizer)
     custom = has_custom_parts(architecture) or type(optimizer) not in OPTIMIZERS.values()
     # A user's function may have changed since the last call: its step is not taken from the cache.
-    make = _step.__wrapped__ if custom else _step
+    make = step_of.__wrapped__ if custom else step_of
     step = make(architecture, rule, clip_norm, clip_value, penalties_of_sum)
     return backend.capture(step, donate=(0, 1), demands=demands)
 
@@ -158,13 +158,14 @@ def measured(
 
 
 @lru_cache(maxsize=32)
-def _step(
+def step_of(
     architecture: Architecture,
     optimizer: UpdateRule,
     clip_norm: float | None,
     clip_value: float | None,
     penalties_of_sum: bool = False,
 ) -> Callable[..., Stepped]:
+    """Return the step that `bind` captures, of a rule without its learning rate."""
     clips = clip_norm is not None or clip_value is not None
 
     def step(

@@ -34,29 +34,29 @@ class NativeProgram(Program):
         source = NativeSource(self, lambda node, one: target.argument(node, one, self), loop)
         assert plan.cost is not None
         self.source, self.cost_dtype = source.text, plan.cost.dtype
-        self._function = native_run(source.text, tuple(loops), frozenset(source.readers), self.cost_dtype.name)
-        self._slots, columns = source.slots, source.numbers
+        self.function = native_run(source.text, tuple(loops), frozenset(source.readers), self.cost_dtype.name)
+        self.slots, columns = source.slots, source.numbers
         self._inputs = [node for node in plan.graph if node.op == "number"]
         self._varying = [(i, column.index) for i, column in enumerate(columns) if isinstance(column, Node)]
         self._constants = numpy.array([0.0 if isinstance(column, Node) else column for column in columns])
         self._results = self.returned(lambda node: node if node is plan.cost else self.array(node))
         self._cost_at = next(i for i, result in enumerate(self._results) if result is plan.cost)
-        self._table = numpy.zeros((1, source.width), numpy.int64)
+        self.table = numpy.zeros((1, source.width), numpy.int64)
         for at, size in source.sizes:
-            self._table[0, at] = size
+            self.table[0, at] = size
         for slot in source.slots:
-            self._table[0, slot.at] = target.address(slot.array)
+            self.table[0, slot.at] = target.address(slot.array)
 
     def read(self, data: tuple[Array | None, ...], *, gathers: bool) -> None:
         """Read rows of these data from now on, or without `gathers` all of them where they are."""
         nodes = tree.leaves(self.plan.recording.arguments[3])
         given: dict[int, Any] = {n.index: array for n, array in zip(nodes, data, strict=True) if isinstance(n, Node)}
-        for slot in self._slots:
+        for slot in self.slots:
             if slot.given is not None and slot.given.index in given:
-                self._table[0, slot.at] = given[slot.given.index].ctypes.data
+                self.table[0, slot.at] = given[slot.given.index].ctypes.data
             elif slot.gathered is not None:
                 array = slot.array if gathers else given[slot.gathered.index]
-                self._table[0, slot.at] = array.ctypes.data
+                self.table[0, slot.at] = array.ctypes.data
 
     def steps(
         self, hypers: Sequence[Any], rows: Array, masks: Sequence[tuple[Array | None, ...]] | None = None
@@ -68,7 +68,8 @@ class NativeProgram(Program):
         drawn = [] if masks is None else self._drawn(masks)
         costs = numpy.empty((1, len(hypers)), self.cost_dtype)
         rows = numpy.require(rows[:, None], numpy.int64, ["C", "W"])
-        self._function(0, 1, len(hypers), self._table, self._numbers(hypers), rows, costs)
+        numbers = self.numbers(numpy.asarray(hypers, float)[..., None])
+        self.function(0, 1, len(hypers), self.table, numbers, rows, costs)
         del drawn  # until now the function read it
         return costs[0]
 
@@ -85,20 +86,19 @@ class NativeProgram(Program):
             for i, node in enumerate(nodes)
             if isinstance(node, Node)
         }
-        for slot in self._slots:
+        for slot in self.slots:
             if slot.given is not None and slot.given.index in drawn:
-                self._table[0, slot.at] = drawn[slot.given.index].ctypes.data
+                self.table[0, slot.at] = drawn[slot.given.index].ctypes.data
         return list(drawn.values())
 
-    def _numbers(self, hypers: Sequence[Any]) -> Array:
-        """Return the numbers of consecutive steps, (steps, 1, columns), from the hyper-parameters of each."""
-        given = numpy.asarray(hypers, float)
+    def numbers(self, given: Array) -> Array:
+        """Return the numbers (steps, K, columns) of consecutive steps; `given` are (steps, hyper-parameters, K)."""
         values: dict[int, Any] = {node.index: given[:, i] for i, node in enumerate(self._inputs)}
         for node in self.host_numbers:
             x, y = (values[i.index] if isinstance(i, Node) else i for i in node.inputs)
             values[node.index] = HOST_ARITHMETIC[node.op](x, y)
-        table = numpy.empty((len(hypers), 1, len(self._constants)))
+        table = numpy.empty((len(given), given.shape[-1], len(self._constants)))
         table[:] = self._constants
         for i, index in self._varying:
-            table[:, 0, i] = values[index]
+            table[..., i] = values[index]
         return table

@@ -12,6 +12,7 @@ import numpy
 
 from retroprop.backends.cpu.numba_source import ColumnLoopSource, NumbaLoopSource, each, expression, type_of
 from retroprop.backends.plan.fusion import Instruction, casts_data
+from retroprop.backends.plan.places import Cell
 from retroprop.backends.record.graph import Node, NotTraceableError, base_of, number_dtype
 from retroprop.backends.record.table import OPERATIONS, POINTWISE
 from retroprop.backends.replay.program import Program, reshaped
@@ -96,14 +97,20 @@ class NativeSource:
 
     # Arrays and numbers ----------------------------------------------------------------------------------------------
 
-    def _named(self, array: Array, given: Node | None = None, gathered: Node | None = None) -> str:
-        """Return the name of an array; one in Fortran order is the transpose of one in C order."""
+    def _named(
+        self, array: Array, given: Node | None = None, gathered: Node | None = None, cell: Cell | None = None
+    ) -> str:
+        """Return the name of an array; one in Fortran order is the transpose of one in C order.
+
+        Arrays of different cells have different names, even where they have the same memory at different times: which
+        do depends on their sizes, and the source must not.
+        """
         if not array.flags.c_contiguous:
             if array.ndim != 2 or not array.T.flags.c_contiguous:
                 raise NotTraceableError("an array that is not contiguous is not read.")
-            return f"{self._named(array.T, given, gathered)}.T"
+            return f"{self._named(array.T, given, gathered, cell)}.T"
         owners = [None if owner is None else owner.index for owner in (given, gathered)]
-        key = *owners, self._program.memory.address(array), array.shape, array.dtype
+        key = *owners, id(cell), self._program.memory.address(array), array.shape, array.dtype
         if key not in self._names:
             self._names[key] = name = f"x{len(self._names)}"
             self.slots.append(Slot(self.width, array, given, gathered))
@@ -123,12 +130,14 @@ class NativeSource:
         self.sizes += zip(range(begin, self.width), sizes, strict=True)
         return [f"at[{i}]" for i in range(begin, self.width)]
 
-    def _shown(self, node: Node, array: Array) -> str:
-        """Return the name of an array that shows a node, or a part of it."""
+    def _shown(self, node: Node, array: Array, scratch: Cell | None = None) -> str:
+        """Return the name of an array that shows a node, or a part of it; it may be in a cell of its loop's own."""
         base = base_of(node)
-        if base.op == "input" and base.index not in self._program.plan.places:
+        place = self._program.plan.places.get(base.index)
+        if base.op == "input" and place is None:
             raise NotTraceableError("an argument is read otherwise than by its rows.")
-        return self._named(array, gathered=base.inputs[0] if base.op == "gather" else None)
+        cell = scratch or (None if place is None else place.cell)
+        return self._named(array, gathered=base.inputs[0] if base.op == "gather" else None, cell=cell)
 
     def _flat(self, node: Node) -> str:
         """Return the name of a node as a 1-D array, in the order of its memory."""
@@ -154,11 +163,11 @@ class NativeSource:
 
         def place(node: Node) -> Any:
             array = self._argument(node, one)
-            return self._shown(node, array), array.shape
+            return self._shown(node, array, one.scratch.get(node.index)), array.shape
 
         source = (ColumnLoopSource if one.by_columns else NumbaLoopSource)(one, place)
         arrays = [(node, self._argument(node, one)) for _, node in source.arrays]
-        names = [self._shown(node, array) for node, array in arrays]
+        names = [self._shown(node, array, one.scratch.get(node.index)) for node, array in arrays]
         arguments = [*self._sized(one.loop.domain), *names, *map(self._number, source.numbers)]
         disjoint = not any(numpy.may_share_memory(a, b) for (_, a), (_, b) in combinations(arrays, 2))
         return [f"{self._compiled(one, source, disjoint)}({', '.join(arguments)})"]

@@ -20,7 +20,7 @@ from retroprop.core.operations import Operations
 from retroprop.functions.types import Array
 
 log = logging.getLogger("retroprop")
-_ALL = numpy.empty((1, 0), numpy.int64)  # no rows: all of the data, where they are
+ALL = numpy.empty((1, 0), numpy.int64)  # no rows: all of the data, where they are
 MASK_BYTES = 1 << 20  # of masks that are drawn before a call
 
 
@@ -39,12 +39,12 @@ class NativeStep(ReplayedStep):
         self._sizes: dict[tuple[int, bool], NativeProgram | None] = {}  # the programs for these data
 
     def __call__(self, *arguments: Any) -> Any:
-        program = self._program_for(*arguments) if len(arguments) == 6 else None
+        program = self.program_for(*arguments) if len(arguments) == 6 else None
         if program is None:
             return super().__call__(*arguments)
         _, _, hyper, _, rows, masks = arguments
         program.take(arguments, numpy.copyto)
-        indices = _ALL if rows is None else rows[None]
+        indices = ALL if rows is None else rows[None]
         return program.result(program.steps([hyper], indices, None if masks is None else [masks])[0])
 
     def run(
@@ -55,11 +55,12 @@ class NativeStep(ReplayedStep):
         data: Any,
         rows: Array,
         masks: Any = None,
+        sizes: Any = None,
     ) -> tuple[Any, Any, Array] | None:
         """Do consecutive steps: step t uses `hypers[t]` and the row indices `rows[t]`."""
         drawn = None if masks is None else masks.drawn()
         first = parameters, state, hypers[0], data, rows[0], drawn
-        program = self._program_for(*first)
+        program = self.program_for(*first)
         if program is None:
             return None
         program.take(first, numpy.copyto)
@@ -74,7 +75,7 @@ class NativeStep(ReplayedStep):
             )
         return program.kept[0], program.kept.get(1, state), costs
 
-    def _program_for(
+    def program_for(
         self, parameters: Any, state: Any, hyper: Any, data: Any, rows: Array | None, masks: Any
     ) -> NativeProgram | None:
         """Return the program for arguments of this form, which reads these data; None if there is none."""
@@ -90,7 +91,7 @@ class NativeStep(ReplayedStep):
         return self._native
 
     def _of_form(self, parameters: Any, state: Any, hyper: Any, data: Any, m: int, masks: Any) -> NativeProgram | None:
-        if not all(_is_plain(part, m) for part in data if part is not None):
+        if not all(is_plain(part, m) for part in data if part is not None):
             return None
         # All programs gather rows: without rows they read all of the data where they are.
         batch = type(data)(*(part if part is None else part[:m] for part in data))
@@ -135,9 +136,7 @@ class NativeStep(ReplayedStep):
         return NativeTrial([leaf for kept in own for leaf in tree.leaves(kept)], plain).passes(compiled)
 
 
-def _is_plain(array: Any, m: int) -> bool:
-    """Return whether compiled code may read it, as an array of m rows at least, by its address."""
-    if not isinstance(array, numpy.ndarray):  # the data of many networks have offsets
-        return False
+def is_plain(array: Array, m: int = 0) -> bool:
+    """Return whether compiled code may read an array, of m rows at least, by its address."""
     flags = array.flags
     return bool(flags.c_contiguous and flags.aligned and array.dtype.isnative and array.shape[0] >= m)

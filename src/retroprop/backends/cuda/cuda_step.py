@@ -62,6 +62,7 @@ class CudaStep(RecordedStep["CudaReplay"]):
         data: Any,
         rows: Array,
         masks: Masks | None = None,
+        sizes: Any = None,
     ) -> tuple[Any, Any, Array] | None:
         """Do consecutive steps: step t uses `hypers[t]` and the row indices `rows[t]`."""
         first = (parameters, state, hypers[0], data, rows[0], masks)

@@ -31,6 +31,8 @@ class CapturedStep:
     ----------
     runs : bool
         Whether it does consecutive steps in one call, by `run`.
+    fewest : int
+        The number of steps of K networks from which on it does so.
     draws : bool
         Whether `Masks` may be given in place of arrays of masks: the step draws them.
     compiled : bool
@@ -38,6 +40,7 @@ class CapturedStep:
     """
 
     runs: ClassVar[bool] = False
+    fewest: ClassVar[int] = 2
     draws: ClassVar[bool] = False
     compiled = False
 
@@ -55,12 +58,13 @@ class CapturedStep:
         data: Any,
         rows: Array,
         masks: Any = None,
+        sizes: Any = None,
     ) -> tuple[Any, Any, Array] | None:
         """Do consecutive steps of training in one call, from these parameters and this state on.
 
         Step t has the hyper-parameters `hypers[t]`, the rows `rows[t]` of the data, an integer array (steps, m), and
         the masks `masks.after(t)`. It returns parameters, state and the costs, shape (steps,); or None, with nothing
-        done, where it cannot do these in one call.
+        done, where it cannot do these in one call. Of K networks, `sizes` are how many of its rows each has.
         """
         return None
 

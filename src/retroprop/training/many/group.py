@@ -112,10 +112,10 @@ class Group:
     def _run(self, portion: Portion) -> bool:
         """Do all steps of a portion in one call; return whether the captured step can."""
         course = self.course
-        if not self.step.runs or portion.steps < 2 or self.collects or self.drops:
+        if not self.step.runs or portion.steps < self.step.fewest or self.collects or self.drops:
             return False
         hypers = [self.hyper(t) for t in range(portion.steps)]
-        found = self.step.run(course.parameters, course.state, hypers, course.data, portion.rows)
+        found = self.step.run(course.parameters, course.state, hypers, course.data, portion.rows, sizes=portion.sizes)
         if found is None:
             return False
         course.parameters, course.state, costs = found

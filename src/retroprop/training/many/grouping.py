@@ -47,14 +47,16 @@ def arranged(trainings: Sequence[Preparation], budget: int = BUDGET) -> Arrangem
         if reason := _reason(one, shares=generators[id(one.rng)] > 1):
             reasons.setdefault(reason, []).append(number)
             alone.append((number, one))
-        elif one.order.batch_size * sum(one.net.layer_sizes) > one.net.backend.stacked:
-            alone.append((number, one))
         else:
             forms.setdefault(_form(one), []).append((number, one))
     groups = []
     for numbered in forms.values():
-        rule = numbered[0][1].rule
+        first, rule = numbered[0][1], numbered[0][1].rule
         assert isinstance(rule, UpdateRule)
+        work, m = sum(one.elements for _, one in numbered), max(one.order.batch_size for _, one in numbered)
+        if not first.net.backend.stacks(first.net.layer_sizes, m, work):
+            alone += numbered
+            continue
         for part in cut(numbered, [bytes_of(one) for _, one in numbered], budget):
             if len(part) > 1:
                 groups.append((rule, part))

@@ -68,6 +68,7 @@ class Member:
         self.drawn: Array | None = None
         self.began = perf_counter()
         self._weight = weight
+        self._rows = [float(window.stop - window.start) for window in self.windows]
 
     @property
     def collects(self) -> bool:
@@ -143,6 +144,6 @@ class Member:
     def _shares(self) -> list[float]:
         """Return W_b of the batches of the epoch: their rows, or the sums of their weights."""
         if self._weight is None:
-            return [float(window.stop - window.start) for window in self.windows]
+            return self._rows
         own = self._weight if self.order is None else self._weight[self.order]
         return [float(own[window].sum()) for window in self.windows]

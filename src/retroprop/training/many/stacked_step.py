@@ -12,8 +12,9 @@ from retroprop.core.architecture import Architecture
 from retroprop.core.operations import Operations
 from retroprop.core.parameters import Parameters
 from retroprop.functions.types import Array, Namespace
+from retroprop.training.many.one_of_many import OneOfMany
 from retroprop.training.optimizers import UpdateRule
-from retroprop.training.step import measured, without_rate
+from retroprop.training.step import measured, step_of, without_rate
 
 Penalties = tuple[tuple[Array | None, Array | None], ...]
 """λ₂ and λ₁ of each Θ as arrays (K, 1, 1), None where no network has them."""
@@ -83,8 +84,11 @@ def bind_stacked(
         batches of several sizes, whose rows are repeated up to the size of the largest: 1 for the rows of a batch, 0
         for those repeated. It is None where the sizes are equal.
     """
-    step = _stacked_step(architecture, without_rate(optimizer), clip_norm, clip_value, penalties_of_sum)
-    return backend.capture(step, donate=(0, 1), demands=demands)
+    options = without_rate(optimizer), clip_norm, clip_value, penalties_of_sum
+    one = OneOfMany(
+        architecture, lambda own: step_of(own, *options), lambda flat: by_layer(flat, architecture, backend.xp)
+    )
+    return backend.capture(_stacked_step(architecture, *options), donate=(0, 1), demands=demands._replace(one=one))
 
 
 def by_layer(flat: Array, architecture: Architecture, xp: Namespace) -> Parameters:
