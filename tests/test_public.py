@@ -60,6 +60,7 @@ def test_fit_defaults():
         "deterministic": False,
         "checkpoint": None,
         "resume_from": None,
+        "parallel": None,
     }
 
 

@@ -50,13 +50,14 @@ __all__ = [
     "metrics",
     "optimizers",
     "save",
+    "scale",
     "schedules",
     "stack",
     "tabular",
     "use_backend",
 ]
 
-_MODULES_ON_USE = ("estimators", "explain", "interop", "tabular")
+_MODULES_ON_USE = ("estimators", "explain", "interop", "scale", "tabular")
 _FUNCTIONS_ON_USE = {"fit_many": "training.many.fit_many", "stack": "training.many.stacking"}
 
 

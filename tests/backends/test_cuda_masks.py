@@ -12,6 +12,7 @@ from retroprop.backends.cuda.kernels.philox import mask_launch, stream_of
 from retroprop.backends.masks import Masks, MaskStream
 from retroprop.core.architecture import build
 from retroprop.training import runs
+from retroprop.training.step import bind
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 
@@ -117,19 +118,23 @@ def test_a_step_that_is_not_recorded_gets_arrays(monkeypatch):
     assert_same_training(trained(CudaOnTheHost(), **options), trained("numpy", **options))
 
 
-def test_a_step_that_is_kept_takes_the_key_of_each_partial_fit():
+def test_a_step_that_is_kept_takes_the_key_of_each_partial_fit(monkeypatch):
     """The key is data, not a part of the graph."""
-    from retroprop.estimators import MLPClassifier
+    from retroprop.estimators import MLPClassifier, steps
 
-    class OnTheDevice(MLPClassifier):
-        def _step(self, backend, architecture, solver, demands):
-            return super()._step(CudaOnTheHost(), architecture, solver, demands)
-
-    def fitted(cls):
-        found = cls((8,), dropout=0.4, random_state=np.random.RandomState(3), batch_size=20)
+    def fitted():
+        found = MLPClassifier((8,), dropout=0.4, random_state=np.random.RandomState(3), batch_size=20)
         for _ in range(4):
             found.partial_fit(*data(), classes=[0, 1, 2])
         return found
 
-    for one, other in zip(fitted(OnTheDevice).coefs_, fitted(MLPClassifier).coefs_, strict=True):
+    expected, bound = fitted(), []
+
+    def on_the_device(backend, *arguments, **options):
+        bound.append(backend)
+        return bind(CudaOnTheHost(), *arguments, **options)
+
+    monkeypatch.setattr(steps, "bind", on_the_device)
+    for one, other in zip(fitted().coefs_, expected.coefs_, strict=True):
         np.testing.assert_allclose(one, other, rtol=0.0, atol=1e-9)
+    assert len(bound) == 1

@@ -104,9 +104,11 @@ def keys_and_steps(monkeypatch):
     """Take down the key and the number of updates of each mask that is drawn."""
     seen = []
 
-    def drawn(stream, one, step, m, whole=MaskStream.drawn):
+    whole = MaskStream.drawn
+
+    def drawn(stream, one, step, *rows):
         seen.append((stream.key, step))
-        return whole(stream, one, step, m)
+        return whole(stream, one, step, *rows)
 
     monkeypatch.setattr(MaskStream, "drawn", drawn)
     return seen

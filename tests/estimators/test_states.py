@@ -67,6 +67,7 @@ PARAMETERS = {
     "exact_loss": ([False, True], "no"),
     "predict_batch_size": (["auto", 7], 0),
     "checkpoint": ([None], "run"),
+    "parallel": ([None], "mpi"),
     "device": ([None, "array_api_strict:device1", "torch:cpu"], "tpu9"),
     "progress": ([False, True], "no"),
     "quantile": ([0.5, 0.2], 1.0),

@@ -77,29 +77,29 @@ class MaskStream:
             "uinteger": 0,
         }
 
-    def kept(self, one: MaskedLayer, step: int, m: int) -> Array:
-        """Return which neurons of a layer are kept in a step, on the host: bool (m, n)."""
-        size = m * one.n
+    def kept(self, one: MaskedLayer, step: int, m: int, first: int = 0) -> Array:
+        """Return which neurons of a layer are kept in a step, on the host: bool (m, n), of the rows from `first` on."""
+        size, (block, skipped) = m * one.n, divmod(first * one.n, PER_BLOCK)
         # NumPy increments the counter before it draws, so the first block is 1. A new Philox(key=, counter=) would give
         # the same, in 10 µs and not in 0.3.
-        self._at["counter"] = 0, one.layer, step, 0
+        self._at["counter"] = block, one.layer, step, 0
         self._philox.state = self._state
-        words = self._philox.random_raw((size + 1) // 2).astype(_WORD, copy=False).view(_HALF)
-        kept: Array = words[:size].reshape(m, one.n) >= one.threshold
+        words = self._philox.random_raw((skipped + size + 1) // 2).astype(_WORD, copy=False).view(_HALF)
+        kept: Array = words[skipped : skipped + size].reshape(m, one.n) >= one.threshold
         return kept
 
-    def drawn(self, one: MaskedLayer, step: int, m: int) -> Array:
-        """Return mask/(1−p) of a layer in a step, where the network computes: (m, n)."""
-        numbers = self.kept(one, step, m).astype(self.dtype)
+    def drawn(self, one: MaskedLayer, step: int, m: int, first: int = 0) -> Array:
+        """Return mask/(1−p) of a layer in a step, where the network computes: (m, n), of the rows from `first` on."""
+        numbers = self.kept(one, step, m, first).astype(self.dtype)
         numbers *= one.scale
         return self.backend.asarray(numbers)
 
 
 class Masks:
-    """The masks of one step, before they are drawn: of a training's stream, after `step` updates, for a batch of m."""
+    """The masks of a training after `step` updates, before they are drawn: of m rows of a batch, from `first` on."""
 
-    def __init__(self, stream: MaskStream, step: int, m: int) -> None:
-        self.stream, self.step, self.m = stream, step, m
+    def __init__(self, stream: MaskStream, step: int, m: int, first: int = 0) -> None:
+        self.stream, self.step, self.m, self.first = stream, step, m, first
 
     @cached_property
     def form(self) -> MaskForm:
@@ -108,9 +108,8 @@ class Masks:
 
     def after(self, steps: int) -> "Masks":
         """Return the masks of so many steps later."""
-        return Masks(self.stream, self.step + steps, self.m)
+        return Masks(self.stream, self.step + steps, self.m, self.first)
 
     def drawn(self) -> tuple[Array | None, ...]:
         """Return mask/(1−p) of each hidden layer, (m, n_l), drawn on the host and moved to the network."""
-        stream = self.stream
-        return tuple(None if one is None else stream.drawn(one, self.step, self.m) for one in stream.layers)
+        return tuple(one and self.stream.drawn(one, self.step, self.m, self.first) for one in self.stream.layers)

@@ -10,8 +10,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from retroprop.backends import Backend, host_backend
-from retroprop.backends.backend import Demands
-from retroprop.backends.replay.captured_step import CapturedStep
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters
 from retroprop.estimators import arrays, lbfgs, parameters, randomness
@@ -20,8 +18,8 @@ from retroprop.estimators.conversion import Conversion
 from retroprop.estimators.inspection import Inspection
 from retroprop.estimators.moving import Moving, unchanged_before_an_update
 from retroprop.estimators.prepared_fit import PreparedFit
-from retroprop.estimators.samples import Samples, Stream, chunk_rows, windows
-from retroprop.estimators.stopping import Solver
+from retroprop.estimators.ranks import generator_of, ranks_of
+from retroprop.estimators.samples import Samples, chunk_rows, windows
 from retroprop.estimators.targets import Targets
 from retroprop.estimators.validation import Validation, score_of
 from retroprop.estimators.watching import Callbacks, warn, warn_of_another_range
@@ -31,7 +29,7 @@ from retroprop.functions.types import Array
 from retroprop.inference import output_of
 from retroprop.network import Network
 from retroprop.training.course import are_finite
-from retroprop.training.step import bind
+from retroprop.training.job import Job
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -81,8 +79,8 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         validation: tuple[Any, Any, Any] = (None, None, None),
         rows: Array | None = None,
     ) -> Any:
-        with unchanged_before_an_update(self):
-            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation, rows=rows)
+        with unchanged_before_an_update(self), ranks_of(self) as job:
+            return self._fitted(X, y, sample_weight, incremental=incremental, validation=validation, rows=rows, job=job)
 
     def _fitted(
         self,
@@ -93,6 +91,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         incremental: bool,
         validation: tuple[Any, Any, Any],
         rows: Array | None = None,
+        job: Job | None = None,
     ) -> Any:
         """Check everything, draw the weights, and train.
 
@@ -105,7 +104,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
         backend = arrays.working_backend(self.device, lives_on)
         dtype = str(x.dtype).rpartition(".")[2]
         # scikit-learn's order of draws: the weights, the validation split, then the order of each epoch.
-        rng = check_random_state(self.random_state)
+        rng = generator_of(job, check_random_state(self.random_state))
         architecture = self._prepared(x, targets, backend, dtype, rng, first_pass=first_pass)
         # SciPy computes in float64, whatever the dtype of its input.
         works_in = "float64" if self.solver == "lbfgs" and backend == host_backend() else dtype
@@ -137,7 +136,7 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
                 warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             order = randomness.Shuffled(rows, n, self._batch_rows(n), shuffle=self.shuffle)
         PreparedFit(
-            self, samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental
+            self, samples, order, architecture, rng, held_out, n=n, given=given, incremental=incremental, job=job
         ).train()
         return self
 
@@ -261,23 +260,6 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
     def _weighs_classes(self) -> bool:
         """Return whether the classes have weights other than 1."""
         return False
-
-    def _step(self, backend: Backend, architecture: Architecture, solver: Solver, demands: Demands) -> CapturedStep:
-        return bind(
-            backend,
-            architecture,
-            solver.rule,
-            clip_norm=self.clip_norm,
-            penalties_of_sum=True,
-            demands=demands,
-        )
-
-    def _kept_step(self, source: Samples | Stream, architecture: Architecture, solver: Solver) -> CapturedStep:
-        """Return the step of the last `partial_fit` if nothing has changed: it is bound and recorded once."""
-        wanted = (source.backend, source.dtype, architecture, solver.rule, self.clip_norm)
-        if getattr(self, "_bound", (None, None))[0] != wanted:
-            self._bound = wanted, self._step(source.backend, architecture, solver, Demands(work=0.0, varied=True))
-        return self._bound[1]
 
     def _settle(self, found: Parameters, backend: Backend, dtype: str, *, good: Good = None) -> None:
         """Store the parameters that a solver has found; raise ValueError if they are not finite."""

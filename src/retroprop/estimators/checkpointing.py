@@ -1,6 +1,7 @@
 """Checkpoints of an estimator's fit: its description, and the attributes that go with its course."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import numpy
@@ -17,10 +18,11 @@ from retroprop.training import description
 from retroprop.training.beginning import ANEW, Beginning
 from retroprop.training.continuation import Continuation, StoredContinuation, Work, unpacked
 from retroprop.training.course import Course
+from retroprop.training.job import Job
 from retroprop.training.packing import KINDS, NOT_OURS
 from retroprop.training.saver import Saver
 
-MAY_DIFFER = ("max_iter", "verbose", "progress", "checkpoint", "predict_batch_size", "device")
+MAY_DIFFER = ("max_iter", "verbose", "progress", "checkpoint", "predict_batch_size", "device", "parallel")
 """The parameters of an estimator that a fit may go on with other values of."""
 OWN_KINDS = {**KINDS, Bests.__name__: Bests}
 
@@ -68,6 +70,19 @@ def _fingerprints(backend: Backend, before: str, samples: Samples) -> dict[str, 
     return {f"{before}x": inputs} | {f"{before}{n}": description.fingerprint(backend, a) for n, a in others.items()}
 
 
+def _checked(course: Course, fresh: Bests) -> Bests:
+    """Return the best figures of a course as numbers; raise ValueError unless they are such as `fresh` ones become."""
+    found: Bests = course.stopping
+    loss, score = (None if one is None else numpy.float64(float(one)) for one in (found.loss, found.score))
+    best, last = found.parameters, course.last
+    least, of_best = found.validation
+    if (loss is None, score is None) != (fresh.loss is None, fresh.score is None):
+        raise ValueError("its best figures are not those of this fit")
+    if best is not None and (best.shape, best.dtype) != (last.shape, last.dtype):  # type: ignore[union-attr]
+        raise ValueError("its best weights are not those of this fit")
+    return Bests(loss, score, int(found.waited), best, float(found.least), (float(least), float(of_best)))
+
+
 class Keeper:
     """The checkpoints of one fit of an estimator.
 
@@ -77,12 +92,15 @@ class Keeper:
         The folder.
     call : EstimatorCall
         The fit.
+    job : Job or None
+        The ranks that share it; they go on from where rank 0 does.
     """
 
-    def __init__(self, saver: Saver, call: EstimatorCall) -> None:
+    def __init__(self, saver: Saver, call: EstimatorCall, job: Job | None = None) -> None:
         self.saver, self.call = saver, call
         self.work = Work(0.0, compiled=False)
         stored = saver.found(call)
+        stored = stored if job is None else job.from_first(stored)
         try:
             self.begins_at = ANEW if stored is None else Beginning(stored, work=stored.work)
         except NOT_OURS as error:
@@ -116,10 +134,7 @@ class Keeper:
                 raise ValueError("its curves are not of its epochs")
             if len(curves["loss_curve_"] or ()) != course.epoch:
                 raise ValueError("its curves are not of its epochs")
-            bests: Bests = course.stopping
-            least, waited = float(bests.least), int(bests.waited)
-            loss, score = (None if one is None else numpy.float64(one) for one in (bests.loss, bests.score))
-            bests = bests._replace(loss=loss, score=score, waited=waited, least=least)
+            bests = _checked(course, Bests.of(e, inf))
             e.t_ = int(fitted["t_"])
         except NOT_OURS as error:
             raise CheckpointError(f"a fit cannot go on from there: {error}") from error

@@ -1,6 +1,7 @@
 """The stochastic solvers: epochs of retroprop's own, with scikit-learn's rules for their loss and for stopping."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -20,10 +21,13 @@ from retroprop.functions.types import Array
 from retroprop.training.batches import BatchOrder, mask_stream
 from retroprop.training.course import Course, copied
 from retroprop.training.course_check import Wanted
+from retroprop.training.division import Division
 from retroprop.training.epoch import Epochs, Figures
+from retroprop.training.job import Job
 from retroprop.training.restart import key_at, restarted
 from retroprop.training.saver import PauseForCheckpoint
-from retroprop.training.signals import StopRequested
+from retroprop.training.signals import INTERRUPTIONS
+from retroprop.training.split_epoch import SplitEpochs
 
 FIGURES = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 """The attributes that an epoch changes, beside the curves."""
@@ -58,6 +62,8 @@ class Descent:
         Is measured after each epoch.
     keeper : Keeper or None
         Its checkpoints, and where it goes on from.
+    job : Job or None
+        The ranks that share it.
     """
 
     def __init__(
@@ -73,7 +79,9 @@ class Descent:
         rng: Any,
         validation: Validation | None,
         keeper: Keeper | None = None,
+        job: Job | None = None,
     ) -> None:
+        self.job, self.prints = job, bool(estimator.verbose) and (job is None or job.rank == 0)
         self.estimator, self.architecture, self.solver, self.validation = estimator, architecture, solver, validation
         self.keeper, self._first_update = keeper, solver.n_updates
         self._accounted = True  # whether the attributes of the estimator are those of the course
@@ -97,7 +105,10 @@ class Descent:
                 keeper.point, backend, wanted, schedule=solver.schedule, order=order, rng=rng, kinds=OWN_KINDS
             )
             course, self._first_update = keeper.take(course), -1
-        self.epochs = Epochs(
+        make: Any = Epochs
+        if job is not None:
+            make = partial(SplitEpochs, job, Division(job.rank, job.size, job.parts))
+        self.epochs: Epochs = make(
             backend,
             step,
             solver.rule,
@@ -108,8 +119,7 @@ class Descent:
             masks=mask_stream(backend, architecture, source.dtype, key_at(course) or rng),
             course=course,
             weighs=False,  # as in scikit-learn, a batch counts by its rows
-            # Not a method: a cycle of references would keep the data and the buffers of the step for some time.
-            advance=_go_on if keeper is None else lambda rows: keeper.saver.after_step(),
+            advance=_stepped(job, keeper),
         )
 
     @property
@@ -170,12 +180,16 @@ class Descent:
                 self._is_whole()
                 # A callback comes before the patience, which may lower the learning rate instead of stopping.
                 stopped = watching.epoch_ends(self.last) or self._patience_is_out()
+                if self.job is not None:
+                    reason, backend = "stopped" if stopped else "", epochs_run.backend
+                    stopped = bool(self.job.epoch_ends(reason, backend, epochs_run.course.last))
                 if epochs_run.course.schedule != self.solver.schedule.run_state:
                     epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
                 self._accounted = True
                 self._is_whole()
                 if stopped or watching.incremental:
                     break
+                self._stop_if_asked()
                 if self.keeper is not None and self.keeper.saver.is_due(e.n_iter_):
                     self._save()
                 if e.n_iter_ == epochs and not once:
@@ -184,10 +198,13 @@ class Descent:
                         "converged yet.",
                         ConvergenceWarning,
                     )
+            if e.early_stopping and e.n_iter_ and not isfinite(e.loss_):
+                first = next(n for n, loss in enumerate(e.loss_curve_, 1) if not isfinite(loss))
+                warn(f"the training diverged: at epoch {first} the loss is {e.loss_}. The best weights are kept.")
         except BaseException as error:
             self.epochs.settle()
             self._take_back()
-            if not isinstance(error, (KeyboardInterrupt, StopRequested)):
+            if not isinstance(error, INTERRUPTIONS[self.job is not None]):
                 raise
             if self.keeper is not None and getattr(error, "reason", "interrupted") == "terminated":
                 self.keeper.saver.signals.answered = False  # it is sent again when the estimator is fitted
@@ -230,6 +247,11 @@ class Descent:
             except PauseForCheckpoint:
                 self._save()
 
+    def _stop_if_asked(self) -> None:
+        """Raise StopRequested if a signal has come to any rank."""
+        if self.job is not None:
+            self.job.signals.stop_if_asked()
+
     def _save(self) -> None:
         """Write a checkpoint, if there are any and one can go on from there."""
         if self.keeper is None or not self._accounted:
@@ -250,7 +272,7 @@ class Descent:
         e.n_iter_ += 1
         e.t_ += figures.rows
         e.loss_curve_.append(e.loss_)
-        if e.verbose:
+        if self.prints:
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
 
     def _validated(self, before: Course) -> tuple[float, float] | None:
@@ -280,7 +302,7 @@ class Descent:
             measured, (loss, score) = course.last, validated
             e.validation_loss_curve_.append(loss)
             e.validation_scores_.append(score)
-            if e.verbose:
+            if self.prints:
                 print(f"Validation score: {score:f}")
             decides = loss if e.scoring is None and e._weighs_classes() else None
             bests, is_best = bests.with_score(score, e.tol, counts=e.early_stopping, loss=decides)
@@ -312,12 +334,23 @@ class Descent:
             return False
         figure = "Validation score" if e.early_stopping else "Training loss"
         message = f"{figure} did not improve more than tol={e.tol:f} for {e.n_iter_no_change} consecutive epochs."
-        if self.solver.patience_is_out(message, verbose=bool(e.verbose)):
+        if self.solver.patience_is_out(message, verbose=self.prints):
             return True
         # An adaptive learning rate was lowered instead: the count of epochs starts again.
         self._note(bests._replace(waited=0))
         return False
 
 
-def _go_on(rows: int) -> None:
-    """Do nothing after a step."""
+def _stepped(job: Job | None, keeper: Keeper | None) -> Callable[[int], None]:
+    """Return a function that leaves the epoch after a step, for a signal or a checkpoint.
+
+    It does not refer to the fit: a cycle of references would keep the data and the buffers of the step for some time.
+    """
+
+    def stepped(rows: int) -> None:
+        if job is not None:
+            job.signals.stop_if_asked()
+        if keeper is not None:
+            keeper.saver.after_step()
+
+    return stepped

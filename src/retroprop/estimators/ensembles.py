@@ -67,6 +67,8 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         if self.folds and self.n_members < 2:
             raise ValueError("folds=True needs n_members of 2 or above: a member for each fold.")
         template = self._template()
+        if template.parallel is not None:
+            raise ValueError("parallel of the estimator must be None: the members train together in one process.")
         if template.checkpoint is not None and template.solver == "lbfgs":
             raise ValueError("checkpoint of an ensemble needs a stochastic solver of its estimator, not 'lbfgs'.")
         if template.checkpoint is not None and self.random_state is None:

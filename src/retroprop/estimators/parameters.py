@@ -150,6 +150,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "device": [str, None],
     "progress": ["boolean"],
     "checkpoint": [Checkpoint, None],
+    "parallel": [HasMethods(["open"]), None],
 }
 
 
@@ -190,6 +191,9 @@ def check_together(estimator: Any, *, incremental: bool, validation: tuple[Any, 
     if e.checkpoint is not None and (incremental or e.warm_start):
         name = "partial_fit" if incremental else "warm_start=True"
         raise ValueError(f"{name} does not support checkpoint: a fit that goes on begins with weights of its own.")
+    if e.parallel is not None and (incremental or e.parallel.shard):
+        given = "partial_fit" if incremental else "shard=True"
+        raise ValueError(f"{given} does not go with parallel: an estimator divides rows that every rank passes to fit.")
     if e.solver == "lbfgs":
         _check_lbfgs(e, validates=validates)
     for name, why in unread(e, validates=validates):
@@ -204,7 +208,7 @@ def _check_lbfgs(e: Any, *, validates: bool) -> None:
         ("learning_rate", not isinstance(e.learning_rate, str)),
         ("restore_best", e.restore_best),
         ("scoring", e.scoring is not None),
-        ("checkpoint", e.checkpoint is not None),
+        ("parallel", e.parallel is not None),
         ("X_val", validates),
     ):
         if given:

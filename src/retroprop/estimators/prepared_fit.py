@@ -10,12 +10,15 @@ from retroprop.backends.backend import Demands
 from retroprop.core.architecture import Architecture
 from retroprop.estimators.checkpointing import EstimatorCall, Keeper
 from retroprop.estimators.descent import Descent
+from retroprop.estimators.ranks import compare
 from retroprop.estimators.samples import Samples, Stream
+from retroprop.estimators.steps import kept_step, step_of
 from retroprop.estimators.stopping import Bests, Solver
 from retroprop.estimators.validation import Validation
 from retroprop.estimators.watching import Watching
 from retroprop.training.batches import BatchOrder
 from retroprop.training.epoch import Epochs, Figures
+from retroprop.training.job import Job
 from retroprop.training.saver import opened
 from retroprop.training.step import estimated_elements
 
@@ -65,6 +68,8 @@ class PreparedFit:
         Whether the data are one epoch.
     together : int
         The number of fits that its steps train; 0 if it needs no step any more.
+    job : Job or None
+        The processes that share it.
     """
 
     estimator: Any
@@ -79,6 +84,7 @@ class PreparedFit:
     incremental: bool = False
     once: bool = False
     together: int = 1
+    job: Job | None = None
 
     def train(self) -> None:
         """Train it alone, with checkpoints if there are any; or leave it to the one who collects."""
@@ -86,9 +92,12 @@ class PreparedFit:
         if any(e is one for one in estimators):
             waiting.append(self)
             return
-        with self.source.backend.active(), opened(e.checkpoint) as saver:
-            call = EstimatorCall(e, self.architecture, self.source, self.validation)
-            training: Any = self.training(None if saver is None else Keeper(saver, call))
+        job, call = self.job, EstimatorCall(e, self.architecture, self.source, self.validation)
+        if job is not None:
+            compare(job, call, e._batch_rows(self.n))
+        checkpoints = opened(e.checkpoint, None if job is None else job.signals, writes=job is None or job.rank == 0)
+        with self.source.backend.active(), checkpoints as saver:
+            training: Any = self.training(None if saver is None else Keeper(saver, call, job))
             answer: Figures | None = None
             error: BaseException | None = None
             while True:
@@ -115,23 +124,25 @@ class PreparedFit:
         least = e._begin_course(validates=self.validation is not None, incremental=self.incremental)
         epochs = 1 if self.once else e.max_iter
         if self.incremental:
-            step = e._kept_step(source, architecture, solver)
+            step = kept_step(e, source.backend, source.dtype, architecture, solver)
         else:
             steps = -(-self.n // e._batch_rows(self.n)) if self.n else 0
             own = estimated_elements(architecture, epochs * self.n, epochs * steps)
             work = own if keeper is None else keeper.begins_at.elements(own)
             # The first steps of a form that come varied round differently: not in a fit that may go on.
             demands = Demands(work=work, varied=not self.n and keeper is None)
-            step = e._step(source.backend, architecture, solver, demands)
+            step = step_of(e, source.backend, architecture, solver, demands, self.job)
             if keeper is not None:
                 keeper.bound(step, work)
-        watching = Watching(e, epochs, self.n, self.given, incremental=self.incremental)
+        shows = self.job is None or self.job.rank == 0
+        watching = Watching(e, epochs, self.n, self.given, incremental=self.incremental, shows=shows)
         bests = Bests.of(e, least)
         begin, descent = e._parameters(), None
         try:
-            descent = Descent(
-                e, architecture, step, solver, begin, bests, source, self.order, self.rng, self.validation, keeper
-            )
+            of = solver, begin, bests, source, self.order, self.rng, self.validation, keeper, self.job
+            descent = Descent(e, architecture, step, *of)
+            if self.job is not None:
+                self.job.begin()
             yield from descent.run(epochs, watching, once=self.once)
             e._settle(descent.found(), source.backend, source.dtype, good=descent.good)
         except BaseException:

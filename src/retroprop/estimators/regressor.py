@@ -104,7 +104,11 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
     checkpoint : Checkpoint or None
-        Where a fit is stored as it goes on, and whether it goes on from there.
+        Where a fit is stored as it goes on, and whether it goes on from there. With it "lbfgs" is retroprop's own on
+        the host too, since SciPy's has no state that could be stored: the iterations round differently.
+    parallel : Parallel or None
+        The engine that connects the processes that share a fit, as `retroprop.scale.MPI()`: each passes all rows, and
+        has the same fitted estimator.
 
     Attributes
     ----------
@@ -165,6 +169,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         device: str | None = None,
         progress: bool = False,
         checkpoint: Any = None,
+        parallel: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -202,6 +207,7 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
         self.device = device
         self.progress = progress
         self.checkpoint = checkpoint
+        self.parallel = parallel
 
     @watched
     @_fit_context(prefer_skip_nested_validation=True)

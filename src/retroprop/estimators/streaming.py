@@ -66,6 +66,8 @@ def _fitted(e: Any, source: Any, sample_weight: Any, classes: Any, validation: t
     if sample_weight is not None:
         raise ValueError("sample_weight goes with X and y; where X gives batches, give (X, y, sample_weight).")
     parameters.check_together(e, incremental=False, validation=validation)
+    if e.parallel is not None:
+        raise ValueError("parallel needs all rows, to divide them: pass X and y, or train alone on batches.")
     if e.batch_size != "auto":
         raise ValueError(f"batch_size={e.batch_size!r} would not be read: X gives batches of its own sizes.")
     if e.solver == "lbfgs":

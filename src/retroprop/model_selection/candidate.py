@@ -63,7 +63,7 @@ class CandidateFit:
         began = perf_counter()
         try:
             fold = folds.of(X, y, keywords["train"], keywords["fit_params"])
-            with collected([_network_of(self.estimator)]) as self.fits:
+            with collected([network_of(self.estimator)]) as self.fits:
                 if isinstance(self.estimator, Pipeline):
                     fold.fit_pipeline(self.estimator)
                 else:
@@ -105,19 +105,19 @@ class CandidateFit:
         self.call, self.estimator, self.fits = None, None, []
 
 
-def _network_of(estimator: Any) -> Any:
+def network_of(estimator: Any) -> Any:
     """Return the last step of a pipeline, within it if that is one too; any other estimator itself."""
-    return _network_of(estimator.steps[-1][1]) if type(estimator) is Pipeline and estimator.steps else estimator
+    return network_of(estimator.steps[-1][1]) if type(estimator) is Pipeline and estimator.steps else estimator
 
 
 def _reason_against(estimator: Any) -> str | None:
-    estimator = _network_of(estimator)
+    estimator = network_of(estimator)
     name = type(estimator).__name__
     if getattr(type(estimator), "fit", None) not in _FITS:
         return f"{name} is no MLPClassifier or MLPRegressor of retroprop, nor a Pipeline that ends with one"
     if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
         return "solver='lbfgs'"
-    for option in ("checkpoint", "progress", "verbose"):
+    for option in ("checkpoint", "parallel", "progress", "verbose"):
         if getattr(estimator, option):
             return f"{option}={getattr(estimator, option)!r}"
     return "callbacks" if getattr(estimator, "_skl_callbacks", None) else None

@@ -7,6 +7,7 @@ from sklearn import model_selection
 from sklearn.experimental import enable_halving_search_cv
 
 from retroprop.estimators.group_checkpoint import opened_for_group
+from retroprop.model_selection.candidate import network_of
 from retroprop.model_selection.joblib_backend import TogetherBackend
 from retroprop.model_selection.search_checkpoint import SearchCheckpoint, of_search
 from retroprop.model_selection.search_report import SearchReport
@@ -27,6 +28,7 @@ class _TrainedTogether:
     """
 
     memory_budget = 2**30
+    estimator: Any
     report_: SearchReport
     _backend: TogetherBackend
 
@@ -49,6 +51,17 @@ class _TrainedTogether:
         CheckpointError
             If the folder has the checkpoint of another search, by what differs.
         """
+        network = network_of(self.estimator)
+        if isinstance(getattr(network, "checkpoint", None), Checkpoint):
+            raise ValueError(
+                "checkpoint of the estimator must be None: candidates and folds cannot share a folder. Pass it to the "
+                "search, as in fit(X, y, checkpoint=rp.Checkpoint('search'))."
+            )
+        if getattr(network, "parallel", None) is not None:
+            raise ValueError(
+                "parallel of the estimator must be None: a search trains its fits together in one process. Ranks share "
+                "the fits of scikit-learn's own search, with n_jobs=None."
+            )
         self.report_ = SearchReport()
         rule = checked(checkpoint)
         with opened_for_group(rule, lambda: of_search(self, X, y, params)) as group:

@@ -9,6 +9,8 @@ from retroprop.tabular.pipeline import fitted
 from retroprop.tabular.reading import read
 from retroprop.tabular.schema import find_schema
 from retroprop.tabular.training_options import TrainingOptions
+from retroprop.training.parallel import checked
+from retroprop.training.share import ready
 
 
 def fit(
@@ -51,6 +53,7 @@ def fit(
     checkpoint: Any = None,
     ensemble: int | None = None,
     search: bool = False,
+    parallel: Any = None,
 ) -> TabularModel:
     """Train a network on a raw table, evaluate it on rows held out, and return the whole model.
 
@@ -134,6 +137,9 @@ def fit(
     search : bool
         Whether hidden layers, l2, dropout and learning rate are chosen by cross-validation on the training rows, those
         of them that have their default values. `report.numbers["search"]` has the candidates.
+    parallel : Parallel, optional
+        The engine that connects the processes that share the training, as `retroprop.scale.MPI()`: each reads the whole
+        table, and has the same model.
 
     Returns
     -------
@@ -178,17 +184,25 @@ def fit(
         checkpoint=checkpoint,
         ensemble=ensemble,
         search=search,
+        parallel=parallel,
     )
     options.check()
-    form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)
-    target = None if target is None else str(target)
-    raw = read(data, features=features, target=target, **form)
-    schema = find_schema(
-        raw,
-        target=target,
-        drop=columns_of(drop, raw.columns),
-        categorical=columns_of(categorical, raw.columns),
-        numeric=columns_of(numeric, raw.columns),
-        decimal=decimal,
-    )
+    engine = checked(parallel)
+    if engine is not None and engine.shard:
+        raise ValueError("parallel of a table does not go with shard=True: every rank reads the whole table.")
+    # A file that one rank cannot read, or that another reads otherwise, ends all before they train.
+    with ready(engine) as job:
+        form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)
+        target = None if target is None else str(target)
+        raw = read(data, features=features, target=target, **form)
+        schema = find_schema(
+            raw,
+            target=target,
+            drop=columns_of(drop, raw.columns),
+            categorical=columns_of(categorical, raw.columns),
+            numeric=columns_of(numeric, raw.columns),
+            decimal=decimal,
+        )
+        if job is not None:
+            job.compare({"the table": repr(schema)})
     return fitted(options, raw, schema, validation, max_memory)

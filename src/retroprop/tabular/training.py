@@ -83,11 +83,14 @@ def train(
             history=histories[0],
             batch_size=batch_size,
             members=tuple(histories),
+            divergence=histories[0].error if all(one.error is not None for one in histories) else None,
             seconds=seconds,
         )
     divergence = None
     try:
-        history = rp.fit(nets[0], x, targets, seed=options.seed, checkpoint=options.checkpoint, **given)
+        history = rp.fit(
+            nets[0], x, targets, seed=options.seed, checkpoint=options.checkpoint, parallel=options.parallel, **given
+        )
     except rp.DivergenceError as error:
         if not len(error.history):
             raise

@@ -2,7 +2,7 @@
 
 from math import inf
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from retroprop.backends.intake.batch import Batch
 from retroprop.backends.replay.captured_step import CapturedStep
@@ -24,11 +24,15 @@ from retroprop.training.evaluation import evaluated
 from retroprop.training.fit_call import FitCall
 from retroprop.training.history import DivergenceError, History
 from retroprop.training.optimizers import Optimizer
+from retroprop.training.parallel import common
 from retroprop.training.progress import Silence
 from retroprop.training.restart import fits, key_at, restarted
 from retroprop.training.rows import source_of
 from retroprop.training.saver import PauseForCheckpoint, Saver
-from retroprop.training.signals import StopRequested
+from retroprop.training.signals import INTERRUPTIONS
+
+if TYPE_CHECKING:
+    from retroprop.training.share import Share
 
 
 class Training:
@@ -53,9 +57,11 @@ class Training:
         elements: float = inf,
         saver: Saver | None = None,
         rows: Array | None = None,
+        share: "Share | None" = None,
     ) -> None:
-        self.net, self.optimizer, self.backend = net, optimizer, net.backend
+        self.net, self.optimizer, self.backend, self.share = net, optimizer, net.backend, share
         stored = data.x.shape[0] if isinstance(data, Batch) else data.m
+        stored = stored if share is None else share.m
         self.m = stored if rows is None else len(rows)
         self.validation, self.metrics, self.callbacks, self.progress = validation, metrics, callbacks, progress
         self.arguments, self.work, self.saver = arguments, Work(elements, step.compiled), saver
@@ -73,18 +79,19 @@ class Training:
             wanted = Wanted(net.parameters, optimizer, n_batches=len(order.windows), masks=masks, rows=self.m)
             course, schedule = restarted(point, net.backend, wanted, schedule=schedule, order=order, rng=rng)
             fits(course, wanted, self.history, stops=self.monitor is not None, metrics=metrics)
-        self.epochs = Epochs(
+        make = Epochs if share is None else share.epochs
+        self.epochs = make(
             net.backend,
             step,
             optimizer,
-            source=source_of(net.backend, data, rows) if isinstance(data, Batch) else data,
+            source=source_of(net.backend, data, rows, order) if isinstance(data, Batch) else data,
             order=order,
             schedule=schedule,
             rng=rng,
             masks=mask_stream(net.backend, net.architecture, net.dtype, key_at(course) or rng),
             course=course,
             collects=bool(metrics) and validation is None,
-            advance=progress.advance if saver is None else self._advance,
+            advance=progress.advance if saver is None and share is None else self._advance,
             remembers=saver is not None,
         )
         self.accounted = self.resumes  # whether the history has the figures of all finished epochs
@@ -98,16 +105,12 @@ class Training:
             try:
                 self._begin(callback_state)
                 self._reach(epochs, callback_state)
-            except (KeyboardInterrupt, StopRequested) as request:
+            except INTERRUPTIONS[self.share is not None] as request:
                 history.stop_reason = getattr(request, "reason", "interrupted")
                 parameters = epochs_run.course.parameters
                 # Interrupted after an update that diverged: the end of the epoch before stays.
                 if are_finite(parameters, self.backend):
                     stands_at = epochs_run.joined(parameters)
-            except DivergenceError as error:
-                if self.saver is not None and self.saver.last is not None:
-                    error.add_note(f"The checkpoint before is {str(self.saver.last)!r}.")
-                raise
             finally:
                 self.progress.stop()
                 callback_state.n_updates = epochs_run.course.n_updates
@@ -173,16 +176,24 @@ class Training:
                 self.history.stop_reason = reason  # it had ended
                 return
         while self.epochs.course.epoch < epochs and not self._ends(callback_state):
+            self._stop_if_asked()
             if self.saver is not None and self.saver.is_due(self.epochs.course.epoch):
                 self._save()
-        if self.saver is not None:
-            self.saver.stop_if_asked()
+        self._stop_if_asked()
 
     def _advance(self, rows: int) -> None:
         """Show a step, and leave the epoch for a signal or a checkpoint."""
         self.progress.advance(rows)
-        assert self.saver is not None
-        self.saver.after_step()
+        self._stop_if_asked()
+        if self.saver is not None:
+            self.saver.after_step()
+
+    def _stop_if_asked(self) -> None:
+        """Raise StopRequested if a signal has come and the training answers it."""
+        if self.share is not None:
+            self.share.job.signals.stop_if_asked()
+        elif self.saver is not None:
+            self.saver.stop_if_asked()
 
     def _ends(self, callback_state: TrainingState) -> bool:
         """Run one epoch; return whether the training ends with it."""
@@ -199,7 +210,10 @@ class Training:
         # The optimizer's own reason comes before early stopping's, and a callback's before both.
         ended = "early_stopping" if patience_is_out else ""
         ended = self.optimizer.end(self.epochs.course.state) or ended
-        if reason := "callback" if callback_stops else ended:
+        reason = "callback" if callback_stops else ended
+        if self.share is not None:
+            reason = self.share.job.epoch_ends(reason, self.backend, self.epochs.course.last)
+        if reason:
             self.history.stop_reason = reason
         return bool(reason)
 
@@ -236,14 +250,11 @@ class Training:
             self._show(epochs_run.course.last)
         validation_cost, metrics = None, dict[str, float]()
         if self.validation is not None or self.metrics:
-            validation_cost, metrics = evaluated(
-                self.backend,
-                self.net.architecture,
-                epochs_run.separated(epochs_run.course.last),
-                self.validation,
-                self.metrics,
-                figures.seen,
-            )
+            of = self.backend, self.net.architecture, epochs_run.separated(epochs_run.course.last)
+            if self.share is not None and self.share.validation is not None:
+                validation_cost, metrics = self.share.validation(*of, self.metrics)
+            else:
+                validation_cost, metrics = evaluated(*of, self.validation, self.metrics, figures.seen)
         if (fault := fault_of_validation(validation_cost, len(figures.costs))) is not None:
             self._diverged(fault, before)
         # Reduce-on-plateau counts epochs, and prefers the validation cost.
@@ -279,7 +290,8 @@ class Training:
         epochs_run.course = epochs_run.course._replace(last=good)
         self._show(good)
         remedy = self.optimizer.remedy(epochs_run.schedule(epochs_run.course.n_updates - 1))
-        raise error_of(fault, finished=before.epoch, best_epoch=best_epoch, remedy=remedy, history=self.history)
+        error = error_of(fault, finished=before.epoch, best_epoch=best_epoch, remedy=remedy, history=self.history)
+        raise common(error)  # the costs of all ranks are the same
 
     def _take_parameters(self) -> None:
         """Go on from the parameters of the network, which a callback may have changed."""

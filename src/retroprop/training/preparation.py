@@ -1,7 +1,7 @@
 """The preparation of a training: all arguments checked and the data taken in, before any work."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retroprop.backends import host
 from retroprop.backends.backend import Demands
@@ -9,11 +9,11 @@ from retroprop.backends.intake.batch import Batch
 from retroprop.functions.metrics import Metric
 from retroprop.functions.types import RandomGenerator
 from retroprop.network import Network
-from retroprop.training import arguments, checkpoint_options, chosen_rows, lbfgs, optimizers
+from retroprop.training import arguments, block_shuffle, checkpoint_options, chosen_rows, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
 from retroprop.training.batch_stream import BatchStream, check_alone, is_stream
 from retroprop.training.batches import Minibatches
-from retroprop.training.beginning import beginning
+from retroprop.training.beginning import Beginning, beginning
 from retroprop.training.callbacks import StoppingMonitor
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.fit_call import FitCall
@@ -25,6 +25,12 @@ from retroprop.training.optimizers import LBFGS, UpdateRule
 from retroprop.training.progress import display
 from retroprop.training.saver import opened
 from retroprop.training.step import bind, estimated_elements
+
+if TYPE_CHECKING:
+    from retroprop.backends.replay.captured_step import CapturedStep
+    from retroprop.training.job import Job
+    from retroprop.training.saver import Saver
+    from retroprop.training.share import Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,8 @@ class Preparation:
         On the step.
     call : FitCall
         The arguments as they were given.
+    share : Share or None
+        The part of this process, where several share the training.
     """
 
     net: Network
@@ -103,6 +111,7 @@ class Preparation:
     progress: Any
     demands: Demands
     call: FitCall
+    share: "Share | None" = None
 
     @property
     def stored(self) -> Batch:
@@ -118,40 +127,53 @@ class Preparation:
 
     def train(self) -> History:
         """Train the network, as `fit` describes it."""
-        net, rule, order = self.net, self.rule, self.order
         with opened(self.checkpoint) as saver:
             begins_at = beginning(self.call, saver, self.resume_from)
-            # The work of the first call, where there was one: the same loops, and so the same bits.
-            # The first steps of a form that come varied round differently: not in a training that may go on.
-            varied = isinstance(self.data, BatchStream) and self.checkpoint is None and self.resume_from is None
-            demands = self.demands._replace(work=begins_at.elements(self.elements), varied=varied)
-            # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
-            if isinstance(rule, LBFGS):
-                step = lbfgs.bind(net.backend, net.architecture, rule, **self.clips, demands=demands)
-            else:
-                step = bind(net.backend, net.architecture, rule, **self.clips, demands=demands)
-            begins_at.check(step)
-            training = Training(
-                net,
-                self.data,
-                rule,
-                step,
-                order=order,
-                rng=self.rng,
-                validation=self.validation,
-                metrics=self.metrics,
-                callbacks=self.callbacks,
-                monitor=self.monitor,
-                progress=display(self.progress),
-                begins_at=begins_at,
-                arguments=self.call,
-                elements=demands.work,
-                saver=saver,
-                rows=self.rows,
-            )
-            # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
-            with kept(training.history), explained(net, rule, order.batch_size):
-                return training.run(self.epochs + begins_at.further_from)
+            return self.run(self.training(saver, begins_at), begins_at)
+
+    def training(self, saver: "Saver | None", begins_at: Beginning) -> Training:
+        """Return the training with its step, which has not begun."""
+        net, order = self.net, self.order
+        # The work of the first call, where there was one: the same loops, and so the same bits.
+        # The first steps of a form that come varied round differently: not in a training that may go on.
+        varied = isinstance(self.data, BatchStream) and self.checkpoint is None and self.resume_from is None
+        demands = self.demands._replace(work=begins_at.elements(self.elements), varied=varied)
+        step = self._step(demands)
+        begins_at.check(step)
+        return Training(
+            net,
+            self.data,
+            self.rule,
+            step,
+            order=order,
+            rng=self.rng,
+            validation=self.validation,
+            metrics=self.metrics,
+            callbacks=self.callbacks,
+            monitor=self.monitor,
+            progress=display(self.progress and (self.share is None or self.share.job.rank == 0)),
+            begins_at=begins_at,
+            arguments=self.call,
+            elements=demands.work,
+            saver=saver,
+            rows=self.rows,
+            share=self.share,
+        )
+
+    def run(self, training: Training, begins_at: Beginning) -> History:
+        """Run a training to its end."""
+        # Every error carries the finished epochs; one for lack of memory, the batch size that would fit.
+        with kept(training.history), explained(self.net, self.rule, self.order.batch_size):
+            return training.run(self.epochs + begins_at.further_from)
+
+    def _step(self, demands: Demands) -> "CapturedStep":
+        net, rule = self.net, self.rule
+        if self.share is not None:
+            return self.share.step(net, rule, demands=demands, **self.clips)
+        # An iteration of L-BFGS evaluates the cost several times: it is a step of its own, over the same epochs.
+        if isinstance(rule, LBFGS):
+            return lbfgs.bind(net.backend, net.architecture, rule, **self.clips, demands=demands)
+        return bind(net.backend, net.architecture, rule, **self.clips, demands=demands)
 
 
 def prepared(
@@ -164,6 +186,7 @@ def prepared(
     validation_data: Any = None,
     rows: Any = None,
     intake: Intake | None = None,
+    job: "Job | None" = None,
 ) -> Preparation:
     """Check all arguments of a training, and take its data in.
 
@@ -177,6 +200,8 @@ def prepared(
         The rows of x, y and sample_weight that are trained on, None for all of them.
     intake : Intake, optional
         Shared by several trainings, it takes the same data in once.
+    job : Job, optional
+        The processes that share the training; it is then compared with theirs.
 
     Raises
     ------
@@ -194,6 +219,7 @@ def prepared(
     rule = optimizers.get(options.optimizer)
     data: Batch | BatchStream
     order: Minibatches | BatchStream
+    share: Share | None = None
     if is_stream(x, y):
         data = order = BatchStream(net, x)
         own, given = data.first.y, None  # nothing of it is stored
@@ -206,14 +232,20 @@ def prepared(
                 "y is missing: pass fit(net, x, y), or for x a function that returns the batches of an epoch."
             )
         # A full batch is cast once, not at each step.
-        data = intake.taken(net, x, y, sample_weight, as_stored=options.batch_size is not None)
+        some = job is None or not job.shard  # else a weight above 0 on any rank, as `Share` checks
+        data = intake.taken(net, x, y, sample_weight, as_stored=options.batch_size is not None, some=some)
         given = x
         if data.x.ndim != 2:
             raise ValueError(f"x must have two axes, (m, {net.layer_sizes[0]}), not the shape {tuple(data.x.shape)}.")
         rows = chosen_rows.checked(rows, data.x.shape[0])
         own = chosen_rows.targets(net, data, rows)
-        m = data.x.shape[0] if rows is None else len(rows)
-        order = Minibatches(m, options.batch_size, shuffle=options.shuffle)
+        if job is not None:
+            from retroprop.training.share import Share as OfThisRank  # only where it is needed: imports take time
+
+            share = OfThisRank(job, net.backend, data, intake.validation(net, validation_data))
+        m = data.x.shape[0] if share is None else share.m
+        m = m if rows is None else len(rows)
+        order = block_shuffle.minibatches(m, options.batch_size, options.shuffle, data.x)
         if rule.full_batch and len(order.windows) > 1:
             raise ValueError(
                 f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or "
@@ -228,7 +260,7 @@ def prepared(
     described = {
         "optimizer": rule,
         "batch_size": None if options.batch_size is None else order.batch_size,
-        "shuffle": isinstance(order, Minibatches) and order.shuffle,
+        "shuffle": block_shuffle.described(order),
         "seed": options.seed,
         "metrics": measured,
         "early_stopping": early_stopping,
@@ -241,6 +273,9 @@ def prepared(
     )
     if checkpoint is not None:
         call.check()
+    if share is not None:
+        assert isinstance(data, Batch)
+        call = share.agreed(call, net, rng, data, held_out, epochs=options.epochs, callbacks=listed)
     return Preparation(
         net,
         data,
@@ -259,4 +294,5 @@ def prepared(
         options.progress,
         demands,
         call,
+        share,
     )

@@ -1,8 +1,7 @@
 """The checkpoints of one training: read at its start, written as it goes on."""
 
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,11 +11,13 @@ from retroprop.training.continuation import Continuation, StoredContinuation, pa
 from retroprop.training.course import are_finite
 from retroprop.training.packing import NOT_OURS
 from retroprop.training.signals import Signals, StopRequested
+from retroprop.training.user_warning import warn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from retroprop.persistence.checkpoints import CheckpointFolder
+    from retroprop.training.job import AgreedSignals
 
 
 class Described(Protocol):
@@ -39,7 +40,7 @@ class Saver:
         The user's options.
     folder : CheckpointFolder
         Where they are.
-    signals : Signals
+    signals : Signals or AgreedSignals
         Those that ask to end the training.
 
     Attributes
@@ -48,7 +49,7 @@ class Saver:
         The newest checkpoint.
     """
 
-    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: Signals) -> None:
+    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: "Signals | AgreedSignals") -> None:
         self.rule, self.folder, self.signals = rule, folder, signals
         self.last: Path | None = None
         self._at: tuple[int, int] | None = None
@@ -76,10 +77,10 @@ class Saver:
         if file is None:
             if faults:
                 raise CheckpointError(f"no checkpoint can be used: {'; '.join(faults)}. Remove them to start anew.")
-            _warn(f"there is no checkpoint in {where!r}: the training starts anew.")
+            warn(f"there is no checkpoint in {where!r}: the training starts anew.")
             return None
         for fault in faults:
-            _warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
+            warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
         stored = StoredContinuation(card, tensors)
         try:
             difference = stored.difference(run)
@@ -139,34 +140,69 @@ class Saver:
             kept = f"the newest is {str(self.last)!r}" if self.last else "there is none yet"
             if str(error.strerror) not in self._failed:  # each reason once, not at each epoch
                 self._failed.add(str(error.strerror))
-                _warn(f"{reason}; the training goes on, and {kept}.")
+                warn(f"{reason}; the training goes on, and {kept}.")
 
     def _is_late(self) -> bool:
         seconds = self.rule.every_seconds
         return seconds is not None and monotonic() - self._written >= seconds
 
 
+class Follower(Saver):
+    """The checkpoints of a training on a rank that does not write them."""
+
+    def __init__(self, signals: "AgreedSignals") -> None:
+        self.signals, self.last = signals, None
+
+    def found(self, run: Described) -> None:
+        """Return None: rank 0 reads the checkpoint."""
+
+    def begin(self, epoch: int, n_batches: int) -> None:
+        """Begin where the training begins."""
+
+    def after_step(self) -> None:
+        self.stop_if_asked()
+
+    def is_due(self, epoch: int) -> bool:
+        self.stop_if_asked()
+        return False
+
+    def write(self, continuation: Continuation, further: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+
 @contextmanager
-def opened(rule: Checkpoint | None) -> Iterator[Saver | None]:
+def opened(
+    rule: Checkpoint | None, signals: "AgreedSignals | None" = None, *, writes: bool = True
+) -> Iterator[Saver | None]:
     """Open the folder of checkpoints for the time of a training; None without checkpoints.
+
+    The `signals` are those that ranks agree on, by default this process's own; of ranks, one `writes`.
 
     Raises
     ------
     CheckpointError, OSError
         If another run writes there, or nothing can be written.
+    Exception
+        An error of the training, with a note of the newest checkpoint.
     """
     if rule is None:
         yield None
         return
+    if not writes:
+        assert signals is not None
+        yield Follower(signals)
+        return
     from retroprop.persistence.checkpoints import CheckpointFolder
 
     folder = CheckpointFolder(rule.folder, int(rule.keep))
+    saver = None
     try:
-        with Signals() as signals:
-            yield Saver(rule, folder, signals)
+        with Signals() if signals is None else nullcontext(signals) as asked:
+            saver = Saver(rule, folder, asked)
+            yield saver
+    except Exception as error:
+        if saver is not None and saver.last is not None:
+            error.add_note(f"The checkpoint before is {str(saver.last)!r}.")
+        raise
     finally:
         folder.close()
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)

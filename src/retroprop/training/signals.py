@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -17,10 +18,19 @@ class StopRequested(BaseException):
         self.reason = reason
 
 
+# Of one process, and of a rank: a KeyboardInterrupt of one rank alone is an error that ends the others.
+INTERRUPTIONS = ((KeyboardInterrupt, StopRequested), (StopRequested,))
+
+
 class Signals:
     """The handlers of SIGINT, SIGTERM and SIGUSR1 while a training runs in the main thread.
 
     SIGINT is left alone where the program has a handler of its own.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The signals that are handled.
 
     Attributes
     ----------
@@ -30,14 +40,14 @@ class Signals:
         Whether the training was ended for it. If it ends before by itself, the signal is sent again afterwards.
     """
 
-    def __init__(self) -> None:
-        self.reason, self.answered = "", False
+    def __init__(self, names: Iterable[str] = tuple(REASONS)) -> None:
+        self.reason, self.answered, self.names = "", False, names
         self._came_first = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for name in REASONS:
+            for name in self.names:
                 number = getattr(signal, name, None)
                 handler = None if number is None else signal.getsignal(number)
                 own = name == "SIGINT" and handler is not signal.default_int_handler

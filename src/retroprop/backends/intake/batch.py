@@ -52,7 +52,7 @@ def take_inputs(
     """
     if as_stored and host.is_mapped(x):
         x = Mapped(x, name=name, dtype=dtype)
-    else:
+    elif not isinstance(x, Mapped):
         narrow = as_stored and str(getattr(x, "dtype", "")).rpartition(".")[2] in NARROW
         x = take_in(backend, x, name=name, dtype=None if narrow else dtype, check=check, in_rows=as_stored)
     n_in = architecture.layer_sizes[0]
@@ -116,9 +116,10 @@ def take_weights(
     rows: tuple[int, ...],
     *,
     check: bool = False,
+    some: bool = True,
     name: str = "sample_weight",
 ) -> Array | None:
-    """Return the weights of the observations, shape `rows`, or None.
+    """Return the weights of the observations, shape `rows`, or None; `some` of them must be above 0.
 
     Raises TypeError for another library, device or kind of data, ValueError for a wrong shape, NaN or inf, negative
     weights, or weights that are all 0.
@@ -135,7 +136,7 @@ def take_weights(
             raise ValueError(f"{name} must be 0 or above; the least is {_extremes(here, weight)[0]}.")
         with here.active():
             total = here.xp.sum(weight)
-        if not holds(here, total > 0.0):
+        if some and not holds(here, total > 0.0):
             raise ValueError(
                 f"{name} is 0 for every row, so none has a part in the cost: give at least one row a weight above 0, "
                 f"or leave {name} out."

@@ -1,5 +1,6 @@
 """`fit_many`: many trainings in one call."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from retroprop.network import Network
 from retroprop.training import arguments
 from retroprop.training.batch_stream import check_unshared
+from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.per_model import per_model
@@ -38,6 +40,7 @@ def fit_many(
     deterministic: Any = False,
     checkpoint: Any = None,
     resume_from: Any = None,
+    parallel: Any = None,
 ) -> list[History]:
     """Train K networks in place, each as `fit` would: K calls of `fit` in one.
 
@@ -66,6 +69,8 @@ def fit_many(
         As for `fit`: a folder for each network, so one value serves a single network only.
     resume_from : list of K History, optional
         As for `fit`: the histories that an earlier call returned.
+    parallel : None
+        The trainings are one process's; call `fit(net, ..., parallel=...)` for each network that ranks are to share.
 
     Returns
     -------
@@ -81,7 +86,12 @@ def fit_many(
     Exception
         An error of a callback or another function of the user, with the histories as its attribute `histories`.
     """
-    given = {name: value for name, value in locals().items() if name != "nets"}
+    if parallel is not None:
+        raise ValueError(
+            "fit_many does not take parallel: call rp.fit(net, x, y, ..., parallel=...) for each network, whose rows "
+            "the ranks then share."
+        )
+    given = {name: value for name, value in locals().items() if name not in ("nets", "parallel")}
     return run(_prepared(nets, given))
 
 
@@ -96,8 +106,8 @@ def _prepared(nets: Sequence[Network], given: dict[str, Any]) -> list[Preparatio
     nets = _networks(nets)
     k = len(nets)
     columns = {name: per_model(name, value, k) for name, value in given.items()}
-    folders = [one for one in columns["checkpoint"] if one is not None]
-    if len({id(one) for one in folders}) < len(folders):
+    folders = [os.path.realpath(one.folder) for one in columns["checkpoint"] if isinstance(one, Checkpoint)]
+    if len(set(folders)) < len(folders):
         raise ValueError(
             "checkpoint is one folder for several networks: pass a list, as in "
             'checkpoint=[rp.Checkpoint(f"run/{k}") for k in range(len(nets))].'
