@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import retroprop as rp
-from retroprop.backends.cpu import native_networks, native_stack
+from retroprop.backends.cpu import native_networks, native_stack, numba_target
+from retroprop.backends.cpu.native_rules import work_of_many
 from retroprop.backends.cpu.native_stack import NativeStack
 
 pytest.importorskip("numba", reason="Numba is not installed (the extra 'fast')")
@@ -89,6 +90,10 @@ def test_large_batches_are_grouped_where_steps_are_compiled_as_a_whole(monkeypat
     monkeypatch.setenv("RETROPROP_NUMBA", "loops")
     assert not backend.stacks(sizes, 200, 0.0)
     assert backend.stacks(sizes, 100, 0.0)
+    monkeypatch.setenv("RETROPROP_NUMBA", "auto")
+    enough = 2.0 * numba_target.WORTH["auto"] / work_of_many(sizes, 1.0)
+    assert 5e9 < enough < 6e9
+    assert [backend.stacks(sizes, 200, work) for work in (1.01 * enough, 0.99 * enough)] == [True, False]
 
 
 def test_products_that_the_blas_divides_are_left_to_it(monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy
@@ -9,7 +10,7 @@ import numpy
 from retroprop.backends import host
 from retroprop.backends.backend import PLAIN, Backend, BackendUnavailableError, Demands
 from retroprop.backends.cpu import numba_target
-from retroprop.backends.cpu.native_rules import WIDEST
+from retroprop.backends.cpu.native_rules import WIDEST, work_of_many
 from retroprop.backends.cpu.native_stack import NativeStack
 from retroprop.backends.cpu.native_step import NativeStep
 from retroprop.backends.cpu.numba_target import worthwhile_as_a_whole
@@ -62,7 +63,8 @@ class NumpyBackend(Backend):
 
     def stacks(self, sizes: Sequence[int], m: int, work: float) -> bool:
         # Compiled steps are done network by network.
-        return super().stacks(sizes, m, work) or (max(sizes) <= WIDEST and worthwhile_as_a_whole(work))
+        whole = max(sizes) <= WIDEST and worthwhile_as_a_whole(work_of_many(sizes, work))
+        return whole or super().stacks(sizes, m, work)
 
     def report(self) -> dict[str, str]:
         return numba_target.report()
@@ -75,10 +77,12 @@ class NumpyBackend(Backend):
     ) -> CapturedStep:
         operations, compiles = self.operations(), numba_target.worthwhile(demands.work)
         captured: ReplayedStep
+        one = demands.one
+        work = demands.work if one is None else work_of_many(one.architecture.layer_sizes, demands.work)
         # An operation that is overridden may hold state: it is recorded once.
-        if donate and not demands.varied and not overridden(operations) and worthwhile_as_a_whole(demands.work):
-            stack = NativeStack(step, operations, donate, demands.one) if demands.one is not None else None
-            captured = stack or NativeStep(step, operations, donate)
+        if donate and not demands.varied and not overridden(operations) and worthwhile_as_a_whole(work):
+            make = NativeStep if one is None else partial(NativeStack, one=one)
+            captured = make(step, operations, donate)
         else:
             captured = ReplayedStep(step, operations, donate, numba_target.NumbaLoops() if compiles else NumpyCalls())
         captured.varied, captured.compiled = demands.varied, compiles

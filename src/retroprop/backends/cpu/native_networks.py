@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -113,7 +112,7 @@ def spread(parts: Sequence[Any], threads: int) -> None:
         for part in parts:
             part(i)
 
-    others = [Thread(target=partial(work, i)) for i in range(1, threads)]
+    others = [Thread(target=work, args=(i,)) for i in range(1, threads)]
     for thread in others:
         thread.start()
     try:

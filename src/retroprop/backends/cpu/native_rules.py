@@ -1,6 +1,8 @@
 """Which steps are compiled as a whole: a rule of shape and work, so that the same training has the same bits."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import mul
 
 from retroprop.backends.cpu.numba_source import TRANSCENDENTAL, can_loop
 from retroprop.backends.cpu.numpy_calls import theta_fortran
@@ -34,3 +36,13 @@ def pays(plan: Plan) -> bool:
     slow = [node for node in plan.wanted if node.op in TRANSCENDENTAL]
     longer = sum(n.size * (FLOAT32 if n.dtype.name == "float32" else FLOAT64[n.op]) for n in slow)
     return bool(max(widths) <= WIDEST and longer <= SAVED and len(plan.instructions) <= MOST_INSTRUCTIONS)
+
+
+def work_of_many(sizes: Sequence[int], work: float) -> float:
+    """Return the work of many networks as that of one that saves as much: three times that of rows, at 32 a batch.
+
+    The calls of their batched step are shared, so that compiled steps save about 3 ns for a row of a layer's neuron.
+    """
+    of_rows = 32.0 * sum(sizes)
+    fraction: float = of_rows / (of_rows + sum(map(mul, sizes, sizes[1:])) + 6000.0 * len(sizes))
+    return 3.0 * work * fraction

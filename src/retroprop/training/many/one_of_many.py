@@ -25,17 +25,17 @@ class OneOfMany:
     def __init__(
         self, architecture: Architecture, step: Callable[[Architecture], Any], shaped: Callable[[Array], Parameters]
     ) -> None:
-        self.step, self._architecture, self._shaped = step, architecture, shaped
+        self.step, self.architecture, self._shaped = step, architecture, shaped
 
     def alike(self, penalties: Any, k: int) -> dict[Architecture, list[int]]:
         """Return which of K networks have which architecture, with the penalties of `StackedData`."""
         if penalties is None:
-            return {self._architecture: list(range(k))}
+            return {self.architecture: list(range(k))}
         each = [[(0.0,) * k if one is None else one[:, 0, 0].tolist() for one in pair] for pair in penalties]
         found: dict[Architecture, list[int]] = {}
         for number in range(k):
             l2, l1 = (tuple(pair[kind][number] for pair in each) for kind in (0, 1))
-            found.setdefault(self._architecture._replace(l2=l2, l1=l1), []).append(number)
+            found.setdefault(self.architecture._replace(l2=l2, l1=l1), []).append(number)
         return found
 
     def arguments(
