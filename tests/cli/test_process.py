@@ -37,7 +37,7 @@ def without(*modules):
         ("SIGINT", (), 130, "interrupted by Ctrl-C or SIGTERM"),
         ("SIGTERM", (), 130, "interrupted by Ctrl-C or SIGTERM"),
         ("SIGUSR1", (), 130, "interrupted by Ctrl-C or SIGTERM"),
-        ("SIGTERM", ("--checkpoint", "run"), 143, "ended by a signal"),
+        pytest.param("SIGTERM", ("--checkpoint", "run"), 143, "ended by a signal", marks=pytest.mark.long),
         ("SIGUSR1", ("--checkpoint", "run"), 143, "ended by a signal"),
     ],
 )
@@ -95,26 +95,39 @@ def test_a_second_signal_ends_a_training_with_checkpoints_at_once(process, tmp_p
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
-def test_ctrl_c_before_the_first_epoch_is_done(process, tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(
+    ("name", "options", "code_of_exit"),
+    [
+        ("SIGINT", (), 130),
+        ("SIGTERM", ("--checkpoint", "run"), 143),
+        pytest.param("SIGTERM", (), 130, marks=pytest.mark.long),
+        pytest.param("SIGINT", ("--ensemble", "2"), 130, marks=pytest.mark.long),
+    ],
+)
+def test_a_signal_before_the_first_epoch_keeps_the_model_that_was_there(process, tmp_path, name, options, code_of_exit):
     pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    (tmp_path / "model.safetensors").write_bytes(b"a good model")
     code = (
         "import os, signal, sys, retroprop as rp\n"
         "fit = rp.fit\n"
         "class Stop:\n"
         "    def on_fit_begin(self, state): signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
-        "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
+        "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGNAL))\n"
         "rp.fit = lambda *a, **k: fit(*a, callbacks=[Stop()], **k)\n"
+        "many = rp.fit_many\n"
+        "rp.fit_many = lambda *a, **k: many(*a, callbacks=[Stop()], **k)\n"
         "sys.argv[0] = 'retroprop'\n"
         "from retroprop.cli import main\n"
         "main()"
-    )
-    options = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--backend", "numpy")
-    done = run(process("train", "iris", *options, code=code))
-    assert done.returncode == 130, done.stderr
-    assert "interrupted before the first epoch was done: nothing is saved." in done.stderr
+    ).replace("SIGNAL)", f"{name})")
+    given = ("--hidden", "1000,1000,1000", "--batch-size", 1, "--backend", "numpy", "-o", "model.safetensors")
+    done = run(process("train", "iris", *given, *options, "--no-picture", code=code))
+    assert done.returncode == code_of_exit, done.stderr
+    assert re.search(r"(interrupted|terminated) before the first epoch was done: nothing is saved\.", done.stderr)
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("*.safetensors"))
+    assert (tmp_path / "model.safetensors").read_bytes() == b"a good model"
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
 
 
 def test_without_typer_or_rich(process):

@@ -246,6 +246,33 @@ def test_what_diverges_late_leaves_its_last_good_parameters(cli, tmp_path):
     np.testing.assert_array_equal(caught.value.model.predict("late.csv"), model.predict("late.csv"))
 
 
+@pytest.mark.parametrize(
+    ("rate", "checkpoint"),
+    [
+        ("2.4", ("--checkpoint", "run")),
+        *(pytest.param(rate, (), marks=pytest.mark.long) for rate in ("2.2", "2.4", "2.6")),
+    ],
+)
+def test_mini_batches_that_diverge_late_leave_their_last_good_parameters(cli, tmp_path, rate, checkpoint):
+    """Where it diverges varies with the rounding of a processor: after the second epoch, and long before the last."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 6)), rng.normal(size=300) * np.exp(2 * rng.normal(size=300))
+    np.savez(tmp_path / "d.npz", X=x, y=y)
+    (tmp_path / "m.safetensors").write_bytes(b"a good model")
+    options = ["--optimizer", "sgd", "--learning-rate", rate, "--schedule", "constant", "--batch-size", "20"]
+    result = cli("train", "d.npz", "-q", "--no-picture", "--hidden", "30,30", "--l2", "0", "--epochs", "2000",
+                 *options, "-o", "m.safetensors", "--backend", "numpy", *checkpoint)  # fmt: skip
+    assert result.exit_code == 1
+    assert "the training diverged: at epoch" in result.stderr
+    assert "They are in m-2.safetensors." in result.stderr
+    model = tabular.load("m-2.safetensors", backend="numpy")
+    assert 2 < model.report.numbers["epochs"] < 2000
+    assert (tmp_path / "m.safetensors").read_bytes() == b"a good model"
+    if checkpoint:
+        newest = max(path.name for path in (tmp_path / "run").glob("*.safetensors"))
+        assert f"The checkpoint before is 'run/{newest}'." in result.stderr
+
+
 @pytest.mark.usefixtures("flowers")
 def test_a_training_goes_on_from_its_checkpoint(cli):
     options = ["train", "flowers.csv", "--target", "kind", "--schedule", "constant", "-q", "--no-picture"]

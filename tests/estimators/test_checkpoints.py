@@ -46,6 +46,8 @@ CASES = [
     {"fit": {"sample_weight": W}, "shuffle": False, "clip_norm": 0.5},
     {"data": sparse.csr_matrix(X), "class_weight": {"a": 2.0}},
     {"solver": "rmsprop", "batch_size": 60},
+    {"solver": "lion", "batch_size": 60},
+    {"solver": "adamw", "fit": {"sample_weight": W}, "dropout": 0.2},
 ]
 
 
@@ -72,6 +74,18 @@ def test_in_the_middle_of_an_epoch(case, tmp_path, monkeypatch):
     early = fitted(**case, checkpoint=rp.Checkpoint(tmp_path, every=99))
     assert len(early.loss_curve_) < 6
     same(fitted(**case, checkpoint=rp.Checkpoint(tmp_path, resume=True)), whole)
+
+
+@pytest.mark.parametrize("library", ["torch", "array_api_strict", "jax"])
+def test_where_the_data_live(library, tmp_path):
+    backend = rp.get_backend(pytest.importorskip(library).__name__)
+    case = {"kind": MLPRegressor, "data": backend.asarray(X, "float32"), "dropout": 0.2, "early_stopping": True}
+    whole = fitted(**case)
+    fitted(**case, epochs=3, checkpoint=rp.Checkpoint(tmp_path))
+    more = fitted(**case, checkpoint=rp.Checkpoint(tmp_path, resume=True))
+    for one, other in zip(whole.coefs_, more.coefs_, strict=True):
+        np.testing.assert_array_equal(backend.to_numpy(one), backend.to_numpy(other))
+    assert (more.loss_curve_, more.validation_scores_) == (whole.loss_curve_, whole.validation_scores_)
 
 
 def test_batches_of_a_function(tmp_path, monkeypatch):

@@ -213,6 +213,17 @@ class StoppedError(Exception):
     ],
 )
 def test_from_the_middle_of_an_epoch(at, options, backend, tmp_path, monkeypatch):
+    from_the_middle(at, options, backend, tmp_path, monkeypatch)
+
+
+@pytest.mark.needs("numba")
+@pytest.mark.parametrize("at", [7, *(pytest.param(at, marks=pytest.mark.long) for at in (1, 4, 5, 8, 13, 15))])
+def test_from_the_middle_with_compiled_loops(at, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETROPROP_NUMBA", "1")
+    from_the_middle(at, {"weights": True, "metrics": ("r2",), "dropout": 0.3}, "numpy", tmp_path, monkeypatch)
+
+
+def from_the_middle(at, options, backend, tmp_path, monkeypatch):
     net, fit = case(rate="plateau", **options)
     expected = whole(backend, net, fit, 4)
     after_step, steps = Saver.after_step, []
@@ -231,7 +242,7 @@ def test_from_the_middle_of_an_epoch(at, options, backend, tmp_path, monkeypatch
         history = error.history
     else:
         pytest.skip("the backend makes several steps in one call")
-    monkeypatch.undo()
+    monkeypatch.setattr(Saver, "after_step", after_step)
     in_memory, on_disk = network(backend, net), network(backend, net)
     more = rp.fit(in_memory, X, Y, epochs=4 - len(history), resume_from=pickle.loads(pickle.dumps(history)), **fit)
     assert (bits(in_memory), figures(more)) == expected
