@@ -11,9 +11,10 @@ numbers in columns of their own as they are.
 Each process has a limit of its address space (`ulimit -v`) or, for a numpy.memmap, whose mapping is address space, of
 its data segment (`ulimit -d`). One trains a pass over the whole file, for its accuracy; 784-1024-1024-10 over a part.
 The accuracy of memory is that of as many updates on the rows that an eighth of the limit holds; in both the learning
-rate falls to 0. Another process trains on these rows and on parts of the file in turns: rows a second are medians, and
-the ratio is that of the file over memory, of the medians and, beside it, of the best turns: on a machine whose
-processors are shared with others, the reading threads find one idle in some turns only.
+rate falls to 0. Another process trains on twice as many rows in memory and on parts of the file in turns. Rows a second
+are medians; a ratio is that of the file over memory. Where other programs share the processors the wall says little, so
+there are two more: of the processor time of the training's thread, "idle", which is the ratio where the threads that
+read find a processor idle; and of all threads, "one", where there is one processor for all.
 
 The second table has no files: the same orders in memory, of rows that are stored class by class, and as they come.
 """
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time, thread_time
 from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -229,27 +230,41 @@ def child(job: dict[str, Any]) -> None:
     }))  # fmt: skip
 
 
+class Clock:
+    """The seconds of the epochs of a training: of the wall, of this thread's processor, of all threads'."""
+
+    def __init__(self) -> None:
+        self.begun = self.took = (0.0, 0.0, 0.0)
+
+    def on_fit_begin(self, state: object) -> None:
+        self.begun = perf_counter(), thread_time(), process_time()
+
+    def on_epoch_end(self, state: object) -> None:
+        now = perf_counter(), thread_time(), process_time()
+        self.took = now[0] - self.begun[0], now[1] - self.begun[1], now[2] - self.begun[2]
+
+
 def turns(name: str, x: Any, y: Any, held: int) -> dict[str, Any]:
-    """Return rows a second of memory and of parts of the file, twice as long, in turns."""
+    """Return rows a second of twice the rows `held` in memory, and of parts of the file of that length, in turns."""
     sizes, batch, part = NETWORKS[name]
-    memory = np.array(x[:held]), np.array(y[:held])
     chunk = BLOCK // (sizes[0] * x.dtype.itemsize)
+    # Of one length, as the work of a training decides how its step is computed.
     long = held if part else 2 * held // chunk * chunk
-    speeds: list[tuple[float, float]] = []
+    memory = np.array(x[:long]), np.array(y[:long])
+    speeds: dict[str, list[list[float]]] = {"memory": [], "file": []}
     for turn in range(3 if part else TURNS):
         at = turn * long % (len(x) - long + 1) // chunk * chunk
-        pair = []
-        for some, targets, shuffle in ((*memory, True), (x[at : at + long], y[at : at + long], MIXED)):
-            epochs = max(long // len(some), 1)
-            history = rp.fit(network(sizes), some, targets, optimizer=rule(sizes, 10**6, batch), epochs=epochs,
-                             batch_size=batch, seed=turn, shuffle=shuffle)  # fmt: skip
-            pair.append(len(some) * epochs / sum(history.seconds))
-        speeds.append((pair[0], pair[1]))
-    in_memory, in_file = zip(*speeds, strict=True)
-    middle = statistics.median(in_memory), statistics.median(in_file)
+        there = x[at : at + long], y[at : at + long]
+        for kind, (some, targets), shuffle in (("memory", memory, True), ("file", there, MIXED)):
+            clock = Clock()
+            rp.fit(network(sizes), some, targets, optimizer=rule(sizes, 10**6, batch), epochs=1, batch_size=batch,
+                   seed=turn, shuffle=shuffle, callbacks=[clock])  # fmt: skip
+            speeds[kind].append([long / seconds for seconds in clock.took])
+    middle = {kind: [statistics.median(column) for column in zip(*rows, strict=True)] for kind, rows in speeds.items()}
+    wall, own, all_threads = (a / b for a, b in zip(middle["file"], middle["memory"], strict=True))
     return {
-        "memory_rows_a_second": middle[0], "rows_a_second": middle[1], "ratio": middle[1] / middle[0],
-        "ratio_of_the_best": max(in_file) / max(in_memory), "turns": speeds,
+        "memory_rows_a_second": middle["memory"][0], "rows_a_second": middle["file"][0], "ratio": wall,
+        "ratio_with_idle_processor": own, "ratio_on_one_processor": all_threads, "turns": speeds,
     }  # fmt: skip
 
 
@@ -289,9 +304,10 @@ def compared(digits: Digits, columns: int, options: argparse.Namespace, parent: 
 
 
 def show(name: str, kind: str, one: dict[str, Any], memory: dict[str, Any]) -> None:
+    ratios = [one[key] for key in ("ratio", "ratio_with_idle_processor", "ratio_on_one_processor")]
     print(
         f"{name:18s} {kind:8s} rows/s {one['rows_a_second']:>9,.0f}, memory {one['memory_rows_a_second']:>9,.0f}: "
-        f"x{one['ratio']:.2f} (best x{one['ratio_of_the_best']:.2f}); accuracy after {one['rows']:,} rows "
+        f"x{ratios[0]:.2f}, idle x{ratios[1]:.2f}, one x{ratios[2]:.2f}; accuracy after {one['rows']:,} rows "
         f"{100 * one['accuracy']:.2f}, memory {100 * memory['accuracy']:.2f}; address space "
         f"{one['address_space_mib']} MiB, resident {one['resident_mib']} MiB", flush=True,
     )  # fmt: skip
