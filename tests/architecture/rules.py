@@ -37,7 +37,8 @@ MAY_IMPORT_NUMPY = (
     "cli",
 )
 # The floor, the peers and the exchange are other libraries' own code: imported where it is used, not before.
-MAY_IMPORT_LIBRARIES_LATE = ("bench", "interop")
+# An engine that connects devices speaks to their library.
+MAY_IMPORT_LIBRARIES_LATE = ("bench", "interop", "scale")
 MAY_NAME_BACKENDS = ("backends", "interop", "bench", "cli")
 # What waits for a device, or cannot be captured: never where a step runs.
 HOT = ("functions.activations", "functions.losses", "functions.outputs", "functions.special", "core.operations",

@@ -1,16 +1,19 @@
 """Commands in a subprocess: Ctrl-C, pipes, missing libraries, start-up time."""
 
+import errno
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
 
 from retroprop import tabular
+from retroprop.persistence import files
 
 pytest.importorskip("typer", reason="the command line needs typer")
 
@@ -33,7 +36,9 @@ def without(*modules):
     [
         ("SIGINT", (), 130, "interrupted by Ctrl-C or SIGTERM"),
         ("SIGTERM", (), 130, "interrupted by Ctrl-C or SIGTERM"),
-        ("SIGTERM", ("--checkpoint", "run"), 143, "ended by a signal"),
+        ("SIGUSR1", (), 130, "interrupted by Ctrl-C or SIGTERM"),
+        pytest.param("SIGTERM", ("--checkpoint", "run"), 143, "ended by a signal", marks=pytest.mark.long),
+        ("SIGUSR1", ("--checkpoint", "run"), 143, "ended by a signal"),
     ],
 )
 def test_a_signal_saves_the_model_as_it_stood(process, tmp_path, name, checkpoint, code_of_exit, ended):
@@ -67,26 +72,62 @@ def test_a_signal_saves_the_model_as_it_stood(process, tmp_path, name, checkpoin
     assert tabular.load(tmp_path / "model.safetensors", backend="numpy").network.layer_sizes == (64, 100, 10)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
-def test_ctrl_c_before_the_first_epoch_is_done(process, tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(("name", "code_of_exit"), [("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)])
+def test_a_second_signal_ends_a_training_with_checkpoints_at_once(process, tmp_path, name, code_of_exit):
     pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    # Between the two signals no step ends.
+    code = (
+        "import os, signal, sys, time, retroprop as rp\n"
+        "fit, number = rp.fit, signal.SIGNAL\n"
+        "class Twice:\n"
+        "    def on_epoch_end(self, state):\n"
+        "        os.kill(os.getpid(), number); time.sleep(0.1); os.kill(os.getpid(), number); time.sleep(0.1)\n"
+        "        print('still here', flush=True)\n"
+        "rp.fit = lambda *a, **k: fit(*a, callbacks=[Twice()], **k)\n"
+        "sys.argv[0] = 'retroprop'\n"
+        "from retroprop.cli import main\n"
+        "main()"
+    ).replace("SIGNAL", name)
+    done = run(process("train", "iris", *FAST, "--no-picture", "--checkpoint", "run", code=code))
+    assert done.returncode == code_of_exit, done.stderr
+    assert "still here" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(
+    ("name", "options", "code_of_exit"),
+    [
+        ("SIGINT", (), 130),
+        ("SIGTERM", ("--checkpoint", "run"), 143),
+        pytest.param("SIGTERM", (), 130, marks=pytest.mark.long),
+        pytest.param("SIGINT", ("--ensemble", "2"), 130, marks=pytest.mark.long),
+    ],
+)
+def test_a_signal_before_the_first_epoch_keeps_the_model_that_was_there(process, tmp_path, name, options, code_of_exit):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    (tmp_path / "model.safetensors").write_bytes(b"a good model")
     code = (
         "import os, signal, sys, retroprop as rp\n"
         "fit = rp.fit\n"
         "class Stop:\n"
         "    def on_fit_begin(self, state): signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
-        "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
+        "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGNAL))\n"
         "rp.fit = lambda *a, **k: fit(*a, callbacks=[Stop()], **k)\n"
+        "many = rp.fit_many\n"
+        "rp.fit_many = lambda *a, **k: many(*a, callbacks=[Stop()], **k)\n"
         "sys.argv[0] = 'retroprop'\n"
         "from retroprop.cli import main\n"
         "main()"
-    )
-    options = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--backend", "numpy")
-    done = run(process("train", "iris", *options, code=code))
-    assert done.returncode == 130, done.stderr
-    assert "interrupted before the first epoch was done: nothing is saved." in done.stderr
+    ).replace("SIGNAL)", f"{name})")
+    given = ("--hidden", "1000,1000,1000", "--batch-size", 1, "--backend", "numpy", "-o", "model.safetensors")
+    done = run(process("train", "iris", *given, *options, "--no-picture", code=code))
+    assert done.returncode == code_of_exit, done.stderr
+    assert re.search(r"(interrupted|terminated) before the first epoch was done: nothing is saved\.", done.stderr)
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("*.safetensors"))
+    assert (tmp_path / "model.safetensors").read_bytes() == b"a good model"
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
 
 
 def test_without_typer_or_rich(process):
@@ -191,6 +232,33 @@ def test_a_full_disk_is_named(process):
     done = run(process("train", "iris", *FAST, "-o", "/dev/full"))
     assert done.returncode == 2
     assert done.stderr == "retroprop: /dev/full: No space left on device\n"
+
+
+def test_a_model_that_cannot_be_saved_is_offered_elsewhere(cli, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "m.safetensors").write_text("mine")
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    real = files._replace
+
+    def full(path, content):
+        if path.parent == tmp_path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, content)
+
+    monkeypatch.setattr(files, "_replace", full)
+    done = cli("train", "iris", *FAST, "--no-picture", "-o", "m.safetensors")
+    assert done.exit_code == 2
+    there = elsewhere / "m-2.safetensors"
+    assert f"the model could not be written to m.safetensors, and is in {there}" in done.stderr
+    assert done.stderr.endswith("m.safetensors: No space left on device\n")
+    assert "held-out" in done.stdout
+    assert tabular.load(there, backend="numpy").network.layer_sizes == (4, 4, 3)
+    assert not (tmp_path / "m.safetensors").exists()
+    monkeypatch.setattr(files, "_replace", lambda path, content: full(tmp_path / "x", content))
+    done = cli("train", "iris", *FAST, "--no-picture", "-o", "m.safetensors")
+    assert (done.exit_code, done.stderr) == (2, "retroprop: m.safetensors: No space left on device\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110

@@ -231,6 +231,7 @@ def test_what_diverges_late_leaves_its_last_good_parameters(cli, tmp_path):
     result = cli("train", "late.csv", *rates, *plain, "-o", "good.safetensors")
     assert result.exit_code == 1
     assert "the training diverged: at epoch" in result.stderr
+    assert "Lower --learning-rate (it was 2.1), pass --clip-norm 1.0" in result.stderr
     assert "They are in good-2.safetensors." in result.stderr
     assert "diverged; these are the last good parameters" in result.stdout
     assert (tmp_path / "good.safetensors").read_bytes() == b"a good model"
@@ -243,6 +244,33 @@ def test_what_diverges_late_leaves_its_last_good_parameters(cli, tmp_path):
             l2=0.0, epochs=3000, test_size=0.0,
         )  # fmt: skip
     np.testing.assert_array_equal(caught.value.model.predict("late.csv"), model.predict("late.csv"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "checkpoint"),
+    [
+        ("2.4", ("--checkpoint", "run")),
+        *(pytest.param(rate, (), marks=pytest.mark.long) for rate in ("2.2", "2.4", "2.6")),
+    ],
+)
+def test_mini_batches_that_diverge_late_leave_their_last_good_parameters(cli, tmp_path, rate, checkpoint):
+    """Where it diverges varies with the rounding of a processor: after the second epoch, and long before the last."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 6)), rng.normal(size=300) * np.exp(2 * rng.normal(size=300))
+    np.savez(tmp_path / "d.npz", X=x, y=y)
+    (tmp_path / "m.safetensors").write_bytes(b"a good model")
+    options = ["--optimizer", "sgd", "--learning-rate", rate, "--schedule", "constant", "--batch-size", "20"]
+    result = cli("train", "d.npz", "-q", "--no-picture", "--hidden", "30,30", "--l2", "0", "--epochs", "2000",
+                 *options, "-o", "m.safetensors", "--backend", "numpy", *checkpoint)  # fmt: skip
+    assert result.exit_code == 1
+    assert "the training diverged: at epoch" in result.stderr
+    assert "They are in m-2.safetensors." in result.stderr
+    model = tabular.load("m-2.safetensors", backend="numpy")
+    assert 2 < model.report.numbers["epochs"] < 2000
+    assert (tmp_path / "m.safetensors").read_bytes() == b"a good model"
+    if checkpoint:
+        newest = max(path.name for path in (tmp_path / "run").glob("*.safetensors"))
+        assert f"The checkpoint before is 'run/{newest}'." in result.stderr
 
 
 @pytest.mark.usefixtures("flowers")
@@ -269,3 +297,29 @@ def test_a_training_goes_on_from_its_checkpoint(cli):
         result = cli(*command)
         assert result.exit_code == 2
         assert message in result.stderr
+
+
+@pytest.mark.usefixtures("flowers")
+def test_a_folder_of_checkpoints_that_cannot_be_used_is_refused_in_one_line(cli, tmp_path):
+    options = ["train", "flowers.csv", "--target", "kind", "-q", "--no-picture", "--epochs", "2", "--checkpoint"]
+    (tmp_path / "file").write_text("")
+    result = cli(*options, "run", "--resume")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "retroprop: there is no checkpoint in 'run': the training starts anew.\n",
+    )
+    for more, message in (
+        (["file"], "folder of Checkpoint is a file: 'file'."),
+        ([""], "folder of Checkpoint must be a path, not an empty one."),
+        (["run"], "'run' holds the checkpoints of a training: pass --resume to go on with it, or another folder."),
+        (
+            ["run", "--resume", "--batch-size", "7"],
+            "is a checkpoint of another training: --batch-size was 16, and is 7 now.",
+        ),
+        (["run", "--resume", "--seed", "3"], "is a checkpoint of another training: seed was 0, and is 3 now."),
+        (["run", "--resume", "--epochs", "5"], "optimizer.learning_rate.n_updates was 7, and is 16 now."),
+    ):
+        result = cli(*options, *more)
+        assert result.exit_code == 2
+        assert result.stderr.endswith(f"{message}\n")
+        assert result.stderr.count("\n") == 1

@@ -19,7 +19,7 @@ def public(module):
     return {name for name, thing in things.items() if inspect.isclass(thing) or inspect.isfunction(thing)}
 
 
-@pytest.mark.parametrize("name", ["", ".interop", ".tabular", ".explain", ".estimators"])
+@pytest.mark.parametrize("name", ["", ".interop", ".tabular", ".explain", ".estimators", ".scale"])
 def test_every_public_name_is_in_the_reference(name):
     if name == ".estimators":
         pytest.importorskip("sklearn")
@@ -42,6 +42,6 @@ def test_every_name_of_the_reference_exists():
 
 
 def test_heavy_modules_load_on_first_use():
-    for name in ("estimators", "tabular", "explain", "interop"):
+    for name in ("estimators", "tabular", "explain", "interop", "scale"):
         assert name in rp.__all__
         assert getattr(rp, name).__name__ == f"retroprop.{name}"

@@ -129,7 +129,7 @@ def test_a_schedule_observes_the_validation_loss_where_there_is_one(options, giv
 @pytest.mark.parametrize("scoring", ["r2", "neg_mean_absolute_error", "loss"])
 def test_a_diverging_fit_ends_alike_whatever_the_scoring(scoring):
     options = {**OPTIONS, "solver": "sgd", "learning_rate_init": 1e6, "early_stopping": True, "max_iter": 20}
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), pytest.warns(UserWarning, match="the training diverged: at epoch"):
         plain, scored = (MLPRegressor(scoring=one, **options).fit(X, Y)
                          for one in (None, scoring))  # fmt: skip
     assert np.isnan(plain.validation_scores_[-1])

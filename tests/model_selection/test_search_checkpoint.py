@@ -181,7 +181,7 @@ def test_the_checkpoint_of_another_search_is_refused_by_what_differs(tmp_path):
         search(scoring="f1_macro").fit(X, Y, checkpoint=resume)
     with pytest.raises(CheckpointError, match=r"of its fit 0.0, rows of train"):
         search(cv=3).fit(X, Y, checkpoint=resume)
-    with pytest.raises(CheckpointError, match=r"of its fit 0.0, the candidate was"):
+    with pytest.raises(CheckpointError, match=r"of its fit 0.0, the candidate\.alpha was"):
         search(grid=GRID | {"alpha": [2.0, 1.0]}).fit(X, Y, checkpoint=resume)
     with pytest.raises(CheckpointError, match="is a checkpoint of another training"):
         MLPClassifier(checkpoint=resume).fit(X, Y)

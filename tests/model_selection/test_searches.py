@@ -19,6 +19,7 @@ from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import retroprop as rp
 from retroprop import model_selection as ours
 from retroprop.estimators import MLPClassifier, MLPRegressor
 from retroprop.estimators.epoch_group import EpochGroup
@@ -299,3 +300,13 @@ def test_the_search_is_an_estimator_like_any_other():
     search = ours.GridSearchCV(make_pipeline(StandardScaler(), MLP), {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=2)
     assert theirs.cross_val_score(clone(search), X, Y, cv=2).shape == (2,)
     assert isinstance(search, theirs.GridSearchCV)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_checkpoints_of_the_estimator_are_refused_before_any_fit(wrapped, tmp_path):
+    network = MLPClassifier(checkpoint=rp.Checkpoint(tmp_path / "run"))
+    estimator = make_pipeline(StandardScaler(), network) if wrapped else network
+    grid = {"mlpclassifier__alpha" if wrapped else "alpha": [0.1, 1.0]}
+    with pytest.raises(ValueError, match=r"checkpoint of the estimator must be None: .* Pass it to the search"):
+        ours.GridSearchCV(estimator, grid).fit(X, Y)
+    assert not (tmp_path / "run").exists()

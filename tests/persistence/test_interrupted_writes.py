@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from faults import Layer
+from faulty_files import Operations, after_power_loss, watched
 
 import retroprop as rp
 from retroprop.persistence import leftovers
@@ -122,6 +123,21 @@ def test_a_writer_killed_at_any_operation_leaves_one_file_whole_and_the_next_sav
     assert kept == sorted(kept), "the old file, and from the rename on the new one"
     assert {0, 1} == set(kept)
     assert max(left for _, _, left in found) == 1, "a killed writer leaves a temporary file"
+
+
+@POSIX
+@pytest.mark.parametrize("names_survive", [False, True])
+def test_a_loss_of_power_after_any_operation_leaves_the_old_file_or_the_new_one(names_survive, path, contents):
+    with watched(Operations(path.parent)) as operations:
+        rp.save(network(0), path)
+        saved = len(operations.log)
+        rp.save(network(1), path)
+    found = [
+        after_power_loss(operations.log[:n], path.parent, names_survive=names_survive)[path.name]
+        for n in range(saved, len(operations.log) + 1)
+    ]
+    assert [contents.index(content) for content in found] == sorted(map(contents.index, found))
+    assert {*found} == {*contents}
 
 
 # Real systems --------------------------------------------------------------------------------------------------------

@@ -39,6 +39,24 @@ class Doubles:
             state.network.thetas = [2.0 * theta for theta in state.network.thetas]
 
 
+class Chunks:
+    """Rows of an array as a source in chunks, which can be sliced."""
+
+    chunk_rows = 8
+
+    def __init__(self, array):
+        self.array, self.shape, self.ndim, self.dtype = array, array.shape, array.ndim, array.dtype
+
+    def read(self, rows, into):
+        into[...] = self.array[rows]
+
+    def __getitem__(self, rows):
+        return Chunks(self.array[rows])
+
+    def __len__(self):
+        return len(self.array)
+
+
 CASES = {
     "adam": {},
     "full batch": {"batch_size": None, "epochs": 50},
@@ -62,12 +80,14 @@ CASES = {
     "early stopping by the cost": {"early_stopping": rp.EarlyStopping(monitor="cost", patience=1, tol=0.05)},
     "a plateau": {"optimizer": rp.optimizers.Adam(rp.schedules.ReduceOnPlateau(0.02, patience=1, factor=0.5))},
     "a callback that changes the network": {"callbacks": [Doubles()]},
+    "a source of chunks": {"x": Chunks(X), "y": Chunks(LABELS), "sample_weight": WEIGHTS},
     "bytes": {"x": (X * 30 + 128).astype("uint8"), "net": {"initializer": rp.initializers.Uniform(0.001)}},
 }  # fmt: skip
 
 
 SHARDED = ("adam", "full batch", "penalties", "dropout", "weights", "weights of a batch that are all 0",
-           "metrics of the training rows", "validation and early stopping", "a last batch of one row")  # fmt: skip
+           "metrics of the training rows", "validation and early stopping", "a last batch of one row",
+           "a source of chunks")  # fmt: skip
 
 
 FIXED = ("adam", "dropout", "weights", "validation and early stopping", "metrics of the training rows")

@@ -61,6 +61,18 @@ def test_members_that_diverge_are_left_out_unless_all_do():
         tabular.fit("diabetes", ensemble=2, epochs=2, optimizer="sgd", learning_rate=1e30, hidden=(3,))
 
 
+def test_an_ensemble_whose_members_all_diverge_late_is_a_divergence(monkeypatch):
+    fit_many, late = rp.fit_many, rp.schedules.Step(1e-3, 2, factor=1e30)  # an epoch is one update
+    rules = {"optimizer": rp.optimizers.SGD(late)}
+    monkeypatch.setattr(rp, "fit_many", lambda nets, x, y, **options: fit_many(nets, x, y, **(options | rules)))
+    with pytest.raises(rp.DivergenceError, match="the training diverged: at epoch") as raised:
+        tabular.fit("diabetes", ensemble=2, epochs=9, batch_size=1000, hidden=(3,))
+    model = raised.value.model
+    assert model.report.numbers["stop_reason"] == "diverged"
+    assert model.report.numbers["members"] == 2
+    assert np.isfinite(model.predict("diabetes")).all()
+
+
 def test_the_report_counts_the_members_that_diverged(monkeypatch):
     fit_many = rp.fit_many
 

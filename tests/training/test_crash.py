@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_nor_does_a_loss_of_power_after_any_operation_cost_more_than_an_epoch(tm
     assert all(whole.values()), "no name of a checkpoint before its content is on the disk"
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
 def test_a_disk_that_does_not_write_costs_a_warning_not_the_training(tmp_path, number):
     began = tmp_path / "began"
     with watched(Operations(began)) as operations:
@@ -121,6 +122,35 @@ def test_a_training_that_cannot_write_at_its_start_does_not_begin(tmp_path, numb
 
     with watched(Operations(tmp_path / "run", fail)), pytest.raises(OSError, match=os.strerror(number)):
         trained(tmp_path / "run")
+
+
+def fill_the_disk(path):
+    with path.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError as error:
+            assert error.errno == errno.ENOSPC  # noqa: PT017
+
+
+def test_a_small_file_system_that_is_full_costs_a_warning_and_keeps_the_last_good_one(tmp_path):
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a small file system")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system may be mounted here: {mounted.stderr.strip()}")
+    try:
+        trained(tmp_path / "run", epochs=1)
+        (good,) = (tmp_path / "run").glob("*.safetensors")
+        fill_the_disk(tmp_path / "fills")
+        with pytest.warns(UserWarning, match="No space left on device; the training goes on, and the newest is "):
+            assert resumed(tmp_path / "run") == WHOLE
+        assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [good.name, "lock"]
+        (tmp_path / "fills").unlink()
+        assert resumed(tmp_path / "run") == WHOLE
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 # Signals ---------------------------------------------------------------------------------------------------------
@@ -196,10 +226,56 @@ def test_as_many_as_asked_for_stay_and_other_files_do(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_moved_folder_is_the_same(tmp_path):
+@pytest.mark.parametrize("how", [shutil.move, shutil.copytree])
+def test_a_moved_or_copied_folder_is_the_same(tmp_path, how):
     trained(tmp_path / "there", epochs=2)
-    (tmp_path / "there").rename(tmp_path / "here")
+    how(tmp_path / "there", tmp_path / "here")
     assert resumed(tmp_path / "here") == WHOLE
+
+
+@needs_fork
+def test_a_child_that_lives_on_does_not_hold_the_folder(tmp_path):
+    holder, (reading, writing) = CheckpointFolder(tmp_path, 2), os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries that have threads
+        child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.read(reading, 1)  # until the parent ends it
+        os._exit(0)
+    try:
+        holder.close()
+        assert trained(tmp_path) == WHOLE
+    finally:
+        os.close(reading)
+        os.close(writing)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs, devices and links of POSIX")
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [("fifo", "is no regular file"), ("folder", "Is a directory"), ("device", ""), ("link", "")],
+)
+def test_what_is_no_lock_is_refused_by_its_name(tmp_path, what, message):
+    lock, mine = tmp_path / "lock", tmp_path / "mine.txt"
+    mine.write_text("precious")
+    make = {"fifo": os.mkfifo, "folder": os.mkdir, "device": lambda at: at.symlink_to("/dev/full"),
+            "link": lambda at: at.symlink_to(mine)}[what]  # fmt: skip
+    make(lock)
+    with pytest.raises((rp.CheckpointError, OSError), match=f"{message}.*lock|lock.*{message}"):
+        trained(tmp_path)
+    assert mine.read_text() == "precious"
+
+
+def test_a_file_system_without_locks_is_written_to(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="this system has no locks of files")
+
+    def none(*arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    assert trained(tmp_path) == WHOLE
 
 
 @pytest.mark.long

@@ -175,6 +175,10 @@ def test_checkpoints_have_a_folder_each(tmp_path):
     assert all(list((tmp_path / str(k)).glob("*.safetensors")) for k in range(3))
     with pytest.raises(ValueError, match=r"checkpoint is one folder for several networks: pass a list"):
         rp.fit_many(networks(), X, Y, checkpoint=folders[0])
+    other = tmp_path / "other"
+    with pytest.raises(ValueError, match="checkpoint is one folder for several networks"):
+        rp.fit_many(networks(), X, Y, checkpoint=[None, rp.Checkpoint(other), rp.Checkpoint(f"{tmp_path}/./other")])
+    assert not other.exists()
 
 
 def test_the_same_data_are_taken_in_once(monkeypatch):

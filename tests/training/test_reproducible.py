@@ -1,6 +1,7 @@
 """The same seed, machine and versions give the same bits, wherever the training runs, and it leaves nothing behind."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,24 @@ def test_the_number_of_threads_of_blas_changes_the_last_bits_only(dtype, most):
             rp.fit(net, x, y, epochs=1, batch_size=64, seed=0)
             thetas.append(np.concatenate([theta.ravel() for theta in net.thetas]))
     assert np.max(np.abs(thetas[0] - thetas[1])) <= most * np.max(np.abs(thetas[0]))
+
+
+TRAINED = (
+    "import sys, numpy as np, retroprop as rp\n"
+    "rng = np.random.default_rng(0); x, y = rng.normal(size=(256, 784)), rng.normal(size=(256, 10))\n"
+    "for dtype in ('float32', 'float64'):\n"
+    "    net = rp.Network([784, 256, 10], hidden='tanh', seed=0, dtype=dtype, backend='numpy')\n"
+    "    rp.fit(net, x, y, epochs=24, batch_size=64, seed=0)\n"
+    "    np.save(f'{sys.argv[1]}-{dtype}.npy', np.concatenate([theta.ravel() for theta in net.thetas]))\n"
+)
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="kernels of other processors")
+def test_the_kernels_of_an_older_processor_change_the_last_bits_only(tmp_path):
+    """The code that OpenBLAS has for processors without AVX stands for another machine."""
+    for name, environment in (("own", {}), ("other", {"OPENBLAS_CORETYPE": "Prescott"})):
+        command = [sys.executable, "-W", "ignore", "-c", TRAINED, str(tmp_path / name)]
+        subprocess.run(command, check=True, env=os.environ | {"RETROPROP_NUMBA": "0"} | environment, timeout=300)
+    for dtype, most in (("float32", 1e-2), ("float64", 1e-10)):
+        own, theirs = (np.load(tmp_path / f"{name}-{dtype}.npy") for name in ("own", "other"))
+        assert np.max(np.abs(own - theirs)) <= most * np.max(np.abs(own))

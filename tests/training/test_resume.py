@@ -56,19 +56,49 @@ def case(optimizer="adam", rate="constant", *, stops=False, dropout=0.0, weights
     return {"dropout": dropout}, fit
 
 
-MATRIX = [
-    case(*row[:2], stops=row[2], dropout=row[3], weights=row[4], shuffle=row[5], batch=row[6], metrics=row[7],
-         clip=row[8], validates=row[9])
-    for row in itertools.product(
-        ("sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs"), ("constant", "plateau", "one_cycle", "warmup"),
-        (False, True), (0.0, 0.3), (False, True), (True, False), (5, None), ((), ("r2",)), (None, 0.5), (False, True),
-    )
-    # L-BFGS has neither a rate nor dropout, batches or clipping.
-    if row[0] != "lbfgs" or (row[1], row[3], row[6], row[8]) == ("constant", 0.0, None, None)
-]  # fmt: skip
-# Every value of every option, with many values of each other.
-SOME = [MATRIX[i] for i in np.random.default_rng(0).permutation(len(MATRIX))[:60]]
+OPTIONS = {
+    "optimizer": ("sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs"),
+    "rate": ("constant", "plateau", "one_cycle", "warmup"),
+    "stops": (False, True),
+    "dropout": (0.0, 0.3),
+    "weights": (False, True),
+    "shuffle": (True, False),
+    "batch": (5, None),
+    "metrics": ((), ("r2",)),
+    "clip": (None, 0.5),
+    "validates": (False, True),
+}
+# L-BFGS has neither a rate nor dropout, batches or clipping.
+OF_LBFGS = {"rate": "constant", "dropout": 0.0, "batch": None, "clip": None}
+EVERYTHING = [
+    row
+    for row in (dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values()))
+    if row["optimizer"] != "lbfgs" or row == row | OF_LBFGS
+]
+
+
+def covering():
+    """Return rows in which every value of an option occurs with every value of each other that it goes with."""
+    rows = [EVERYTHING[i] for i in np.random.default_rng(0).permutation(len(EVERYTHING))]
+    met, chosen = set(), []
+    for least in (30, 15, 8, 4, 1):  # first those that have many pairs that no other has
+        for row in rows:
+            new = set(itertools.combinations(row.items(), 2)) - met
+            if len(new) >= least:
+                met |= new
+                chosen.append(row)
+    return chosen
+
+
+COVERING = covering()
+SOME = [case(**row) for row in COVERING]
 FEW = SOME[:2]
+
+
+def test_the_sample_has_every_pair_of_values():
+    pairs = {pair for row in EVERYTHING for pair in itertools.combinations(row.items(), 2)}
+    assert pairs == {pair for row in COVERING for pair in itertools.combinations(row.items(), 2)}
+    assert len(EVERYTHING) > 5000 > 50 > len(COVERING)
 
 
 def network(backend, net, seed=1):
@@ -84,55 +114,69 @@ def figures(history):
     return *found, history.stop_reason
 
 
-def whole(backend, net, fit, epochs=6):
+def whole(backend, net, fit, epochs=6, x=X):
     model = network(backend, net)
-    history = rp.fit(model, X, Y, epochs=epochs, seed=3, **fit)
+    history = rp.fit(model, x, Y, epochs=epochs, seed=3, **fit)
     return bits(model), figures(history)
 
 
-def goes_on_in_memory(backend, net, fit):
+def goes_on_in_memory(backend, net, fit, x=X):
     model = network(backend, net)
-    history = rp.fit(model, X, Y, epochs=3, seed=3, **fit)
+    history = rp.fit(model, x, Y, epochs=3, seed=3, **fit)
     first = figures(history)
     other = network(backend, net, seed=8)  # whose own parameters do not matter
-    more = rp.fit(other, X, Y, epochs=3, resume_from=history, **fit)
+    more = rp.fit(other, x, Y, epochs=3, resume_from=history, **fit)
     assert figures(history) == first, "the first history is a value"
     return bits(other), figures(more)
 
 
-def goes_on_from_disk(backend, net, fit, folder):
-    rp.fit(network(backend, net), X, Y, epochs=3, seed=3, checkpoint=rp.Checkpoint(folder, every=2), **fit)
+def goes_on_from_disk(backend, net, fit, folder, x=X):
+    rp.fit(network(backend, net), x, Y, epochs=3, seed=3, checkpoint=rp.Checkpoint(folder, every=2), **fit)
     other = network(backend, net, seed=8)
-    history = rp.fit(other, X, Y, epochs=6, seed=3, checkpoint=rp.Checkpoint(folder, resume=True), **fit)
+    history = rp.fit(other, x, Y, epochs=6, seed=3, checkpoint=rp.Checkpoint(folder, resume=True), **fit)
     return bits(other), figures(history)
 
 
-def check(backend, some, tmp_path):
+def check(backend, some, tmp_path, x=X):
     for i, (net, fit) in enumerate(some):
-        expected = whole(backend, net, fit)
-        assert goes_on_in_memory(backend, net, fit) == expected, (net, fit)
-        assert goes_on_from_disk(backend, net, fit, tmp_path / f"{i}") == expected, (net, fit)
+        expected = whole(backend, net, fit, x=x)
+        assert goes_on_in_memory(backend, net, fit, x) == expected, (net, fit)
+        assert goes_on_from_disk(backend, net, fit, tmp_path / f"{i}", x) == expected, (net, fit)
 
 
 def test_bits_on_numpy(tmp_path):
-    check("numpy", SOME[:20], tmp_path)
+    check("numpy", SOME, tmp_path)
 
 
 def test_bits_on_every_backend(backend, tmp_path):
     check(backend, FEW[:1] if backend.name == "jax" else FEW, tmp_path)
 
 
+def test_bits_of_mapped_data(backend, tmp_path):
+    check(backend, FEW[:1], tmp_path, mapped(tmp_path / "x", X))
+
+
 @pytest.mark.needs("numba")
-@pytest.mark.parametrize("some", [FEW[:1], pytest.param(SOME, marks=pytest.mark.long)], ids=["one", "sixty"])
-def test_bits_with_compiled_loops(some, tmp_path, monkeypatch):
+def test_bits_with_compiled_loops(tmp_path, monkeypatch):
     monkeypatch.setenv("RETROPROP_NUMBA", "1")
-    check("numpy", some, tmp_path)
+    check("numpy", FEW[:1], tmp_path)
 
 
 @pytest.mark.long
-def test_bits_of_the_whole_matrix(backend, tmp_path):
-    everything = MATRIX if backend.name == "numpy" else SOME
-    check(backend, everything, tmp_path)
+@pytest.mark.parametrize("stored", ["in memory", "mapped"])
+def test_bits_of_every_pair(backend, stored, tmp_path):
+    check(backend, SOME, tmp_path, X if stored == "in memory" else mapped(tmp_path / "x", X))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("numba", ["0", pytest.param("1", marks=pytest.mark.needs("numba"))])
+@pytest.mark.parametrize("optimizer", OPTIONS["optimizer"])
+def test_bits_of_the_whole_matrix(numba, optimizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETROPROP_NUMBA", numba)
+    some = [case(**row) for row in EVERYTHING if row["optimizer"] == optimizer]
+    check("numpy", some, tmp_path)
+    x = mapped(tmp_path / "x", X)
+    check("numpy", [case(**row) for row in COVERING if row["optimizer"] == optimizer], tmp_path / "mapped", x)
 
 
 def test_the_choice_of_compiled_loops_is_that_of_the_first_call(tmp_path, monkeypatch):
@@ -152,17 +196,6 @@ def test_the_choice_of_compiled_loops_is_that_of_the_first_call(tmp_path, monkey
         rp.fit(net, X, Y, epochs=1, resume_from=began)
 
 
-def test_mapped_data(tmp_path):
-    x = mapped(tmp_path / "x", X)
-    net, fit = case(dropout=0.3)
-    model = network("numpy", net)
-    rp.fit(model, x, Y, epochs=6, seed=3, **fit)
-    rp.fit(network("numpy", net), x, Y, epochs=3, seed=3, checkpoint=rp.Checkpoint(tmp_path / "run"), **fit)
-    other = network("numpy", net)
-    rp.fit(other, x, Y, epochs=6, seed=3, checkpoint=rp.Checkpoint(tmp_path / "run", resume=True), **fit)
-    assert bits(other) == bits(model)
-
-
 # In the middle of an epoch ----------------------------------------------------------------------------------------
 
 
@@ -180,6 +213,17 @@ class StoppedError(Exception):
     ],
 )
 def test_from_the_middle_of_an_epoch(at, options, backend, tmp_path, monkeypatch):
+    from_the_middle(at, options, backend, tmp_path, monkeypatch)
+
+
+@pytest.mark.needs("numba")
+@pytest.mark.parametrize("at", [7, *(pytest.param(at, marks=pytest.mark.long) for at in (1, 4, 5, 8, 13, 15))])
+def test_from_the_middle_with_compiled_loops(at, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETROPROP_NUMBA", "1")
+    from_the_middle(at, {"weights": True, "metrics": ("r2",), "dropout": 0.3}, "numpy", tmp_path, monkeypatch)
+
+
+def from_the_middle(at, options, backend, tmp_path, monkeypatch):
     net, fit = case(rate="plateau", **options)
     expected = whole(backend, net, fit, 4)
     after_step, steps = Saver.after_step, []
@@ -198,7 +242,7 @@ def test_from_the_middle_of_an_epoch(at, options, backend, tmp_path, monkeypatch
         history = error.history
     else:
         pytest.skip("the backend makes several steps in one call")
-    monkeypatch.undo()
+    monkeypatch.setattr(Saver, "after_step", after_step)
     in_memory, on_disk = network(backend, net), network(backend, net)
     more = rp.fit(in_memory, X, Y, epochs=4 - len(history), resume_from=pickle.loads(pickle.dumps(history)), **fit)
     assert (bits(in_memory), figures(more)) == expected
@@ -273,6 +317,8 @@ def test_a_generator_goes_on_from_its_state():
 
 OTHERS = [
     ({"optimizer": "sgd"}, "optimizer was {'type': 'Adam'"),
+    ({"optimizer": rp.optimizers.Adam(0.5)}, r"optimizer\.learning_rate was 0\.001, and is 0\.5 now"),
+    ({"optimizer": rp.optimizers.Adam(rp.schedules.Cosine(0.1, 30)), "batch_size": 6}, "batch_size was 5, and is 6"),
     ({"batch_size": 6}, "batch_size was 5, and is 6 now"),
     ({"shuffle": False}, "shuffle was True, and is False now"),
     ({"seed": 4}, "seed was 3, and is 4 now"),

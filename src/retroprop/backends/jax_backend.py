@@ -12,7 +12,8 @@ import numpy
 from retroprop.backends.backend import PLAIN, PRECISIONS, Backend, BackendUnavailableError, Demands, DeviceMemory
 from retroprop.backends.masks import Masks
 from retroprop.backends.replay.captured_step import CapturedStep
-from retroprop.core.operations import overridden
+from retroprop.backends.split_rows import SplitRows, replicated
+from retroprop.core.operations import Operations, overridden
 from retroprop.functions.types import Array, Device, DType
 
 
@@ -30,24 +31,36 @@ def _found() -> dict[str, Device]:
 
 
 class JaxBackend(Backend):
-    """JAX on one of its devices."""
+    """JAX on one of its devices, or on several of one kind, each of which has all arrays.
+
+    On several, each computes its part of the rows of a batch, and XLA adds up the gradients: see `SplitRows`.
+    """
 
     library: ClassVar[str] = "jax"
     precisions: ClassVar[tuple[str, ...]] = PRECISIONS
 
-    def __init__(self, device: Device, spelled: str) -> None:
-        super().__init__(jax.numpy, device)
-        self._spelled = spelled
+    def __init__(self, devices: tuple[Device, ...], spelled: str) -> None:
+        super().__init__(jax.numpy, devices[0] if len(devices) == 1 else replicated(devices))
+        self._devices, self._spelled = devices, spelled
+
+    @property
+    def platform(self) -> str:
+        """The kind of its devices: "cpu", "gpu" or "tpu"."""
+        return str(self._devices[0].platform)
 
     @classmethod
     def open(cls, device: str | None) -> Backend:
         found = _found()
         wanted = device or next(iter(found))
+        if wanted.endswith("*"):
+            kind = wanted.removesuffix("*").removesuffix(":") or next(iter(found)).partition(":")[0]
+            if several := tuple(one for name, one in found.items() if name.partition(":")[0] == kind):
+                return cls(several, f"{kind}:*")
         wanted = wanted if ":" in wanted else f"{wanted}:0"
         if wanted not in found:
             message = f"JAX {jax.__version__} has no device {device!r}; it finds {', '.join(found)}."
             raise BackendUnavailableError(message)
-        return cls(found[wanted], wanted)
+        return cls((found[wanted],), wanted)
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -70,14 +83,15 @@ class JaxBackend(Backend):
         return getattr(jax.numpy, name)
 
     def product_name(self) -> str:
-        return "" if self.device.platform == "cpu" else str(self.device.device_kind)
+        n, kind = len(self._devices), "" if self.platform == "cpu" else str(self._devices[0].device_kind)
+        return kind if n == 1 else f"{n} x {kind or 'processor'}"
 
     def belongs(self, x: Any) -> bool:
         return isinstance(x, jax.Array)
 
     def owns(self, x: Any) -> bool:
         # A tracer of `jit`, `vmap` or `grad` has no device: its function runs where the arguments are.
-        return self.belongs(x) and (self.is_traced(x) or x.devices() == {self.device})
+        return self.belongs(x) and (self.is_traced(x) or x.devices() == set(self._devices))
 
     def is_traced(self, x: Any) -> bool:
         return isinstance(x, jax.core.Tracer)
@@ -97,13 +111,13 @@ class JaxBackend(Backend):
 
     def active(self) -> AbstractContextManager[Any]:
         stack = ExitStack()
-        stack.enter_context(jax.default_device(self.device))
+        stack.enter_context(jax.default_device(self._devices[0]))
         # On a GPU or TPU a float32 product is otherwise rounded to TF32 or bfloat16 first.
         stack.enter_context(jax.default_matmul_precision("highest"))
         return stack
 
     def memory(self) -> DeviceMemory | None:
-        reported: dict[str, int] = ({} if self.device.platform == "cpu" else self.device.memory_stats()) or {}
+        reported: dict[str, int] = ({} if self.platform == "cpu" else self._devices[0].memory_stats()) or {}
         if not {"bytes_limit", "bytes_in_use", "peak_bytes_in_use"} <= set(reported):
             return None
         total = reported["bytes_limit"]
@@ -113,19 +127,25 @@ class JaxBackend(Backend):
         return super().out_of_memory(error) or "RESOURCE_EXHAUSTED" in str(error)
 
     def check_demands(self, demands: Demands, dtype: str) -> None:
-        if self.device.platform == "cpu" and demands.precision in PRECISIONS[1:]:
+        if self.platform == "cpu" and demands.precision in PRECISIONS[1:]:
             raise ValueError(
                 f"precision={demands.precision!r} needs a GPU or TPU: {self} computes in the dtype it is given."
             )
         super().check_demands(demands, dtype)
 
     def repeats(self) -> bool:
-        return bool(self.device.platform == "cpu")
+        return self.platform == "cpu" and len(self._devices) == 1
+
+    def operations(self) -> Operations:
+        """Return the operations, which divide the rows of a batch among several devices."""
+        plain = super().operations()
+        return plain if len(self._devices) == 1 else SplitRows(self.xp, self.device)
 
     def capture(
         self, step: Callable[..., Any], *, donate: tuple[int, ...] = (), demands: Demands = PLAIN
     ) -> CapturedStep:
-        capture = CompiledStep if overridden(self.operations()) else _compiled
+        own = type(self.operations()) is SplitRows
+        capture = CompiledStep if overridden(self.operations()) and not own else _compiled
         return capture(self, step, donate, demands.precision)
 
 
@@ -143,7 +163,7 @@ class CompiledStep(CapturedStep):
 
     def __init__(self, backend: JaxBackend, step: Callable[..., Any], donate: tuple[int, ...], precision: str) -> None:
         super().__init__(step, backend.operations(), donate)
-        self._on_cpu, self._precision = backend.device.platform == "cpu", precision
+        self._on_cpu, self._precision = backend.platform == "cpu", precision
         self._one = jax.jit(partial(step, self._operations), donate_argnums=donate)
         self._many = jax.jit(self._scanned, donate_argnums=donate)
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,15 @@ def note(message: str, *, quiet: bool) -> None:
         typer.echo(f"retroprop: {printable(as_typed(message, ARGUMENTS))}", err=True)
 
 
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Print the warnings of the library as notes, without the place in the source that a warning of Python has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, category, *rest: note(str(message), quiet=False)
+        yield
+
+
 class Commands(TyperGroup):
     """The group of all commands, which catches their errors; RETROPROP_DEBUG=1 shows the stack trace instead."""
 
@@ -37,7 +47,7 @@ class Commands(TyperGroup):
             return as_typed(str(error), options)
 
         try:
-            with _sigterm_as_ctrl_c():
+            with _signals_as_ctrl_c():
                 return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
@@ -56,8 +66,8 @@ class Commands(TyperGroup):
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: a training then leaves the model as it stands."""
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGUSR1 end a command as Ctrl-C does: a training then leaves the model as it stands."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -65,11 +75,13 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are handled in the main thread only
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(message: str, exit_code: int) -> None:

@@ -1,25 +1,32 @@
 """`retroprop train`: one call of `retroprop.tabular.fit`, then the model file, the picture and the report."""
 
 import json
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from tempfile import gettempdir
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from retroprop.cli import options as shared
 from retroprop.cli.destinations import check_destination, check_picture, default_picture, free_path
-from retroprop.cli.error_handling import note
-from retroprop.cli.errors import CommandError
+from retroprop.cli.error_handling import note, warnings_as_notes
+from retroprop.cli.errors import CommandError, as_typed
 from retroprop.cli.network_options import hidden_sizes, names_of
 from retroprop.cli.parallel_option import engine_of
 from retroprop.persistence.files import descriptor_of, is_special
 
+if TYPE_CHECKING:
+    from retroprop.tabular import TabularModel
+
 _DEFAULT_MODEL = Path("model.safetensors")
 # The exit codes by the reason that a training ended: as a shell reports SIGINT and SIGTERM.
 _SIGNALLED = {"interrupted": 130, "terminated": 143}
+# The arguments that the error of a divergence names.
+_REMEDIES = {"learning_rate": "--learning-rate", "clip_norm": "--clip-norm"}
 
 
 def train(
@@ -101,7 +108,7 @@ def train(
     dtype: shared.DType = "float32",
     backend: shared.Backend = None,
     checkpoint: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="A folder for checkpoints of the training, one an epoch; see --resume.", show_default=False),
     ] = None,
     resume: Annotated[
@@ -195,7 +202,8 @@ def train(
     )
     divergence: DivergenceError | None = None
     try:
-        model = fit()
+        with warnings_as_notes():
+            model = fit()
     except DivergenceError as error:
         if error.model is None:
             raise
@@ -211,8 +219,7 @@ def train(
     if not epochs_done:
         note(f"{reason} before the first epoch was done: nothing is saved.", quiet=False)
         raise typer.Exit(_SIGNALLED[reason])
-    model.save(model_file)
-    failure: Exception | None = None
+    model_file, failure = _saved(model, model_file)
     if picture_file is not None:
         from retroprop.cli.pictures import draw
 
@@ -223,7 +230,7 @@ def train(
 
                 draw_search(model.report.numbers["search"], search_picture(picture_file))
         except (OSError, ValueError, ArithmeticError) as error:  # the results are shown all the same
-            failure, picture_file = error, None
+            failure, picture_file = failure or error, None
     files: dict[str, str | None] = {
         "model": str(model_file),
         "picture": None if picture_file is None else str(picture_file),
@@ -243,10 +250,26 @@ def train(
         raise typer.Exit(_SIGNALLED[reason])
     if divergence is not None:
         notes = " ".join(getattr(divergence, "__notes__", ()))
-        note(f"{divergence} They are in {model_file}. {notes}".rstrip(), quiet=False)
+        note(f"{as_typed(str(divergence), _REMEDIES)} They are in {model_file}. {notes}".rstrip(), quiet=False)
         raise typer.Exit(1)
     if failure is not None:
         raise failure
+
+
+def _saved(model: "TabularModel", path: Path) -> tuple[Path, Exception | None]:
+    """Save a model, where its place cannot be written among the temporary files; return its place and that error."""
+    try:
+        model.save(path)
+    except OSError as error:
+        if descriptor_of(path) is not None or is_special(path):
+            raise
+        elsewhere = free_path(Path(gettempdir()) / path.name)
+        with suppress(OSError):
+            model.save(elsewhere)
+            note(f"the model could not be written to {path}, and is in {elsewhere}", quiet=False)
+            return elsewhere, error
+        raise
+    return path, None
 
 
 def search_picture(picture: Path) -> Path:

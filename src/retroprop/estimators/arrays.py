@@ -11,6 +11,7 @@ from retroprop.backends import Backend, backend_of, get_backend, host, host_back
 from retroprop.backends.intake.arrays import refuse_tensor
 from retroprop.estimators.checks import checked_numbers, checked_there, passes
 from retroprop.functions.types import Array
+from retroprop.training.row_source import is_source
 
 FORMATS = ("csr", "csc")
 _TIMES = ("date", "time", "duration", "period")  # the first letters of the dtypes of NumPy, pandas and polars
@@ -41,7 +42,18 @@ def to_host(x: Any, name: str = "y") -> Any:
 
 
 def numbers(x: Any, name: str) -> Any:
-    """Return data as `to_host` does; raise TypeError for dates and times, which NumPy would read as numbers."""
+    """Return data as `to_host` does.
+
+    Raises
+    ------
+    TypeError
+        For dates and times, which NumPy would read as numbers, and for a source of rows.
+    """
+    if is_source(x):
+        raise TypeError(
+            f"{name} is a source of rows, and an estimator takes arrays, or batches: pass fit(rp.scale.Batches(X, y, "
+            "batch_size=200), classes=[...]), rp.fit with a Network, or numpy.asarray of it to load all rows."
+        )
     x = to_host(x, name)
     if host.is_frame(x):
         kinds = [(f"its column {column!r}", dtype) for column, dtype in host.columns(x)]

@@ -1,6 +1,7 @@
 """Checkpoints of an estimator's fit: its description, and the attributes that go with its course."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import numpy
@@ -69,6 +70,19 @@ def _fingerprints(backend: Backend, before: str, samples: Samples) -> dict[str, 
     return {f"{before}x": inputs} | {f"{before}{n}": description.fingerprint(backend, a) for n, a in others.items()}
 
 
+def _checked(course: Course, fresh: Bests) -> Bests:
+    """Return the best figures of a course as numbers; raise ValueError unless they are such as `fresh` ones become."""
+    found: Bests = course.stopping
+    loss, score = (None if one is None else numpy.float64(float(one)) for one in (found.loss, found.score))
+    best, last = found.parameters, course.last
+    least, of_best = found.validation
+    if (loss is None, score is None) != (fresh.loss is None, fresh.score is None):
+        raise ValueError("its best figures are not those of this fit")
+    if best is not None and (best.shape, best.dtype) != (last.shape, last.dtype):  # type: ignore[union-attr]
+        raise ValueError("its best weights are not those of this fit")
+    return Bests(loss, score, int(found.waited), best, float(found.least), (float(least), float(of_best)))
+
+
 class Keeper:
     """The checkpoints of one fit of an estimator.
 
@@ -120,10 +134,7 @@ class Keeper:
                 raise ValueError("its curves are not of its epochs")
             if len(curves["loss_curve_"] or ()) != course.epoch:
                 raise ValueError("its curves are not of its epochs")
-            bests: Bests = course.stopping
-            least, waited = float(bests.least), int(bests.waited)
-            loss, score = (None if one is None else numpy.float64(one) for one in (bests.loss, bests.score))
-            bests = bests._replace(loss=loss, score=score, waited=waited, least=least)
+            bests = _checked(course, Bests.of(e, inf))
             e.t_ = int(fitted["t_"])
         except NOT_OURS as error:
             raise CheckpointError(f"a fit cannot go on from there: {error}") from error

@@ -198,6 +198,9 @@ class Descent:
                         "converged yet.",
                         ConvergenceWarning,
                     )
+            if e.early_stopping and e.n_iter_ and not isfinite(e.loss_):
+                first = next(n for n, loss in enumerate(e.loss_curve_, 1) if not isfinite(loss))
+                warn(f"the training diverged: at epoch {first} the loss is {e.loss_}. The best weights are kept.")
         except BaseException as error:
             self.epochs.settle()
             self._take_back()

@@ -1,7 +1,6 @@
 """The checkpoints of fits that are trained together: one file with the record of each fit, and what is finished."""
 
 import json
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -20,6 +19,7 @@ from retroprop.training.description import difference
 from retroprop.training.packing import NOT_OURS
 from retroprop.training.saver import Saver
 from retroprop.training.signals import Signals
+from retroprop.training.user_warning import warn
 
 # A file has two tensors of bytes, as thousands of fits have more arrays than a header has room for: the records, each
 # the content of a checkpoint, one after another, and JSON with their lengths and with what is finished.
@@ -108,7 +108,7 @@ class GroupCheckpoint:
             file = str(error.filename or self.folder.path)
             if str(error.strerror) not in self._failed:  # each reason once
                 self._failed.add(str(error.strerror))
-                _warn(f"a checkpoint cannot be written to {file!r}: {error.strerror}; the training goes on.")
+                warn(f"a checkpoint cannot be written to {file!r}: {error.strerror}; the training goes on.")
 
     def _read(self) -> None:
         where = str(self.folder.path)
@@ -122,10 +122,10 @@ class GroupCheckpoint:
         if file is None:
             if faults:
                 raise CheckpointError(f"no checkpoint can be used: {'; '.join(faults)}. Remove them to start anew.")
-            _warn(f"there is no checkpoint in {where!r}: the training starts anew.")
+            warn(f"there is no checkpoint in {where!r}: the training starts anew.")
             return
         for fault in faults:
-            _warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
+            warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
         try:
             if differs := difference(card["run"], self._description):
                 raise CheckpointError(f"{str(file)!r} is a checkpoint of another training: {differs}.")
@@ -220,7 +220,3 @@ def opened_for_group(
 
 def _as_tensor(content: bytes) -> Any:
     return numpy.frombuffer(content, "uint8")
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""solver="lbfgs": SciPy's L-BFGS-B on the host, as in scikit-learn; elsewhere retroprop's own L-BFGS, on the device."""
+"""solver="lbfgs": SciPy's L-BFGS-B on the host, as in scikit-learn; on a device and with checkpoints, our own."""
 
 from functools import partial
 from typing import Any
@@ -12,11 +12,16 @@ from retroprop.backends.backend import Demands
 from retroprop.backends.intake.batch import Batch
 from retroprop.core.architecture import Architecture
 from retroprop.core.parameters import Parameters, joined, separated
+from retroprop.estimators.checkpointing import EstimatorCall, Keeper
+from retroprop.estimators.minimisation import course_of, minimum_at
 from retroprop.estimators.samples import Samples, chunk_rows, windows
 from retroprop.estimators.watching import INTERRUPTED, Watching, warn
 from retroprop.functions.types import Array
-from retroprop.training.lbfgs import minimize
+from retroprop.training.course import Course
+from retroprop.training.lbfgs import Minimum, minimize
 from retroprop.training.optimizers import LBFGS
+from retroprop.training.saver import opened
+from retroprop.training.signals import StopRequested
 from retroprop.training.step import Measured, bind_measure, estimated_elements
 
 STOPPED = 99  # SciPy's status after a callback has ended it
@@ -39,10 +44,13 @@ class Iterates:
         The observers, which may stop the iterations.
     last : Parameters
         The initial parameters; then those of the last iteration.
+    keeper : Keeper or None
+        Its checkpoints.
     """
 
-    def __init__(self, estimator: Any, watching: Watching, last: Parameters) -> None:
-        self.estimator, self.watching, self.last = estimator, watching, last
+    def __init__(self, estimator: Any, watching: Watching, last: Parameters, keeper: Keeper | None = None) -> None:
+        self.estimator, self.watching, self.last, self.keeper = estimator, watching, last, keeper
+        self._course: Course | None = None
         estimator.n_iter_ = 0
         watching.epoch_begins()
 
@@ -55,28 +63,64 @@ class Iterates:
             self.watching.epoch_begins()
         return stops
 
+    def stood(self, so_far: Minimum) -> bool:
+        """Take an iteration of our own L-BFGS, with the checkpoint that is due; return whether to stop."""
+        self._course = course_of(so_far)
+        stops = self.reached(so_far.n_iterations, so_far.cost, so_far.parameters)
+        if self.keeper is not None and self.keeper.saver.is_due(so_far.n_iterations):
+            self.save()
+        return stops
+
+    def goes_on(self, after: Minimum | None) -> Minimum | None:
+        """Go on where a minimisation stood, None for the beginning; return it."""
+        if after is not None:
+            e, self.last, self._course = self.estimator, after.parameters, course_of(after)
+            e.n_iter_, e.loss_ = after.n_iterations, numpy.float64(after.cost)
+        if self.keeper is not None:
+            self.keeper.saver.begin(self.estimator.n_iter_, 0)
+        return after
+
+    def save(self) -> None:
+        """Write a checkpoint of the last iteration, if there are any."""
+        if self.keeper is not None and self._course is not None:
+            self.keeper.write(self._course)
+
 
 def fit(estimator: Any, architecture: Architecture, samples: Samples, dtype: str, given: tuple[Any, Any, Any]) -> None:
-    """Run L-BFGS over all the data: on the host SciPy's own routine, as scikit-learn; on a device ours."""
+    """Run L-BFGS over all the data: SciPy's routine on the host, as scikit-learn; ours on a device.
+
+    SciPy's has no state that could be stored, so a fit with checkpoints is by ours.
+    """
     e = estimator
-    watching = Watching(e, e.max_iter, samples.n, given, incremental=False)
-    minimise = fit_on_host if samples.backend == host_backend() else fit_on_device
-    iterates = Iterates(e, watching, e._parameters())
-    try:
-        minimise(e, architecture, samples, iterates)
-        e._settle(iterates.last, samples.backend, dtype)
-    except KeyboardInterrupt:
-        warn(INTERRUPTED)
-        e._settle(iterates.last, samples.backend, dtype)
-    except Exception:
-        if e.n_iter_:
-            e._store(iterates.last, samples.backend, dtype)
-        raise
-    finally:
-        watching.end()
+    with opened(e.checkpoint) as saver:
+        keeper = None if saver is None else Keeper(saver, EstimatorCall(e, architecture, samples, None))
+        watching = Watching(e, e.max_iter, samples.n, given, incremental=False)
+        minimise = fit_by_scipy if keeper is None and samples.backend == host_backend() else fit_by_ours
+        begin = e._parameters()
+        begin = begin.like([samples.backend.asarray(leaf, samples.dtype) for leaf in begin.leaves])
+        iterates = Iterates(e, watching, begin, keeper)
+        try:
+            minimise(e, architecture, samples, iterates)
+            if not numpy.isfinite(e.loss_):
+                raise ValueError(
+                    f"the loss is {e.loss_} at the initial weights, so L-BFGS cannot begin: scale X and y."
+                )
+            e._settle(iterates.last, samples.backend, dtype)
+        except (KeyboardInterrupt, StopRequested) as request:
+            if keeper is not None and getattr(request, "reason", "interrupted") == "terminated":
+                keeper.saver.signals.answered = False  # it is sent again when the estimator is fitted
+            warn(INTERRUPTED)
+            e._settle(iterates.last, samples.backend, dtype)
+        except Exception:
+            if e.n_iter_:
+                e._store(iterates.last, samples.backend, dtype)
+            raise
+        finally:
+            iterates.save()
+            watching.end()
 
 
-def fit_on_host(estimator: Any, architecture: Architecture, samples: Samples, iterates: Iterates) -> None:
+def fit_by_scipy(estimator: Any, architecture: Architecture, samples: Samples, iterates: Iterates) -> None:
     """Minimise the loss of all the data with SciPy, in float64.
 
     Parameters
@@ -103,7 +147,7 @@ def fit_on_host(estimator: Any, architecture: Architecture, samples: Samples, it
 
     result = scipy.optimize.minimize(
         value_and_gradient,
-        joined(iterates.last, numpy).astype("float64"),
+        joined(iterates.last, numpy),
         callback=iterated,
         method="L-BFGS-B",
         jac=True,
@@ -115,17 +159,23 @@ def fit_on_host(estimator: Any, architecture: Architecture, samples: Samples, it
         _warn(e, f"(status={result.status}):\n{result.message}")
 
 
-def fit_on_device(estimator: Any, architecture: Architecture, samples: Samples, iterates: Iterates) -> None:
-    """Minimise the loss of all the data on their device; the arguments are those of `fit_on_host`."""
-    e = estimator
+def fit_by_ours(estimator: Any, architecture: Architecture, samples: Samples, iterates: Iterates) -> None:
+    """Minimise the loss of all the data where they live; the arguments are those of `fit_by_scipy`."""
+    e, keeper = estimator, iterates.keeper
+    rule, objective = LBFGS(gradient_tol=e.tol), ChunkedLoss(architecture, samples)
+    after = None
+    if keeper is not None:
+        keeper.bound(objective.penalised, objective.work)
+        after = minimum_at(keeper, samples.backend, iterates.last, rule)
     found = minimize(
-        ChunkedLoss(architecture, samples),
+        objective,
         iterates.last,
         backend=samples.backend,
-        rule=LBFGS(gradient_tol=e.tol),
+        rule=rule,
         max_iterations=e.max_iter,
         max_evaluations=e.max_fun,
-        callback=lambda so_far: iterates.reached(so_far.n_iterations, so_far.cost, so_far.parameters),
+        callback=iterates.stood,
+        after=iterates.goes_on(after),
     )
     iterates.last = found.parameters
     e.n_iter_, e.loss_ = found.n_iterations, numpy.float64(found.cost)
@@ -153,8 +203,8 @@ class ChunkedLoss:
         self.samples, n = samples, samples.n
         size = chunk_rows(architecture.layer_sizes) if samples.sparse else n
         self.windows = list(windows(n, size))
-        demands = Demands(work=estimated_elements(architecture, EVALUATIONS * n, EVALUATIONS))
-        bound = partial(bind_measure, samples.backend, penalties_of_sum=True, demands=demands)
+        self.work = estimated_elements(architecture, EVALUATIONS * n, EVALUATIONS)
+        bound = partial(bind_measure, samples.backend, penalties_of_sum=True, demands=Demands(work=self.work))
         self.penalised, self.plain = bound(architecture), bound(architecture._replace(l2=0.0, l1=0.0))
         self.batch_of = samples.ordered(None)
         weight = samples.data.weight if samples.sparse else None  # on the host
@@ -165,7 +215,8 @@ class ChunkedLoss:
         """Return J and its gradient, which are valid until the next call."""
         with self.samples.backend.active():
             if len(self.windows) == 1:
-                return self.penalised(parameters, self.batch_of(self.windows[0])[0])[:2]
+                cost, gradient, _ = self.penalised(parameters, self.batch_of(self.windows[0])[0])
+                return cost, gradient
             parts: list[list[Array]] = []
             shares = []
             for window in self.windows:

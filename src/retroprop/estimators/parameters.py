@@ -208,7 +208,6 @@ def _check_lbfgs(e: Any, *, validates: bool) -> None:
         ("learning_rate", not isinstance(e.learning_rate, str)),
         ("restore_best", e.restore_best),
         ("scoring", e.scoring is not None),
-        ("checkpoint", e.checkpoint is not None),
         ("parallel", e.parallel is not None),
         ("X_val", validates),
     ):

@@ -104,7 +104,8 @@ class MLPRegressor(RegressorMixin, NamedParameters, BaseMLP):
     progress : bool
         Whether a bar is shown, on standard error where that is a terminal.
     checkpoint : Checkpoint or None
-        Where a fit is stored as it goes on, and whether it goes on from there.
+        Where a fit is stored as it goes on, and whether it goes on from there. With it "lbfgs" is retroprop's own on
+        the host too, since SciPy's has no state that could be stored: the iterations round differently.
     parallel : Parallel or None
         The engine that connects the processes that share a fit, as `retroprop.scale.MPI()`: each passes all rows, and
         has the same fitted estimator.

@@ -1,7 +1,5 @@
 """Observers of a fit: scikit-learn's callbacks (1.9 and newer), a progress bar, and warnings."""
 
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +9,14 @@ import numpy
 from retroprop.core.parameters import Parameters
 from retroprop.training.history import History
 from retroprop.training.progress import Silence, display
+from retroprop.training.user_warning import warn
 
 try:
     from sklearn import callback
 except ImportError:  # before scikit-learn 1.9
     callback = None
+
+__all__ = ["INTERRUPTED", "Callbacks", "Watching", "warn", "warn_of_another_range", "watched"]
 
 INTERRUPTED = "Training interrupted by user."
 
@@ -31,14 +32,6 @@ def _as_it_is(method: Callable[..., Any]) -> Callable[..., Any]:
 
 Callbacks: Any = getattr(callback, "CallbackSupportMixin", _NoCallbacks)
 watched: Any = getattr(callback, "with_callbacks", _as_it_is)
-
-
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn with the line that called the fit, beyond our wrappers and those of whatever version of scikit-learn."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("retroprop.", "sklearn.")):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
 
 
 def warn_of_another_range(x: Any, x_val: Any) -> None:

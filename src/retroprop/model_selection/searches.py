@@ -51,7 +51,13 @@ class _TrainedTogether:
         CheckpointError
             If the folder has the checkpoint of another search, by what differs.
         """
-        if getattr(network_of(self.estimator), "parallel", None) is not None:
+        network = network_of(self.estimator)
+        if isinstance(getattr(network, "checkpoint", None), Checkpoint):
+            raise ValueError(
+                "checkpoint of the estimator must be None: candidates and folds cannot share a folder. Pass it to the "
+                "search, as in fit(X, y, checkpoint=rp.Checkpoint('search'))."
+            )
+        if getattr(network, "parallel", None) is not None:
             raise ValueError(
                 "parallel of the estimator must be None: a search trains its fits together in one process. Ranks share "
                 "the fits of scikit-learn's own search, with n_jobs=None."

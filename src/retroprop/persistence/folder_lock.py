@@ -1,8 +1,10 @@
 """The lock of a folder that one run writes to."""
 
+import errno
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 try:
     import fcntl
@@ -10,8 +12,13 @@ except ImportError:  # Windows has none: there the lock locks nothing
     fcntl = None  # type: ignore[assignment]
 
 from retroprop.persistence.checkpoint_file import CheckpointError
+from retroprop.persistence.errors import printable
 
 NAME = "lock"
+# Opening a FIFO would wait for a reader, and a link might lead to a file of the user.
+_FLAGS = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_NOFOLLOW"))
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""The errors of a file system without locks: there the lock locks nothing."""
 
 
 class FolderLock:
@@ -25,31 +32,45 @@ class FolderLock:
     Raises
     ------
     CheckpointError
-        If another run holds it.
+        If another run holds it, or it is no regular file.
     OSError
         If the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file: Any = (folder / NAME).open("a+", encoding="utf-8")
+        self._path = folder / NAME
+        self._descriptor = os.open(self._path, _FLAGS, 0o666)
+        try:
+            self._take()
+        except BaseException as error:
+            os.close(self._descriptor)
+            if isinstance(error, OSError):
+                error.filename = str(self._path)
+            raise
+
+    def _take(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise CheckpointError(f"{str(self._path)!r}, which locks the folder, is no regular file: remove it.")
         try:
             if fcntl is not None:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read(20).strip()
-            self._file.close()
+            holder = printable(os.read(self._descriptor, 20).decode(errors="replace").strip())
             raise CheckpointError(
-                f"another run, process {holder or 'unknown'}, writes its checkpoints to {str(folder)!r}: each run has "
-                "a folder of its own."
+                f"another run, process {holder or 'unknown'}, writes its checkpoints to "
+                f"{str(self._path.parent)!r}: each run has a folder of its own."
             ) from None
-        except OSError:
-            self._file.close()
-            raise
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Release the lock."""
-        self._file.close()
+        """Release the lock, also where a child that was forked meanwhile has the file open."""
+        try:
+            if fcntl is not None:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        finally:
+            os.close(self._descriptor)

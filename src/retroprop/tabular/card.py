@@ -92,7 +92,7 @@ class ModelCard:
                     missing=plain["missing"],
                     report=None if plain["report"] is None else Report(plain["report"]),
                 )
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise DataError(f'"{path}" is altered: its description of the training data is unreadable.') from error
         raise DataError(f'"{path}" was written by a newer retroprop; upgrade: pip install -U retroprop')
 

@@ -12,6 +12,7 @@ from retroprop.tabular.limits import check_size, default_limit, readable
 
 BUILT_IN = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".parquet", ".npz", ".npy")
+_STEP = 2**24  # bytes
 # The first bytes of files that are no text, and the remedy.
 _MAGIC = {
     b"\x93NUMPY": "npy",
@@ -74,19 +75,21 @@ def open_source(source: str, max_bytes: int | None) -> SourceFile:
     """
     limit = default_limit() if max_bytes is None else max_bytes
     if source == "-":
-        source, data = "standard input", sys.stdin.buffer.read(limit + 1)
+        source, data = "standard input", _read(sys.stdin.buffer, limit + 1)
     else:
         path = Path(source)
         _check_path(path, source)
         try:
+            step = _STEP
             if path.is_file():
                 with path.open("rb") as file:
                     kind = _kind(file.read(400))
                 if kind not in ("text", "gzip"):  # read in parts, what is asked for
                     return SourceFile(source=source, format=_format(source, source.lower(), kind), path=path)
                 check_size(source, path.stat().st_size, limit, "the file")
+                step = path.stat().st_size + 1
             with path.open("rb") as file:  # a FIFO or device has no size
-                data = file.read(limit + 1)
+                data = _read(file, limit + 1, step)
         except OSError as error:
             raise DataError(f'"{source}": cannot be read ({error.strerror or error}).') from error
     check_size(source, len(data), limit, "the data")
@@ -97,15 +100,30 @@ def open_source(source: str, max_bytes: int | None) -> SourceFile:
     return SourceFile(source=source, format=_format(source, name, kind), data=data)
 
 
+def _read(file: BinaryIO, limit: int, step: int = _STEP) -> bytes:
+    """Return at most `limit` bytes, read in steps: a buffer of the limit would be most of the memory."""
+    parts = []
+    while limit and (part := file.read(min(limit, step))):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
+
+
 def _check_path(path: Path, source: str) -> None:
     accepted = f'A table is {listed(BUILT_IN)}, a file ({listed(SUFFIXES)}), or "-" for standard input.'
     try:
-        if path.is_dir():
-            raise DataError(f'"{source}" is a folder. {accepted}')
-        if path.exists():
-            return
+        is_folder, is_there = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
         raise DataError(f'no file "{source[:60]}…": {getattr(error, "strerror", None) or error}.') from error
+    if is_folder and any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+        raise DataError(
+            f'"{source}" is a zarr array or group, numbers without a table\'s columns: train on it in Python, '
+            f'rp.fit(net, rp.scale.Zarr("{source}/x"), rp.scale.Zarr("{source}/y"), batch_size=...).'
+        )
+    if is_folder:
+        raise DataError(f'"{source}" is a folder. {accepted}')
+    if is_there:
+        return
     if not path.suffix:
         raise DataError(f'no data "{source}".{near_match(source, BUILT_IN)} {accepted}')
     here = path.parent

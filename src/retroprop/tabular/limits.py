@@ -25,13 +25,16 @@ def _memory() -> int:
         return total
 
 
-def check_size(source: str, announced: int, max_bytes: int | None, called: str) -> None:
-    """Raise DataError where `called`, such as "the table", would take more than `max_bytes` bytes of memory."""
+def check_size(source: str, announced: int, max_bytes: int | None, called: str, further: str = "") -> None:
+    """Raise DataError where `called`, such as "the table", would take more than `max_bytes` bytes of memory.
+
+    `further` is another remedy, for the end of the message.
+    """
     limit = default_limit() if max_bytes is None else max_bytes
     if announced > limit:
         raise DataError(
             f"{source}: {called} would take {readable(announced)} of memory, and the limit is {readable(limit)}; "
-            f"raise it with max_memory=... (in GiB), or read fewer rows."
+            f"raise it with max_memory=... (in GiB), or read fewer rows{further}."
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import retroprop as rp
 from retroprop.persistence import load_with_metadata
 from retroprop.tabular.card import ModelCard, read_by
+from retroprop.tabular.card_check import check
 from retroprop.tabular.errors import DataError, listed, near_match, quoted
 from retroprop.tabular.evaluation import EvaluatedPart
 from retroprop.tabular.labels import exact
@@ -203,10 +204,15 @@ def load(path: str | os.PathLike[str], *, backend: Any = None) -> TabularModel:
     ModelFileError
         If it is no model file.
     DataError
-        If it holds a network alone, or was written by a newer version.
+        If it holds a network alone, is altered, or was written by a newer version.
     """
     network, metadata = load_with_metadata(path, backend=backend)
-    return TabularModel(network=network, card=ModelCard.from_metadata(metadata, os.fspath(path)))
+    card = ModelCard.from_metadata(metadata, os.fspath(path))
+    try:
+        check(card, network)
+    except ValueError as error:
+        raise DataError(f'"{os.fspath(path)}" is altered: {error}.') from error
+    return TabularModel(network=network, card=card)
 
 
 def _std(target: TargetColumn, members: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.float64]:

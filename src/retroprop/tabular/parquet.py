@@ -22,7 +22,8 @@ def read_parquet(file: SourceFile, *, max_bytes: int | None) -> RawTable:
     """
     pl = need("polars", extra="data", purpose=f'reading "{file.source}"')
     size = _size(file)
-    check_size(file.source, size.n_bytes, max_bytes, "the table")
+    further = ", or train on numbers group by group in Python, rp.fit with rp.scale.Parquet"
+    check_size(file.source, size.n_bytes, max_bytes, "the table", further)
     try:
         with file.open() as opened, _engine_silenced():
             frame = pl.read_parquet(opened)

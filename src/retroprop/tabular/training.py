@@ -83,6 +83,7 @@ def train(
             history=histories[0],
             batch_size=batch_size,
             members=tuple(histories),
+            divergence=histories[0].error if all(one.error is not None for one in histories) else None,
             seconds=seconds,
         )
     divergence = None

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 from retroprop.backends import host
 from retroprop.backends.intake.arrays import holds
 from retroprop.backends.intake.batch import Batch
+from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.functions import metrics as metric_table
 from retroprop.functions.losses import BinaryCrossEntropy, CrossEntropy, GroupedCrossEntropy
 from retroprop.functions.metrics import Accuracy, Error, Metric
@@ -238,6 +239,11 @@ def _counting(net: Network, metric: Accuracy, y: Array, validation: Batch | None
         )
     if isinstance(output.loss, BinaryCrossEntropy | CrossEntropy):
         return metric
+    if isinstance(y, Mapped):
+        raise ValueError(
+            f"the metric {metric.name!r} looks at all targets to tell classes, and y is read from a file as it is "
+            "needed: pass validation_data, a loss of classes (cross_entropy, binary_cross_entropy), or y in memory."
+        )
     with backend.active():
         # Targets that are all 1 do not say what the other class is: then the outputs of tanh do.
         signs = not holds(backend, y >= 0.0) or (output.activation.range == (-1.0, 1.0) and holds(backend, y == 1.0))

@@ -5,6 +5,7 @@ from typing import Any
 from retroprop.backends import host
 from retroprop.backends.intake.arrays import holds
 from retroprop.backends.intake.batch import Batch
+from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.functions.types import Array
 from retroprop.network import Network
 
@@ -34,7 +35,7 @@ def checked(given: Any, m: int) -> Array | None:
 
 
 def targets(net: Network, data: Batch, rows: Array | None) -> Array:
-    """Return the targets of the chosen rows.
+    """Return the targets of the chosen rows; all of them if they are read from a file.
 
     Raises
     ------
@@ -48,4 +49,4 @@ def targets(net: Network, data: Batch, rows: Array | None) -> Array:
         here, xp = backend.asarray(rows), backend.xp
         if data.weight is not None and not holds(backend, xp.sum(xp.take(data.weight, here, axis=0)) > 0.0):
             raise ValueError("sample_weight is 0 for each of rows, so none has a part in the cost.")
-        return xp.take(data.y, here, axis=0)
+        return data.y if isinstance(data.y, Mapped) else xp.take(data.y, here, axis=0)

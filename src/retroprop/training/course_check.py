@@ -6,7 +6,7 @@ from typing import Any
 from retroprop.core.parameters import Parameters
 from retroprop.training.callbacks import StoppingState
 from retroprop.training.course import Course
-from retroprop.training.lbfgs import Pair, Point, State
+from retroprop.training.lbfgs import REASONS, Pair, Point, State
 from retroprop.training.optimizers import Optimizer, UpdateRule
 
 
@@ -102,7 +102,7 @@ class Wanted:
             and type(state.pairs) is tuple
             and all(type(one) is Pair and self._is_flat(one.s) and self._is_flat(one.y) for one in state.pairs)
             and all(self._is_array(one.rho) for one in state.pairs)
-            and isinstance(state.reason, str)
+            and state.reason in REASONS
         )
 
 

@@ -114,13 +114,27 @@ def _parts(backend: Backend, array: Any, own: Array | None) -> Iterator[Array]:
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Return the first field in which two descriptions differ, with both values; an empty text for none."""
-    for name in {**now, **before}:
+    """Return the first field in which two descriptions differ, with both values; an empty text for none.
+
+    A number is named before the objects that may follow from it, as a schedule from the size of the batches.
+    """
+    names = {**now, **before}
+    for name in sorted(names, key=lambda name: isinstance(now.get(name), dict)):
         was, is_now = before.get(name), now.get(name)
         if was != is_now and (name, is_now) != _ANY:
-            both = f"was {_shown(was)}, and is {_shown(is_now)} now"
-            return f"{name} {'holds other data now' if name in DATA else both}"
+            if name in DATA:
+                return f"{name} holds other data now"
+            return _named(name, was, is_now)
     return ""
+
+
+def _named(name: str, was: Any, is_now: Any) -> str:
+    """Return the first difference of two values, of two objects of one type that of an option of theirs."""
+    if isinstance(was, dict) and isinstance(is_now, dict) and was.get("type") == is_now.get("type"):
+        for part in {**is_now, **was}:
+            if was.get(part) != is_now.get(part):
+                return _named(f"{name}.{part}", was.get(part), is_now.get(part))
+    return f"{name} was {_shown(was)}, and is {_shown(is_now)} now"
 
 
 DATA = ("x", "y", "sample_weight", "validation x", "validation y", "validation sample_weight", "validation rows")

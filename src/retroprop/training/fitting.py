@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from retroprop.functions.literals import ArrayLike, Batches, MetricLike, MetricName, OptimizerName, Precision, Seed
 from retroprop.network import Network
 from retroprop.training import arguments
+from retroprop.training.block_shuffle import Shuffle
 from retroprop.training.callbacks import EarlyStopping
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
@@ -23,7 +24,7 @@ def fit(
     epochs: int = 20,
     batch_size: int | None = None,
     sample_weight: ArrayLike | None = None,
-    shuffle: bool = True,
+    shuffle: Shuffle = True,
     seed: Seed = None,
     validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None = None,
     metrics: MetricName | Sequence[MetricLike] = (),
@@ -46,10 +47,11 @@ def fit(
         The network to train. All models of one with a model axis, `rp.stack(nets)`, are trained with these arguments.
     x : array (m, n_1)
         One observation a row. With a `batch_size`, uint8, int8, int16 and bool are cast batch by batch, and a
-        `numpy.memmap` is read likewise: neither ever exists as floats in full. Without y a function that returns an
-        iterator of batches (x, y) or (x, y, sample_weight) for each epoch; or such an iterator, for one epoch.
+        `numpy.memmap` or a source, such as `rp.scale.Zarr`, is read likewise: neither ever exists as floats in full.
+        Without y a function that returns an iterator of batches (x, y) or (x, y, sample_weight) for each epoch; or
+        such an iterator, for one epoch.
     y : array (m, n_L), or (m,)
-        Target rows; class indices for cross_entropy.
+        Target rows; class indices for cross_entropy. Read as they are needed if x is, and they are in such a file too.
     optimizer : str or object
         "sgd", "rmsprop", "adam", "adamw", "lion", "lbfgs", or one of `retroprop.optimizers` with its own options.
     epochs : int
@@ -58,8 +60,9 @@ def fit(
         Rows per step; None is the full batch, as in the source text.
     sample_weight : array (m,), optional
         Weights of the observations, 0 or above.
-    shuffle : bool
-        Whether each epoch has its own order of the rows.
+    shuffle : bool, str or BlockShuffle
+        Whether each epoch has its own order of the rows: a permutation of all, "rows", or one that reads whole blocks,
+        "blocks", which is that of a source in chunks and may be `rp.scale.BlockShuffle(...)`.
     seed : int, Generator or None
         Draws the orders and, before them, the key of the dropout masks, which are a function of the key and of the
         number of updates made. The same seed gives the same orders and masks on every backend.

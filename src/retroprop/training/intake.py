@@ -5,9 +5,13 @@ from typing import Any, Protocol
 
 from retroprop.backends import Backend
 from retroprop.backends.intake.batch import Batch, take_inputs, take_targets, take_weights
+from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.core.architecture import Architecture
 from retroprop.network import Network
 from retroprop.training import arguments
+from retroprop.training.row_source import is_source, loaded, refuse_others
+from retroprop.training.source_rows import SourceRows
+from retroprop.training.target_rows import TargetRows, is_stored
 
 
 class NetworkForm(Protocol):
@@ -46,22 +50,27 @@ class Intake:
         """
         backend, architecture, dtype = net.backend, net.architecture, net.dtype
         form = _form(net)
+        for name, one in (("x", x), ("y", y)):
+            refuse_others(one, name)
+
+        def take_x() -> Any:
+            rows = SourceRows(x, name="x", dtype=dtype) if as_stored and is_source(x) else loaded(x)
+            return take_inputs(backend, architecture, dtype, rows, check=True, as_stored=as_stored)
+
         with backend.active():
-            inputs = self._once(
-                ("x", id(x), as_stored, *form[:3]),
-                x,
-                lambda: take_inputs(backend, architecture, dtype, x, check=True, as_stored=as_stored),
-            )
+            inputs = self._once(("x", id(x), as_stored, *form[:3]), x, take_x)
             rows = tuple(inputs.shape[:-1])
-            targets = self._once(
-                ("y", id(y), rows, *form),
-                y,
-                lambda: take_targets(backend, architecture, dtype, y, rows, check=True),
-            )
+
+            def take_y() -> Any:
+                if isinstance(inputs, Mapped) and is_stored(y):
+                    return TargetRows(architecture, dtype, y, *rows)
+                return take_targets(backend, architecture, dtype, loaded(y), rows, check=True)
+
+            targets = self._once(("y", id(y), isinstance(inputs, Mapped), rows, *form), y, take_y)
             weights = self._once(
                 ("weight", id(sample_weight), rows, some, *form[:2]),
                 sample_weight,
-                lambda: take_weights(backend, dtype, sample_weight, rows, check=True, some=some),
+                lambda: take_weights(backend, dtype, loaded(sample_weight), rows, check=True, some=some),
             )
         return Batch(inputs, targets, weights)
 
@@ -72,7 +81,7 @@ class Intake:
         batch: Batch | None = self._once(
             ("validation", len(parts), *map(id, parts or [validation_data]), *_form(net)),
             validation_data,
-            lambda: arguments.validation(net, validation_data),
+            lambda: arguments.validation(net, type(validation_data)(map(loaded, parts)) if parts else validation_data),
         )
         return batch
 

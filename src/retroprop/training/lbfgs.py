@@ -66,6 +66,10 @@ class Point(NamedTuple):
     largest: float
 
 
+REASONS = ("", "converged", "stalled", "diverged")
+"""The values of `State.reason`."""
+
+
 class State(NamedTuple):
     """The state of a minimisation.
 
@@ -100,6 +104,8 @@ class Minimum(NamedTuple):
         "converged" (the gradient is small, or the cost no longer falls), "stalled" (no lower cost was found even along
         −g), "diverged" (the cost is not finite at the start), "max_iterations", "max_evaluations" or "callback";
         empty in the argument of a callback.
+    state : State
+        Its end, from which it can go on.
     """
 
     parameters: Parameters
@@ -107,6 +113,7 @@ class Minimum(NamedTuple):
     n_iterations: int
     n_evaluations: int
     reason: str
+    state: State
 
 
 def direction(gradient: Array, pairs: tuple[Pair, ...], xp: Namespace) -> Array:
@@ -223,6 +230,7 @@ def minimize(
     max_iterations: int = 15_000,
     max_evaluations: int = 15_000,
     callback: Callable[[Minimum], Any] | None = None,
+    after: Minimum | None = None,
 ) -> Minimum:
     """Minimise any function of parameters; its limits and tolerances are those of SciPy's L-BFGS-B.
 
@@ -242,6 +250,8 @@ def minimize(
         Limits, checked after each iteration; SciPy's `maxiter` and `maxfun`.
     callback : callable, optional
         Is called with the `Minimum` so far after every iteration; True ends the minimisation.
+    after : Minimum, optional
+        Where an earlier minimisation stood, which goes on: its state counts, not `start`, and so do its numbers.
 
     Returns
     -------
@@ -257,22 +267,33 @@ def minimize(
             raise ValueError(f"{name} must be 1 or above, not {limit!r}.")
     rule = LBFGS() if rule is None else rule
     objective = Objective(backend, lambda parameters: Measured(*value_and_gradient(parameters), None), start)
+
+    def so_far(reason: str = "") -> Minimum:
+        point = state.point
+        return Minimum(point.parameters, point.value, n_iterations, objective.n_evaluations, reason, state)
+
+    def reached() -> str:
+        if n_iterations >= max_iterations:
+            return "max_iterations"
+        return "max_evaluations" if objective.n_evaluations >= max_evaluations else ""
+
     n_iterations = 0
     with backend.active():
-        state = begin(objective, start, rule)
-        while not (reason := state.reason):
+        if after is None:
+            state = begin(objective, start, rule)
+            reason = state.reason
+        else:
+            state, n_iterations, objective.n_evaluations = after.state, after.n_iterations, after.n_evaluations
+            reason = state.reason or reached()
+        while not reason:
             state = iterate(objective, state, rule)
             if state.reason == "stalled":  # no step was made, so it does not count as an iteration
-                continue
+                return so_far("stalled")
             n_iterations += 1
-            so_far = Minimum(state.point.parameters, state.point.value, n_iterations, objective.n_evaluations, "")
-            if callback is not None and callback(so_far) is True:
-                state = state._replace(reason="callback")
-            elif not state.reason and n_iterations >= max_iterations:
-                state = state._replace(reason="max_iterations")
-            elif not state.reason and objective.n_evaluations >= max_evaluations:
-                state = state._replace(reason="max_evaluations")
-    return Minimum(state.point.parameters, state.point.value, n_iterations, objective.n_evaluations, reason)
+            if callback is not None and callback(so_far()) is True:
+                return so_far("callback")
+            reason = state.reason or reached()
+    return so_far(reason)
 
 
 def bind(
@@ -322,7 +343,7 @@ def bind(
 
     # The measure within it is captured; the iteration reads numbers, so it runs as it is written.
     captured = CapturedStep(step, backend.operations())
-    captured.compiled = getattr(measure, "compiled", False)
+    captured.compiled = measure.compiled
     return captured
 
 

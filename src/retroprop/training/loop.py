@@ -84,7 +84,7 @@ class Training:
             net.backend,
             step,
             optimizer,
-            source=source_of(net.backend, data, rows) if isinstance(data, Batch) else data,
+            source=source_of(net.backend, data, rows, order) if isinstance(data, Batch) else data,
             order=order,
             schedule=schedule,
             rng=rng,
@@ -111,10 +111,6 @@ class Training:
                 # Interrupted after an update that diverged: the end of the epoch before stays.
                 if are_finite(parameters, self.backend):
                     stands_at = epochs_run.joined(parameters)
-            except DivergenceError as error:
-                if self.saver is not None and self.saver.last is not None:
-                    error.add_note(f"The checkpoint before is {str(self.saver.last)!r}.")
-                raise
             finally:
                 self.progress.stop()
                 callback_state.n_updates = epochs_run.course.n_updates

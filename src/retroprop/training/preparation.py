@@ -9,7 +9,7 @@ from retroprop.backends.intake.batch import Batch
 from retroprop.functions.metrics import Metric
 from retroprop.functions.types import RandomGenerator
 from retroprop.network import Network
-from retroprop.training import arguments, checkpoint_options, chosen_rows, lbfgs, optimizers
+from retroprop.training import arguments, block_shuffle, checkpoint_options, chosen_rows, lbfgs, optimizers
 from retroprop.training import callbacks as hooks
 from retroprop.training.batch_stream import BatchStream, check_alone, is_stream
 from retroprop.training.batches import Minibatches
@@ -245,7 +245,7 @@ def prepared(
             share = OfThisRank(job, net.backend, data, intake.validation(net, validation_data))
         m = data.x.shape[0] if share is None else share.m
         m = m if rows is None else len(rows)
-        order = Minibatches(m, options.batch_size, shuffle=options.shuffle)
+        order = block_shuffle.minibatches(m, options.batch_size, options.shuffle, data.x)
         if rule.full_batch and len(order.windows) > 1:
             raise ValueError(
                 f"the optimizer {rule.name!r} needs all {order.m} rows in each step: batch_size must be None or "
@@ -260,7 +260,7 @@ def prepared(
     described = {
         "optimizer": rule,
         "batch_size": None if options.batch_size is None else order.batch_size,
-        "shuffle": isinstance(order, Minibatches) and order.shuffle,
+        "shuffle": block_shuffle.described(order),
         "seed": options.seed,
         "metrics": measured,
         "early_stopping": early_stopping,

@@ -63,6 +63,8 @@ def restarted(
         figures = tuple(one.item() if hasattr(one, "item") else one for one in course.schedule)
         course = course._replace(schedule=figures)
         wanted.check(course)
+        if course.order is not None and order.windows and len(course.order) != order.windows[-1].stop:
+            raise ValueError("its order is not that of this training")
         restored(rng, course.generator)
         # A user's schedule may define `start()` without `state`.
         goes_on = schedule.start(*[course.schedule] if course.schedule else ())

@@ -1,8 +1,7 @@
 """The checkpoints of one training: read at its start, written as it goes on."""
 
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +11,7 @@ from retroprop.training.continuation import Continuation, StoredContinuation, pa
 from retroprop.training.course import are_finite
 from retroprop.training.packing import NOT_OURS
 from retroprop.training.signals import Signals, StopRequested
+from retroprop.training.user_warning import warn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,10 +77,10 @@ class Saver:
         if file is None:
             if faults:
                 raise CheckpointError(f"no checkpoint can be used: {'; '.join(faults)}. Remove them to start anew.")
-            _warn(f"there is no checkpoint in {where!r}: the training starts anew.")
+            warn(f"there is no checkpoint in {where!r}: the training starts anew.")
             return None
         for fault in faults:
-            _warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
+            warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
         stored = StoredContinuation(card, tensors)
         try:
             difference = stored.difference(run)
@@ -140,7 +140,7 @@ class Saver:
             kept = f"the newest is {str(self.last)!r}" if self.last else "there is none yet"
             if str(error.strerror) not in self._failed:  # each reason once, not at each epoch
                 self._failed.add(str(error.strerror))
-                _warn(f"{reason}; the training goes on, and {kept}.")
+                warn(f"{reason}; the training goes on, and {kept}.")
 
     def _is_late(self) -> bool:
         seconds = self.rule.every_seconds
@@ -182,6 +182,8 @@ def opened(
     ------
     CheckpointError, OSError
         If another run writes there, or nothing can be written.
+    Exception
+        An error of the training, with a note of the newest checkpoint.
     """
     if rule is None:
         yield None
@@ -193,15 +195,14 @@ def opened(
     from retroprop.persistence.checkpoints import CheckpointFolder
 
     folder = CheckpointFolder(rule.folder, int(rule.keep))
+    saver = None
     try:
-        if signals is not None:
-            yield Saver(rule, folder, signals)
-            return
-        with Signals() as own:
-            yield Saver(rule, folder, own)
+        with Signals() if signals is None else nullcontext(signals) as asked:
+            saver = Saver(rule, folder, asked)
+            yield saver
+    except Exception as error:
+        if saver is not None and saver.last is not None:
+            error.add_note(f"The checkpoint before is {str(saver.last)!r}.")
+        raise
     finally:
         folder.close()
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)

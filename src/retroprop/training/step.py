@@ -117,15 +117,13 @@ def bind_measure(
     *,
     penalties_of_sum: bool = False,
     demands: Demands = PLAIN,
-) -> Callable[[Parameters, Batch], Measured]:
-    """Return the cost and the gradient, without an update, as a function of the parameters and the data.
+) -> CapturedStep:
+    """Return the cost and the gradient, without an update, as a function of the parameters and the data: `Measured`.
 
     Its results, except the cost, are valid until the next call. The arguments are those of `bind`.
     """
     make = _measure.__wrapped__ if has_custom_parts(architecture) else _measure
-    measure = make(architecture, penalties_of_sum)
-    bound: Callable[[Parameters, Batch], Measured] = backend.capture(measure, demands=demands)
-    return bound
+    return backend.capture(make(architecture, penalties_of_sum), demands=demands)
 
 
 def without_rate(optimizer: UpdateRule) -> UpdateRule:

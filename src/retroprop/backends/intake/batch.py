@@ -52,7 +52,7 @@ def take_inputs(
     """
     if as_stored and host.is_mapped(x):
         x = Mapped(x, name=name, dtype=dtype)
-    else:
+    elif not isinstance(x, Mapped):
         narrow = as_stored and str(getattr(x, "dtype", "")).rpartition(".")[2] in NARROW
         x = take_in(backend, x, name=name, dtype=None if narrow else dtype, check=check, in_rows=as_stored)
     n_in = architecture.layer_sizes[0]

@@ -1,5 +1,6 @@
 """`fit_many`: many trainings in one call."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from retroprop.network import Network
 from retroprop.training import arguments
 from retroprop.training.batch_stream import check_unshared
+from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.per_model import per_model
@@ -104,8 +106,8 @@ def _prepared(nets: Sequence[Network], given: dict[str, Any]) -> list[Preparatio
     nets = _networks(nets)
     k = len(nets)
     columns = {name: per_model(name, value, k) for name, value in given.items()}
-    folders = [one for one in columns["checkpoint"] if one is not None]
-    if len({id(one) for one in folders}) < len(folders):
+    folders = [os.path.realpath(one.folder) for one in columns["checkpoint"] if isinstance(one, Checkpoint)]
+    if len(set(folders)) < len(folders):
         raise ValueError(
             "checkpoint is one folder for several networks: pass a list, as in "
             'checkpoint=[rp.Checkpoint(f"run/{k}") for k in range(len(nets))].'
