@@ -205,7 +205,7 @@ def test_another_library_or_device_names_the_remedy(backend):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"shuffle": "yes"}, TypeError, "shuffle must be True or False, not 'yes'"),
+        ({"shuffle": "yes"}, ValueError, "shuffle must be True, False, 'rows', 'blocks' or a BlockShuffle, not 'yes'"),
         ({"progress": "x"}, TypeError, "progress must be True or False, not 'x'"),
         ({"deterministic": "no"}, TypeError, "deterministic must be True or False, not 'no'"),
         ({"epochs": 0}, ValueError, "epochs must be 1 or above, not 0"),
