@@ -231,6 +231,7 @@ def test_arrays_in_a_list_are_one_each():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"progress": "x"}, r"nets\[0\]: progress must be True or False, not 'x'"),
         ({"epochs": [1, 2]}, r"epochs is a list of 2, and there are 3 networks"),
         ({"x": [X, X]}, r"x is a list of 2, and there are 3 networks.*numpy.stack"),
         ({"seed": range(4)}, r"seed is a list of 4"),

@@ -7,6 +7,7 @@ from retroprop.backends import host
 from retroprop.backends.backend import Demands
 from retroprop.backends.intake.batch import Batch
 from retroprop.functions.metrics import Metric
+from retroprop.functions.names import flag
 from retroprop.functions.types import RandomGenerator
 from retroprop.network import Network
 from retroprop.training import arguments, block_shuffle, checkpoint_options, chosen_rows, lbfgs, optimizers
@@ -108,7 +109,7 @@ class Preparation:
     resume_from: Any
     clips: dict[str, Any]
     epochs: int
-    progress: Any
+    progress: bool
     demands: Demands
     call: FitCall
     share: "Share | None" = None
@@ -291,7 +292,7 @@ def prepared(
         options.resume_from,
         clips,
         options.epochs,
-        options.progress,
+        flag("progress", options.progress),
         demands,
         call,
         share,
