@@ -98,7 +98,7 @@ def plan_of(sizes=SIZES, *, m=16, how=planned_in_bfloat16, rule=None, rows=True,
     state = rule.start(net.parameters, np.zeros_like)
     order = np.arange(m) if rows else None
     arguments = (net.parameters, state, rule.hyper(3, 0.1), data, order, None)
-    return how(record(steps._step(net.architecture, rule, None, None), Operations(np), form_of(arguments), (0, 1)))
+    return how(record(steps.step_of(net.architecture, rule, None, None), Operations(np), form_of(arguments), (0, 1)))
 
 
 def written(plan):
@@ -134,7 +134,7 @@ def test_with_dropout_the_sign_is_that_before_the_mask():
     data = net.batch(np.ones((16, 6)), np.zeros(16, int))
     masks = tuple(np.ones((16, n), "float32") for n in SIZES[1:3])
     arguments = (net.parameters, rule.start(net.parameters, np.zeros_like), (0.1,), data, None, masks)
-    recording = record(steps._step(net.architecture, rule, None, None), Operations(np), form_of(arguments), (0, 1))
+    recording = record(steps.step_of(net.architecture, rule, None, None), Operations(np), form_of(arguments), (0, 1))
     assert not [node for node in rounded(recording).graph if node.op == "widened"]
     assert [node for node in rounded(recording).graph if node.op == ROUND]
 

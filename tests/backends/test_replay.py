@@ -106,7 +106,7 @@ def data_of(net, m, targets, *, weighted=False, seed=0):
 def both(net, optimizer, data, batches, *, masked=False, learning_rate=0.01, **clips):
     """Run the same batches through the recorded step and the plain one; return what each ends with."""
     backend, results = net.backend, []
-    step = steps._step(
+    step = steps.step_of(
         net.architecture,
         optimizer,
         clips.get("clip_norm"),
