@@ -167,3 +167,12 @@ def test_a_few_are_equal_to_single_trainings(name, number, batched):
 @pytest.mark.parametrize("number", range(64))
 def test_all_are_equal_to_single_trainings(number, backend, batched):
     check(backend, number, batched)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(0, 64, 5))
+def test_some_are_equal_by_compiled_steps(number, monkeypatch, batched):
+    """Where they are taken; elsewhere the step with a model axis has compiled loops."""
+    pytest.importorskip("numba", reason="Numba is not installed (the extra 'fast')")
+    monkeypatch.setenv("RETROPROP_NUMBA", "1")
+    check(open_backend("numpy"), number, batched)
