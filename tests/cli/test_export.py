@@ -30,15 +30,29 @@ def test_both_files_of_a_network(cli, net, tmp_path):
 
 
 @pytest.mark.needs("onnx")
-def test_the_model_of_a_table_takes_raw_rows(cli, tmp_path):
+@pytest.mark.parametrize("ensemble", [None, 2])
+def test_the_model_of_a_table_takes_raw_rows(cli, tmp_path, ensemble):
     import onnx
 
     rng = np.random.default_rng(0)
     columns = {"a": rng.normal(size=60), "b": rng.choice(["u", "v"], 60), "y": rng.choice(["no", "yes"], 60)}
-    tabular.fit(columns, target="y", epochs=2, seed=0, backend="numpy").save("table.safetensors")
+    model = tabular.fit(columns, target="y", epochs=2, seed=0, ensemble=ensemble, backend="numpy")
+    model.save("table.safetensors")
     result = cli("export", "table.safetensors", "--onnx", "m.onnx")
     assert result.stderr == "m.onnx: ONNX, opset 18, takes raw rows\n"
     assert [one.name for one in onnx.load("m.onnx").graph.input] == ["a", "b"]
+
+
+@pytest.mark.needs("torch")
+def test_an_ensemble_has_no_file_of_torch(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {"a": rng.normal(size=60), "y": rng.normal(size=60)}
+    tabular.fit(columns, target="y", epochs=2, seed=0, ensemble=2, backend="numpy").save("table.safetensors")
+    result = cli("export", "table.safetensors", "--onnx", "m.onnx", "--torch", "m.pt")
+    assert result.exit_code == 2
+    assert "takes one network, and net holds several" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["table.safetensors"]
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,13 @@ OF_KERAS = {
 }
 
 
+# Keras and torch's exporter warn of their own calls; the files that are stored have the same calls of ours, and none.
+MADE_ANEW = [pytest.mark.long, pytest.mark.needs("keras"), pytest.mark.filterwarnings("ignore")]
+
+
 @pytest.mark.needs("onnx")
 @pytest.mark.parametrize("name", OF_KERAS)
-@pytest.mark.parametrize("made", [False, pytest.param(True, marks=[pytest.mark.long, pytest.mark.needs("keras")])])
+@pytest.mark.parametrize("made", [False, pytest.param(True, marks=MADE_ANEW)])
 def test_files_and_weights_of_real_keras(name, made, tmp_path):
     """Files that Keras 3.15 over PyTorch has written; in the long run also new ones, where Keras is installed."""
     folder = tmp_path if made else Path(__file__).with_name("keras_3_15")

@@ -1,9 +1,9 @@
-"""Forty deliberate mistakes, one a line after the first: a type checker should find nearly all of them."""
+"""Deliberate mistakes, one a line after the first: a type checker should find nearly all of them."""
 
 import numpy as np
 
 import retroprop as rp
-from retroprop.estimators import MLPClassifier, MLPRegressor
+from retroprop.estimators import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
 
 x, y = np.ones((4, 2)), np.ones((4, 1))
 net = rp.Network([2, 3, 1])
@@ -46,4 +46,7 @@ MLPClassifier(learning_rate=0.1)  # mistake
 MLPRegressor(loss="log_loss")  # mistake
 MLPRegressor(checkpoint="folder")  # mistake
 MLPRegressor(epochs=10)  # mistake
+MLPEnsembleClassifier("relu")  # mistake
+MLPEnsembleClassifier(n_members="ten")  # mistake
+MLPEnsembleRegressor(random_state="zero")  # mistake
 rp.fit_many(net, x, y)  # mistake

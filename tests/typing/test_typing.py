@@ -42,13 +42,13 @@ def found_by_mypy(path, *options):
     return {int(line): words for line, words in re.findall(r":(\d+): error: (.*)", result.stdout)}
 
 
-def test_forty_mistakes():
+def test_deliberate_mistakes():
     page = Path(__file__).with_name("mistakes.py")
     made = {n for n, line in enumerate(page.read_text().splitlines(), 1) if line.endswith("# mistake")}
     found = found_by_mypy(page)
-    assert len(made) == 40
+    assert len(made) == 43
     assert found.keys() <= made
-    assert len(found) >= 37
+    assert len(found) >= 40
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from retroprop.backends import Backend, host_backend
+from retroprop.estimators.argument_types import RandomState
 from retroprop.estimators.arrays import backend_holding, to_host
 from retroprop.estimators.base import BaseMLP
 from retroprop.estimators.common_device import common_backend
@@ -38,12 +39,12 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     def __init__(
         self,
-        estimator: Any = None,
+        estimator: BaseMLP | None = None,
         n_members: int = 10,
         *,
         bootstrap: bool = False,
         folds: bool = False,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
         self.n_members = n_members
