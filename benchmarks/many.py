@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -236,8 +235,14 @@ def measured(cases: Iterable[Case], pace: Pace) -> Results:
     load, rows = ProcessorLoad(), []
     for case in cases:
         workload = parse(case.workload)
-        row = ResultRow(list(workload.layer_sizes), workload.batch, "adam", "float32")
-        rows.append(replace(row, timings=timed(case, pace, (OURS, YARDSTICK))))
+        row = ResultRow(
+            layer_sizes=list(workload.layer_sizes),
+            batch=workload.batch,
+            optimizer="adam",
+            dtype="float32",
+            timings=timed(case, pace, (OURS, YARDSTICK)),
+        )
+        rows.append(row)
     return Results(machine={**machine.describe(), "others": load.share()}, rows=rows)
 
 
