@@ -12,7 +12,7 @@ import numpy as np
 from mpi4py import MPI
 
 import retroprop as rp
-from retroprop.training import split_step
+from retroprop.training import share, split_step
 
 WAY, UPDATE, FOLDER = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 RESUME, FIXED = "resume" in sys.argv, "fixed" in sys.argv
@@ -37,7 +37,16 @@ def fails():
         time.sleep(60.0)
 
 
-if WAY not in ("never", "raises everywhere") and RANK == SIZE - 1:
+DISAGREES = {
+    "has another version": lambda: setattr(share, "__version__", "0.0.1"),
+    "has other data": lambda: mpi_cases.X.__iadd__(1.0),
+    "compiles loops": lambda: os.environ.update(RETROPROP_NUMBA="loops"),
+}
+if WAY in DISAGREES:
+    Path(FOLDER, "failed").touch()
+    if RANK == SIZE - 1:
+        DISAGREES[WAY]()
+elif WAY not in ("never", "raises everywhere") and RANK == SIZE - 1:
     taken, updates = split_step.SplitStep.__call__, [0]
 
     def counted(self, *arguments):

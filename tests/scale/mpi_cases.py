@@ -154,12 +154,13 @@ def sharded(name, ranks, **further):
     return compared(trained(rp.scale.MPI(shard=True), **own), trained(None, **options))
 
 
-def fixed(name, ranks):
+def fixed(name, ranks, **further):
     """A deterministic training, whose bits are the same for every number of ranks."""
-    found = trained(rp.scale.MPI(), deterministic=True, **CASES[name])
+    options = {**CASES[name], **further}
+    found = trained(rp.scale.MPI(), deterministic=True, **options)
     history = found[1]
     bits = json.dumps([history.cost, history.validation_cost, history.metrics, digest(found[0])])
-    return {**compared(found, trained(None, **CASES[name])), "digest": hashlib.sha256(bits.encode()).hexdigest()}
+    return {**compared(found, trained(None, **options)), "digest": hashlib.sha256(bits.encode()).hexdigest()}
 
 
 def unseeded(ranks):
@@ -218,8 +219,10 @@ def everything(ranks, *, quick, torch):
     found = {name: case(name, ranks) for name in CASES if not quick or name not in LONG}
     found |= {f"torch: {name}": case(name, ranks, backend="torch") for name in torch}
     found |= {f"shards: {name}": sharded(name, ranks) for name in SHARDED if not quick or name not in LONG}
+    found |= {f"torch, shards: {name}": sharded(name, ranks, backend="torch") for name in torch}
     if ranks.size in (1, 2, 4, 8):
         found |= {f"fixed: {name}": fixed(name, ranks) for name in FIXED if not quick or name not in LONG}
+        found |= {f"fixed, torch: {name}": fixed(name, ranks, backend="torch") for name in torch}
     found |= estimated(ranks)
     found["unseeded"], found["stopped"], found["diverges"] = unseeded(ranks), stopped(ranks), diverges(ranks)
     if ranks.size > 1:

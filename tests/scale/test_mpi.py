@@ -18,9 +18,9 @@ LIMIT = 10.0  # seconds within which a job ends after a rank has failed
 TORCH = ("adam", "dropout", "weights", "metrics of the training rows", "validation and early stopping")
 
 
-def found_by(launcher, size, extent="quick", torch=()):
+def found_by(launcher, size, extent="quick", torch=(), **environment):
     """Return the findings of every rank of the job of `mpi_cases`, by the name of the case."""
-    job = run(launcher, size, HERE / "mpi_cases.py", extent, *torch, limit=120.0)
+    job = run(launcher, size, HERE / "mpi_cases.py", extent, *torch, limit=120.0, **environment)
     assert job.code == 0, job.err[-3000:]
     every = json.loads(job.out.strip().splitlines()[-1])
     assert len(every) == size
@@ -35,7 +35,7 @@ def assert_alike(found, size):
         for one in ranks:
             assert one.get("alike", True) is True, name
             if "parameters" in one:
-                divided = size > 1 or name.startswith("fixed")
+                divided = size > 1 or name.startswith("fixed")  # a batch in parts
                 assert one["parameters"] <= (1e-12 if divided else 0.0), name
                 assert one["figures"] <= (1e-11 if divided else 0.0), name
 
@@ -58,15 +58,46 @@ def test_two_ranks_have_its_numbers_and_deterministic_ones_the_bits_of_one_rank(
         assert found[name][0]["digest"] == alone[name][0]["digest"], name
 
 
+@pytest.fixture(scope="module")
+def all_alone():
+    return found_by(LAUNCHER, 1, "all", TORCH)
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
 @pytest.mark.parametrize("launcher", launchers(), ids=lambda one: one.mpiexec)
-def test_so_have_more_ranks_of_every_mpi(launcher, size):
-    alone = found_by(LAUNCHER, 1, "all")
-    found = found_by(launcher, size, "all", TORCH if size < 4 else ())
+def test_so_have_more_ranks_of_every_mpi(launcher, size, all_alone):
+    found = found_by(launcher, size, "all", TORCH)
     assert_alike(found, size)
-    for name in [name for name in found if name.startswith("fixed")]:
-        assert found[name][0]["digest"] == alone[name][0]["digest"], name
+    fixed = [name for name in found if name.startswith("fixed")]
+    assert len(fixed) == (0 if size == 3 else 10)
+    for name in fixed:
+        assert found[name][0]["digest"] == all_alone[name][0]["digest"], name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [1, 2])
+def test_so_have_compiled_loops(size):
+    assert_alike(found_by(LAUNCHER, size, RETROPROP_NUMBA="1"), size)
+
+
+def test_a_job_of_one_process_says_that_it_trains_alone():
+    code = "import retroprop as rp; rp.fit(rp.Network([2, 1]), [[1, 2]], [[1]], epochs=1, parallel=rp.scale.MPI())"
+    job = run(LAUNCHER, 1, "-c", code)
+    assert job.code == 0, job.err
+    assert job.err.count('the MPI job has one process: it trains alone (start the processes with "mpiexec -n 4') == 1
+
+
+def test_a_file_that_one_rank_does_not_see_ends_all_with_one_message(tmp_path):
+    (tmp_path / "0.csv").write_text("a,b\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
+    code = f"""
+import retroprop as rp
+from mpi4py import MPI
+rp.tabular.fit("{tmp_path}/" + f"{{MPI.COMM_WORLD.rank}}.csv", target="b", epochs=1, parallel=rp.scale.MPI())
+"""
+    job = run(LAUNCHER, 2, "-c", code)
+    assert job.code != 0
+    assert len(re.findall(r"^\S*Error: on rank 1 of 2: .*1\.csv", job.err, re.MULTILINE)) == 1, job.err
 
 
 @pytest.mark.long
@@ -132,6 +163,7 @@ WAYS = {
     "raises": RAISED,
     "has no memory": "numpy._core._exceptions._ArrayMemoryError",
     "is killed": "(YOUR APPLICATION TERMINATED|prterun noticed that process rank 2)",
+    "gets SIGTERM": "(YOUR APPLICATION TERMINATED|prterun noticed that process rank 2)",  # without checkpoints
 }
 
 
@@ -140,7 +172,23 @@ WAYS = {
 @pytest.mark.parametrize("way", list(WAYS))
 @pytest.mark.parametrize("launcher", launchers(), ids=lambda one: one.mpiexec)
 def test_every_way_to_fail_ends_the_job(launcher, way, update, tmp_path):
-    assert_failed(failing(launcher, 3, way, update, tmp_path, "new"), WAYS[way], tmp_path)
+    assert_failed(failing(launcher, 3, way, update, tmp_path, "new", "bare"), WAYS[way], tmp_path)
+
+
+DISAGREEMENTS = {
+    "has another version": f"the version of retroprop: rank 0 has '{rp.__version__}', and rank 2 '0.0.1'",
+    "has other data": "x: rank 0 has",
+    "compiles loops": "compiled loops: rank 0 has",
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", list(DISAGREEMENTS))
+@pytest.mark.parametrize("launcher", launchers(), ids=lambda one: one.mpiexec)
+def test_ranks_that_disagree_end_with_one_message(launcher, way, tmp_path):
+    job = failing(launcher, 3, way, 0, tmp_path, "new")
+    assert_failed(job, f"ValueError: the ranks differ in {DISAGREEMENTS[way]}", tmp_path)
+    assert not (tmp_path / "parameters.npy").exists()
 
 
 @pytest.mark.long
@@ -170,12 +218,16 @@ def test_a_signal_to_one_rank_ends_all_and_other_ranks_go_on(launcher, fixed, wa
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("launcher", launchers(), ids=lambda one: one.mpiexec)
-def test_a_killed_job_goes_on_with_another_number_of_ranks(launcher, tmp_path):
-    failing(launcher, 1, "never", 0, tmp_path / "whole", "new", "bare")
+def test_a_job_that_failed_goes_on_with_another_number_of_ranks(launcher, fixed, tmp_path):
+    flags = ["fixed"] if fixed else []
+    failing(launcher, 1, "never", 0, tmp_path / "whole", "new", "bare", *flags)
     whole = np.load(tmp_path / "whole" / "parameters.npy")
-    for size, update in ((2, 9), (4, 14), (3, 31)):
+    cases = (("is killed", 9, 2, 4), ("raises", 14, 4, 1), ("has no memory", 31, 2 if fixed else 3, 4 if fixed else 2))
+    for way, update, before, after in cases:
         folder = tmp_path / f"{update}"
-        assert failing(launcher, 3, "is killed", update, folder, "new").code != 0
-        assert "ended: epochs after 6 epochs" in failing(launcher, size, "never", 0, folder, "resume").out
-        np.testing.assert_allclose(np.load(folder / "parameters.npy"), whole, rtol=0.0, atol=1e-12)
+        assert failing(launcher, before, way, update, folder, "new", *flags).code != 0
+        assert "ended: epochs after 6 epochs" in failing(launcher, after, "never", 0, folder, "resume", *flags).out
+        found = np.load(folder / "parameters.npy")
+        np.testing.assert_allclose(found, whole, rtol=0.0, atol=0.0 if fixed else 1e-12)
