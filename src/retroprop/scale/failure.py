@@ -35,7 +35,10 @@ def ending_all(ranks: Any, world: Any) -> Iterator[None]:
             error.rank = ranks.rank  # type: ignore[attr-defined]
             _print_once(world)
             raise
-        if _is_to_print(ranks):
+        if isinstance(error, MemoryError):
+            # Messages need memory, and the library ends the process where there is none: the ranks wait in turn.
+            time.sleep(min(GRACE * ranks.rank, WAIT))
+        if isinstance(error, MemoryError) or _is_to_print(ranks):
             traceback.print_exception(error)
             end = f"rank {ranks.rank} of {ranks.size} has failed, which ends all processes"
             print(end, file=sys.stderr, flush=True)
