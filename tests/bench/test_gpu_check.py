@@ -80,6 +80,7 @@ def test_where_all_was_skipped_nothing_has_passed(report, tmp_path):
     assert all((ROOT / name).is_file() for name in SAY_MOST)
 
 
+@pytest.mark.long
 def test_the_tests_of_a_file_run_in_a_process(tmp_path):
     """With the reason of each skip; a deprecation in another library is no failure."""
     test = tmp_path / "test_made_up.py"
@@ -239,6 +240,7 @@ def test_the_commit_is_given_or_read(check, tmp_path, monkeypatch):
     assert ended.value.code == 2
 
 
+@pytest.mark.long
 def test_the_benchmark_of_numpy_runs_with_few_packages(tmp_path):
     """As on a bare machine: no rich, psutil, py-cpuinfo or safetensors, and without git."""
     (tmp_path / "commit").write_text("0123abc\n")
