@@ -68,7 +68,12 @@ def pytest_collection_finish(session):
 
 
 def pytest_configure(config):
-    """Let XLA compile quickly in the short run; the long run has the code that users have."""
+    """Let XLA compile quickly in the short run, the long run has the code that users have; let freed memory go.
+
+    The allocators of polars and pyarrow keep up to 200 MB of it for each worker otherwise.
+    """
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if config.option.markexpr == "not long":
         os.environ.setdefault("XLA_FLAGS", quick_flags())
 
