@@ -171,7 +171,7 @@ def test_ctrl_c_and_then_on_with_failed_fits_and_several_metrics(tmp_path):
 def test_the_checkpoint_of_another_search_is_refused_by_what_differs(tmp_path):
     search().fit(X, Y, checkpoint=rp.Checkpoint(tmp_path))
     resume = rp.Checkpoint(tmp_path, resume=True)
-    with pytest.raises(CheckpointError, match="holds checkpoints: pass resume=True"):
+    with pytest.raises(CheckpointError, match="holds the checkpoints of a training: pass resume=True"):
         search().fit(X, Y, checkpoint=rp.Checkpoint(tmp_path))
     with pytest.raises(CheckpointError, match="x holds other data now"):
         search().fit(X + 1.0, Y, checkpoint=resume)

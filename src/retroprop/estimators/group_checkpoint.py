@@ -1,4 +1,4 @@
-"""The checkpoints of fits that are trained together: one file with the record of each fit, and what is finished."""
+"""The checkpoints of fits that are trained together: one file with the records and the finished results."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,14 +15,13 @@ from retroprop.persistence.checkpoints import CheckpointFolder
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.continuation import Continuation, StoredContinuation, packed
 from retroprop.training.course import are_finite
-from retroprop.training.description import difference
 from retroprop.training.packing import NOT_OURS
-from retroprop.training.saver import Saver
+from retroprop.training.saver import Saver, newest_of
 from retroprop.training.signals import Signals
 from retroprop.training.user_warning import warn
 
 # A file has two tensors of bytes, as thousands of fits have more arrays than a header has room for: the records, each
-# the content of a checkpoint, one after another, and JSON with their lengths and with what is finished.
+# the content of a checkpoint, one after another, and JSON with their lengths and with the finished results.
 _INDEX, _RECORDS = "index", "records"
 _MOST_ITEMS = 10_000_000
 
@@ -45,7 +44,7 @@ class GroupCheckpoint:
     Attributes
     ----------
     finished : dict
-        The plain values of what is finished, by name.
+        Plain values of the finished results, by name.
     read : frozenset of str
         The names that `finished` had in the file.
 
@@ -111,30 +110,14 @@ class GroupCheckpoint:
                 warn(f"a checkpoint cannot be written to {file!r}: {error.strerror}; the training goes on.")
 
     def _read(self) -> None:
-        where = str(self.folder.path)
-        if not self.rule.resume:
-            if self.folder.files():
-                raise CheckpointError(
-                    f"{where!r} holds checkpoints: pass resume=True to go on from them, or another folder."
-                )
+        file, stored = newest_of(_DescribedOnce(self._description, keeps_order=False), self.rule, self.folder)
+        if stored is None:
             return
-        file, card, tensors, faults = self.folder.newest()
-        if file is None:
-            if faults:
-                raise CheckpointError(f"no checkpoint can be used: {'; '.join(faults)}. Remove them to start anew.")
-            warn(f"there is no checkpoint in {where!r}: the training starts anew.")
-            return
-        for fault in faults:
-            warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
         try:
-            if differs := difference(card["run"], self._description):
-                raise CheckpointError(f"{str(file)!r} is a checkpoint of another training: {differs}.")
-            self._number = int(card["number"])
-            index = bounded_json.parse(tensors[_INDEX].tobytes().decode(), most_items=_MOST_ITEMS)
-            self.finished, content = dict(index["finished"]), BytesIO(tensors[_RECORDS].tobytes())
+            self._number = int(stored.card["number"])
+            index = bounded_json.parse(stored.tensors[_INDEX].tobytes().decode(), most_items=_MOST_ITEMS)
+            self.finished, content = dict(index["finished"]), BytesIO(stored.tensors[_RECORDS].tobytes())
             self._records = {name: content.read(length) for name, length in index["lengths"].items()}
-        except CheckpointError:
-            raise
         except NOT_OURS as error:
             raise CheckpointError(f"{str(file)!r} does not describe such a training.") from error
 

@@ -26,7 +26,7 @@ class Alone(NamedTuple):
     results : callable
         Returns the results of some calls, in their order.
     at_once : int
-        How many of them it does at a time.
+        The number of them that it does at a time.
     """
 
     results: Callable[[list[Any]], list[Any]]
@@ -120,7 +120,7 @@ def _trained(group: Sequence[CandidateFit], signals: Signals, checkpoint: Search
 
 @contextmanager
 def _written(checkpoint: SearchCheckpoint | None) -> Iterator[None]:
-    """Write what was finished meanwhile, also where an error ends it."""
+    """Write the results finished meanwhile, also where an error ends it."""
     try:
         yield
     finally:

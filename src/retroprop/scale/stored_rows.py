@@ -1,4 +1,4 @@
-"""Rows in a file: what the sources of all formats have in common."""
+"""Rows in a file: the common base of the sources of all formats."""
 
 from pathlib import Path
 from typing import Any, Self

@@ -17,11 +17,11 @@ class BlockBuffer:
     Parameters
     ----------
     rows : Mapped
-        What is read.
+        The source that is read.
     block_rows : int
         The rows of a block; the last may have fewer.
     places : int
-        How many blocks are held.
+        The number of blocks held.
     """
 
     def __init__(self, rows: Mapped, block_rows: int, places: int) -> None:

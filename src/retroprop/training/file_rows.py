@@ -20,7 +20,7 @@ class FileRows:
     Parameters
     ----------
     rows : Mapped
-        What is read.
+        The source that is read.
     blocks : BlockShuffle or None
         The order of the epochs, if it is one of blocks.
     """

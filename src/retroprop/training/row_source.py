@@ -78,7 +78,7 @@ def loaded(x: Any) -> Any:
 
 
 def part_rows(x: Any) -> int:
-    """Return how many rows of a source are read at a time where all are read: whole chunks, of `PART` bytes or more."""
+    """Return the number of rows to read at a time, where all are read: whole chunks, of `PART` bytes or more."""
     a_row = prod(x.shape[1:]) * int(host.xp.dtype(x.dtype).itemsize)
     rows, chunk = max(PART // max(a_row, 1), 1), chunk_rows_of(x) or 1
     found: int = max(rows // chunk, 1) * chunk

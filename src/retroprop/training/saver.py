@@ -27,6 +27,42 @@ class Described(Protocol):
         """Return them as plain values."""
 
 
+def newest_of(
+    run: Described, rule: Checkpoint, folder: "CheckpointFolder"
+) -> "tuple[Path, StoredContinuation] | tuple[None, None]":
+    """Return the newest checkpoint in a folder, and its path; None twice if the training starts anew.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another training, the message names the argument; if no file can be used; or if there are
+        checkpoints and it was not asked to go on from them.
+    """
+    where = str(folder.path)
+    if not rule.resume:
+        if folder.files():
+            raise CheckpointError(
+                f"{where!r} holds the checkpoints of a training: pass resume=True to go on with it, or another folder."
+            )
+        return None, None
+    file, card, tensors, faults = folder.newest()
+    if file is None:
+        if faults:
+            raise CheckpointError(f"no checkpoint can be used: {'; '.join(faults)}. Remove them to start anew.")
+        warn(f"there is no checkpoint in {where!r}: the training starts anew.")
+        return None, None
+    for fault in faults:
+        warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
+    stored = StoredContinuation(card, tensors)
+    try:
+        difference = stored.difference(run)
+    except NOT_OURS as error:
+        raise CheckpointError(f"{str(file)!r} does not describe a training.") from error
+    if difference:
+        raise CheckpointError(f"{str(file)!r} is a checkpoint of another training: {difference}.")
+    return file, stored
+
+
 class PauseForCheckpoint(BaseException):
     """Leaves an epoch after a step, so that a checkpoint is written; the epoch then goes on."""
 
@@ -57,38 +93,8 @@ class Saver:
         self._failed: set[str] = set()
 
     def found(self, run: Described) -> StoredContinuation | None:
-        """Return the newest checkpoint, None if the training starts anew.
-
-        Raises
-        ------
-        CheckpointError
-            If it is of another training, the message names the argument; if no file can be used; or if there are
-            checkpoints and it was not asked to go on from them.
-        """
-        where = str(self.folder.path)
-        if not self.rule.resume:
-            if self.folder.files():
-                raise CheckpointError(
-                    f"{where!r} holds the checkpoints of a training: pass resume=True to go on with it, or another "
-                    "folder."
-                )
-            return None
-        file, card, tensors, faults = self.folder.newest()
-        if file is None:
-            if faults:
-                raise CheckpointError(f"no checkpoint can be used: {'; '.join(faults)}. Remove them to start anew.")
-            warn(f"there is no checkpoint in {where!r}: the training starts anew.")
-            return None
-        for fault in faults:
-            warn(f"the checkpoint {fault}; the training goes on from the one before it, {str(file)!r}.")
-        stored = StoredContinuation(card, tensors)
-        try:
-            difference = stored.difference(run)
-        except NOT_OURS as error:
-            raise CheckpointError(f"{str(file)!r} does not describe a training.") from error
-        if difference:
-            raise CheckpointError(f"{str(file)!r} is a checkpoint of another training: {difference}.")
-        self.last = file
+        """Return the newest checkpoint, None if the training starts anew; raise CheckpointError as `newest_of`."""
+        self.last, stored = newest_of(run, self.rule, self.folder)
         return stored
 
     def begin(self, epoch: int, n_batches: int) -> None:

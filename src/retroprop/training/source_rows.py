@@ -15,7 +15,7 @@ class SourceRows(Mapped):
     Parameters
     ----------
     source : RowSource
-        What is read.
+        The source that is read.
     name : str
         The user's name for it, for the messages.
     dtype : str

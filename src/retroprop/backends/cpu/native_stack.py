@@ -16,7 +16,7 @@ from retroprop.functions.types import Array
 class NativeStack(ReplayedStep):
     """A step of K networks. Those of one architecture and batch size have one program, each its row of the table.
 
-    What is not compiled, and steps whose outputs are asked for, are replayed call by call. `one` is `Demands.one`.
+    Steps that are not compiled, or whose outputs are asked for, are replayed call by call. `one` is `Demands.one`.
     """
 
     runs: ClassVar[bool] = True

@@ -25,7 +25,7 @@ MASK_BYTES = 1 << 20  # of masks that are drawn before a call
 
 
 class NativeStep(ReplayedStep):
-    """A step of training, with the arguments of `CapturedStep.run`; what is not compiled is replayed call by call."""
+    """A step with the arguments of `CapturedStep.run`; one that is not compiled is replayed call by call."""
 
     runs: ClassVar[bool] = True
 
