@@ -2,7 +2,7 @@
 
 The front matter of a page says by ``translation: es/page.md`` which page is the same in the other language; the
 language button leads there, and from a page without a translation to the first page of the other language. Labels
-of the theme follow the language of the page. The dialogue of the search, which the theme leaves without a name, gets one.
+of the theme follow the language of the page. The search, a dialogue that the theme leaves without a name, gets one.
 """
 
 from typing import Any

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.long, pytest.mark.needs("mypy")]
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Other libraries without types, as scikit-learn and pyarrow, or not installed: --strict has no part in these two errors.
+# Other libraries without types, as scikit-learn and pyarrow, or not installed: two errors that are not of --strict.
 OTHER_LIBRARIES = ("--disable-error-code=import-untyped", "--disable-error-code=import-not-found")
 # An attribute that fit adds to the error of a callback, whatever its class.
 ADDED = '"OSError" has no attribute "history"  [attr-defined]'
