@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -38,10 +38,13 @@ class Signals:
         The reason to stop, empty while no signal has come.
     answered : bool
         Whether the training was ended for it. If it ends before by itself, the signal is sent again afterwards.
+    tell : callable
+        Is called when the first signal comes.
     """
 
     def __init__(self, names: Iterable[str] = tuple(REASONS)) -> None:
         self.reason, self.answered, self.names = "", False, names
+        self.tell: Callable[[], object] = bool
         self._came_first = 0
         self._before: dict[int, Any] = {}
 
@@ -67,6 +70,7 @@ class Signals:
     def _came(self, number: int, frame: FrameType | None) -> None:
         if not self.reason:
             self.reason, self._came_first = REASONS[signal.Signals(number).name], number
+            self.tell()
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
         else:
