@@ -69,7 +69,9 @@ def main() -> None:
                     seconds[label].append(perf_counter() - began)
                 scores[label] = found.best_score_
         *own, whole = (statistics.median(seconds[label]) for label in contestants)
-        times = "  ".join(f"{label} {one:7.2f} s, {one / whole:5.3f}" for label, one in zip(contestants, own))
+        times = "  ".join(
+            f"{label} {one:7.2f} s, {one / whole:5.3f}" for label, one in zip(contestants, own, strict=False)
+        )
         best = ", ".join(f"{score:.4f}" for score in scores.values())
         print(f"{name:14} {times}  scikit-learn {whole:7.2f} s  best {best}", flush=True)
 
