@@ -69,8 +69,11 @@ def fit_many(
         As for `fit`: a folder for each network, so one value serves a single network only.
     resume_from : list of K History, optional
         As for `fit`: the histories that an earlier call returned.
-    parallel : None
-        The trainings are one process's; call `fit(net, ..., parallel=...)` for each network that ranks are to share.
+    parallel : Parallel, optional
+        The engine that connects processes, as `retroprop.scale.MPI()`: every process makes the same call, trains its
+        part of the networks, with all their rows, and ends with all networks and histories. Their bits are those of
+        a single process with NumPy, where the batches of the networks that one step trains are of one size; else
+        rounding differs. All networks of which one generator draws are trained by one process.
 
     Returns
     -------
@@ -86,12 +89,11 @@ def fit_many(
     Exception
         An error of a callback or another function of the user, with the histories as its attribute `histories`.
     """
-    if parallel is not None:
-        raise ValueError(
-            "fit_many does not take parallel: call rp.fit(net, x, y, ..., parallel=...) for each network, whose rows "
-            "the ranks then share."
-        )
     given = {name: value for name, value in locals().items() if name not in ("nets", "parallel")}
+    if parallel is not None:
+        from retroprop.training.many.shared_many import run_shared
+
+        return run_shared(parallel, lambda: _prepared(nets, given), checkpoints=checkpoint is not None)
     return run(_prepared(nets, given))
 
 

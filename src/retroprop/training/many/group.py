@@ -12,11 +12,12 @@ from retroprop.training.many.feed import Feed, Portion
 from retroprop.training.many.leaving import leave
 from retroprop.training.many.member import Member, Outcome
 from retroprop.training.many.stacked_course import Seen, StackedCourse
-from retroprop.training.many.stacked_data import masks_of, penalties_of, stacked_data
+from retroprop.training.many.stacked_data import masks_of, penalties_at, penalties_of, stacked_data
 from retroprop.training.many.stacked_step import bind_stacked
 from retroprop.training.optimizers import UpdateRule
 from retroprop.training.preparation import Preparation
 from retroprop.training.progress import display
+from retroprop.training.signals import INTERRUPTIONS, StopSignals
 
 # The fraction of the networks still in training at which those that have ended are taken out of the arrays: some
 # libraries compile the step again for each number of networks.
@@ -32,6 +33,11 @@ class Group:
         The trainings, with the places of their networks in the list.
     rule : UpdateRule
         Their optimizer, but for the learning rate.
+    among : sequence of (int, Preparation), optional
+        All trainings of the group, where this process does some of them: they determine the form of the step, and so
+        how it rounds.
+    signals : StopSignals, optional
+        Those of the ranks, which end the training as Ctrl-C does.
 
     Attributes
     ----------
@@ -41,18 +47,29 @@ class Group:
 
     steady: ClassVar[tuple[type, ...]] = (Constant,)
 
-    def __init__(self, numbered: Sequence[tuple[int, Preparation]], rule: UpdateRule) -> None:
+    def __init__(
+        self,
+        numbered: Sequence[tuple[int, Preparation]],
+        rule: UpdateRule,
+        *,
+        among: Sequence[tuple[int, Preparation]] | None = None,
+        signals: StopSignals | None = None,
+    ) -> None:
         preparations = [preparation for _, preparation in numbered]
+        every = dict(numbered if among is None else among)
         first = preparations[0]
         backend, dtype = first.net.backend, first.net.dtype
-        self.backend, self.rule = backend, rule
+        self.backend, self.rule, self.signals = backend, rule, signals
         with backend.active():
             weights = {id(one.stored.weight): one.stored.weight for one in preparations}
             on_host = {key: None if array is None else backend.to_numpy(array) for key, array in weights.items()}
             members: list[Member | None] = [
                 Member(number, one, on_host[id(one.stored.weight)]) for number, one in numbered
             ]
-            architecture, penalties = penalties_of(backend, [one.net.architecture for one in preparations], dtype)
+            architecture, penalties = penalties_of(backend, [one.net.architecture for one in every.values()], dtype)
+            if len(every) > len(numbered):
+                places = {number: place for place, number in enumerate(every)}
+                penalties = penalties_at(backend, penalties, [places[number] for number, _ in numbered])
             data = stacked_data(backend, [one.stored for one in preparations])._replace(penalties=penalties)
             xp = backend.xp
             parameters = xp.stack([joined(one.net.parameters, xp) for one in preparations])
@@ -61,7 +78,7 @@ class Group:
         kept = {"last": last, "good": last, "best": last}
         self.course = StackedCourse(backend, dtype, architecture, members, data, parameters, state, kept)
         self.feed = Feed(backend, dtype, gathers=any(offset is not None for offset in data.offsets))
-        work = sum(one.elements for one in preparations)
+        work = sum(one.elements for one in every.values())
         self.step = bind_stacked(backend, architecture, rule, **first.clips, demands=first.demands._replace(work=work))
         active = self.course.active
         self.collects = any(member.collects for member in active)
@@ -70,8 +87,8 @@ class Group:
         self._rates: Array | None = None
         self._torn = False
 
-    def run(self) -> bool:
-        """Train until all have ended; return False if Ctrl-C has ended those that had not."""
+    def run(self) -> str:
+        """Train until all have ended; return the reason for which a signal has ended those that had not, or nothing."""
         orders = [(member.preparation.epochs, member.preparation.order.m) for member in self.course.active]
         epochs = max(epochs for epochs, _ in orders)
         with self.backend.active():
@@ -79,19 +96,22 @@ class Group:
             try:
                 while self.course.active:
                     self._advance()
-            except KeyboardInterrupt:
-                self._interrupted()
-                return False
+            except INTERRUPTIONS[False] as request:
+                reason = getattr(request, "reason", "interrupted")
+                self._interrupted(reason)
+                return reason
             except Exception:  # of a function of the user, or of the library
                 self._failed()
                 raise
             finally:
                 self.progress.stop()
-        return True
+        return ""
 
     def _advance(self) -> None:
         """Do the next steps, and close the epochs that end with them."""
         course = self.course
+        if self.signals is not None:
+            self.signals.stop_if_asked()
         for member in course.active:
             if member.n_batches == 0:
                 member.begin_epoch()
@@ -179,14 +199,14 @@ class Group:
                 course.shrink()
                 self._rates = None
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, reason: str) -> None:
         """End all that have not ended, with the parameters of the last complete step if those are finite."""
         course = self.course
         finite = course.read()
         leaving = {}
         for row, member in enumerate(course.members):
             if member is not None:
-                member.history.stop_reason = "interrupted"
+                member.history.stop_reason = reason
                 leaving[row] = member.best_or("current" if finite[row] else "last")
         leave(course, leaving, {"current": course.parameters, **course.kept}, resumable=not self._torn)
 
