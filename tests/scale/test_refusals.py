@@ -35,6 +35,50 @@ class Alone:
         yield OneRank()
 
 
+class Sharded(Alone):
+    """Each rank has rows of its own."""
+
+    shard = True
+
+
+class TwoRanks(OneRank):
+    """The connection of a process with another that does the same, and does not speak otherwise."""
+
+    size = 2
+
+    def agree(self, status):
+        return [status, status]
+
+
+class Two(Alone):
+    """An engine of two processes."""
+
+    ranks = TwoRanks
+
+    @contextmanager
+    def open(self, backend, *, deterministic=False):
+        yield self.ranks()
+
+
+class Speaking(TwoRanks):
+    """Two processes that can train networks of their own."""
+
+    def tell(self, status):
+        pass
+
+    def heard(self):
+        return ""
+
+    def meet(self, meanwhile):
+        meanwhile()
+
+
+class Pair(Two):
+    """An engine of two such processes."""
+
+    ranks = Speaking
+
+
 def network():
     return rp.Network([4, 3, 2], output="softmax", loss="cross_entropy", seed=0)
 
@@ -49,7 +93,9 @@ def fit(net, x=X, y=Y, **options):
         (lambda: fit(rp.stack([network(), network()])), r"holds several: call fit for each of net.unstack\(\)"),
         (lambda: fit(network(), lambda: iter([(X, Y)]), None), "needs all rows, to divide them: pass x and y"),
         (lambda: fit(network(), optimizer="lbfgs", deterministic=True), "'lbfgs' does not go with parallel: use one"),
-        (lambda: rp.fit_many([network()], X, Y, parallel=Alone()), "call rp.fit.* for each network"),
+        (lambda: rp.fit_many([network()], X, Y, parallel=Sharded()), "fit_many does not go with shard=True"),
+        (lambda: rp.fit_many([network()], X, Y, parallel=Two()), "must be rp.scale.MPI.*, or have its tell, heard"),
+        (lambda: rp.fit_many([network()], lambda: iter([(X, Y)]), parallel=Pair()), r"nets\[0\]: parallel needs all"),
         (lambda: MLPClassifier((3,), parallel=Alone()).partial_fit(X, Y, classes=[0, 1]), "partial_fit does not go"),
         (lambda: MLPClassifier((3,), parallel=Alone(), solver="lbfgs").fit(X, Y), "parallel"),
         (lambda: MLPClassifier((3,), parallel=Alone()).fit(lambda: iter([(X, Y)])), "pass X and y"),

@@ -71,9 +71,9 @@ def fit_many(
         As for `fit`: the histories that an earlier call returned.
     parallel : Parallel, optional
         The engine that connects processes, as `retroprop.scale.MPI()`: every process makes the same call, trains its
-        part of the networks, with all their rows, and ends with all networks and histories. Their bits are those of
-        a single process with NumPy, where the batches of the networks that one step trains are of one size; else
-        rounding differs. All networks of which one generator draws are trained by one process.
+        part of the networks, with all their rows, and ends with all networks and histories. Networks that are
+        trained one by one, or whose steps are compiled by Numba, have the bits of a single process; of others sums
+        round by the number of networks that one step trains. Those that share a generator are trained by one process.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from retroprop.training.many.feed import Feed, Portion
 from retroprop.training.many.leaving import leave
 from retroprop.training.many.member import Member, Outcome
 from retroprop.training.many.stacked_course import Seen, StackedCourse
-from retroprop.training.many.stacked_data import masks_of, penalties_at, penalties_of, stacked_data
+from retroprop.training.many.stacked_data import masks_of, penalties_of, stacked_data
 from retroprop.training.many.stacked_step import bind_stacked
 from retroprop.training.optimizers import UpdateRule
 from retroprop.training.preparation import Preparation
@@ -33,9 +33,9 @@ class Group:
         The trainings, with the places of their networks in the list.
     rule : UpdateRule
         Their optimizer, but for the learning rate.
-    among : sequence of (int, Preparation), optional
-        All trainings of the group, where this process does some of them: they determine the form of the step, and so
-        how it rounds.
+    work : int, optional
+        The estimated elements by which a backend decides whether to compile, by default those of the trainings: of all
+        trainings of the group, where this process runs some of them.
     signals : StopSignals, optional
         Those of the ranks, which end the training as Ctrl-C does.
 
@@ -52,11 +52,10 @@ class Group:
         numbered: Sequence[tuple[int, Preparation]],
         rule: UpdateRule,
         *,
-        among: Sequence[tuple[int, Preparation]] | None = None,
+        work: int | None = None,
         signals: StopSignals | None = None,
     ) -> None:
         preparations = [preparation for _, preparation in numbered]
-        every = dict(numbered if among is None else among)
         first = preparations[0]
         backend, dtype = first.net.backend, first.net.dtype
         self.backend, self.rule, self.signals = backend, rule, signals
@@ -66,10 +65,7 @@ class Group:
             members: list[Member | None] = [
                 Member(number, one, on_host[id(one.stored.weight)]) for number, one in numbered
             ]
-            architecture, penalties = penalties_of(backend, [one.net.architecture for one in every.values()], dtype)
-            if len(every) > len(numbered):
-                places = {number: place for place, number in enumerate(every)}
-                penalties = penalties_at(backend, penalties, [places[number] for number, _ in numbered])
+            architecture, penalties = penalties_of(backend, [one.net.architecture for one in preparations], dtype)
             data = stacked_data(backend, [one.stored for one in preparations])._replace(penalties=penalties)
             xp = backend.xp
             parameters = xp.stack([joined(one.net.parameters, xp) for one in preparations])
@@ -78,7 +74,7 @@ class Group:
         kept = {"last": last, "good": last, "best": last}
         self.course = StackedCourse(backend, dtype, architecture, members, data, parameters, state, kept)
         self.feed = Feed(backend, dtype, gathers=any(offset is not None for offset in data.offsets))
-        work = sum(one.elements for one in every.values())
+        work = sum(one.elements for one in preparations) if work is None else work
         self.step = bind_stacked(backend, architecture, rule, **first.clips, demands=first.demands._replace(work=work))
         active = self.course.active
         self.collects = any(member.collects for member in active)

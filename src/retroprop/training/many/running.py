@@ -47,7 +47,7 @@ def run_some(
     try:
         for rule, among in arrangement.groups:
             if numbered := [one for one in among if one[0] in numbers]:
-                group = Group(numbered, rule, among=among, signals=signals)
+                group = Group(numbered, rule, work=sum(one.elements for _, one in among), signals=signals)
                 found |= {member.number: member.history for member in group.course.active}
                 if reason := group.run():
                     break

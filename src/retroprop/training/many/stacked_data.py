@@ -47,12 +47,6 @@ def some_penalties(penalties: Penalties | None, take: Callable[[Array], Array]) 
     return tuple(tuple(None if one is None else take(one) for one in pair) for pair in penalties)  # type: ignore[misc]
 
 
-def penalties_at(backend: Backend, penalties: Penalties | None, places: Sequence[int]) -> Penalties | None:
-    """Return the penalties of the networks at some places."""
-    indices, xp = backend.asarray(host.xp.asarray(places)), backend.xp
-    return some_penalties(penalties, lambda each: xp.take(each, indices, axis=0))
-
-
 def penalties_of(
     backend: Backend, architectures: Sequence[Architecture], dtype: str
 ) -> tuple[Architecture, Penalties | None]:
