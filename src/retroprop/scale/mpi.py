@@ -52,7 +52,7 @@ class MPI:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is rank 0, the one that prints and writes."""
+        """Whether this process is rank 0, the one that prints and writes; errors as those of `open`."""
         return bool(_world().rank == 0)
 
     @contextmanager
@@ -67,6 +67,8 @@ class MPI:
             Outside of an MPI job, or without an MPI library.
         """
         world = _world()
+        if world.size == 1:
+            warnings.warn(f"the MPI job has one process: it trains alone ({START}).", UserWarning, stacklevel=2)
         own = world.Dup()  # so that no message of the user's is taken for one of the training
         try:
             with ending_all(own, world):
@@ -87,8 +89,6 @@ def _world() -> Any:
     world = mpi.COMM_WORLD
     if world.size == 1 and not any(name in os.environ for name in LAUNCHED):
         raise RuntimeError(f"rp.scale.MPI() is outside of an MPI job: {START}.")
-    if world.size == 1:
-        warnings.warn(f"the MPI job has one process: it trains alone ({START}).", UserWarning, stacklevel=2)
     return world
 
 
