@@ -32,7 +32,9 @@ TOGETHER = {
     "penalties and rates": {"optimizer": [rp.optimizers.Adam(0.001 * k) for k in range(1, 6)], "net": {"l2": 0.1}},
     "dropout": {"net": {"dropout": 0.3}},
     "weights": {"sample_weight": WEIGHTS},
-    "folds of unequal size": {"rows": [np.flatnonzero(np.arange(103) % 5 - k) for k in range(5)], "metrics": "accuracy"},
+    "folds of unequal size": {
+        "rows": [np.flatnonzero(np.arange(103) % 5 - k) for k in range(5)], "metrics": "accuracy",
+    },
     "each its own end": {"epochs": [2, 9, 4, 6, 3]},
     "early stopping": {
         "validation_data": HELD_OUT, "metrics": ["accuracy"], "epochs": 60,
@@ -62,9 +64,13 @@ def compared(found, expected):
     return {
         "parameters": max(float(np.abs(a - b).max()) for a, b in pairs),
         "figures": max(float(np.abs(np.subtract(a, b)).max()) for a, b in series),
-        "alike": all((a.stop_reason, len(a), a.best_epoch) == (b.stop_reason, len(b), b.best_epoch) for a, b in histories),
+        "alike": all(ending(a) == ending(b) for a, b in histories),
         "digest": digest(found),
     }  # fmt: skip
+
+
+def ending(history):
+    return history.stop_reason, len(history), history.best_epoch
 
 
 def digest(found):
@@ -167,11 +173,11 @@ def everything(ranks, folder, *, quick, torch):
     if ranks.size > 1:
         found["progress"] = shows(ranks)
         for name, expected, by_rank in (
-            ("epochs", "the ranks differ in epochs of nets[1]: rank 0 has 6, and rank 1 7.", [{}, {"epochs": [6, 7, 6, 6, 6]}]),
+            ("epochs", "differ in epochs of nets[1]: rank 0 has 6, and rank 1 7.", [{}, {"epochs": [6, 7, 6, 6, 6]}]),
             ("seed", "the ranks differ in seed of nets[2]", [{}, {"seed": [0, 1, 3, 3, 4]}]),
             ("data", "the ranks differ in x of nets[0]", [{}, {"x": X + 1.0}]),
             ("rows", "the ranks differ in rows of nets[0]", [{}, {"rows": np.arange(50)}]),
-            ("networks", "the ranks differ in the number of networks: rank 0 has 5, and rank 1 3.", [{}, {"net": {"sizes": SIZES[:3]}}]),
+            ("networks", "number of networks: rank 0 has 5, and rank 1 3.", [{}, {"net": {"sizes": SIZES[:3]}}]),
             ("callbacks", "the ranks differ in callbacks of nets[0]", [{}, {"callbacks": [Doubles()]}]),
             ("bad", "epochs must be" if ranks.rank else "on rank 1", [{}, {"epochs": 0}]),
             ("engine", "networks of fit_many are divided by rp.scale.MPI()", [{}, {}]),

@@ -107,8 +107,7 @@ def fit(net, x=X, y=Y, **options):
             lambda: GridSearchCV(MLPClassifier((3,), parallel=Alone()), {"alpha": [0.1]}, cv=2).fit(X, Y),
             "parallel of the estimator must be None: a search trains its fits together",
         ),
-        (lambda: tabular.fit("digits", ensemble=2, parallel=Alone()), "parallel is for .* one network: leave it out"),
-        (lambda: tabular.fit("digits", search=True, parallel=Alone()), "parallel is for .* one network: leave it out"),
+        (lambda: tabular.fit("digits", ensemble=2, parallel=Sharded()), "parallel of a table .* with shard=True"),
     ],
 )
 def test_what_ranks_cannot_share_is_refused(call, message):

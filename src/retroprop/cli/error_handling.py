@@ -1,12 +1,13 @@
 """Error handling of all commands: one message on standard error and an exit code, never a stack trace."""
 
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -27,12 +28,22 @@ def note(message: str, *, quiet: bool) -> None:
 
 
 @contextmanager
-def warnings_as_notes(*, quiet: bool) -> Iterator[None]:
-    """Print the warnings of the library as notes, without the place in the source that a warning of Python has."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, category, *rest: note(str(message), quiet=quiet)
-        yield
+def warnings_as_notes(options: Mapping[str, str], *, quiet: bool) -> Iterator[None]:
+    """Print the warnings of the library as notes, without the place in the source that a warning of Python has.
+
+    Those of its log, in which `options` are named as on the command line, are printed though `quiet`: each is of one
+    process.
+    """
+    log, handler = logging.getLogger("retroprop"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: note(as_typed(record.getMessage(), options), quiet=False)  # type: ignore[method-assign]
+    log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = lambda message, category, *rest: note(str(message), quiet=quiet)
+            yield
+    finally:
+        log.removeHandler(handler)
 
 
 class Commands(TyperGroup):

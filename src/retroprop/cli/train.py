@@ -27,6 +27,8 @@ _DEFAULT_MODEL = Path("model.safetensors")
 _SIGNALLED = {"interrupted": 130, "terminated": 143}
 # The arguments that the error of a divergence names.
 _REMEDIES = {"learning_rate": "--learning-rate", "clip_norm": "--clip-norm"}
+# With those that name a candidate of the search.
+_NAMED = _REMEDIES | {name: f"--{name}" for name in ("hidden", "l2", "dropout")}
 
 
 def train(
@@ -203,7 +205,7 @@ def train(
     )
     divergence: DivergenceError | None = None
     try:
-        with warnings_as_notes(quiet=engine is not None and not engine.is_first):
+        with warnings_as_notes(_NAMED, quiet=engine is not None and not engine.is_first):
             model = fit()
     except DivergenceError as error:
         if error.model is None:

@@ -92,9 +92,9 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
                 names = [str(i) for i in range(len(fits))]
                 errors = train_together(fits, stops=lambda: signals.reason, checkpoint=checkpoint, names=names)
                 signals.answered = signals.reason == "interrupted"
-        for error in errors:  # of Ctrl-C each member has warned, and keeps its present weights
+        for i, error in enumerate(errors, start=1):  # of Ctrl-C each member has warned, and keeps its present weights
             if isinstance(error, Exception):
-                raise error
+                raise _of_member(error, f"member {i} of {len(members)}")
         self.estimators_ = members
         self.__dict__.pop("out_of_fold_", None)  # of a fit before
         if self.bootstrap or self.folds:
@@ -189,6 +189,15 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         tags.input_tags, tags.array_api_support = own.input_tags, own.array_api_support
         tags.target_tags.multi_output = own.target_tags.multi_output
         return tags
+
+
+def _of_member(error: Exception, name: str) -> Exception:
+    """Return the error with the name of the member that it ended: in its message, or as a note where it has none."""
+    if error.args and isinstance(error.args[0], str):
+        error.args = (f"{name}: {error.args[0]}", *error.args[1:])
+    else:
+        error.add_note(f"It is the error of {name} of the ensemble.")
+    return error
 
 
 def statistics(backend: Backend, several: Array) -> tuple[Array, Array]:

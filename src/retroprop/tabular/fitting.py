@@ -139,7 +139,7 @@ def fit(
         of them that have their default values. `report.numbers["search"]` has the candidates.
     parallel : Parallel, optional
         The engine that connects the processes that share the training, as `retroprop.scale.MPI()`: each reads the whole
-        table, and has the same model.
+        table, and has the same model. The networks of an ensemble and of a search are divided among them.
 
     Returns
     -------
@@ -186,12 +186,12 @@ def fit(
         search=search,
         parallel=parallel,
     )
-    options.check()
     engine = checked(parallel)
-    if engine is not None and engine.shard:
-        raise ValueError("parallel of a table does not go with shard=True: every rank reads the whole table.")
     # A file that one rank cannot read, or that another reads otherwise, ends all before they train.
     with ready(engine) as job:
+        options.check()
+        if engine is not None and engine.shard:
+            raise ValueError("parallel of a table does not go with shard=True: every rank reads the whole table.")
         form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)
         target = None if target is None else str(target)
         raw = read(data, features=features, target=target, **form)

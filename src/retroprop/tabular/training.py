@@ -76,7 +76,7 @@ def train(
     }
     targets = targets_for(nets[0], target, y)
     if options.ensemble is not None:
-        net, histories, seconds = train_members(nets, x, targets, seeds, given)
+        net, histories, seconds = train_members(nets, x, targets, seeds, given, options.parallel)
         return Trained(
             options=options,
             network=net,

@@ -94,6 +94,8 @@ class Preparation:
         The arguments as they were given.
     share : Share or None
         The part of this process, where several share the training.
+    name : str
+        The name that messages give the network, where there are several.
     """
 
     net: Network
@@ -114,6 +116,7 @@ class Preparation:
     demands: Demands
     call: FitCall
     share: "Share | None" = None
+    name: str = ""
 
     @property
     def stored(self) -> Batch:

@@ -25,8 +25,8 @@ def agree(job: Job, trainings: Sequence[Preparation], arrangement: Arrangement) 
     """
     fields: dict[str, Any] = {"the number of networks": len(trainings)}
     known: dict[tuple[int, ...], dict[str, Any]] = {}
-    for number, one in enumerate(trainings):
-        fields |= {f"{name} of nets[{number}]": value for name, value in _fields(one, number, known).items()}
+    for one in trainings:
+        fields |= {f"{name} of {one.name}": value for name, value in _fields(one, known).items()}
     groups = [numbered for _, numbered in arrangement.groups] + [[one] for one in arrangement.alone]
     fields["the networks that one step trains"] = [[number for number, _ in numbered] for numbered in groups]
     fields["compiled loops"] = list(map(_compiles, groups))
@@ -39,10 +39,10 @@ def agree(job: Job, trainings: Sequence[Preparation], arrangement: Arrangement) 
             restored(one.rng, state)
 
 
-def _fields(one: Preparation, number: int, known: dict[tuple[int, ...], dict[str, Any]]) -> dict[str, Any]:
+def _fields(one: Preparation, known: dict[tuple[int, ...], dict[str, Any]]) -> dict[str, Any]:
     """Return the fields of a training; `known` has those of the data of others."""
     if not isinstance(one.data, Batch):
-        raise ValueError(f"nets[{number}]: parallel needs all rows: pass x and y, or train alone on batches.")
+        raise ValueError(f"{one.name}: parallel needs all rows: pass x and y, or train alone on batches.")
     key = tuple(map(id, (*one.data, *(one.validation or ()))))
     if key not in known:
         known[key] = share.fields_of(one.net.backend, one.data, one.validation, shard=False)

@@ -91,6 +91,8 @@ class Group:
             self.progress.start(epochs, sum(n * m for n, m in orders) // epochs)
             try:
                 while self.course.active:
+                    if self.signals is not None:
+                        self.signals.stop_if_asked()
                     self._advance()
             except INTERRUPTIONS[False] as request:
                 reason = getattr(request, "reason", "interrupted")
@@ -106,8 +108,6 @@ class Group:
     def _advance(self) -> None:
         """Do the next steps, and close the epochs that end with them."""
         course = self.course
-        if self.signals is not None:
-            self.signals.stop_if_asked()
         for member in course.active:
             if member.n_batches == 0:
                 member.begin_epoch()

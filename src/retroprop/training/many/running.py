@@ -56,7 +56,7 @@ def run_some(
                 try:
                     found[number] = training.train(signals)
                 except DivergenceError as error:
-                    found[number] = _diverged(error, number)
+                    found[number] = _diverged(error, training.name)
                 if found[number].stop_reason in ("interrupted", "terminated"):
                     reason = found[number].stop_reason
                     break
@@ -75,9 +75,9 @@ def _all(found: Mapping[int, History], k: int, reason: str) -> list[History]:
     return [found[i] if i in found else History(stop_reason=reason) for i in range(k)]
 
 
-def _diverged(error: DivergenceError, number: int) -> History:
+def _diverged(error: DivergenceError, name: str) -> History:
     """Return the history of a training that diverged, with the error, and report it."""
-    log.warning("nets[%d]: %s", number, error)
+    log.warning("%s: %s", name, error)
     # Without the frames of the training, which would hold its data.
     error.history.error = error.with_traceback(None)
     return error.history
