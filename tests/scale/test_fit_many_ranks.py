@@ -58,7 +58,7 @@ def failing(launcher, size, way, folder):
 
 
 RAISED = "LookupError: the disk of this rank is gone"
-ENDS = {"raises": RAISED, "is killed": "(YOUR APPLICATION TERMINATED|prterun noticed that process rank 1)"}
+ENDS = {"raises": RAISED, "is killed": "(YOUR APPLICATION TERMINATED|prterun noticed that process rank 2)"}
 
 
 def assert_failed(job, message, folder):
