@@ -1,5 +1,6 @@
 """Networks divided by ranks, one of which fails in one way; started by mpiexec with the way and the folder."""
 
+import hashlib
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import many_cases
 from mpi4py import MPI
 
 import retroprop as rp
+from retroprop.estimators.epoch_group import EpochGroup
 from retroprop.training.many import group
 
 WAY, FOLDER = sys.argv[1], sys.argv[2]
@@ -57,6 +59,22 @@ if "waits" in WAY:  # the last rank has the least work, and waits for the others
             fails()
 
         threading.Thread(target=later).start()
+
+if "ensemble" in WAY:
+    advance, steps = EpochGroup._advance, [0]
+
+    def counted(one):
+        steps[0] += 1
+        if steps[0] == 9 and RANK == SIZE - 1:
+            fails()
+        advance(one)
+
+    EpochGroup._advance = counted
+    given = {"estimator": {"max_iter": FOREVER, "n_iter_no_change": FOREVER}, "n_members": 2 * SIZE}
+    found = many_cases.ensemble("seeds", rp.scale.MPI(), **given)
+    text = hashlib.sha256(found.predict_proba(many_cases.X).tobytes()).hexdigest()
+    print(f"ended: interrupted with {text} and {len(found.estimators_)} networks\n", end="", flush=True)
+    sys.exit()
 
 nets, histories = many_cases.trained(rp.scale.MPI(), **options)
 reasons = sorted({one.stop_reason for one in histories if one.stop_reason != "epochs"})

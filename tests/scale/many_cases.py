@@ -9,6 +9,7 @@ import numpy as np
 from mpi_cases import CLASSES, HELD_OUT, LABELS, TARGETS, WEIGHTS, Doubles, X, differs, flat
 
 import retroprop as rp
+from retroprop.estimators import MLPClassifier, MLPEnsembleClassifier
 from retroprop.training.many import group
 
 SIZES = [[6, 7, 3], [6, 7, 3], [6, 9, 3], [6, 7, 3], [6, 9, 3]]
@@ -154,6 +155,49 @@ def checkpoints(ranks, folder):
     return compared(found, trained(None, checkpoint=[rp.Checkpoint(f"{folder}/{ranks.rank}/{k}") for k in range(5)]))
 
 
+ENSEMBLES = {
+    "seeds": {},
+    "folds": {"folds": True, "estimator": {"early_stopping": True, "dropout": 0.2}},
+    "bootstrap": {"bootstrap": True, "n_members": 2},
+}
+
+
+def ensemble(name, parallel, **further):
+    options = {"n_members": 5, "random_state": 3, **ENSEMBLES[name], **further}
+    own = {"hidden_layer_sizes": (7,), "max_iter": 12, "learning_rate_init": 0.02, "batch_size": 25}
+    mlp = MLPClassifier(**own | options.pop("estimator", {}))
+    return MLPEnsembleClassifier(mlp, parallel=parallel, **options).fit(X, LABELS)
+
+
+def ensembles(ranks, names):
+    """The members divided by ranks are those of a single process, with all that a fit has set."""
+    found = {}
+    for name in names:
+        one, other = ensemble(name, rp.scale.MPI()), ensemble(name, None)
+        pairs = list(zip(one.estimators_, other.estimators_, strict=True))
+        curves = [np.subtract(a.loss_curve_, b.loss_curve_) for a, b in pairs]
+        probabilities = one.member_probabilities(X)
+        content = probabilities.tobytes() + b"".join(np.array(a.loss_curve_).tobytes() for a, _ in pairs)
+        found[f"ensemble: {name}"] = {
+            "parameters": float(np.abs(probabilities - other.member_probabilities(X)).max()),
+            "figures": max(float(np.abs(curve).max()) for curve in curves),
+            "digest": hashlib.sha256(content).hexdigest(),
+            "alike": all((a.n_iter_, a.t_, sorted(vars(a))) == (b.n_iter_, b.t_, sorted(vars(b))) for a, b in pairs),
+        }
+    unseeded = ensemble("seeds", rp.scale.MPI(), random_state=None)
+    found["ensemble: unseeded"] = {"digest": hashlib.sha256(unseeded.predict_proba(X).tobytes()).hexdigest()}
+    if ranks.size > 1:
+        members = 3 + (ranks.rank > 0)
+        found["ensemble: differs"] = differs(
+            ranks, "the ranks differ in n_members", call=lambda: ensemble("seeds", rp.scale.MPI(), n_members=members)
+        )
+        alpha = {"alpha": 0.1 * (ranks.rank > 0)}
+        found["ensemble: differs in the estimator"] = differs(
+            ranks, "the ranks differ in alpha", call=lambda: ensemble("seeds", rp.scale.MPI(), estimator=alpha)
+        )
+    return found
+
+
 def everything(ranks, folder, *, quick, torch):
     parallel = rp.scale.MPI()
     cases = {name: options for name, options in {**TOGETHER, **APART}.items() if not quick or name in QUICK}
@@ -170,6 +214,7 @@ def everything(ranks, folder, *, quick, torch):
     found["shard"] = differs(
         ranks, "parallel of fit_many does not go with shard=True", call=lambda: trained(rp.scale.MPI(shard=True))
     )
+    found |= ensembles(ranks, ("folds",) if quick else ENSEMBLES)
     if ranks.size > 1:
         found["progress"] = shows(ranks)
         for name, expected, by_rank in (

@@ -99,6 +99,7 @@ def test_ctrl_c_of_one_rank_ends_the_networks_of_all(tmp_path):
         ("gets SIGINT alone", "interrupted"),
         ("gets SIGTERM with checkpoints", "terminated"),
         ("gets SIGINT while it waits", "interrupted"),
+        ("gets SIGINT in an ensemble", "interrupted"),
     ],
 )
 @pytest.mark.parametrize("launcher", launchers(), ids=lambda one: one.mpiexec)

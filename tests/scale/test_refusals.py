@@ -83,6 +83,10 @@ def network():
     return rp.Network([4, 3, 2], output="softmax", loss="cross_entropy", seed=0)
 
 
+def ensemble(*, parallel, **options):
+    MLPEnsembleClassifier(MLPClassifier((3,), **options), 2, parallel=parallel, random_state=0).fit(X, Y)
+
+
 def fit(net, x=X, y=Y, **options):
     rp.fit(net, x, y, epochs=1, parallel=Alone(), **options)
 
@@ -101,7 +105,14 @@ def fit(net, x=X, y=Y, **options):
         (lambda: MLPClassifier((3,), parallel=Alone()).fit(lambda: iter([(X, Y)])), "pass X and y"),
         (
             lambda: MLPEnsembleClassifier(MLPClassifier((3,), parallel=Alone()), n_members=2).fit(X, Y),
-            "parallel of the estimator must be None: the members train together",
+            "parallel of the estimator must be None: pass it to the ensemble",
+        ),
+        (lambda: ensemble(parallel=Sharded()), "shard=True does not go with parallel of an ensemble"),
+        (lambda: ensemble(parallel=Two()), "must be rp.scale.MPI.*, or have its tell, heard"),
+        (lambda: ensemble(parallel=Alone(), solver="lbfgs"), "solver='lbfgs' of the estimator does not go"),
+        (
+            lambda: ensemble(parallel=Alone(), checkpoint=rp.Checkpoint("run")),
+            "checkpoint of the estimator does not go",
         ),
         (
             lambda: GridSearchCV(MLPClassifier((3,), parallel=Alone()), {"alpha": [0.1]}, cv=2).fit(X, Y),
