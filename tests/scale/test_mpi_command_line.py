@@ -52,6 +52,24 @@ def test_every_error_is_printed_once(launcher, name):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("epochs=0", "epochs must be 1 or above, not 0"),
+        ("optimizer='foo'", "unknown optimizer 'foo'"),
+        ("activation='foo', ensemble=2", "unknown activation 'foo'"),
+        ("test_size=0.00001, search=True", "it needs at least two"),
+        ("class_weight={7: 1.0, 77: 1.0}", "class_weight has"),
+    ],
+)
+def test_an_error_of_a_script_is_printed_once(options, message):
+    code = f"import retroprop as rp; rp.tabular.fit('digits', {options}, parallel=rp.scale.MPI())"
+    job = run(LAUNCHER, 2, "-c", code)
+    assert job.code != 0
+    assert len(re.findall(f"^\\S*Error: .*{re.escape(message)}", job.err, re.MULTILINE)) == 1, job.err
+
+
+@pytest.mark.long
 def test_an_error_of_one_process_ends_all(tmp_path):
     code = f"""
 import sys

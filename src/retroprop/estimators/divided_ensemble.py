@@ -53,6 +53,6 @@ def train_divided(job: Job, fits: Sequence[PreparedFit]) -> list[Ending]:
 
 
 def _fitted(estimator: Any) -> dict[str, Any]:
-    """Return what a fit has set, with all arrays on the host."""
+    """Return the attributes that a fit has set, with all arrays on the host."""
     given = estimator.get_params(deep=False)
     return {name: value for name, value in estimator.__getstate__().items() if name not in given}

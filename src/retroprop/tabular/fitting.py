@@ -5,9 +5,10 @@ from typing import Any
 
 from retroprop.tabular.card import columns_of, reading_options
 from retroprop.tabular.model import TabularModel
-from retroprop.tabular.pipeline import fitted
+from retroprop.tabular.pipeline import fitted, prepared
 from retroprop.tabular.reading import read
 from retroprop.tabular.schema import find_schema
+from retroprop.tabular.training import check
 from retroprop.tabular.training_options import TrainingOptions
 from retroprop.training.parallel import checked
 from retroprop.training.share import ready
@@ -205,4 +206,7 @@ def fit(
         )
         if job is not None:
             job.compare({"the table": repr(schema)})
-    return fitted(options, raw, schema, validation, max_memory)
+        table = prepared(options, raw, schema, validation, max_memory)
+        if job is not None:
+            check(options, table.card.target, *table.inputs["training"])
+    return fitted(options, table)

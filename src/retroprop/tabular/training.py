@@ -105,6 +105,11 @@ def train(
     )
 
 
+def check(options: TrainingOptions, target: TargetColumn, x: NDArray[np.float64], y: NDArray[Any]) -> None:
+    """Raise the ValueError or TypeError of bad options that `train` would raise before its training."""
+    arguments_for(options, network_for(options, x.shape[1], target), target, y)
+
+
 def arguments_for(
     options: TrainingOptions, net: rp.Network, target: TargetColumn, y: NDArray[Any]
 ) -> tuple[dict[str, Any], int]:
