@@ -67,10 +67,6 @@ def assert_failed(job, message, folder):
     assert len(re.findall(f"^{message}", job.err + job.out, re.MULTILINE)) == 1, job.err[-3000:]
 
 
-def test_a_rank_that_raises_ends_all_with_its_message_once(tmp_path):
-    assert_failed(failing(LAUNCHER, 2, "raises", tmp_path), RAISED, tmp_path)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("way", list(ENDS))
 @pytest.mark.parametrize("launcher", launchers(), ids=lambda one: one.mpiexec)

@@ -56,6 +56,7 @@ def test_every_error_is_printed_once(launcher, name):
     ("options", "message"),
     [
         ("epochs=0", "epochs must be 1 or above, not 0"),
+        (None, "The 'alpha' parameter of MLPClassifier must be"),
         ("optimizer='foo'", "unknown optimizer 'foo'"),
         ("activation='foo', ensemble=2", "unknown activation 'foo'"),
         ("test_size=0.00001, search=True", "it needs at least two"),
@@ -64,6 +65,9 @@ def test_every_error_is_printed_once(launcher, name):
 )
 def test_an_error_of_a_script_is_printed_once(options, message):
     code = f"import retroprop as rp; rp.tabular.fit('digits', {options}, parallel=rp.scale.MPI())"
+    if options is None:
+        call = "MLPClassifier(alpha=-1.0, parallel=rp.scale.MPI()).fit([[0.0], [1.0]], [0, 1])"
+        code = f"import retroprop as rp; from retroprop.estimators import MLPClassifier; {call}"
     job = run(LAUNCHER, 2, "-c", code)
     assert job.code != 0
     assert len(re.findall(f"^\\S*Error: .*{re.escape(message)}", job.err, re.MULTILINE)) == 1, job.err

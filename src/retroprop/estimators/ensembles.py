@@ -21,6 +21,7 @@ from retroprop.estimators.group_checkpoint import opened_for_group
 from retroprop.estimators.prepared_fit import PreparedFit, collected
 from retroprop.estimators.ranks import generator_of
 from retroprop.estimators.together import Ending, train_together
+from retroprop.estimators.validating import validating
 from retroprop.functions.types import Array
 from retroprop.network import Network
 from retroprop.training import share
@@ -68,6 +69,10 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
     @abstractmethod
     def _splitter(self, y: Any) -> Any:
         """Return scikit-learn's class that divides such targets into folds."""
+
+    def _validate_params(self) -> None:
+        with validating(self):
+            super()._validate_params()
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy
@@ -68,7 +69,7 @@ class MPI:
         """
         world = _world()
         if world.size == 1:
-            warnings.warn(f"the MPI job has one process: it trains alone ({START}).", UserWarning, stacklevel=2)
+            _warn_alone()
         own = world.Dup()  # so that no message of the user's is taken for one of the training
         try:
             with ending_all(own, world):
@@ -90,6 +91,12 @@ def _world() -> Any:
     if world.size == 1 and not any(name in os.environ for name in LAUNCHED):
         raise RuntimeError(f"rp.scale.MPI() is outside of an MPI job: {START}.")
     return world
+
+
+@cache
+def _warn_alone() -> None:
+    """Warn, once in a process, that it has no others."""
+    warnings.warn(f"the MPI job has one process: it trains alone ({START}).", UserWarning, stacklevel=2)
 
 
 def tree_sum(ranks: Ranks, buffer: Array, theirs: Array, exchange: Callable[[int, Array], object]) -> Array:
