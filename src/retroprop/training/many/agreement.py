@@ -5,11 +5,13 @@ from typing import Any
 from zlib import crc32
 
 from retroprop.backends.intake.batch import Batch
+from retroprop.functions.types import Array
 from retroprop.training import share
 from retroprop.training.course import restored, state_of
 from retroprop.training.description import described
 from retroprop.training.job import Job
 from retroprop.training.many.grouping import Arrangement, Numbered
+from retroprop.training.many.parts import BUDGET, bytes_of, cut
 from retroprop.training.optimizers import UpdateRule
 from retroprop.training.preparation import Preparation
 from retroprop.training.step import bind
@@ -31,12 +33,17 @@ def agree(job: Job, trainings: Sequence[Preparation], arrangement: Arrangement) 
     fields["the networks that one step trains"] = [[number for number, _ in numbered] for numbered in groups]
     fields["compiled loops"] = list(map(_compiles, groups))
     job.compare(fields)
-    for one in trainings:
-        net, backend = one.net, one.net.backend
-        leaves, state = job.from_first(([backend.to_numpy(leaf) for leaf in net.parameters.leaves], state_of(one.rng)))
-        if job.rank:
-            net.parameters = net.parameters.like([backend.asarray(leaf, copy=True) for leaf in leaves])
-            restored(one.rng, state)
+    for part in cut(trainings, list(map(bytes_of, trainings)), BUDGET):
+        for one, (leaves, state) in zip(part, job.from_first(list(map(_state, part))), strict=True):
+            if job.rank:
+                net, backend = one.net, one.net.backend
+                net.parameters = net.parameters.like([backend.asarray(leaf, copy=True) for leaf in leaves])
+                restored(one.rng, state)
+
+
+def _state(one: Preparation) -> tuple[list[Array], Any]:
+    """Return the parameters of a network, on the host, and the state of its generator."""
+    return [one.net.backend.to_numpy(leaf) for leaf in one.net.parameters.leaves], state_of(one.rng)
 
 
 def _fields(one: Preparation, known: dict[tuple[int, ...], dict[str, Any]]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def fit_many(
     parallel : Parallel, optional
         The engine that connects processes, as `retroprop.scale.MPI()`: every process makes the same call, trains its
         part of the networks, with all their rows, and ends with all networks and histories. Networks that are
-        trained one by one, or whose steps are compiled by Numba, have the bits of a single process; of others sums
+        trained one by one, or whose steps are compiled as a whole, have the bits of a single process; of others sums
         round by the number of networks that one step trains. Those that share a generator are trained by one process.
 
     Returns

@@ -10,6 +10,7 @@ from retroprop.training.many.agreement import agree
 from retroprop.training.many.assignment import assigned
 from retroprop.training.many.exchanged import received, sent
 from retroprop.training.many.grouping import arranged
+from retroprop.training.many.parts import BUDGET, bytes_of, cut
 from retroprop.training.many.running import report, run, run_some
 from retroprop.training.many.separate_signals import SeparateSignals
 from retroprop.training.parallel import Parallel, Separate, checked
@@ -53,9 +54,8 @@ def run_shared(parallel: Parallel, prepare: Callable[[], list[Preparation]], *, 
         histories = run_some(arrangement, own, len(trainings), signals)
         # The ranks that have ended wait for the others, without a processor.
         ranks.meet(signals.look)
-        for number, rank in enumerate(ranks_of):
-            training = trainings[number]
-            result = ranks.agree(sent(training, histories[number]) if number in own else None)[rank]
-            if number not in own:
-                histories[number] = received(training, result)
+        for part in cut(range(len(trainings)), list(map(bytes_of, trainings)), BUDGET):
+            every = ranks.agree({number: sent(trainings[number], histories[number]) for number in own & set(part)})
+            for number in set(part) - own:
+                histories[number] = received(trainings[number], every[ranks_of[number]][number])
     return histories
