@@ -94,7 +94,7 @@ def fit(net, x=X, y=Y, **options):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: fit(rp.stack([network(), network()])), r"holds several: call fit for each of net.unstack\(\)"),
+        (lambda: fit(rp.stack([network(), network()])), r"holds several: call rp.fit_many\(net.unstack\(\), ...\)"),
         (lambda: fit(network(), lambda: iter([(X, Y)]), None), "needs all rows, to divide them: pass x and y"),
         (lambda: fit(network(), optimizer="lbfgs", deterministic=True), "'lbfgs' does not go with parallel: use one"),
         (lambda: rp.fit_many([network()], X, Y, parallel=Sharded()), "fit_many does not go with shard=True"),
