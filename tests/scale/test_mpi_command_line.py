@@ -57,6 +57,7 @@ def test_every_error_is_printed_once(launcher, name):
     [
         ("epochs=0", "epochs must be 1 or above, not 0"),
         (None, "The 'alpha' parameter of MLPClassifier must be"),
+        ("", "fit has no argument epohs=3"),
         ("optimizer='foo'", "unknown optimizer 'foo'"),
         ("activation='foo', ensemble=2", "unknown activation 'foo'"),
         ("test_size=0.00001, search=True", "it needs at least two"),
@@ -65,6 +66,8 @@ def test_every_error_is_printed_once(launcher, name):
 )
 def test_an_error_of_a_script_is_printed_once(options, message):
     code = f"import retroprop as rp; rp.tabular.fit('digits', {options}, parallel=rp.scale.MPI())"
+    if not options:
+        code = "import retroprop as rp; rp.fit(rp.Network([1, 1]), [[0]], [[0]], epohs=3, parallel=rp.scale.MPI())"
     if options is None:
         call = "MLPClassifier(alpha=-1.0, parallel=rp.scale.MPI()).fit([[0.0], [1.0]], [0, 1])"
         code = f"import retroprop as rp; from retroprop.estimators import MLPClassifier; {call}"

@@ -6,17 +6,17 @@ from dataclasses import fields, replace
 from typing import Any
 
 from retroprop.network import Network
-from retroprop.training import arguments
 from retroprop.training.batch_stream import check_unshared
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.per_model import per_model
 from retroprop.training.many.running import run
+from retroprop.training.pointers import with_pointers
 from retroprop.training.preparation import Options, Preparation, prepared
 
 
-@arguments.with_pointers
+@with_pointers
 def fit_many(
     nets: Sequence[Network],
     x: Any,
