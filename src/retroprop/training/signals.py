@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 REASONS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGUSR1": "terminated"}
 
@@ -20,6 +20,25 @@ class StopRequested(BaseException):
 
 # Of one process, and of a rank: a KeyboardInterrupt of one rank alone is an error that ends the others.
 INTERRUPTIONS = ((KeyboardInterrupt, StopRequested), (StopRequested,))
+
+
+class StopSignals(Protocol):
+    """The signals that a training answers: those of a process, or those that ranks have in common.
+
+    Attributes
+    ----------
+    answered : bool
+        Whether a training was ended for it.
+    """
+
+    answered: bool
+
+    @property
+    def reason(self) -> str:
+        """The reason to stop, empty while no signal has come."""
+
+    def stop_if_asked(self) -> None:
+        """Raise StopRequested if a signal has come."""
 
 
 class Signals:
@@ -66,6 +85,12 @@ class Signals:
         self._before.clear()
         if self.reason and not self.answered:
             os.kill(os.getpid(), self._came_first)
+
+    def stop_if_asked(self) -> None:
+        """Raise StopRequested if a signal has come."""
+        if self.reason:
+            self.answered = True
+            raise StopRequested(self.reason)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
         if not self.reason:
