@@ -2,13 +2,16 @@
 
 import functools
 import http.server
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.long
 
 WIDTHS = (1280, 375)
+AXE = os.environ.get("AXE_CORE", "")  # the file axe.min.js of the package axe-core of npm
 
 # Elements that reach beyond the viewport or hide a part of themselves, named by their first words.
 CUT_OFF = """
@@ -60,6 +63,19 @@ new Promise(done => {
 """
 
 
+# Violations of impact "serious" or "critical" in a colour scheme, its transitions over at once. Frames are left out.
+VIOLATIONS = """
+(() => {
+  const style = document.createElement('style');
+  style.textContent = '* { transition: none !important; }';
+  document.head.append(style);
+  document.body.setAttribute('data-md-color-scheme', %r);
+  return axe.run(document, {resultTypes: ['violations'], iframes: false}).then(found => found.violations
+    .filter(v => ['serious', 'critical'].includes(v.impact)).map(v => [v.id, v.nodes.map(n => n.html.slice(0, 120))]));
+})()
+"""
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     from browser import browsers
@@ -90,6 +106,21 @@ def test_nothing_is_cut_off(browser, address, site, width):
         if found["page"] or found["hidden"] or found["outside"]:
             faults[page.relative_to(site).as_posix()] = found
     assert not faults
+
+
+@pytest.mark.skipif(not Path(AXE).is_file(), reason="AXE_CORE names no file axe.min.js: npm pack axe-core")
+@pytest.mark.parametrize("scheme", ["default", "slate"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_reports_nothing_serious(browser, address, site, width, scheme):
+    faults = {}
+    for page in sorted(site.rglob("*.html")):
+        if "computed" in page.parts:  # the pages of networks have tests of their own
+            continue
+        browser.open(address + page.relative_to(site).as_posix(), width)
+        browser.run(Path(AXE).read_text(encoding="utf-8") + "; true")
+        if found := browser.run(VIOLATIONS % scheme):
+            faults[page.relative_to(site).as_posix()] = found
+    assert faults == {}
 
 
 @pytest.mark.parametrize("page", ["backpropagation.html", "es/retropropagacion.html"])
