@@ -155,6 +155,14 @@ def bench(
     peers: Annotated[
         bool, typer.Option("--peers", help="Time PyTorch, JAX, Thinc and scikit-learn too, where installed.")
     ] = False,
+    parallel: Annotated[
+        bool,
+        typer.Option("--parallel", help="Time training that the ranks of an MPI job share, instead of backends."),
+    ] = False,
+    ranks: Annotated[
+        str | None,
+        typer.Option(help='With --parallel: as "2,4"; by default powers of two up to the cores.', show_default=False),
+    ] = None,
     report: Annotated[bool, typer.Option("--report", help="Measure nothing: tables and plot of RESULTS.json.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to a file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them to a .png, .svg or .pdf file.")] = None,
@@ -175,6 +183,8 @@ def bench(
             dtype=dtype,
             seconds=seconds,
             peers=peers,
+            parallel=parallel,
+            ranks=ranks,
             report=report,
             json=json_file,
             plot=plot,
