@@ -25,7 +25,7 @@ def draw_shared(runs: Sequence[tuple[str, Results]], path: Path) -> None:
         networks = in_order(map(network_of, results.shared))
         colors = {name: LIGHT.colors[at % len(LIGHT.colors)] for at, name in enumerate(networks)}
         dress(left, "Efficiency", xlabel="rows of a rank")
-        dress(middle, "Speed-up over one process with the whole batch", xlabel="rows of a batch")
+        dress(middle, "Speed-up over one process", xlabel="rows of a batch")
         dress(right, "Efficiency by the model, most rows a rank", xlabel="ranks")
         _measured(left, middle, results, colors)
         _predicted(right, results, colors)

@@ -99,8 +99,10 @@ def _watched(job: subprocess.Popen[str], limit: float, end: Any) -> Iterator[str
     while True:
         timer = Timer(limit, end)
         timer.start()
-        line = job.stdout.readline()  # type: ignore[union-attr]
-        timer.cancel()
+        try:
+            line = job.stdout.readline()  # type: ignore[union-attr]
+        finally:
+            timer.cancel()  # also at Ctrl-C: Python does not exit while a timer waits
         if not line:
             return
         yield line

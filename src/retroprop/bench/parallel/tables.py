@@ -14,10 +14,10 @@ def shared_tables(results: Results) -> list[ResultTable]:
 def measured(results: Results) -> ResultTable:
     """Return the times of shared steps, with a row per contestant."""
     table = ResultTable(
-        "Steps shared by ranks of one thread each",
-        [*LABELS, "ranks × rows", "by", "alone, ms", "shared, ms", "efficiency", "speed-up"],
-        note="Alone: one rank with its rows. Efficiency: alone over shared. Speed-up: one rank with the rows of all"
-        " over shared. Medians of the ratios of each turn, with quartiles.",
+        "Steps shared by ranks of one thread each, ms",
+        [*LABELS, "ranks × rows", "by", "alone", "shared", "efficiency", "speed-up"],
+        note="Alone: one rank with its rows. Efficiency: alone over shared, with quartiles. Speed-up: one rank with the"
+        " rows of all over shared. Medians over turns, of the ratios in each.",
         labels=3,
         words=5,
     )
@@ -25,8 +25,9 @@ def measured(results: Results) -> ResultTable:
         for name in row.names(SHARED):
             label = [network_of(row), row.optimizer, row.dtype, f"{row.ranks} × {row.batch:,}", name]
             times = [milliseconds(row.timing(kind, name)) for kind in (PART, SHARED)]
-            gains = [efficiency(row, name), speed_up(row, name)]
-            table.rows.append([*label, *times, *map(with_quartiles, gains)])
+            faster = speed_up(row, name)
+            gains = [with_quartiles(efficiency(row, name)), f"{faster.median:.2f}" if faster else ""]
+            table.rows.append([*label, *times, *gains])
     return table
 
 
