@@ -69,7 +69,7 @@ def test_ctrl_c_ends_the_job_and_the_clock(fake, tmp_path):
     [
         ("Traceback\nValueError: the cause\nAbort(1) on node 0", "ValueError: the cause"),
         ("a.b.SomeError: one\nKeyError: 'two'\n\n", "KeyError: 'two'"),
-        ("There are not enough slots\n  in the system \n", "in the system"),
+        ("-----\nThere are not enough slots \n  in the system\n-----\n", "There are not enough slots"),
         ("", "it says nothing"),
     ],
 )

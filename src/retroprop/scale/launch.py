@@ -122,7 +122,7 @@ def _end(job: subprocess.Popen[str]) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return the last error of Python in a text, without one its last line."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    """Return the last error of Python in a text, without one its first words, which are of the launcher."""
+    lines = [line.strip(" =-") for line in errors.splitlines() if re.search(r"\w", line)]
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
-    return (named or lines or ["it says nothing"])[-1]
+    return named[-1] if named else lines[0] if lines else "it says nothing"
