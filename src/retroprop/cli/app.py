@@ -136,7 +136,10 @@ def bench(
     ] = False,
     networks: Annotated[
         str | None,
-        typer.Option(help='Your own, as "784-100-10@128,256x9@256": layer sizes, then the batch.', show_default=False),
+        typer.Option(
+            help='Your own, as "784-100-10@128,256x9@256": layer sizes, then the batch (with --parallel of a rank).',
+            show_default=False,
+        ),
     ] = None,
     backends: Annotated[
         str | None, typer.Option(help='As "numpy,torch:cpu"; by default all devices that are here.')
@@ -153,7 +156,12 @@ def bench(
         typer.Option(help="For all rounds together; compiling comes on top.", show_default=False),
     ] = None,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Time PyTorch, JAX, Thinc and scikit-learn too, where installed.")
+        bool,
+        typer.Option(
+            "--peers",
+            help="Time PyTorch, JAX, Thinc and scikit-learn too, where installed; with --parallel PyTorch's "
+            "DistributedDataParallel.",
+        ),
     ] = False,
     parallel: Annotated[
         bool,
