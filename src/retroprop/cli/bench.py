@@ -112,7 +112,7 @@ def _measured(options: BenchOptions) -> Results:
     )
     if not options.parallel:
         return run(settings, on_terminal(transient=True))
-    with warnings_as_notes():
+    with warnings_as_notes({}, quiet=False):
         return measurement.run(settings, on_terminal(transient=True))
 
 
