@@ -6,7 +6,8 @@ import pytest
 
 from retroprop.bench import ResultsError, read, to_json
 from retroprop.bench.render import grouped, markdown, text
-from retroprop.bench.result_tables import digits, flop, tables
+from retroprop.bench.result_table import digits, flop
+from retroprop.bench.result_tables import tables
 from retroprop.bench.results import from_json
 
 
