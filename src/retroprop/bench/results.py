@@ -220,7 +220,11 @@ def from_json(text: str, source: str = "the text") -> Results:
     except ResultsError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ResultsError(f"{source} holds no results of retroprop bench ({error}).") from error
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ResultsError(
+            f"{source} holds no results of retroprop bench: {reason}. Those of other programs, such as gpu_check.py, have "
+            "no report."
+        ) from error
 
 
 def row_of(row: dict[str, Any]) -> ResultRow:
