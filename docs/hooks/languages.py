@@ -2,12 +2,13 @@
 
 The front matter of a page says by ``translation: es/page.md`` which page is the same in the other language; the
 language button leads there, and from a page without a translation to the first page of the other language. Labels
-of the theme follow the language of the page.
+of the theme follow the language of the page; the search has one for readers of screens, which the theme lacks.
 """
 
 from typing import Any
 
 NAMES = {"en": "English", "es": "Español"}
+SEARCH = {"en": "Search", "es": "Búsqueda"}
 HOME = {"en": "index.md", "es": "es/index.md"}
 
 
@@ -21,6 +22,14 @@ def on_page_context(context: dict[str, Any], *, page: Any, config: Any, nav: Any
         for lang, name in NAMES.items()
     ]
     return context
+
+
+def on_post_page(output: str, *, page: Any, **_: Any) -> str:
+    """Return the HTML of a page with the label of its search; called by mkdocs for every page."""
+    label = SEARCH[language_of(page.file.src_uri)]
+    return output.replace(
+        'data-md-component="search" role="dialog"', f'data-md-component="search" role="dialog" aria-label="{label}"'
+    )
 
 
 def language_of(path: str) -> str:
