@@ -3,9 +3,9 @@
     python benchmarks/searches.py [--rounds N] [--data NAME ...] [--jobs N] [--profile]
 
 24 candidates times 5 folds, 200 epochs at most, float64 as scikit-learn computes, the data standardised; scikit-learn
-with n_jobs=2, retroprop in one process. The contestants take turns in one process; the first turn, in which worker
-processes start and loops are compiled, does not count. A line has the medians in seconds and their ratio (below 1:
-retroprop takes less time), and the best scores of both, which have the same folds and seeds.
+with n_jobs=2, retroprop in one process and with n_jobs=2. The contestants take turns; the first turn, in which worker
+processes start and loops are compiled, does not count. A line has the medians in seconds and their ratios to
+scikit-learn's (below 1: retroprop takes less time), and the best scores, which have the same folds and seeds.
 """
 
 import argparse
@@ -48,9 +48,11 @@ def main() -> None:
     for name in options.data:
         x, y = LOADED[name](return_X_y=True)
         x = StandardScaler().fit_transform(x)
+        ours, theirs = (together, estimators.MLPClassifier), (model_selection, neural_network.MLPClassifier)
         contestants = {
-            "retroprop": (together, estimators.MLPClassifier, None),
-            "scikit-learn": (model_selection, neural_network.MLPClassifier, options.jobs),
+            "one process": (*ours, None),
+            f"n_jobs={options.jobs}": (*ours, options.jobs),
+            "scikit-learn": (*theirs, options.jobs),
         }
         if options.profile:
             profile = cProfile.Profile()
@@ -66,9 +68,12 @@ def main() -> None:
                 if turn:
                     seconds[label].append(perf_counter() - began)
                 scores[label] = found.best_score_
-        ours, theirs = (statistics.median(seconds[label]) for label in contestants)
-        best = " ".join(f"{label} {score:.4f}" for label, score in scores.items())
-        print(f"{name:14} {ours:7.2f} s  {theirs:7.2f} s  ratio {ours / theirs:5.3f}  best: {best}", flush=True)
+        *own, whole = (statistics.median(seconds[label]) for label in contestants)
+        times = "  ".join(
+            f"{label} {one:7.2f} s, {one / whole:5.3f}" for label, one in zip(contestants, own, strict=False)
+        )
+        best = ", ".join(f"{score:.4f}" for score in scores.values())
+        print(f"{name:14} {times}  scikit-learn {whole:7.2f} s  best {best}", flush=True)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,22 @@ def test_json_has_the_candidates(cli, tmp_path):
     assert "search_picture" not in found
 
 
+def test_a_divergence_names_the_member_and_the_candidate_as_typed(cli, tmp_path):
+    pytest.importorskip("sklearn", reason="iris is scikit-learn's")
+    diverges = ("train", "iris", "--epochs", "1", "--learning-rate", "1e30", "--no-picture", "-o", "m.safetensors")
+    result = cli(*diverges, "--ensemble", "2", "--hidden", "3")
+    assert result.exit_code == 1
+    lines = [line for line in result.stderr.splitlines() if "member" in line]
+    assert [line.partition(": at epoch")[0] for line in lines] == [
+        f"retroprop: member {k} of 2: the training diverged" for k in (1, 2)
+    ]
+    assert "Lower --learning-rate (it was" in lines[0]
+    result = cli(*diverges, "--search", "--dropout", "0.1", "--l2", "0.1")
+    assert result.exit_code == 1
+    assert "retroprop: candidate --hidden 100,50, fold 2 of 3: the training diverged: at epoch 1" in result.stderr
+    assert "nets[" not in result.stderr
+
+
 def test_values_are_shown_as_they_are_typed():
     assert [words(value) for value in ((100, 50), [32], None, 0.001, 0.2)] == [
         "100,50",

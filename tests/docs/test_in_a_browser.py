@@ -2,13 +2,16 @@
 
 import functools
 import http.server
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.long
 
 WIDTHS = (1280, 375)
+AXE = os.environ.get("AXE_CORE", "")  # the file axe.min.js of the package axe-core of npm
 
 # Elements that reach beyond the viewport or hide a part of themselves, named by their first words.
 CUT_OFF = """
@@ -88,6 +91,28 @@ def test_nothing_is_cut_off(browser, address, site, width):
         browser.open(address + page.relative_to(site).as_posix(), width)
         found = browser.run(CUT_OFF)
         if found["page"] or found["hidden"] or found["outside"]:
+            faults[page.relative_to(site).as_posix()] = found
+    assert not faults
+
+
+SERIOUS = """
+new Promise(done => setTimeout(done, 300)).then(() => axe.run(document, {iframes: false})).then(r => r.violations
+  .filter(v => ['serious', 'critical'].includes(v.impact)).map(v => [v.id, v.nodes.map(n => n.html.slice(0, 120))]))
+"""
+
+
+@pytest.mark.skipif(not Path(AXE).is_file(), reason="AXE_CORE names no file axe.min.js: npm pack axe-core")
+@pytest.mark.parametrize("scheme", ["default", "slate"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_reports_nothing_serious(browser, address, site, width, scheme):
+    faults = {}
+    for page in sorted(site.rglob("*.html")):
+        if page.name == "404.html" or "computed" in page.parts:
+            continue
+        browser.open(address + page.relative_to(site).as_posix(), width)
+        browser.run(f"document.body.setAttribute('data-md-color-scheme', '{scheme}')")
+        browser.run(Path(AXE).read_text(encoding="utf-8") + "; true")
+        if found := browser.run(SERIOUS):
             faults[page.relative_to(site).as_posix()] = found
     assert not faults
 

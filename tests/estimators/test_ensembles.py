@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import retroprop as rp
-from retroprop.estimators import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
+from retroprop.estimators import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor, ensembles
 from retroprop.estimators.epoch_group import EpochGroup
 
 pytestmark = [
@@ -187,6 +187,21 @@ def test_members_that_end_leave_the_others_on_jax_which_frees_the_arrays_of_a_st
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         MLPEnsembleClassifier(**options).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (rp.DivergenceError("the cost is inf", epoch=2, batch=1, history=None), "member 2 of 3: the cost is inf"),
+        (OSError(28, "no space"), "It is the error of member 2 of 3 of the ensemble."),
+    ],
+)
+def test_an_error_names_its_member(monkeypatch, error, text):
+    monkeypatch.setattr(ensembles, "train_together", lambda fits, **options: [None, error, ValueError("later")])
+    with pytest.raises(type(error)) as caught:
+        MLPEnsembleClassifier(MLP, 3, random_state=4).fit(X, Y)
+    assert caught.value is error
+    assert text in (str(error), *getattr(error, "__notes__", ()))
 
 
 @pytest.mark.filterwarnings("ignore:there is no checkpoint")

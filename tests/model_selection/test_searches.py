@@ -5,6 +5,7 @@ import os
 import signal
 import tracemalloc
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -44,8 +45,8 @@ def pipeline(first=None):
 def assert_same(found, wanted):
     assert list(found.cv_results_) == list(wanted.cv_results_)
     for name, column in wanted.cv_results_.items():
-        if name == "params":
-            assert found.cv_results_[name] == column
+        if name.startswith("param"):  # masked where a candidate has no such parameter
+            assert list(found.cv_results_[name]) == list(column)
         elif "log_loss" in name and not name.startswith("rank"):  # rounded otherwise where products are batched
             np.testing.assert_allclose(found.cv_results_[name], column, rtol=1e-9, err_msg=name)
         elif "time" not in name:
@@ -294,6 +295,76 @@ def test_ctrl_c_in_a_later_round_keeps_the_rounds_before():
     assert found.report_.interrupted
     assert set(found.cv_results_["iter"]) == {0}
     assert not np.isnan(found.cv_results_["mean_test_score"]).any()
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+def test_processes_share_the_fits():
+    grid = [of_last(GRID), {"mlp__solver": ["lbfgs", "adam"], "mlp__activation": ["relu", "nope"]}]
+    found = both("GridSearchCV", pipeline(), grid, cv=3, n_jobs=2, return_train_score=True)
+    report = found.report_
+    assert (report.groups, report.n_processes, dict(report.alone)) == ([15, 15], 2, {"solver='lbfgs'": 6})
+    assert str(report).startswith("30 of 36 fits trained together, in 2 groups by 2 processes")
+    assert (found.cv_results_["mean_fit_time"] > 0.0).all()
+    # An error that is to be raised comes from the process that it happened in.
+    with pytest.raises(ValueError, match="'nope'"):
+        ours.GridSearchCV(MLP, {"activation": ["relu", "nope"]}, cv=2, n_jobs=2, error_score="raise").fit(X, Y)
+
+    class Small(ours.GridSearchCV):
+        memory_budget = 2  # the part of each process is one byte: each fit is a group
+
+    assert Small(MLP, GRID, cv=2, n_jobs=2).fit(X, Y).report_.groups == [1] * 16
+    # The random states of candidates are theirs, also where they are objects; the rounds of halving are shared too.
+    network = clone(MLP).set_params(random_state=np.random.RandomState(0), max_iter=3)
+    options = {"random_state": 0, "cv": 2, "min_resources": 40, "n_jobs": 2}
+    assert both("HalvingGridSearchCV", network, {"alpha": [1.0, 1e-4, 0.1, 0.01]}, **options).report_.n_processes == 2
+
+
+def test_what_processes_cannot_share_is_trained_by_one(tmp_path):
+    options = {"cv": 2, "n_jobs": 2}
+    devices = ours.GridSearchCV(MLP, {"device": ["array_api_strict"], "alpha": [0.1, 1.0]}, **options).fit(X, Y)
+    kept = ours.GridSearchCV(MLP, GRID, **options).fit(X, Y, checkpoint=rp.Checkpoint(tmp_path / "search"))
+    assert (devices.report_.groups, kept.report_.groups) == ([4], [16])
+    assert devices.report_.n_processes == kept.report_.n_processes == 1
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted by user")
+@pytest.mark.parametrize("finished", [True, False])
+def test_ctrl_c_reaches_all_processes(finished, tmp_path):
+    caller, network = os.getpid(), clone(MLP).set_params(max_iter=2)
+
+    def press():
+        """Press Ctrl-C once, as a terminal does: all processes of the group get it."""
+        with suppress(FileExistsError):
+            (tmp_path / "pressed").touch(exist_ok=False)
+            os.kill(caller, signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def score(y, predicted):
+        press()
+        return accuracy_score(y, predicted)
+
+    class Pressing(Counting):
+        def fit(self, X, y=None):
+            press()
+            return super().fit(X, y)
+
+    class Small(ours.GridSearchCV):
+        memory_budget = 2
+
+    grid = {"alpha": np.geomspace(1e-4, 1.0, 20)}
+    search = Small(network, grid, cv=3, n_jobs=2, scoring=make_scorer(score))
+    if not finished:
+        search.set_params(estimator=pipeline(Pressing()), param_grid=of_last({"alpha": [1e-4, 1.0]}))
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(X, Y)
+    else:
+        with pytest.warns((FitFailedWarning, UserWarning)):
+            found = search.fit(X, Y)
+        scores = np.concatenate([found.cv_results_[f"split{k}_test_score"] for k in range(3)])
+        assert found.report_.interrupted
+        assert 1 <= np.isfinite(scores).sum() < 30
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_search_is_an_estimator_like_any_other():

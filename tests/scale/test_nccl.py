@@ -14,7 +14,7 @@ def test_sums_on_the_devices_are_those_of_mpi(size):
     assert job.code == 0, job.err[-3000:]
     found = json.loads(job.out.strip().splitlines()[-1])
     assert found.pop("one GPU").startswith("ranks 0 and 1 have one GPU, 0000:0A:00.0 of ")
-    assert found.pop("elsewhere") == 'parallel=rp.scale.NCCL() needs a network on CuPy, backend="cupy", not numpy.'
+    assert 'it needs a network on CuPy, backend="cupy", not numpy.' in found.pop("elsewhere")
     assert len(found) == 6
     for name, (difference, as_mpi, calls, digests) in found.items():
         assert difference < 1e-12, name

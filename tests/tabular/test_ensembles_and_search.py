@@ -8,6 +8,7 @@ import pytest
 
 import retroprop as rp
 from retroprop import tabular
+from retroprop.tabular import ensembles
 from retroprop.tabular import search as searches
 from retroprop.tabular.training_options import TrainingOptions
 
@@ -62,9 +63,9 @@ def test_members_that_diverge_are_left_out_unless_all_do():
 
 
 def test_an_ensemble_whose_members_all_diverge_late_is_a_divergence(monkeypatch):
-    fit_many, late = rp.fit_many, rp.schedules.Step(1e-3, 2, factor=1e30)  # an epoch is one update
+    fit, late = ensembles.fit_named, rp.schedules.Step(1e-3, 2, factor=1e30)  # an epoch is one update
     rules = {"optimizer": rp.optimizers.SGD(late)}
-    monkeypatch.setattr(rp, "fit_many", lambda nets, x, y, **options: fit_many(nets, x, y, **(options | rules)))
+    monkeypatch.setattr(ensembles, "fit_named", lambda nets, given, **further: fit(nets, given | rules, **further))
     with pytest.raises(rp.DivergenceError, match="the training diverged: at epoch") as raised:
         tabular.fit("diabetes", ensemble=2, epochs=9, batch_size=1000, hidden=(3,))
     model = raised.value.model
@@ -74,14 +75,14 @@ def test_an_ensemble_whose_members_all_diverge_late_is_a_divergence(monkeypatch)
 
 
 def test_the_report_counts_the_members_that_diverged(monkeypatch):
-    fit_many = rp.fit_many
+    fit = ensembles.fit_named
 
-    def at_three_rates(nets, x, y, **options):
+    def at_three_rates(nets, given, **further):
         late = rp.schedules.Step(1e-3, 2, factor=1e30)  # an epoch is one update
         rules = [rp.optimizers.SGD(rate) for rate in (late, 0.01, 1e30)]
-        return fit_many(nets, x, y, **{**options, "optimizer": rules})
+        return fit(nets, {**given, "optimizer": rules}, **further)
 
-    monkeypatch.setattr(rp, "fit_many", at_three_rates)
+    monkeypatch.setattr(ensembles, "fit_named", at_three_rates)
     model = tabular.fit("diabetes", ensemble=3, epochs=3, batch_size=1000, hidden=(3,))
     numbers = model.report.numbers
     assert numbers["remarks"][-2:] == [
@@ -89,6 +90,18 @@ def test_the_report_counts_the_members_that_diverged(monkeypatch):
         "diverged: 1 of 3 networks, which have their last good parameters",
     ]
     assert (numbers["members"], numbers["stop_reason"]) == (2, "epochs")
+
+
+def test_a_divergence_names_the_member_or_the_candidate(caplog):
+    given = {"epochs": 2, "learning_rate": 1e30, "hidden": (3,)}
+    with pytest.raises(rp.DivergenceError):
+        tabular.fit("iris", ensemble=2, **given)
+    assert [one.partition(": ")[0] for one in caplog.messages] == ["member 1 of 2", "member 2 of 2"]
+    caplog.clear()
+    with pytest.raises(rp.DivergenceError):
+        tabular.fit("iris", search=True, dropout=0.1, optimizer="sgd", **given)
+    named = [one.partition(": ")[0] for one in caplog.messages]
+    assert named == [f"candidate l2={l2}, fold {k} of 3" for l2 in (0.001, 0.01) for k in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
@@ -141,13 +154,13 @@ def test_ctrl_c_ends_a_search_with_the_rounds_before(monkeypatch):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 3)), rng.normal(size=60)
     target = tabular.fit("diabetes", epochs=1, hidden=()).card.target
-    fit_many, rounds = rp.fit_many, []
+    fit, rounds = searches.fit_named, []
 
     def interrupted(*arguments, **options):
         rounds.append(1)
         if len(rounds) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return fit_many(*arguments, **options)
+        return fit(*arguments, **options)
 
     def in_time(*arguments, **options):
         try:
@@ -155,14 +168,16 @@ def test_ctrl_c_ends_a_search_with_the_rounds_before(monkeypatch):
         except KeyboardInterrupt:
             return [rp.History(stop_reason="interrupted") for _ in arguments[0]]
 
-    monkeypatch.setattr(rp, "fit_many", in_time)
+    monkeypatch.setattr(searches, "fit_named", in_time)
     options = TrainingOptions(hidden=(4,), epochs=9, dropout=0.1)
     found = searches.searched(options, target, x, y)
     assert found.interrupted
     assert {one.rounds for one in found.candidates} == {1}
     assert found.best == found.candidates[0].options
     rounds.append(1)
-    monkeypatch.setattr(rp, "fit_many", lambda nets, *_, **__: [rp.History(stop_reason="interrupted") for _ in nets])
+    monkeypatch.setattr(
+        searches, "fit_named", lambda nets, *_, **__: [rp.History(stop_reason="interrupted")] * len(nets)
+    )
     with pytest.raises(KeyboardInterrupt):
         searches.searched(options, target, x, y)
 

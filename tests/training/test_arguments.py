@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import retroprop as rp
-from retroprop.training.arguments import POINTERS
+from retroprop.training.pointers import POINTERS
 
 X, Y = np.ones((6, 3)), np.ones((6, 2))
 

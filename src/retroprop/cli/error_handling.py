@@ -1,12 +1,13 @@
 """Error handling of all commands: one message on standard error and an exit code, never a stack trace."""
 
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -15,7 +16,9 @@ import typer
 from typer.core import TyperGroup
 
 from retroprop.cli.errors import ARGUMENTS, CommandError, as_typed
+from retroprop.cli.ranks import end_others, is_to_print
 from retroprop.tabular.errors import printable
+from retroprop.training.parallel import is_common
 
 
 def note(message: str, *, quiet: bool) -> None:
@@ -25,12 +28,22 @@ def note(message: str, *, quiet: bool) -> None:
 
 
 @contextmanager
-def warnings_as_notes() -> Iterator[None]:
-    """Print the warnings of the library as notes, without the place in the source that a warning of Python has."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, category, *rest: note(str(message), quiet=False)
-        yield
+def warnings_as_notes(options: Mapping[str, str], *, quiet: bool) -> Iterator[None]:
+    """Print the warnings of the library as notes, without the place in the source that a warning of Python has.
+
+    Those of its log, in which `options` are named as on the command line, are printed though `quiet`: each is of one
+    process.
+    """
+    log, handler = logging.getLogger("retroprop"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: note(as_typed(record.getMessage(), options), quiet=False)  # type: ignore[method-assign]
+    log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = lambda message, category, *rest: note(str(message), quiet=quiet)
+            yield
+    finally:
+        log.removeHandler(handler)
 
 
 class Commands(TyperGroup):
@@ -63,6 +76,11 @@ class Commands(TyperGroup):
             return _end(f"not enough memory. {error}", 1)
         except (ArithmeticError, RuntimeError) as error:
             return _end(message_of(error), 1)
+        except Exception as error:
+            # Of the parser, which prints it with the usage.
+            if hasattr(error, "format_message") and not is_to_print():
+                raise typer.Exit(2) from error
+            raise
 
 
 @contextmanager
@@ -85,8 +103,11 @@ def _signals_as_ctrl_c() -> Iterator[None]:
 
 
 def _end(message: str, exit_code: int) -> None:
-    if getattr(sys.exception(), "rank", 0):
+    error = sys.exception()
+    if getattr(error, "rank", 0):
         time.sleep(1.0)  # rank 0 prints it, before the end of this process ends that one
-        raise typer.Exit(exit_code)
-    typer.echo(f"retroprop: {printable(message)}", err=True)
+    elif is_common(error) or is_to_print():
+        typer.echo(f"retroprop: {printable(message)}", err=True)
+        if not is_common(error):
+            end_others(exit_code)
     raise typer.Exit(exit_code)

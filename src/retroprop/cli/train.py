@@ -27,6 +27,8 @@ _DEFAULT_MODEL = Path("model.safetensors")
 _SIGNALLED = {"interrupted": 130, "terminated": 143}
 # The arguments that the error of a divergence names.
 _REMEDIES = {"learning_rate": "--learning-rate", "clip_norm": "--clip-norm"}
+# With those that name a candidate of the search.
+_NAMED = _REMEDIES | {name: f"--{name}" for name in ("hidden", "l2", "dropout")}
 
 
 def train(
@@ -142,6 +144,8 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Train a network on DATA, measure it on rows held out, and save it with a picture."""
+    engine = engine_of(parallel)
+    quiet = quiet or not (engine is None or engine.is_first)  # rank 0 prints and writes
     model_file = output or free_path(_DEFAULT_MODEL)
     check_destination(model_file, option="--output")
     picture_file = _picture(model_file, picture, wanted=not no_picture, quiet=quiet)
@@ -155,7 +159,6 @@ def train(
         raise CommandError("--resume needs --checkpoint, the folder to go on from.")
     sizes = hidden_sizes(hidden, option="--hidden")
     activations = names_of(activation, len(sizes), option="--activation")
-    engine = engine_of(parallel)
     from retroprop import Checkpoint, DivergenceError, tabular
 
     fit = partial(
@@ -202,7 +205,7 @@ def train(
     )
     divergence: DivergenceError | None = None
     try:
-        with warnings_as_notes():
+        with warnings_as_notes(_NAMED, quiet=engine is not None and not engine.is_first):
             model = fit()
     except DivergenceError as error:
         if error.model is None:
@@ -213,7 +216,7 @@ def train(
             model_file = free_path(model_file)
         picture_file = None if picture_file is None else free_path(picture_file)
     if engine is not None and not engine.is_first:
-        return  # rank 0 prints and writes
+        return
     assert model.report is not None
     reason, epochs_done = (model.report.numbers[key] for key in ("stop_reason", "epochs"))
     if not epochs_done:

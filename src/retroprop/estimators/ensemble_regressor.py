@@ -26,6 +26,9 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         Whether the rows are divided into `n_members` folds, and each member is trained on all folds but one.
     random_state : int, RandomState or None
         Draws the seeds of the members, and the rows.
+    parallel : Parallel or None
+        The engine that connects processes, as `retroprop.scale.MPI()`: each trains some of the members, and all end
+        with the same ensemble.
 
     Attributes
     ----------

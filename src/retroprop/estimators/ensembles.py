@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from retroprop.backends import Backend, host_backend
@@ -16,11 +16,18 @@ from retroprop.estimators.argument_types import RandomState
 from retroprop.estimators.arrays import backend_holding, to_host
 from retroprop.estimators.base import BaseMLP
 from retroprop.estimators.common_device import common_backend
+from retroprop.estimators.divided_ensemble import agree, train_divided
 from retroprop.estimators.group_checkpoint import opened_for_group
-from retroprop.estimators.prepared_fit import collected
-from retroprop.estimators.together import train_together
+from retroprop.estimators.prepared_fit import PreparedFit, collected
+from retroprop.estimators.ranks import generator_of
+from retroprop.estimators.together import Ending, train_together
+from retroprop.estimators.validating import validating
 from retroprop.functions.types import Array
 from retroprop.network import Network
+from retroprop.training import share
+from retroprop.training.checkpoint_options import Checkpoint
+from retroprop.training.job import Job
+from retroprop.training.parallel import Parallel
 from retroprop.training.signals import Signals
 
 LARGEST_SEED = 2**31 - 1
@@ -34,6 +41,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         "bootstrap": ["boolean"],
         "folds": ["boolean"],
         "random_state": ["random_state"],
+        "parallel": [HasMethods(["open"]), None],
     }
     estimators_: list[Any]
 
@@ -45,12 +53,14 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         bootstrap: bool = False,
         folds: bool = False,
         random_state: RandomState = None,
+        parallel: Parallel | None = None,
     ) -> None:
         self.estimator = estimator
         self.n_members = n_members
         self.bootstrap = bootstrap
         self.folds = folds
         self.random_state = random_state
+        self.parallel = parallel
 
     @abstractmethod
     def _template(self) -> BaseMLP:
@@ -60,16 +70,66 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
     def _splitter(self, y: Any) -> Any:
         """Return scikit-learn's class that divides such targets into folds."""
 
+    def _validate_params(self) -> None:
+        with validating(self):
+            super()._validate_params()
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit the members together, on the data that the `fit` of one takes, but no iterator of batches."""
+        with share.opened(self.parallel, host_backend(), deterministic=False, checkpoints=False) as job:
+            return self._fitted(X, y, sample_weight, job)
+
+    def _fitted(self, X: Any, y: Any, sample_weight: Any, job: Job | None) -> Any:
+        with share.preparing(job):
+            template = self._checked(y)
+            rng = generator_of(job, check_random_state(self.random_state))
+            members = [clone(template).set_params(progress=False, checkpoint=None) for _ in range(self.n_members)]
+            for member in members:
+                member.set_params(random_state=int(rng.randint(LARGEST_SEED)))
+                member._validate_params()
+            held_out = numpy.zeros((len(members), _num_samples(y)), dtype=bool)
+            with collected(members) as fits:
+                self._prepare(members, (X, y, sample_weight), rng, held_out)
+            if job is not None:
+                agree(job, self._description(), fits)
+        errors = self._trained(fits, template.checkpoint) if job is None else train_divided(job, fits)
+        for i, error in enumerate(errors, start=1):  # of Ctrl-C each member has warned, and keeps its present weights
+            if isinstance(error, Exception):
+                raise _of_member(error, f"member {i} of {len(members)}")
+        self.estimators_ = members
+        self.__dict__.pop("out_of_fold_", None)  # of a fit before
+        if self.bootstrap or self.folds:
+            self._set_out_of_fold(X, held_out)
+        return self
+
+    def _trained(self, fits: list[PreparedFit], rule: Checkpoint | None) -> list[Ending]:
+        """Train the members in this process; return their ends."""
+        with opened_for_group(rule, self._description) as checkpoint, Signals() as signals:
+            names = [str(i) for i in range(len(fits))]
+            errors = train_together(fits, stops=lambda: signals.reason, checkpoint=checkpoint, names=names)
+            signals.answered = signals.reason == "interrupted"
+        return errors
+
+    def _checked(self, y: Any) -> BaseMLP:
+        """Return the estimator of which the members are copies; raise ValueError for options that do not agree."""
         if self.bootstrap and self.folds:
             raise ValueError("bootstrap=True and folds=True are two ways to choose the rows of a member: choose one.")
         if self.folds and self.n_members < 2:
             raise ValueError("folds=True needs n_members of 2 or above: a member for each fold.")
         template = self._template()
         if template.parallel is not None:
-            raise ValueError("parallel of the estimator must be None: the members train together in one process.")
+            raise ValueError(
+                "parallel of the estimator must be None: pass it to the ensemble, which divides the members."
+            )
+        if self.parallel is not None:
+            for name, given in (
+                ("shard=True", self.parallel.shard),
+                ("checkpoint of the estimator", template.checkpoint is not None),
+                ("solver='lbfgs' of the estimator", template.solver == "lbfgs"),
+            ):
+                if given:
+                    raise ValueError(f"{name} does not go with parallel of an ensemble, which divides the members.")
         if template.checkpoint is not None and template.solver == "lbfgs":
             raise ValueError("checkpoint of an ensemble needs a stochastic solver of its estimator, not 'lbfgs'.")
         if template.checkpoint is not None and self.random_state is None:
@@ -78,28 +138,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             )
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
-        rng = check_random_state(self.random_state)
-        members = [clone(template).set_params(progress=False, checkpoint=None) for _ in range(self.n_members)]
-        for member in members:
-            member.set_params(random_state=int(rng.randint(LARGEST_SEED)))
-            member._validate_params()
-        n = _num_samples(y)
-        held_out = numpy.zeros((len(members), n), dtype=bool)
-        with opened_for_group(template.checkpoint, self._description) as checkpoint:
-            with collected(members) as fits:
-                self._prepare(members, (X, y, sample_weight), rng, held_out)
-            with Signals() as signals:
-                names = [str(i) for i in range(len(fits))]
-                errors = train_together(fits, stops=lambda: signals.reason, checkpoint=checkpoint, names=names)
-                signals.answered = signals.reason == "interrupted"
-        for error in errors:  # of Ctrl-C each member has warned, and keeps its present weights
-            if isinstance(error, Exception):
-                raise error
-        self.estimators_ = members
-        self.__dict__.pop("out_of_fold_", None)  # of a fit before
-        if self.bootstrap or self.folds:
-            self._set_out_of_fold(X, held_out)
-        return self
+        return template
 
     def _description(self) -> dict[str, Any]:
         """Return the parameters by which the members differ, for a checkpoint."""
@@ -189,6 +228,15 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         tags.input_tags, tags.array_api_support = own.input_tags, own.array_api_support
         tags.target_tags.multi_output = own.target_tags.multi_output
         return tags
+
+
+def _of_member(error: Exception, name: str) -> Exception:
+    """Return the error with the name of the member that it ended: in its message, or as a note where it has none."""
+    if error.args and isinstance(error.args[0], str):
+        error.args = (f"{name}: {error.args[0]}", *error.args[1:])
+    else:
+        error.add_note(f"It is the error of {name} of the ensemble.")
+    return error
 
 
 def statistics(backend: Backend, several: Array) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, InvalidParamet
 from retroprop.backends import host
 from retroprop.core.architecture import Architecture, build
 from retroprop.estimators.sklearn_names import SKLEARN_NAMES, THEIRS, ours
+from retroprop.estimators.validating import validating
 from retroprop.functions import activations, custom, initializers, losses, names, schedules
 from retroprop.functions.losses import Loss
 from retroprop.functions.outputs import AveragedOutput, ClippedOutput, PairedOutput
@@ -92,10 +93,11 @@ class NamedParameters(BaseEstimator):
         return list(_parameter_names(own))
 
     def _validate_params(self) -> None:
-        try:
-            super()._validate_params()
-        except InvalidParameterError as error:
-            raise InvalidParameterError(f"{error}{self._suggestion(str(error))}") from None
+        with validating(self):
+            try:
+                super()._validate_params()
+            except InvalidParameterError as error:
+                raise InvalidParameterError(f"{error}{self._suggestion(str(error))}") from None
 
     def _suggestion(self, message: str) -> str:
         """Return the suggestion for the parameter that the message is about, or an empty text."""

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from joblib import Parallel, effective_n_jobs, parallel_config
+from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import FallbackToBackend, ParallelBackendBase, get_active_backend
+from sklearn.utils.parallel import Parallel
 
 from retroprop.model_selection.evaluation import Alone, UnfinishedError, evaluated
 from retroprop.model_selection.search_checkpoint import SearchCheckpoint

@@ -18,6 +18,8 @@ class SearchReport:
         The number of fits that scikit-learn did one by one, by the reason.
     resumed : int
         The number of fits whose results are those of a checkpoint.
+    n_processes : int
+        The number of processes that shared the fits trained together.
     interrupted : bool
         Whether Ctrl-C ended the search: the fits that were not finished have NaN for a score.
     """
@@ -26,6 +28,7 @@ class SearchReport:
     own_steps: int = 0
     alone: Counter[str] = field(default_factory=Counter)
     resumed: int = 0
+    n_processes: int = 1
     interrupted: bool = False
 
     @property
@@ -42,6 +45,7 @@ class SearchReport:
         """Return the report in one line, with one more for each reason."""
         n = len(self.groups)
         text = f"{sum(self.groups)} of {self.n_fits} fits trained together, in {n} group{'s' * (n != 1)}"
+        text += f" by {self.n_processes} processes" if self.n_processes > 1 else ""
         text += f", {self.own_steps} of them by steps of their own" if self.own_steps else ""
         text += f"; {self.resumed} more are those of the checkpoint" if self.resumed else ""
         text += "; interrupted by Ctrl-C" if self.interrupted else ""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from sklearn import model_selection
 from sklearn.experimental import enable_halving_search_cv
 
@@ -30,7 +31,6 @@ class _TrainedTogether:
     memory_budget = 2**30
     estimator: Any
     report_: SearchReport
-    _backend: TogetherBackend
 
     def fit(self, X: Any, y: Any = None, *, checkpoint: Checkpoint | None = None, **params: Any) -> Any:
         """Run the search; as the method of scikit-learn's own class.
@@ -66,15 +66,13 @@ class _TrainedTogether:
         rule = checked(checkpoint)
         with opened_for_group(rule, lambda: of_search(self, X, y, params)) as group:
             kept = None if group is None else SearchCheckpoint(group)
-            self._backend = TogetherBackend(self.report_, self.memory_budget, kept)
-            try:
-                with parallel_config(backend=self._backend):
-                    return super().fit(X, y, **params)  # type: ignore[misc]
-            finally:
-                del self._backend
+            with parallel_config(backend=TogetherBackend(self.report_, self.memory_budget, kept)):
+                return super().fit(X, y, **params)  # type: ignore[misc]
 
     def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
-        with self._backend.searching():
+        # Not an attribute: a search is copied to the processes that share its fits.
+        backend: Any = get_active_backend()[0]
+        with backend.searching():
             contexts = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
             super()._run_search(evaluate_candidates, **contexts)  # type: ignore[misc]
 
@@ -83,9 +81,10 @@ class GridSearchCV(_TrainedTogether, model_selection.GridSearchCV):  # type: ign
     """scikit-learn's `GridSearchCV`, whose candidates and folds are trained together.
 
     All its parameters, attributes and results are those of scikit-learn's class. Fits of `MLPClassifier` and
-    `MLPRegressor` of `retroprop.estimators`, alone or as the last step of a `Pipeline`, are trained together in this
-    process; the steps before are fitted once for each fold and setting of theirs. All others are fitted as scikit-learn
-    fits them, by `n_jobs` processes. `report_` has the numbers and the reasons.
+    `MLPRegressor` of `retroprop.estimators`, alone or as the last step of a `Pipeline`, are trained together; the steps
+    before are fitted once for each fold and setting of theirs. On NumPy `n_jobs` processes share them, each trains its
+    part together; arrays of a device, and a search with a checkpoint, stay in this process. All other estimators are
+    fitted as scikit-learn fits them, by `n_jobs` processes. `report_` has the numbers and the reasons.
     """
 
 

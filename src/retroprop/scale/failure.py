@@ -38,7 +38,7 @@ def ending_all(ranks: Any, world: Any) -> Iterator[None]:
         if isinstance(error, MemoryError):
             # Messages need memory, and the library ends the process where there is none: the ranks wait in turn.
             time.sleep(min(GRACE * ranks.rank, WAIT))
-        if isinstance(error, MemoryError) or _is_to_print(ranks):
+        if isinstance(error, MemoryError) or is_to_print(ranks):
             traceback.print_exception(error)
             end = f"rank {ranks.rank} of {ranks.size} has failed, which ends all processes"
             print(end, file=sys.stderr, flush=True)
@@ -47,8 +47,8 @@ def ending_all(ranks: Any, world: Any) -> Iterator[None]:
         os._exit(1)  # where the library returns before the launcher ends this process
 
 
-def _is_to_print(ranks: Any) -> bool:
-    """Return whether this rank is to print its error: of ranks that fail alike, one does.
+def is_to_print(ranks: Any) -> bool:
+    """Return whether this rank, which fails, is to print its error: of ranks that fail alike, one does.
 
     A rank that is not waits for its end by the one that is; it returns only if that does not come.
     """

@@ -1,10 +1,12 @@
 """MPI: the processes that mpiexec has started, by mpi4py, which is imported when a training begins."""
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy
@@ -20,6 +22,8 @@ START = (
     'start the processes with "mpiexec -n 4 python -m mpi4py script.py", on the command line with "-m retroprop train" '
     "in place of script.py"
 )
+PAUSE = 0.01  # seconds between two looks at the other ranks, while one waits for them
+TOLD = 103  # the tag of messages to all other ranks
 # The variables of which a launcher sets at least one: PMI and PMIx, Open MPI, Slurm, Intel MPI, MS-MPI, Cray.
 LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "MPI_LOCALRANKID", "PALS_RANKID")
 
@@ -49,7 +53,7 @@ class MPI:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is rank 0, the one that prints and writes."""
+        """Whether this process is rank 0, the one that prints and writes; errors as those of `open`."""
         return bool(_world().rank == 0)
 
     @contextmanager
@@ -64,6 +68,8 @@ class MPI:
             Outside of an MPI job, or without an MPI library.
         """
         world = _world()
+        if world.size == 1:
+            _warn_alone()
         own = world.Dup()  # so that no message of the user's is taken for one of the training
         try:
             with ending_all(own, world):
@@ -84,9 +90,13 @@ def _world() -> Any:
     world = mpi.COMM_WORLD
     if world.size == 1 and not any(name in os.environ for name in LAUNCHED):
         raise RuntimeError(f"rp.scale.MPI() is outside of an MPI job: {START}.")
-    if world.size == 1:
-        warnings.warn(f"the MPI job has one process: it trains alone ({START}).", UserWarning, stacklevel=2)
     return world
+
+
+@cache
+def _warn_alone() -> None:
+    """Warn, once in a process, that it has no others."""
+    warnings.warn(f"the MPI job has one process: it trains alone ({START}).", UserWarning, stacklevel=2)
 
 
 def tree_sum(ranks: Ranks, buffer: Array, theirs: Array, exchange: Callable[[int, Array], object]) -> Array:
@@ -113,6 +123,8 @@ class Communicator:
 
     def __init__(self, communicator: Any, backend: Backend, *, fixed: bool = False) -> None:
         self._communicator, self._fixed = communicator, fixed
+        self._told: list[Any] = []  # the sends under way
+        self._heard: set[int] = set()
         self.rank: int = communicator.rank
         self.size: int = communicator.size
 
@@ -132,4 +144,33 @@ class Communicator:
     def agree(self, status: Any) -> list[Any]:
         """Return the plain values of all ranks."""
         found: list[Any] = self._communicator.allgather(status)
+        return found
+
+    def tell(self, status: str) -> None:
+        """Send a text to all other ranks, without waiting for them; once."""
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        self._told += [self._communicator.isend(status, rank, TOLD) for rank in others]
+
+    def heard(self) -> str:
+        """Return a text that another rank has sent since, empty if none has come; without waiting."""
+        for rank in range(self.size):
+            if rank not in self._heard and self._communicator.iprobe(source=rank, tag=TOLD):
+                return self._received(rank)
+        return ""
+
+    def meet(self, meanwhile: Callable[[], object]) -> None:
+        """Wait for all ranks with the processor left to others, calling `meanwhile`; no text is under way then."""
+        all_here = self._communicator.Ibarrier()
+        while not all_here.Test():
+            meanwhile()
+            time.sleep(PAUSE)
+        for rank, tells in enumerate(self.agree(bool(self._told))):
+            if tells and rank not in {self.rank, *self._heard}:
+                self._received(rank)
+        for sent in self._told:
+            sent.wait()
+
+    def _received(self, rank: int) -> str:
+        self._heard.add(rank)
+        found: str = self._communicator.recv(source=rank, tag=TOLD)
         return found

@@ -94,7 +94,12 @@ class DeviceCommunicator:
 def _library(backend: Backend) -> Any:
     """Return CuPy, with NCCL; raise ValueError without it, or for a network elsewhere."""
     if not hasattr(getattr(backend.asarray([0.0]), "data", None), "ptr"):
-        raise common(ValueError(f'parallel=rp.scale.NCCL() needs a network on CuPy, backend="cupy", not {backend}.'))
+        raise common(
+            ValueError(
+                f'parallel=rp.scale.NCCL() adds up gradients on GPUs: it needs a network on CuPy, backend="cupy", not '
+                f"{backend}. The networks of fit_many are divided by rp.scale.MPI()."
+            )
+        )
     import cupy
 
     try:

@@ -8,6 +8,8 @@ import numpy as np
 
 import retroprop as rp
 from retroprop.tabular.training_options import TrainingOptions
+from retroprop.training.many.fit_many import fit_named
+from retroprop.training.parallel import Parallel
 
 
 def member_seeds(options: TrainingOptions) -> list[int]:
@@ -18,9 +20,16 @@ def member_seeds(options: TrainingOptions) -> list[int]:
 
 
 def train_members(
-    nets: Sequence[rp.Network], x: Any, y: Any, seeds: Sequence[int], arguments: Mapping[str, Any]
+    nets: Sequence[rp.Network],
+    x: Any,
+    y: Any,
+    seeds: Sequence[int],
+    arguments: Mapping[str, Any],
+    parallel: Parallel | None,
 ) -> tuple[rp.Network, list[rp.History], float]:
     """Train networks on the same data; return them as one network, their histories and the seconds.
+
+    With `parallel` each process trains its part of the networks.
 
     Members that diverged in their first epoch, or were not begun before Ctrl-C, are left out.
 
@@ -30,7 +39,9 @@ def train_members(
         If all of them diverged.
     """
     began = perf_counter()
-    histories = rp.fit_many(nets, x, y, seed=list(seeds), **arguments)
+    given = {"x": x, "y": y, "seed": list(seeds), **arguments}
+    names = [f"member {i} of {len(nets)}" for i in range(1, len(nets) + 1)]
+    histories = fit_named(nets, given, parallel=parallel, names=names)
     seconds = perf_counter() - began
     trained = [i for i, history in enumerate(histories) if len(history)]
     if not trained:

@@ -5,9 +5,10 @@ from typing import Any
 
 from retroprop.tabular.card import columns_of, reading_options
 from retroprop.tabular.model import TabularModel
-from retroprop.tabular.pipeline import fitted
+from retroprop.tabular.pipeline import fitted, prepared
 from retroprop.tabular.reading import read
 from retroprop.tabular.schema import find_schema
+from retroprop.tabular.training import check
 from retroprop.tabular.training_options import TrainingOptions
 from retroprop.training.parallel import checked
 from retroprop.training.share import ready
@@ -139,7 +140,7 @@ def fit(
         of them that have their default values. `report.numbers["search"]` has the candidates.
     parallel : Parallel, optional
         The engine that connects the processes that share the training, as `retroprop.scale.MPI()`: each reads the whole
-        table, and has the same model.
+        table, and has the same model. The networks of an ensemble and of a search are divided among them.
 
     Returns
     -------
@@ -186,12 +187,12 @@ def fit(
         search=search,
         parallel=parallel,
     )
-    options.check()
     engine = checked(parallel)
-    if engine is not None and engine.shard:
-        raise ValueError("parallel of a table does not go with shard=True: every rank reads the whole table.")
     # A file that one rank cannot read, or that another reads otherwise, ends all before they train.
     with ready(engine) as job:
+        options.check()
+        if engine is not None and engine.shard:
+            raise ValueError("parallel of a table does not go with shard=True: every rank reads the whole table.")
         form = reading_options(header=header, separator=separator, encoding=encoding, max_memory=max_memory)
         target = None if target is None else str(target)
         raw = read(data, features=features, target=target, **form)
@@ -205,4 +206,7 @@ def fit(
         )
         if job is not None:
             job.compare({"the table": repr(schema)})
-    return fitted(options, raw, schema, validation, max_memory)
+        table = prepared(options, raw, schema, validation, max_memory)
+        if job is not None:
+            check(options, table.card.target, *table.inputs["training"])
+    return fitted(options, table)

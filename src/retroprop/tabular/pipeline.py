@@ -33,10 +33,32 @@ class _Rows:
     held_out: NDArray[np.intp]
 
 
-def fitted(
+@dataclass(frozen=True, kw_only=True)
+class PreparedTable:
+    """A table as a training takes it.
+
+    Attributes
+    ----------
+    card : ModelCard
+        Without a report.
+    typed : Typed
+        The table.
+    inputs : dict
+        Of each part of the rows the inputs and the encoded targets.
+    remarks : list of str
+        On the data.
+    """
+
+    card: ModelCard
+    typed: Typed
+    inputs: dict[str, tuple[NDArray[np.float64], NDArray[Any]]]
+    remarks: list[str]
+
+
+def prepared(
     options: TrainingOptions, raw: RawTable, schema: Schema, validation: Any, max_memory: float | None
-) -> TabularModel:
-    """Train and evaluate a model on a table that was read.
+) -> PreparedTable:
+    """Divide the rows of a table that was read, and encode them.
 
     Parameters
     ----------
@@ -54,9 +76,7 @@ def fitted(
     Raises
     ------
     DataError, ValueError, TypeError
-        For bad data or options, before any training.
-    DivergenceError
-        If the training diverges; after the first epoch its `model` has the last good parameters.
+        For bad data or options.
     """
     typed = schema.typed(raw, want_target=True)
     wanted = _target_of(typed, raw.source)
@@ -82,11 +102,25 @@ def fitted(
     )
     if validation is not None:
         inputs["validation"] = _other_table(card, validation, max_memory)
+    return PreparedTable(card=card, typed=typed, inputs=inputs, remarks=remarks)
+
+
+def fitted(options: TrainingOptions, table: PreparedTable) -> TabularModel:
+    """Train and evaluate a model.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad options, before any training.
+    DivergenceError
+        If the training diverges; after the first epoch its `model` has the last good parameters.
+    """
+    card, inputs, target = table.card, table.inputs, table.card.target
     watched = next((inputs[part] for part in ("validation", "held_out") if len(inputs[part][1])), None)
     found = searched(options, target, *inputs["training"]) if options.search else None
     trained = train(options if found is None else found.best, target, *inputs["training"], watched)
     parts = {part: _evaluated(trained, target, some, encoded) for part, (some, encoded) in inputs.items()}
-    report = report_on(card, typed, trained, parts, remarks, found)
+    report = report_on(card, table.typed, trained, parts, table.remarks, found)
     model = TabularModel(network=trained.network, card=card.with_report(report), training=trained, parts=parts)
     if trained.divergence is not None:
         trained.divergence.model = model

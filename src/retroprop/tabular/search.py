@@ -15,6 +15,7 @@ from retroprop.tabular.evaluation import EvaluatedPart
 from retroprop.tabular.targets import TargetColumn
 from retroprop.tabular.training import arguments_for, network_for, outputs_of, targets_for
 from retroprop.tabular.training_options import TrainingOptions
+from retroprop.training.many.fit_many import fit_named
 from retroprop.training.progress import Line, on_terminal
 
 FOLDS = 3
@@ -48,6 +49,13 @@ class SearchCandidate:
     rounds: int = 0
     epochs: int = 0
     scores: list[dict[str, float | None]] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """The options that differ between candidates, but for defaults of None, as the command line takes them."""
+        given = {name: value for name, value in self.values.items() if value is not None}
+        texts = {name: ",".join(map(str, value)) for name, value in given.items() if isinstance(value, tuple)}
+        return ", ".join(f"{name}={texts.get(name, value)}" for name, value in given.items())
 
     def figures(self, name: str) -> tuple[float, float]:
         """Return the mean of a figure over the folds and its standard error; inf for one that diverged in a fold."""
@@ -206,9 +214,9 @@ def _scores(
     divisor: int,
 ) -> Iterator[tuple[int, list[dict[str, float | None]] | None]]:
     """Train the candidates of a group on all folds; yield the epochs and the figures of each, None for unfinished."""
-    nets, columns = [], []
+    nets, columns, names = [], [], []
     for one in group:
-        for train, _ in folds:
+        for k, (train, _) in enumerate(folds, start=1):
             net = network_for(one.options, x.shape[1], target)
             arguments, _ = arguments_for(one.options, net, target, y[train])
             epochs = -(-arguments["epochs"] // divisor)
@@ -217,13 +225,15 @@ def _scores(
             arguments = arguments_for(shorter, net, target, y[train])[0]
             weight = arguments.pop("sample_weight")
             nets.append(net)
+            names.append(f"candidate {one.words}, fold {k} of {FOLDS}")
             columns.append(
                 arguments | {"rows": train, "seed": one.options.seed, "sample_weight": _all(weight, y, train)}
             )
-    given = {name: [column[name] for column in columns] for name in columns[0]}
+    given: dict[str, Any] = {name: [column[name] for column in columns] for name in columns[0]}
     if all(weight is None for weight in given["sample_weight"]):
         del given["sample_weight"]
-    histories = rp.fit_many(nets, x, targets_for(nets[0], target, y), **given)
+    given |= {"x": x, "y": targets_for(nets[0], target, y)}
+    histories = fit_named(nets, given, parallel=group[0].options.parallel, names=names)
     for i in range(len(group)):
         own = slice(i * FOLDS, (i + 1) * FOLDS)
         ended = histories[own]

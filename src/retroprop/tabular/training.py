@@ -76,7 +76,7 @@ def train(
     }
     targets = targets_for(nets[0], target, y)
     if options.ensemble is not None:
-        net, histories, seconds = train_members(nets, x, targets, seeds, given)
+        net, histories, seconds = train_members(nets, x, targets, seeds, given, options.parallel)
         return Trained(
             options=options,
             network=net,
@@ -103,6 +103,11 @@ def train(
         divergence=divergence,
         seconds=sum(history.seconds),
     )
+
+
+def check(options: TrainingOptions, target: TargetColumn, x: NDArray[np.float64], y: NDArray[Any]) -> None:
+    """Raise the ValueError or TypeError of bad options that `train` would raise before its training."""
+    arguments_for(options, network_for(options, x.shape[1], target), target, y)
 
 
 def arguments_for(

@@ -65,10 +65,9 @@ class TrainingOptions:
         ):
             if count is not None and count < 1:
                 raise ValueError(f"{name} must be 1 or above, not {count}.")
-        for name, value in (("checkpoint", self.checkpoint), ("parallel", self.parallel)):
-            if value is not None and (self.ensemble is not None or self.search):
-                other = "search" if self.search else "ensemble"
-                raise ValueError(f"{name} is for the training of one network: leave it out, or leave {other} out.")
+        if self.checkpoint is not None and (self.ensemble is not None or self.search):
+            other = "search" if self.search else "ensemble"
+            raise ValueError(f"checkpoint is for the training of one network: leave it out, or leave {other} out.")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or above, not {self.seed!r}.")
         if not 0.0 <= self.test_size < 1.0:

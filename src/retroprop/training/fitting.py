@@ -11,10 +11,11 @@ from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
 from retroprop.training.optimizers import Optimizer
 from retroprop.training.parallel import Parallel
+from retroprop.training.pointers import with_pointers
 from retroprop.training.preparation import Options, prepared
 
 
-@arguments.with_pointers
+@with_pointers
 def fit(
     net: Network,
     x: ArrayLike | Batches,

@@ -29,7 +29,7 @@ from retroprop.training.progress import Silence
 from retroprop.training.restart import fits, key_at, restarted
 from retroprop.training.rows import source_of
 from retroprop.training.saver import PauseForCheckpoint, Saver
-from retroprop.training.signals import INTERRUPTIONS
+from retroprop.training.signals import INTERRUPTIONS, StopSignals
 
 if TYPE_CHECKING:
     from retroprop.training.share import Share
@@ -58,8 +58,10 @@ class Training:
         saver: Saver | None = None,
         rows: Array | None = None,
         share: "Share | None" = None,
+        signals: StopSignals | None = None,
     ) -> None:
         self.net, self.optimizer, self.backend, self.share = net, optimizer, net.backend, share
+        self.signals: StopSignals | None = signals if share is None else share.job.signals
         stored = data.x.shape[0] if isinstance(data, Batch) else data.m
         stored = stored if share is None else share.m
         self.m = stored if rows is None else len(rows)
@@ -91,7 +93,7 @@ class Training:
             masks=mask_stream(net.backend, net.architecture, net.dtype, key_at(course) or rng),
             course=course,
             collects=bool(metrics) and validation is None,
-            advance=progress.advance if saver is None and share is None else self._advance,
+            advance=progress.advance if saver is None and self.signals is None else self._advance,
             remembers=saver is not None,
         )
         self.accounted = self.resumes  # whether the history has the figures of all finished epochs
@@ -190,8 +192,8 @@ class Training:
 
     def _stop_if_asked(self) -> None:
         """Raise StopRequested if a signal has come and the training answers it."""
-        if self.share is not None:
-            self.share.job.signals.stop_if_asked()
+        if self.signals is not None:
+            self.signals.stop_if_asked()
         elif self.saver is not None:
             self.saver.stop_if_asked()
 

@@ -1,5 +1,6 @@
 """The processes that share one training, called ranks: the interface of the engine that connects them."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -29,6 +30,20 @@ class Ranks(Protocol):
 
     def agree(self, status: Any) -> list[Any]:
         """Return the plain values of all ranks, in the order of the ranks."""
+
+
+@runtime_checkable
+class Separate(Ranks, Protocol):
+    """The connection of ranks that train networks of their own, without sums: they tell one another of signals."""
+
+    def tell(self, status: str) -> None:
+        """Send a text to all other ranks, without waiting for them; once."""
+
+    def heard(self) -> str:
+        """Return a text that another rank has sent since, empty if none has come; without waiting."""
+
+    def meet(self, meanwhile: Callable[[], object]) -> None:
+        """Wait for all ranks with the processor left to others, calling `meanwhile`; no text is under way then."""
 
 
 @runtime_checkable

@@ -25,6 +25,7 @@ from retroprop.training.memory_advice import explained
 from retroprop.training.optimizers import LBFGS, UpdateRule
 from retroprop.training.progress import display
 from retroprop.training.saver import opened
+from retroprop.training.signals import StopSignals
 from retroprop.training.step import bind, estimated_elements
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class Preparation:
         The arguments as they were given.
     share : Share or None
         The part of this process, where several share the training.
+    name : str
+        The name that messages give the network, where there are several.
     """
 
     net: Network
@@ -113,6 +116,7 @@ class Preparation:
     demands: Demands
     call: FitCall
     share: "Share | None" = None
+    name: str = ""
 
     @property
     def stored(self) -> Batch:
@@ -126,13 +130,13 @@ class Preparation:
         order = self.order
         return estimated_elements(self.net.architecture, self.epochs * order.m, self.epochs * len(order.windows))
 
-    def train(self) -> History:
-        """Train the network, as `fit` describes it."""
-        with opened(self.checkpoint) as saver:
+    def train(self, signals: StopSignals | None = None) -> History:
+        """Train the network, as `fit` describes it; `signals` of ranks end it too."""
+        with opened(self.checkpoint, signals) as saver:
             begins_at = beginning(self.call, saver, self.resume_from)
-            return self.run(self.training(saver, begins_at), begins_at)
+            return self.run(self.training(saver, begins_at, signals), begins_at)
 
-    def training(self, saver: "Saver | None", begins_at: Beginning) -> Training:
+    def training(self, saver: "Saver | None", begins_at: Beginning, signals: StopSignals | None = None) -> Training:
         """Return the training with its step, which has not begun."""
         net, order = self.net, self.order
         # The work of the first call, where there was one: the same loops, and so the same bits.
@@ -159,6 +163,7 @@ class Preparation:
             saver=saver,
             rows=self.rows,
             share=self.share,
+            signals=signals,
         )
 
     def run(self, training: Training, begins_at: Beginning) -> History:

@@ -10,14 +10,13 @@ from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.continuation import Continuation, StoredContinuation, packed
 from retroprop.training.course import are_finite
 from retroprop.training.packing import NOT_OURS
-from retroprop.training.signals import Signals, StopRequested
+from retroprop.training.signals import Signals, StopSignals
 from retroprop.training.user_warning import warn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from retroprop.persistence.checkpoints import CheckpointFolder
-    from retroprop.training.job import AgreedSignals
 
 
 class Described(Protocol):
@@ -76,7 +75,7 @@ class Saver:
         The user's options.
     folder : CheckpointFolder
         Where they are.
-    signals : Signals or AgreedSignals
+    signals : StopSignals
         Those that ask to end the training.
 
     Attributes
@@ -85,7 +84,7 @@ class Saver:
         The newest checkpoint.
     """
 
-    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: "Signals | AgreedSignals") -> None:
+    def __init__(self, rule: Checkpoint, folder: "CheckpointFolder", signals: StopSignals) -> None:
         self.rule, self.folder, self.signals = rule, folder, signals
         self.last: Path | None = None
         self._at: tuple[int, int] | None = None
@@ -116,9 +115,7 @@ class Saver:
 
     def stop_if_asked(self) -> None:
         """Raise StopRequested if a signal has come."""
-        if self.signals.reason:
-            self.signals.answered = True
-            raise StopRequested(self.signals.reason)
+        self.signals.stop_if_asked()
 
     def write(self, continuation: Continuation, further: Mapping[str, Any]) -> None:
         """Write a checkpoint, unless the newest is of that point; if it cannot be written, warn.
@@ -156,7 +153,7 @@ class Saver:
 class Follower(Saver):
     """The checkpoints of a training on a rank that does not write them."""
 
-    def __init__(self, signals: "AgreedSignals") -> None:
+    def __init__(self, signals: StopSignals) -> None:
         self.signals, self.last = signals, None
 
     def found(self, run: Described) -> None:
@@ -178,11 +175,11 @@ class Follower(Saver):
 
 @contextmanager
 def opened(
-    rule: Checkpoint | None, signals: "AgreedSignals | None" = None, *, writes: bool = True
+    rule: Checkpoint | None, signals: StopSignals | None = None, *, writes: bool = True
 ) -> Iterator[Saver | None]:
     """Open the folder of checkpoints for the time of a training; None without checkpoints.
 
-    The `signals` are those that ranks agree on, by default this process's own; of ranks, one `writes`.
+    The `signals` are those that ranks have in common, by default this process's own; of ranks, one `writes`.
 
     Raises
     ------

@@ -36,7 +36,8 @@ def fit_shared(
         with share.preparing(job):
             if arguments.is_stack(net):
                 raise ValueError(
-                    "parallel is for one network, and this one holds several: call fit for each of net.unstack()."
+                    "parallel is for one network, and this one holds several: call rp.fit_many(net.unstack(), ...), "
+                    "which divides them."
                 )
             if is_stream(x, y):
                 raise ValueError("parallel needs all rows, to divide them: pass x and y, or train alone on batches.")

@@ -3,9 +3,9 @@
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 REASONS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGUSR1": "terminated"}
 
@@ -20,6 +20,25 @@ class StopRequested(BaseException):
 
 # Of one process, and of a rank: a KeyboardInterrupt of one rank alone is an error that ends the others.
 INTERRUPTIONS = ((KeyboardInterrupt, StopRequested), (StopRequested,))
+
+
+class StopSignals(Protocol):
+    """The signals that a training answers: those of a process, or those that ranks have in common.
+
+    Attributes
+    ----------
+    answered : bool
+        Whether a training was ended for it.
+    """
+
+    answered: bool
+
+    @property
+    def reason(self) -> str:
+        """The reason to stop, empty while no signal has come."""
+
+    def stop_if_asked(self) -> None:
+        """Raise StopRequested if a signal has come."""
 
 
 class Signals:
@@ -38,10 +57,13 @@ class Signals:
         The reason to stop, empty while no signal has come.
     answered : bool
         Whether the training was ended for it. If it ends before by itself, the signal is sent again afterwards.
+    tell : callable
+        Is called when the first signal comes.
     """
 
     def __init__(self, names: Iterable[str] = tuple(REASONS)) -> None:
         self.reason, self.answered, self.names = "", False, names
+        self.tell: Callable[[], object] = bool
         self._came_first = 0
         self._before: dict[int, Any] = {}
 
@@ -64,9 +86,16 @@ class Signals:
         if self.reason and not self.answered:
             os.kill(os.getpid(), self._came_first)
 
+    def stop_if_asked(self) -> None:
+        """Raise StopRequested if a signal has come."""
+        if self.reason:
+            self.answered = True
+            raise StopRequested(self.reason)
+
     def _came(self, number: int, frame: FrameType | None) -> None:
         if not self.reason:
             self.reason, self._came_first = REASONS[signal.Signals(number).name], number
+            self.tell()
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
         else:

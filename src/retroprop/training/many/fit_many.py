@@ -1,22 +1,22 @@
 """`fit_many`: many trainings in one call."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from retroprop.network import Network
-from retroprop.training import arguments
 from retroprop.training.batch_stream import check_unshared
 from retroprop.training.checkpoint_options import Checkpoint
 from retroprop.training.history import History
 from retroprop.training.intake import Intake
 from retroprop.training.many.per_model import per_model
 from retroprop.training.many.running import run
+from retroprop.training.pointers import with_pointers
 from retroprop.training.preparation import Options, Preparation, prepared
 
 
-@arguments.with_pointers
+@with_pointers
 def fit_many(
     nets: Sequence[Network],
     x: Any,
@@ -69,8 +69,11 @@ def fit_many(
         As for `fit`: a folder for each network, so one value serves a single network only.
     resume_from : list of K History, optional
         As for `fit`: the histories that an earlier call returned.
-    parallel : None
-        The trainings are one process's; call `fit(net, ..., parallel=...)` for each network that ranks are to share.
+    parallel : Parallel, optional
+        The engine that connects processes, as `retroprop.scale.MPI()`: every process makes the same call, trains its
+        part of the networks, with all their rows, and ends with all networks and histories. Networks that are
+        trained one by one, or whose steps are compiled as a whole, have the bits of a single process; of others sums
+        round by the number of networks that one step trains. Those that share a generator are trained by one process.
 
     Returns
     -------
@@ -86,27 +89,34 @@ def fit_many(
     Exception
         An error of a callback or another function of the user, with the histories as its attribute `histories`.
     """
-    if parallel is not None:
-        raise ValueError(
-            "fit_many does not take parallel: call rp.fit(net, x, y, ..., parallel=...) for each network, whose rows "
-            "the ranks then share."
-        )
     given = {name: value for name, value in locals().items() if name not in ("nets", "parallel")}
-    return run(_prepared(nets, given))
+    return fit_named(nets, given, parallel=parallel)
 
 
-def _prepared(nets: Sequence[Network], given: dict[str, Any]) -> list[Preparation]:
+def fit_named(
+    nets: Sequence[Network], given: Mapping[str, Any], *, parallel: Any = None, names: Sequence[str] | None = None
+) -> list[History]:
+    """Train networks that messages name by other `names` than their places; `given` are arguments of `fit_many`."""
+    if parallel is not None:
+        from retroprop.training.many.shared_many import run_shared
+
+        return run_shared(parallel, lambda: _prepared(nets, given, names), checkpoints=bool(given.get("checkpoint")))
+    return run(_prepared(nets, given, names))
+
+
+def _prepared(nets: Sequence[Network], given: Mapping[str, Any], names: Sequence[str] | None) -> list[Preparation]:
     """Return the trainings, all their arguments checked.
 
     Raises
     ------
     TypeError, ValueError
-        For bad arguments; the message begins with the number of the network, unless the argument is bad for all.
+        For bad arguments; the message begins with the name of the network, unless the argument is bad for all.
     """
     nets = _networks(nets)
     k = len(nets)
     columns = {name: per_model(name, value, k) for name, value in given.items()}
-    folders = [os.path.realpath(one.folder) for one in columns["checkpoint"] if isinstance(one, Checkpoint)]
+    checkpoints = columns.get("checkpoint", [])
+    folders = [os.path.realpath(one.folder) for one in checkpoints if isinstance(one, Checkpoint)]
     if len(set(folders)) < len(folders):
         raise ValueError(
             "checkpoint is one folder for several networks: pass a list, as in "
@@ -116,11 +126,12 @@ def _prepared(nets: Sequence[Network], given: dict[str, Any]) -> list[Preparatio
     options, intake, found = [field.name for field in fields(Options)], Intake(), []
     for i, net in enumerate(nets):
         one = {name: column[i] for name, column in columns.items()}
-        own = Options(**{name: one.pop(name) for name in options})
+        own = Options(**{name: one.pop(name) for name in options if name in one})
+        called = f"nets[{i}]" if names is None else names[i]
         try:
-            found.append(prepared(net, one.pop("x"), one.pop("y"), own, intake=intake, **one))
+            found.append(replace(prepared(net, one.pop("x"), one.pop("y"), own, intake=intake, **one), name=called))
         except (TypeError, ValueError) as error:
-            raise type(error)(f"nets[{i}]: {error}") from error
+            raise type(error)(f"{called}: {error}") from error
     return found
 
 

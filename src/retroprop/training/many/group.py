@@ -17,6 +17,7 @@ from retroprop.training.many.stacked_step import bind_stacked
 from retroprop.training.optimizers import UpdateRule
 from retroprop.training.preparation import Preparation
 from retroprop.training.progress import display
+from retroprop.training.signals import INTERRUPTIONS, StopSignals
 
 # The fraction of the networks still in training at which those that have ended are taken out of the arrays: some
 # libraries compile the step again for each number of networks.
@@ -32,6 +33,11 @@ class Group:
         The trainings, with the places of their networks in the list.
     rule : UpdateRule
         Their optimizer, but for the learning rate.
+    work : int, optional
+        The estimated elements by which a backend decides whether to compile, by default those of the trainings: of all
+        trainings of the group, where this process runs some of them.
+    signals : StopSignals, optional
+        Those of the ranks, which end the training as Ctrl-C does.
 
     Attributes
     ----------
@@ -41,11 +47,18 @@ class Group:
 
     steady: ClassVar[tuple[type, ...]] = (Constant,)
 
-    def __init__(self, numbered: Sequence[tuple[int, Preparation]], rule: UpdateRule) -> None:
+    def __init__(
+        self,
+        numbered: Sequence[tuple[int, Preparation]],
+        rule: UpdateRule,
+        *,
+        work: int | None = None,
+        signals: StopSignals | None = None,
+    ) -> None:
         preparations = [preparation for _, preparation in numbered]
         first = preparations[0]
         backend, dtype = first.net.backend, first.net.dtype
-        self.backend, self.rule = backend, rule
+        self.backend, self.rule, self.signals = backend, rule, signals
         with backend.active():
             weights = {id(one.stored.weight): one.stored.weight for one in preparations}
             on_host = {key: None if array is None else backend.to_numpy(array) for key, array in weights.items()}
@@ -61,7 +74,7 @@ class Group:
         kept = {"last": last, "good": last, "best": last}
         self.course = StackedCourse(backend, dtype, architecture, members, data, parameters, state, kept)
         self.feed = Feed(backend, dtype, gathers=any(offset is not None for offset in data.offsets))
-        work = sum(one.elements for one in preparations)
+        work = sum(one.elements for one in preparations) if work is None else work
         self.step = bind_stacked(backend, architecture, rule, **first.clips, demands=first.demands._replace(work=work))
         active = self.course.active
         self.collects = any(member.collects for member in active)
@@ -70,24 +83,27 @@ class Group:
         self._rates: Array | None = None
         self._torn = False
 
-    def run(self) -> bool:
-        """Train until all have ended; return False if Ctrl-C has ended those that had not."""
+    def run(self) -> str:
+        """Train until all have ended; return the reason for which a signal has ended those that had not, or nothing."""
         orders = [(member.preparation.epochs, member.preparation.order.m) for member in self.course.active]
         epochs = max(epochs for epochs, _ in orders)
         with self.backend.active():
             self.progress.start(epochs, sum(n * m for n, m in orders) // epochs)
             try:
                 while self.course.active:
+                    if self.signals is not None:
+                        self.signals.stop_if_asked()
                     self._advance()
-            except KeyboardInterrupt:
-                self._interrupted()
-                return False
+            except INTERRUPTIONS[False] as request:
+                reason = getattr(request, "reason", "interrupted")
+                self._interrupted(reason)
+                return reason
             except Exception:  # of a function of the user, or of the library
                 self._failed()
                 raise
             finally:
                 self.progress.stop()
-        return True
+        return ""
 
     def _advance(self) -> None:
         """Do the next steps, and close the epochs that end with them."""
@@ -179,14 +195,14 @@ class Group:
                 course.shrink()
                 self._rates = None
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, reason: str) -> None:
         """End all that have not ended, with the parameters of the last complete step if those are finite."""
         course = self.course
         finite = course.read()
         leaving = {}
         for row, member in enumerate(course.members):
             if member is not None:
-                member.history.stop_reason = "interrupted"
+                member.history.stop_reason = reason
                 leaving[row] = member.best_or("current" if finite[row] else "last")
         leave(course, leaving, {"current": course.parameters, **course.kept}, resumable=not self._torn)
 

@@ -36,7 +36,7 @@ def leave(course: StackedCourse, leaving: Mapping[int, str], sources: Mapping[st
         member = course.at(row)
         history, net = member.history, member.net
         if history.error is not None:
-            log.warning("nets[%d]: %s", member.number, history.error)
+            log.warning("%s: %s", member.preparation.name, history.error)
         elif resumable and member.n_batches == 0:
             history.continuation = _continuation(course, row, sources)
         net.parameters = _own(course, sources[name], row)

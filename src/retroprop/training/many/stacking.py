@@ -1,6 +1,7 @@
 """Several networks as one with a model axis, and its training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from retroprop.network import Network
@@ -79,7 +80,8 @@ def fit_stack(net: Network, x: Any, y: Any, options: Options, *, sample_weight: 
     models, intake = net.unstack(), Intake()
     check_unshared([x] * len(models))
     data = {"sample_weight": sample_weight, "validation_data": validation_data, "intake": intake}
-    histories = run([prepared(model, x, y, options, **data) for model in models])
+    trainings = [prepared(model, x, y, options, **data) for model in models]
+    histories = run([replace(one, name=f"models[{k}]") for k, one in enumerate(trainings)])
     net.parameters = stack(models).parameters
     errors = [one.error for one in histories]
     if errors[0] is not None and None not in errors:
