@@ -18,7 +18,6 @@ PROGRAMS = ("retroprop", "make", "python", "python3", "pip", "mpiexec", "srun")
 NOT_RUN = {
     "make": "it installs, or runs these tests; tests/architecture reads the Makefile",
     "python -m pip install": "it installs packages",
-    "pip install": "it installs packages",
     "python3 benchmarks/gpu_check.py": "it needs a GPU; tests/bench/test_gpu_check.py runs it without one",
     "retroprop bench": "a minute and more of measurement; tests/cli/test_bench.py runs short ones",
     "retroprop bench --networks": "minutes of measurement; tests/cli/test_bench.py runs short ones",
