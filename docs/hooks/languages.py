@@ -2,7 +2,7 @@
 
 The front matter of a page says by ``translation: es/page.md`` which page is the same in the other language; the
 language button leads there, and from a page without a translation to the first page of the other language. Labels
-of the theme follow the language of the page; the search has one for readers of screens, which the theme lacks.
+of the theme follow the language of the page. The search, a dialogue that the theme leaves without a name, gets one.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 NAMES = {"en": "English", "es": "Español"}
 SEARCH = {"en": "Search", "es": "Búsqueda"}
 HOME = {"en": "index.md", "es": "es/index.md"}
+SEARCH = {"en": "Search", "es": "Búsqueda"}
 
 
 def on_page_context(context: dict[str, Any], *, page: Any, config: Any, nav: Any) -> dict[str, Any]:
@@ -25,11 +26,18 @@ def on_page_context(context: dict[str, Any], *, page: Any, config: Any, nav: Any
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
-    """Return the HTML of a page with the label of its search; called by mkdocs for every page."""
-    label = SEARCH[language_of(page.file.src_uri)]
-    return output.replace(
-        'data-md-component="search" role="dialog"', f'data-md-component="search" role="dialog" aria-label="{label}"'
-    )
+    """Return the HTML of a page with a named search; called by mkdocs for every page."""
+    return with_named_search(output, language_of(page.file.src_uri))
+
+
+def on_post_template(output: str, *, template_name: str, **_: Any) -> str:
+    """Return the HTML of the page for unknown addresses with a named search; called by mkdocs for every template."""
+    return with_named_search(output, "en") if template_name.endswith(".html") else output
+
+
+def with_named_search(output: str, language: str) -> str:
+    """Return the HTML of a page with a name of its search for screen readers."""
+    return output.replace('role="dialog"', f'role="dialog" aria-label="{SEARCH[language]}"', 1)
 
 
 def language_of(path: str) -> str:

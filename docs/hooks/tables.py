@@ -28,7 +28,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def table(rows: dict[str, type]) -> str:
     """Return a Markdown table with the name, the parameters and the definition of every row."""
-    lines = ["| name | parameters | |", "|---|---|---|"]
+    lines = ["| name | parameters | definition |", "|---|---|---|"]
     for name, row in rows.items():
         definition = (inspect.getdoc(row) or "").partition("\n")[0]
         cells = (f"`{name}`", ", ".join(f"`{one}`" for one in parameters(row)), definition)

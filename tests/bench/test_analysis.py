@@ -49,8 +49,7 @@ def test_break_even(results):
     small, large = (one.workload.flops for one in results.steps)
     assert (found.backend, found.optimizer, found.smallest, found.largest) == ("torch:cpu", "adam", small, large)
     assert small < found.flops < large
-    assert not found.always
     won = [row([2, 2, 2], m, {("step", "numpy"): (2.0,), ("step", "cupy:0"): (1.0,)}) for m in (4, 8)]
-    assert break_even(won)[0].always
+    assert break_even(won)[0].flops == won[0].workload.flops
     assert break_even(won[:1]) == []
     assert break_even([row([2, 2, 2], 4, {("step", "cupy:0"): (1.0,)})]) == []

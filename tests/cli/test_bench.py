@@ -5,6 +5,9 @@ from dataclasses import replace
 import pytest
 
 from retroprop.bench import QUICK, chosen, read, run, to_json
+from retroprop.bench.machine import describe
+from retroprop.bench.results import Connection, ResultRow, Results, Timing
+from retroprop.bench.settings import SHARED
 from retroprop.bench.timer import Pace
 
 QUICKEST = ("--networks", "2-2-2@4,3-2@5", "--backends", "numpy", "--seconds", "0.01")
@@ -75,6 +78,11 @@ def test_ctrl_c_shows_what_was_measured(cli, monkeypatch, tmp_path, stored):
         (("--report", "r.json"), "r.json"),
         (("--report", "r.json", "--json", "s.json"), "--json is for a measurement; with --report nothing is measured"),
         (("--report", "r.json", "--networks", "2-2-2@4"), "--networks is for a measurement"),
+        (("--parallel", "--ranks", "1"), '--ranks must be numbers of processes, each 2 or above, as "2,4", not "1"'),
+        (("--ranks", "2"), "--ranks goes with --parallel"),
+        (("--parallel", "--backends", "numpy"), "--backends does not go with --parallel"),
+        (("--parallel", "--full"), "--full does not go with --parallel"),
+        (("--parallel", "--report", "r.json"), "--parallel is for a measurement"),
         (("--plot", "r.gif"), "a picture is a .png, .svg or .pdf file"),
         (("--json", "no/such/folder/r.json"), "there is no folder"),
         (("--plot", "."), "is a folder"),
@@ -82,3 +90,46 @@ def test_ctrl_c_shows_what_was_measured(cli, monkeypatch, tmp_path, stored):
 )
 def test_wrong_arguments_end_before_any_work(refused, arguments, words):
     assert words in refused("bench", *arguments)
+
+
+def test_steps_that_ranks_share(cli, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
+    asked = []
+    monkeypatch.setattr("retroprop.bench.parallel.measurement.run", lambda s, line: asked.append(s) or shared(s))
+    options = ("--parallel", "--ranks", "2", "--networks", "2-2-2@4,2-2-2@8")
+    done = cli("bench", *options, "--json", "p.json", "--plot", "p.png", "-o", "p.md")
+    assert done.exit_code == 0, done.stderr
+    assert (asked[0].ranks, [one.name for one in asked[0].workloads]) == ((2,), ["2-2-2@4", "2-2-2@8"])
+    for words in ("Steps shared by ranks", "2 × 8", "Break-even: the rows of a batch", "1 GbE: 50 µs", "p.png"):
+        assert words in done.stdout
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+    again = cli("bench", "--report", "p.json", "--plot", "q.png")
+    assert again.exit_code == 0, again.stderr
+    assert again.stdout.rstrip("\n") == (tmp_path / "p.md").read_text(encoding="utf-8").rstrip("\n")
+
+
+def test_a_plot_shows_one_kind_of_results(cli, tmp_path, stored):
+    pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
+    settings = chosen(SHARED, networks="2-2-2@4", ranks="2")
+    (tmp_path / "b.json").write_text(to_json(replace(shared(settings), machine=stored.machine)), encoding="utf-8")
+    done = cli("bench", "--report", "a.json", "b.json", "--plot", "c.png")
+    assert done.exit_code == 2
+    assert "--plot needs results that are all of backends, or all of --parallel" in done.stderr
+
+
+def shared(settings):
+    """Return made-up results of shared steps."""
+    made_up = [Timing(kind=kind, name="retroprop", calls=1, seconds=[1.0, 2.0]) for kind in ("part", "whole", "shared")]
+    rows = [
+        ResultRow(
+            layer_sizes=list(one.layer_sizes),
+            batch=one.batch,
+            optimizer="adam",
+            dtype="float32",
+            ranks=2,
+            timings=made_up,
+        )
+        for one in settings.workloads
+    ]
+    here = Connection(name="this machine", ranks=2, latency=1e-6, bandwidth=1e9)
+    return Results(machine=describe(), rows=rows, connections=[here])

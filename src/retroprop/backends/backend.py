@@ -52,7 +52,7 @@ class DeviceMemory(NamedTuple):
 
 
 class BackendUnavailableError(ImportError):
-    """A backend was asked for by name that this machine does not have; the message says why and what to install."""
+    """A backend was asked for by name that this machine does not have; the message has the reason and the remedy."""
 
 
 class Backend:

@@ -64,11 +64,6 @@ class BreakEven:
     smallest: int
     largest: int
 
-    @property
-    def always(self) -> bool:
-        """Whether the backend took less time at every size."""
-        return self.flops == self.smallest
-
 
 def break_even(rows: Iterable[ResultRow], reference: str = "numpy") -> list[BreakEven]:
     """Return the break-even size of every backend in the rows except the reference."""

@@ -31,7 +31,7 @@ def describe() -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu(),
-        "cores": _cores(),
+        "cores": cores(),
         "blas": _blas(),
         "python": platform.python_version(),
         "retroprop": rp.__version__,
@@ -60,7 +60,7 @@ def cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int | None:
+def cores() -> int | None:
     """Return the number of cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

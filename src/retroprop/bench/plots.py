@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from retroprop.bench.analysis import over_floor, ratio
-from retroprop.bench.result_tables import flop
+from retroprop.bench.result_table import flop
 from retroprop.bench.results import Results, Roof
 from retroprop.explain.style import LIGHT, dress, legend, new_figure, write
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from itertools import groupby
 
-from retroprop.bench.result_tables import ResultTable, headline, tables, warning
+from retroprop.bench.result_table import ResultTable
+from retroprop.bench.result_tables import headline, tables, warning
 from retroprop.bench.results import Results
 
 

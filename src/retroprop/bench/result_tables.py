@@ -1,36 +1,23 @@
 """Tables of results, for a page and for a terminal."""
 
-from dataclasses import dataclass, field, replace
-
 import retroprop as rp
-from retroprop.bench.analysis import Ratio, break_even, over_floor, over_hand_written, ratio
+from retroprop.bench.analysis import break_even, over_floor, over_hand_written, ratio
+from retroprop.bench.parallel.tables import shared_tables
 from retroprop.bench.peers import HAND_WRITTEN
 from retroprop.bench.processor_load import NOTICED
-from retroprop.bench.results import ResultRow, Results, Timing
-
-
-@dataclass(frozen=True)
-class ResultTable:
-    """A table of strings.
-
-    Attributes
-    ----------
-    title, note : str
-        The texts above and below the table.
-    columns, rows : list
-        The headings, and the cells of each row.
-    labels : int
-        The number of first columns that identify the network of a row.
-    words : int
-        The number of first columns that hold words; the others hold numbers.
-    """
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    note: str = ""
-    labels: int = 0
-    words: int = 1
+from retroprop.bench.result_table import (
+    LABELS,
+    ResultTable,
+    flop,
+    in_order,
+    labels_of,
+    megabytes,
+    milliseconds,
+    narrowed,
+    range_of,
+    with_quartiles,
+)
+from retroprop.bench.results import Results
 
 
 def tables(results: Results, *, wide: bool = True) -> list[ResultTable]:
@@ -45,6 +32,7 @@ def tables(results: Results, *, wide: bool = True) -> list[ResultTable]:
     """
     found = [ratios(results), parts(results), fits(results), overtaking(results), memory(results), peaks(results)]
     found = [times(results), *found] if wide else found
+    found += shared_tables(results)
     return [narrowed(table) for table in (*found, skipped(results)) if table.rows]
 
 
@@ -90,13 +78,13 @@ def reports() -> list[str]:
 def times(results: Results) -> ResultTable:
     """Return the times of a step, with a column per contestant: the floor, the backends, the peers."""
     steps = results.steps
-    backends = _in_order(name for row in steps for name in row.names("step"))
-    others = _in_order(name for row in steps for name in row.names("peer"))
-    floors = _in_order(name for row in steps for name in row.names("floor"))
+    backends = in_order(name for row in steps for name in row.names("step"))
+    others = in_order(name for row in steps for name in row.names("peer"))
+    floors = in_order(name for row in steps for name in row.names("floor"))
     floor = "numpy" if "numpy" in floors else next(iter(floors), "")
     table = ResultTable(
         "Time of a training step, ms",
-        [*_LABELS, f"floor ({floor})" if floor else "floor", *(f"retroprop {name}" for name in backends), *others],
+        [*LABELS, f"floor ({floor})" if floor else "floor", *(f"retroprop {name}" for name in backends), *others],
         note="Medians of interleaved rounds. The floor is the bare matrix products of the step.",
         labels=3,
         words=3,
@@ -107,7 +95,7 @@ def times(results: Results) -> ResultTable:
             *(row.timing("step", name) for name in backends),
             *(row.timing("peer", name) for name in others),
         ]
-        table.rows.append([*_labels(row), *map(_ms, timings)])
+        table.rows.append([*labels_of(row), *map(milliseconds, timings)])
     return table
 
 
@@ -115,7 +103,7 @@ def ratios(results: Results) -> ResultTable:
     """Return the ratios of a step to its floor and to the hand-written loop, with a row per contestant."""
     table = ResultTable(
         "A training step, over its bare products (the floor) and over hand-written NumPy",
-        [*_LABELS, "by", "ms", "/ floor", "/ hand-written"],
+        [*LABELS, "by", "ms", "/ floor", "/ hand-written"],
         note="Medians of the ratios of each round, with quartiles; below 1 is less time.",
         labels=3,
         words=4,
@@ -131,7 +119,9 @@ def ratios(results: Results) -> ResultTable:
             else:
                 by_hand = over_hand_written(row, timing.kind, timing.name)
             name = f"retroprop {timing.name}" if ours else timing.name
-            table.rows.append([*_labels(row), name, _ms(timing), _with_quartiles(floor), _with_quartiles(by_hand)])
+            table.rows.append(
+                [*labels_of(row), name, milliseconds(timing), with_quartiles(floor), with_quartiles(by_hand)]
+            )
     return table
 
 
@@ -139,14 +129,14 @@ def parts(results: Results) -> ResultTable:
     """Return the times of the parts of a step, where they were timed."""
     table = ResultTable(
         "Parts of a training step, ms",
-        [*_LABELS, "backend", "bare products", "forward", "forward, backward", "whole step"],
+        [*LABELS, "backend", "bare products", "forward", "forward, backward", "whole step"],
         labels=3,
         words=4,
     )
     for row in results.steps:
         for name in row.names("gradient"):
             kinds = ("floor", "forward", "gradient", "step")
-            table.rows.append([*_labels(row), name, *(_ms(row.timing(kind, name)) for kind in kinds)])
+            table.rows.append([*labels_of(row), name, *(milliseconds(row.timing(kind, name)) for kind in kinds)])
     return table
 
 
@@ -154,7 +144,7 @@ def fits(results: Results) -> ResultTable:
     """Return the times of whole trainings from host data."""
     table = ResultTable(
         "A whole fit, from arrays on the host",
-        [*_LABELS, "data", "by", "ms", "/ scikit-learn"],
+        [*LABELS, "data", "by", "ms", "/ scikit-learn"],
         note="Shuffled batches, no penalty, no early stopping; the same settings for all.",
         labels=4,
         words=5,
@@ -165,7 +155,7 @@ def fits(results: Results) -> ResultTable:
             over = ratio(timing, row.timing("peer", "scikit-learn")) if ours else None
             name = f"retroprop {timing.name}" if ours else timing.name
             data = f"{row.data_rows:,} rows, {row.epochs} epoch{'s' if row.epochs != 1 else ''}"
-            table.rows.append([*_labels(row), data, name, _ms(timing), _with_quartiles(over)])
+            table.rows.append([*labels_of(row), data, name, milliseconds(timing), with_quartiles(over)])
     return table
 
 
@@ -178,12 +168,7 @@ def overtaking(results: Results) -> ResultTable:
         words=4,
     )
     for found in break_even(results.steps):
-        if found.flops is None:
-            size = f"not up to the largest size timed ({flop(found.largest)})"
-        elif found.always:
-            size = f"every size timed (from {flop(found.smallest)})"
-        else:
-            size = flop(found.flops)
+        size = range_of(found.flops, found.smallest, found.largest, flop)
         table.rows.append([found.backend, found.optimizer, found.dtype, size])
     return table
 
@@ -192,7 +177,7 @@ def memory(results: Results) -> ResultTable:
     """Return the peak memory of steps."""
     table = ResultTable(
         "Peak memory of training steps, MB",
-        [*_LABELS, "backend", "peak", "least", "transient"],
+        [*LABELS, "backend", "peak", "least", "transient"],
         note="Without the batch. Least: parameters, gradients, optimizer state, activations once, two layers' deltas.",
         labels=3,
         words=4,
@@ -202,8 +187,8 @@ def memory(results: Results) -> ResultTable:
         least = row.workload.least_memory(row.optimizer) * itemsize
         for found in row.memory:
             if found.peak is not None:
-                figures = [_megabytes(found.peak), _megabytes(least), _megabytes(found.transient)]
-                table.rows.append([*_labels(row), found.backend, *figures])
+                figures = [megabytes(found.peak), megabytes(least), megabytes(found.transient)]
+                table.rows.append([*labels_of(row), found.backend, *figures])
     return table
 
 
@@ -227,65 +212,3 @@ def skipped(results: Results) -> ResultTable:
                 reasons.setdefault(f"memory of {found.backend}", found.reason)
     table.rows.extend([name, reason] for name, reason in reasons.items())
     return table
-
-
-# The cells --------------------------------------------------------------------------------------------------
-
-_LABELS = ["network", "optimizer", "dtype"]
-
-
-def _labels(row: ResultRow) -> list[str]:
-    return [row.workload.name, row.optimizer, row.dtype]
-
-
-def _in_order(names: object) -> list[str]:
-    return list(dict.fromkeys(names))  # type: ignore[call-overload]
-
-
-def digits(value: float) -> str:
-    """Return a number as text with three significant digits, without an exponent."""
-    if value >= 99.95:
-        return f"{value:,.0f}"
-    text = f"{value:#.3g}"
-    return f"{value:.7f}" if "e" in text else text.removesuffix(".")
-
-
-def flop(count: float) -> str:
-    """Return a number of floating-point operations as text, with its unit."""
-    for size, name in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
-        if count >= size:
-            return f"{digits(count / size)} {name}"
-    return f"{count:.0f} FLOP"
-
-
-def _ms(timing: Timing | None) -> str:
-    return "" if timing is None else digits(1e3 * timing.median)
-
-
-def _with_quartiles(found: Ratio | None) -> str:
-    if found is None:
-        return ""
-    return f"{digits(found.median)} ({digits(found.low)}–{digits(found.high)})"
-
-
-def _megabytes(count: int | None) -> str:
-    return "" if count is None else digits(count / 1e6)
-
-
-def narrowed(table: ResultTable) -> ResultTable:
-    """Return a table without empty columns of figures, and without an optimizer or dtype that all rows share.
-
-    A shared one is named in the title.
-    """
-    same = {name: {row[at] for row in table.rows} for at, name in enumerate(table.columns) if name in _LABELS[1:]}
-    dropped = {name: next(iter(values)) for name, values in same.items() if len(values) == 1}
-    empty = {name for at, name in enumerate(table.columns) if at >= table.words and not any(r[at] for r in table.rows)}
-    kept = [at for at, name in enumerate(table.columns) if name not in dropped.keys() | empty]
-    return replace(
-        table,
-        title=f"{table.title} ({', '.join(dropped.values())})" if dropped else table.title,
-        columns=[table.columns[at] for at in kept],
-        rows=[[row[at] for at in kept] for row in table.rows],
-        labels=max(0, table.labels - len(dropped)),
-        words=table.words - len(dropped),
-    )

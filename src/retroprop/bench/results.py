@@ -81,11 +81,13 @@ class ResultRow:
     layer_sizes : list of int
         n_1, ..., n_L.
     batch : int
-        Observations per step.
+        Observations per step; where ranks share it, of each of them.
     optimizer, dtype : str
         "sgd" or "adam"; "float32" or "float64".
     data_rows, epochs : int or None
         Of a whole training; None in a row of single steps.
+    ranks : int or None
+        The number of ranks of an MPI job that share a step, in a row of such.
     timings, skipped, memory : list
         The results.
     """
@@ -96,6 +98,7 @@ class ResultRow:
     dtype: str
     data_rows: int | None = None
     epochs: int | None = None
+    ranks: int | None = None
     timings: list[Timing] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     memory: list[PeakMemory] = field(default_factory=list)
@@ -136,6 +139,16 @@ class Roof:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Connection:
+    """A connection of ranks: seconds of a message, bytes per second, and their number where it was measured."""
+
+    name: str
+    latency: float
+    bandwidth: float
+    ranks: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """The results of a run.
 
@@ -144,9 +157,11 @@ class Results:
     machine : dict
         The facts of `machine.describe`.
     rows : list of ResultRow
-        Single steps, and whole trainings.
+        Single steps, whole trainings, and steps that ranks share.
     roofs : list of Roof
         The peaks of the devices, where they were measured.
+    connections : list of Connection
+        Those of the ranks that shared steps.
     absent : dict
         For each backend or peer that is not available on this machine, the reason.
     interrupted : bool
@@ -156,18 +171,24 @@ class Results:
     machine: dict[str, Any]
     rows: list[ResultRow] = field(default_factory=list)
     roofs: list[Roof] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
 
     @property
     def steps(self) -> list[ResultRow]:
         """The rows of single steps."""
-        return [row for row in self.rows if row.data_rows is None]
+        return [row for row in self.rows if row.data_rows is None and row.ranks is None]
 
     @property
     def fits(self) -> list[ResultRow]:
         """The rows of whole trainings."""
         return [row for row in self.rows if row.data_rows is not None]
+
+    @property
+    def shared(self) -> list[ResultRow]:
+        """The rows of steps that ranks share."""
+        return [row for row in self.rows if row.ranks is not None]
 
 
 def to_json(results: Results) -> str:
@@ -192,22 +213,30 @@ def from_json(text: str, source: str = "the text") -> Results:
         schema = content.pop("schema")
         if schema != SCHEMA:
             raise ResultsError(f"{source} holds results of schema {schema!r}; this version reads schema {SCHEMA}.")
-        rows = [
-            ResultRow(
-                **{
-                    **row,
-                    "timings": [Timing(**timing) for timing in row["timings"]],
-                    "skipped": [Skipped(**skipped) for skipped in row["skipped"]],
-                    "memory": [PeakMemory(**memory) for memory in row["memory"]],
-                }
-            )
-            for row in content.pop("rows")
-        ]
-        return Results(rows=rows, roofs=[Roof(**roof) for roof in content.pop("roofs")], **content)
+        rows = [row_of(row) for row in content.pop("rows")]
+        roofs = [Roof(**roof) for roof in content.pop("roofs")]
+        connections = [Connection(**one) for one in content.pop("connections", [])]
+        return Results(rows=rows, roofs=roofs, connections=connections, **content)
     except ResultsError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ResultsError(f"{source} holds no results of retroprop bench ({error}).") from error
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ResultsError(
+            f"{source} holds no results of retroprop bench: {reason}. Those of other programs, such as gpu_check.py, have "
+            "no report."
+        ) from error
+
+
+def row_of(row: dict[str, Any]) -> ResultRow:
+    """Return a row as JSON holds it."""
+    return ResultRow(
+        **{
+            **row,
+            "timings": [Timing(**timing) for timing in row["timings"]],
+            "skipped": [Skipped(**skipped) for skipped in row["skipped"]],
+            "memory": [PeakMemory(**memory) for memory in row["memory"]],
+        }
+    )
 
 
 def read(path: Path) -> Results:

@@ -25,6 +25,9 @@ class Settings:
         Names of other libraries to time; hand-written NumPy is always timed.
     parts : tuple of str
         Any of "floor", "forward", "gradient", "step".
+    ranks : tuple of int
+        Numbers of ranks of MPI that share steps, in the place of all else: the networks' batches are those of a rank,
+        and of the peers PyTorch's DistributedDataParallel takes part.
     fits : bool
         Whether a whole training is timed too: 784-100-10 on 8,000 rows, from host data.
     epochs : bool
@@ -43,6 +46,7 @@ class Settings:
     backends: tuple[str, ...] | None = None
     peers: tuple[str, ...] = ()
     parts: tuple[str, ...] = ("floor", "step")
+    ranks: tuple[int, ...] = ()
     fits: bool = False
     epochs: bool = False
     memory: bool = False
@@ -71,6 +75,16 @@ FULL = Settings(
 """Everything."""
 
 
+_BY_RANK = [f"{sizes}@{m}" for sizes in ("64-100-10", "784-100-10") for m in (16, 64, 256, 1024, 4096)]
+_BY_RANK += [f"784-1024-1024-10@{m}" for m in (16, 64, 256, 1024)]
+
+SHARED = Settings(workloads=tuple(map(parse, _BY_RANK)), seconds=120.0, pace=Pace(rounds=(3, 15)))
+"""Three sizes of network, by the rows of a rank; by default with powers of two ranks, up to the cores."""
+
+SHARED_QUICK = replace(SHARED, workloads=tuple(map(parse, (_BY_RANK[1], _BY_RANK[3], _BY_RANK[6]))), seconds=15.0)
+"""Small networks only."""
+
+
 def chosen(
     base: Settings,
     *,
@@ -80,6 +94,7 @@ def chosen(
     dtype: str | None = None,
     seconds: float | None = None,
     peers: bool = False,
+    ranks: str | None = None,
 ) -> Settings:
     """Return the settings of `base` with the given ones in their place.
 
@@ -95,6 +110,8 @@ def chosen(
         The time of all rounds together.
     peers : bool
         Whether all other libraries are timed too.
+    ranks : str, optional
+        Numbers of ranks, joined by commas.
 
     Raises
     ------
@@ -115,6 +132,13 @@ def chosen(
         if not 0.0 < seconds < float("inf"):
             raise ValueError(f"seconds must be above 0 and finite, not {seconds!r}.")
         found = replace(found, seconds=seconds)
+    return found if ranks is None else replace(found, ranks=_numbers(ranks))
+
+
+def _numbers(ranks: str) -> tuple[int, ...]:
+    found = tuple(dict.fromkeys(int(part) if part.strip().isdecimal() else 0 for part in ranks.split(",")))
+    if min(found) < 2:
+        raise ValueError(f'ranks must be numbers of processes, each 2 or above, as "2,4", not "{ranks}".')
     return found
 
 

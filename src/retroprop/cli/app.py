@@ -136,7 +136,10 @@ def bench(
     ] = False,
     networks: Annotated[
         str | None,
-        typer.Option(help='Your own, as "784-100-10@128,256x9@256": layer sizes, then the batch.', show_default=False),
+        typer.Option(
+            help='Your own, as "784-100-10@128,256x9@256": layer sizes, then the batch (with --parallel of a rank).',
+            show_default=False,
+        ),
     ] = None,
     backends: Annotated[
         str | None, typer.Option(help='As "numpy,torch:cpu"; by default all devices that are here.')
@@ -153,8 +156,21 @@ def bench(
         typer.Option(help="For all rounds together; compiling comes on top.", show_default=False),
     ] = None,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Time PyTorch, JAX, Thinc and scikit-learn too, where installed.")
+        bool,
+        typer.Option(
+            "--peers",
+            help="Time PyTorch, JAX, Thinc and scikit-learn too, where installed; with --parallel PyTorch's "
+            "DistributedDataParallel.",
+        ),
     ] = False,
+    parallel: Annotated[
+        bool,
+        typer.Option("--parallel", help="Time training that the ranks of an MPI job share, instead of backends."),
+    ] = False,
+    ranks: Annotated[
+        str | None,
+        typer.Option(help='With --parallel: as "2,4"; by default powers of two up to the cores.', show_default=False),
+    ] = None,
     report: Annotated[bool, typer.Option("--report", help="Measure nothing: tables and plot of RESULTS.json.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to a file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them to a .png, .svg or .pdf file.")] = None,
@@ -175,6 +191,8 @@ def bench(
             dtype=dtype,
             seconds=seconds,
             peers=peers,
+            parallel=parallel,
+            ranks=ranks,
             report=report,
             json=json_file,
             plot=plot,

@@ -8,16 +8,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from retroprop.bench import FULL, QUICK, STANDARD, Results, chosen, read, render, run, to_json
-from retroprop.bench.result_tables import ResultTable, headline, reports, tables, warning
+from retroprop.bench import FULL, QUICK, STANDARD, Results, Settings, chosen, read, render, run, to_json
+from retroprop.bench.parallel import measurement
+from retroprop.bench.result_table import ResultTable
+from retroprop.bench.result_tables import headline, reports, tables, warning
+from retroprop.bench.settings import SHARED, SHARED_QUICK
 from retroprop.cli.destinations import check_destination, check_picture
+from retroprop.cli.error_handling import warnings_as_notes
 from retroprop.cli.errors import CommandError
 from retroprop.persistence.files import write_whole
 from retroprop.tabular.errors import need
 from retroprop.training.progress import on_terminal
 
 # The options of a measurement
-MEASURING = ("quick", "full", "networks", "backends", "optimizer", "dtype", "seconds", "peers", "json")
+MEASURING = ("quick", "full", "networks", "backends", "optimizer", "dtype", "seconds", "peers", "json", "parallel")
+# Those that do not go with --parallel, which times Adam in float32 on NumPy
+OF_BACKENDS = ("full", "backends", "optimizer", "dtype")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,8 @@ class BenchOptions:
     dtype: str | None
     seconds: float | None
     peers: bool
+    parallel: bool
+    ranks: str | None
     report: bool
     json: Path | None
     plot: Path | None
@@ -48,15 +56,15 @@ def bench(options: BenchOptions) -> list[Results]:
         For options that exclude each other, or a file that cannot be read or written, before anything is measured.
     ValueError, BackendUnavailableError
         For an unknown network or backend.
+    RuntimeError
+        For a job of MPI that cannot start, or fails.
     """
     _check(options)
     runs = [read(path) for path in options.files] if options.report else [_measured(options)]
     if options.json is not None:
         write_whole(options.json, to_json(runs[0]).encode())
     if options.plot is not None:
-        from retroprop.bench.plots import draw
-
-        draw(list(zip(_titles(options), runs, strict=True)), options.plot)
+        _plot(list(zip(_titles(options), runs, strict=True)), options.plot)
     text = "\n".join(map(render.markdown, runs))
     if options.output is not None:
         write_whole(options.output, text.encode())
@@ -76,6 +84,11 @@ def _check(options: BenchOptions) -> None:
     for option in MEASURING if options.report else ():
         if getattr(options, option):
             raise CommandError(f"--{option} is for a measurement; with --report nothing is measured.")
+    for option in OF_BACKENDS if options.parallel else ():
+        if getattr(options, option):
+            raise CommandError(f"--{option} does not go with --parallel, which times Adam in float32 on NumPy.")
+    if options.ranks is not None and not options.parallel:
+        raise CommandError("--ranks goes with --parallel.")
     if options.quick and options.full:
         raise CommandError("--quick and --full: choose one.")
     for option, path in (("--json", options.json), ("--plot", options.plot), ("--output", options.output)):
@@ -88,15 +101,39 @@ def _check(options: BenchOptions) -> None:
 
 def _measured(options: BenchOptions) -> Results:
     settings = chosen(
-        QUICK if options.quick else FULL if options.full else STANDARD,
+        _base(options),
         networks=options.networks,
         backends=options.backends,
         optimizer=options.optimizer,
         dtype=options.dtype,
         seconds=options.seconds,
         peers=options.peers,
+        ranks=options.ranks,
     )
-    return run(settings, on_terminal(transient=True))
+    if not options.parallel:
+        return run(settings, on_terminal(transient=True))
+    with warnings_as_notes({}, quiet=False):
+        return measurement.run(settings, on_terminal(transient=True))
+
+
+def _base(options: BenchOptions) -> Settings:
+    if options.parallel:
+        return SHARED_QUICK if options.quick else SHARED
+    return QUICK if options.quick else FULL if options.full else STANDARD
+
+
+def _plot(runs: list[tuple[str, Results]], path: Path) -> None:
+    shared = [run for run in runs if run[1].shared]
+    if not shared:
+        from retroprop.bench.plots import draw
+
+        draw(runs, path)
+    elif len(shared) < len(runs):
+        raise CommandError("--plot needs results that are all of backends, or all of --parallel.")
+    else:
+        from retroprop.cli.parallel_plot import draw_shared
+
+        draw_shared(runs, path)
 
 
 def _titles(options: BenchOptions) -> list[str]:

@@ -67,7 +67,7 @@ def free_path(path: Path) -> Path:
 
 
 def default_picture(model: Path) -> Path | None:
-    """Return a new file for the picture beside a model, run.v1.png for run.v1; None beside what is no regular file."""
+    """Return a new file for the picture beside a model, run.v1.png for run.v1; None beside a FIFO or a device."""
     if descriptor_of(model) is not None or is_special(model):
         return None
     return free_path(model.with_name(f"{model.name.removesuffix('.safetensors')}.png"))

@@ -56,7 +56,7 @@ class Explained:
 
 
 def explain(options: ExplainOptions) -> Explained:
-    """Compute what the options ask for, by default the seven steps, and write the picture.
+    """Compute the explanation that the options name, by default the seven steps, and write the picture.
 
     Raises
     ------

@@ -27,11 +27,12 @@ class Gradient(NamedTuple):
         ∂J/∂x, if requested.
     """
 
+    # None only where the arguments say so, hence no union that every caller would have to resolve
     cost: Array
-    deltas: list[Array | None]
+    deltas: list[Array]
     thetas: list[Array]
     biases: list[Array]
-    x: Array | None = None
+    x: Array = None
 
     @property
     def parameters(self) -> Parameters:

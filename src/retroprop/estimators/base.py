@@ -44,10 +44,11 @@ class BaseMLP(Moving, Conversion, Inspection, Callbacks, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
     _form: Architecture  # of the last fit, whatever the estimator's parameters are set to now
-    best_loss_: float | None
-    best_validation_score_: float | None
-    validation_scores_: list[float] | None
-    validation_loss_curve_: list[float] | None
+    # `Any` stands for None: the parameters say which of them are there
+    best_loss_: float | Any
+    best_validation_score_: float | Any
+    validation_scores_: list[float] | Any
+    validation_loss_curve_: list[float] | Any
 
     # The differences between the two ---------------------------------------------------------------------------------
 

@@ -120,6 +120,7 @@ class Descent:
             course=course,
             weighs=False,  # as in scikit-learn, a batch counts by its rows
             advance=_stepped(job, keeper),
+            resumable=keeper is not None,
         )
 
     @property
@@ -186,7 +187,8 @@ class Descent:
                 if epochs_run.course.schedule != self.solver.schedule.run_state:
                     epochs_run.course = epochs_run.course._replace(schedule=self.solver.schedule.run_state)
                 self._accounted = True
-                self._is_whole()
+                if epochs_run.course.stopping is not self._whole[0]:  # the patience has begun again
+                    self._is_whole()
                 if stopped or watching.incremental:
                     break
                 self._stop_if_asked()

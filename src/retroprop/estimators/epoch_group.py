@@ -29,7 +29,7 @@ Answer = Callable[[int, Figures], bool]
 
 
 class EpochsMember(Member):
-    """One fit of a group: its `Epochs` has everything but what lies in the group's arrays."""
+    """One fit of a group: its `Epochs` has everything but the rows of the group's arrays."""
 
     collects = False
 

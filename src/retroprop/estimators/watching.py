@@ -74,6 +74,11 @@ class Watching:
         Whether it is a `partial_fit`: one epoch, nothing displayed.
     shows : bool
         Whether this process may display.
+
+    Attributes
+    ----------
+    follows : bool
+        Whether the fit has observers.
     """
 
     def __init__(
@@ -93,13 +98,9 @@ class Watching:
             self.context = estimator._init_callback_context(max_subtasks=epochs)
             self.context.call_on_fit_task_begin(estimator=estimator, **self._data())
         self.bar = display(bool(estimator.progress) and shows and not incremental)
+        self.follows = self.context is not None or type(self.bar) is not Silence
         self.progress = FitProgress(epochs)
         self.bar.start(epochs, rows)
-
-    @property
-    def follows(self) -> bool:
-        """Whether the fit has observers."""
-        return self.context is not None or type(self.bar) is not Silence
 
     def _data(self) -> dict[str, Any]:
         X, y, weight = self.given
@@ -114,6 +115,8 @@ class Watching:
 
     def epoch_ends(self, parameters: Callable[[], Parameters]) -> bool:
         """Report the end of an epoch, which has these parameters; return whether a callback requests to stop."""
+        if not self.follows:
+            return False
         e = self.estimator
         self.progress.epoch = e.n_iter_
         self.progress.history.cost.append(e.loss_)

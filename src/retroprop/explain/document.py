@@ -65,7 +65,7 @@ class Grid(NamedTuple):
 
 
 class MatrixEquation(NamedTuple):
-    """Matrices and what stands between them, from left to right."""
+    """Matrices and the signs between them, from left to right."""
 
     parts: tuple[Grid | Run, ...]
 

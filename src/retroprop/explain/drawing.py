@@ -145,7 +145,7 @@ def _write_title(sheet: Sheet, title: str, numbers: NetworkNumbers, row: int) ->
 
 
 def _write_key(sheet: Sheet, left_out: str, *, signed: bool, backward: bool) -> None:
-    """Write the meaning of widths and colours, and what is left out, along the lower edge."""
+    """Write the meaning of widths and colours, and the omissions, along the lower edge."""
     y, theme, x = 0.16, sheet.theme, 0.2
     words = [("positive", theme.positive), ("negative", theme.negative)] if signed else []
     for name, color in words:

@@ -15,7 +15,7 @@ _SIXTEEN = {"delta": "yellow", "theta": "cyan", "b": "cyan", "a": "green", "x": 
 
 
 def renderables(blocks: Sequence[Block], width: int, color_system: str | None) -> Iterator[Any]:
-    """Yield what a console of this width and these colours prints."""
+    """Yield the parts for a console of this width and these colours."""
     colors = _SIXTEEN if color_system in ("standard", "windows") else ROLES
 
     def text(run: Run, style: str = "") -> Text:

@@ -89,7 +89,7 @@ def _reader(tensors: Tensors, name: str) -> Callable[[], NDArray[Any]]:
 
 
 def _check_order(node: Any, known: set[str]) -> None:
-    """Raise ValueError unless a node reads what is known, and makes what is new."""
+    """Raise ValueError unless the inputs of a node are known, and its outputs new."""
     missing = [name for name in node.input if name and name not in known]
     twice = [name for name in node.output if name in known]
     if missing or twice or not node.output:
@@ -105,7 +105,7 @@ def _check_order(node: Any, known: set[str]) -> None:
 
 
 def _take(onnx: Any, found: GraphParts, at: int, uses: dict[str, int], folder: Any) -> None:
-    """Add one node to what was found."""
+    """Add one node to the layers found so far."""
     node = found.nodes[at]
     operands = list(node.input)
     constants = [name in found.constants for name in operands]

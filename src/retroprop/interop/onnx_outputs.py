@@ -61,7 +61,7 @@ def _are_made_of(onnx: Any, found: GraphParts, value: str, outputs: list[str], r
 
 
 def _keeps(onnx: Any, found: GraphParts, node: Any, n: int) -> bool:
-    """Return whether a node leaves every number of a matrix (m, n) what it is, and its rows in order."""
+    """Return whether a node keeps every number of a matrix (m, n), and its rows in order."""
     options = attributes_of(onnx, node)
     if node.op_type == "Cast":
         return options.get("to") in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)

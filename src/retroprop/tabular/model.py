@@ -60,7 +60,7 @@ class TabularModel:
         return self.card.preprocessing.input_names
 
     @property
-    def report(self) -> Report | None:
+    def report(self) -> Report | Any:  # `Any` stands for None, which only old files have
         """The report on the training; None for a model file of version 1, which has none."""
         return self.card.report
 

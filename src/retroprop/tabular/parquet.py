@@ -56,7 +56,7 @@ def _size(file: SourceFile) -> ParquetSize:
 
 @contextmanager
 def _engine_silenced() -> Iterator[None]:
-    """Discard what is written to the file descriptor of standard error: polars' engine prints its panics there."""
+    """Discard the output to the file descriptor of standard error: polars' engine prints its panics there."""
     try:
         kept = os.dup(2)
     except OSError:  # standard error is closed

@@ -58,9 +58,9 @@ class Report:
     numbers: Mapping[str, Any]
 
     @property
-    def scores(self) -> dict[str, dict[str, float | None] | None]:
+    def scores(self) -> dict[str, dict[str, float | Any] | Any]:  # `Any` stands for None
         """The figures of each part by name; None for a part without rows."""
-        found: dict[str, dict[str, float | None] | None] = self.numbers["scores"]
+        found: dict[str, dict[str, float | Any] | Any] = self.numbers["scores"]
         return found
 
     @property

@@ -48,7 +48,7 @@ class TrainingOptions:
         return self.early_stopping or self.patience is not None
 
     def check(self) -> None:
-        """Raise ValueError for what is wrong whatever the data are."""
+        """Raise ValueError for options that no data would make right."""
         for name, value, accepted in (
             ("schedule", self.schedule, SCHEDULES),
             ("task", self.task, TASKS),

@@ -45,7 +45,7 @@ def described(thing: Any, depth: int = 4) -> Any:
 
 
 def of_network(architecture: Architecture, backend: Backend, dtype: str) -> dict[str, Any]:
-    """Return the description of a network, and of what computes it."""
+    """Return the description of a network, and of its backend."""
     library, _, device = str(backend).partition(":")
     return {
         "layer_sizes": list(architecture.layer_sizes),

@@ -5,7 +5,7 @@ from contextlib import closing
 from itertools import islice
 from math import isfinite
 from operator import mul
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from retroprop.backends import Backend
 from retroprop.backends.intake.arrays import read
@@ -82,8 +82,10 @@ class Epochs:
         Whether the outputs of the steps are collected.
     advance : callable
         Is called with the number of rows after each step.
+    resumable : bool
+        Whether the course has the state of the generator: of scikit-learn's it takes the time of a small epoch.
     remembers : bool
-        Whether the course has the state of the generator before an order was drawn.
+        Whether it also has the state before an order was drawn.
 
     Attributes
     ----------
@@ -112,17 +114,19 @@ class Epochs:
         weighs: bool = True,
         collects: bool = False,
         advance: Callable[[int], object] = lambda rows: None,
+        resumable: bool = True,
         remembers: bool = False,
     ) -> None:
         self.backend, self.step, self.optimizer = backend, step, optimizer
         self.source, self.order, self.schedule, self.rng, self.masks = source, order, schedule, rng, masks
-        self.weighs, self.collects, self.advance, self.remembers = weighs, collects, advance, remembers
+        self.weighs, self.collects, self.advance = weighs, collects, advance
+        self.resumable, self.remembers = resumable, remembers
         self.gather = backend.operations().gather
         self.shapes = course.parameters.shapes
         self.torn = False
         self.settle: Callable[[], object] = bool
         self.course = course._replace(
-            schedule=schedule.run_state, generator=state_of(rng), mask_key=None if masks is None else masks.key
+            schedule=schedule.run_state, generator=self._generator(), mask_key=None if masks is None else masks.key
         )
 
     def run(self) -> Figures:
@@ -136,7 +140,7 @@ class Epochs:
             before = state_of(self.rng) if self.remembers else None
             order = self.order.draw(self.rng, course.order)
             if order is not course.order:
-                self.course = course._replace(order=order, generator=state_of(self.rng), epoch_generator=before)
+                self.course = course._replace(order=order, generator=self._generator(), epoch_generator=before)
         windows = self.order.windows[course.n_batches :]
         if course.n_batches and self.order.windows and not windows:
             return self._end()  # interrupted after the last batch
@@ -147,6 +151,9 @@ class Epochs:
             for stretch in islice(stretches, again, None) if again else stretches:
                 self._steps(*stretch)
         return self._end()
+
+    def _generator(self) -> Any:
+        return state_of(self.rng) if self.resumable else None
 
     def hyper(self, t: int) -> tuple[float, ...]:
         """Return the hyper-parameters of the update after t updates."""

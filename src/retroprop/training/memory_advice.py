@@ -8,7 +8,7 @@ from retroprop.training.optimizers import Optimizer, UpdateRule
 
 
 class OutOfDeviceMemoryError(MemoryError):
-    """The device has too little memory; the message says how much is free and what would fit."""
+    """The device has too little memory; the message has the free memory and the batch size that would fit."""
 
 
 @contextmanager

@@ -117,7 +117,7 @@ class NativeStep(ReplayedStep):
         return None
 
     def _passes(self, program: NativeProgram, form: tuple[Any, ...], arguments: tuple[Any, ...]) -> bool:
-        """Return whether a step of a program leaves what NumPy's own calls do; neither step has been, afterwards."""
+        """Return whether a step of a program has the results of NumPy's own calls; it leaves no effect of either."""
         *_, hyper, data, rows, masks = arguments
         planned = SourceProgram(self._planned(form, NumpyCalls.rules), NumpyCalls(), self._workspace)
         own = [program.kept.get(i, argument) for i, argument in enumerate(arguments[:2])]  # SGD has no state

@@ -148,7 +148,7 @@ class CudaReplay:
     # Arguments --------------------------------------------------------------------------------------------------------
 
     def take(self, arguments: tuple[Any, ...]) -> None:
-        """Copy in what the last step did not leave, and read other arrays where they are."""
+        """Copy in the arrays that the last step did not leave, and read others where they are."""
         self._bind_arguments(arguments)
         self.program.take(arguments, lambda target, source: self._runtime.copy(target, source)())
 

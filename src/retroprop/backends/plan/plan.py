@@ -134,7 +134,7 @@ class Plan:
         return self._cells[-1]
 
     def _place_joins(self) -> None:
-        """Place each join as one cell, its leaves one after another in it; what overwrites it has the same place."""
+        """Place each join as one cell, its leaves one after another in it; an array that replaces it has its place."""
         n_kept = 0
         for index, kept in self.leaves.joins.items():
             join = self.graph.nodes[index]
@@ -176,7 +176,7 @@ class Plan:
             self.places[i].cell.touch(len(self.instructions))
 
     def _in_fortran(self, node: Node) -> bool:
-        """Return whether a node is in Fortran order: not what a library writes row by row, nor data."""
+        """Return whether a node is in Fortran order, as no data and no result of a library in C order is."""
         by_rows = node.op in ("gather", "matmul") or casts_data(node)
         by_shape = not by_rows and self._rules.fortran(node.shape)
         return by_shape or node.index in self.leaves.fortran
