@@ -8,7 +8,6 @@ of the theme follow the language of the page. The search, a dialogue that the th
 from typing import Any
 
 NAMES = {"en": "English", "es": "Español"}
-SEARCH = {"en": "Search", "es": "Búsqueda"}
 HOME = {"en": "index.md", "es": "es/index.md"}
 SEARCH = {"en": "Search", "es": "Búsqueda"}
 

@@ -19,18 +19,17 @@ NOT_RUN = {
     "make": "it installs, or runs these tests; tests/architecture reads the Makefile",
     "python -m pip install": "it installs packages",
     "python3 benchmarks/gpu_check.py": "it needs a GPU; tests/bench/test_gpu_check.py runs it without one",
-    "retroprop bench": "a minute and more of measurement; tests/cli/test_bench.py runs short ones",
-    "retroprop bench --networks": "minutes of measurement; tests/cli/test_bench.py runs short ones",
-    "retroprop bench --full": "many minutes of measurement",
-    "retroprop bench --peers": "minutes of measurement, with libraries that are no extra",
+    "retroprop bench --parallel": "minutes of measurement; tests/bench/test_parallel.py runs short ones",
+    "retroprop bench": "minutes of measurement; tests/cli/test_bench.py runs short ones",
     "OMP_NUM_THREADS=1 mpiexec": "a job of several processes; tests/scale/test_mpi.py starts such",
     "mpiexec": "a job of several processes; tests/scale/test_mpi.py starts such",
 }
 FENCE = re.compile(r"^ *```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # The script of a cluster, which is no list of commands.
 SCRIPT = "#!/bin/bash"
-# Measurements that are short enough, and those for the long tests.
+# Measurements that are short enough, and those for the long tests; stored results are not measured.
 SHORT = ("retroprop bench --networks 2-2-2@4 --backends numpy --seconds 1",)
+STORED = "retroprop bench --report "
 LONG = ("retroprop bench --quick",)
 
 
@@ -49,10 +48,10 @@ def commands_of(page):
 
 def reason_against(command):
     """Return why a command is not run, or None."""
-    if command in SHORT + LONG:
+    if command in SHORT + LONG or command.startswith(STORED):
         return None
     for start, reason in NOT_RUN.items():
-        if command == start or (command.startswith(f"{start} ") and start != "retroprop bench"):
+        if command == start or command.startswith(f"{start} "):
             return reason
     return None
 

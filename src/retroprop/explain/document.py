@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from retroprop.explain.naming import Quantity
 
-# The colour of a quantity, the same wherever it stands; each has a contrast above 4.5 on white as on black.
-ROLES = {"delta": "#c0560a", "theta": "#2277ca", "b": "#2277ca", "a": "#10865b", "x": "#10865b", "z": "#a65a9f"}
+# The colour of a quantity, the same wherever it stands; each has a contrast above 4 on white as on black.
+ROLES = {"delta": "#c2570a", "theta": "#2277c9", "b": "#2277c9", "a": "#118a5e", "x": "#118a5e", "z": "#ab5ca3"}
 
 
 class Span(NamedTuple):
