@@ -92,7 +92,8 @@ def test_colours_are_those_of_the_roles():
     sixteen = printed(explanation, force_terminal=True, color_system="standard")
     assert "\x1b[36mθ^(2)_11" in sixteen
     assert "\x1b[32ma^(2)_1" in sixteen
-    assert f".theta {{ color: {ROLES['theta']}; }}" in explanation._repr_html_()
+    mixed = f"color-mix(in srgb, {ROLES['theta']} 70%, currentcolor)"
+    assert f".theta {{ color: {ROLES['theta']}; color: {mixed}; }}" in explanation._repr_html_()
     assert '<span class="theta">θ^(2)_11</span>' in explanation._repr_html_()
     assert rf"\textcolor{{{ROLES['theta']}}}{{\theta_{{11}}^{{(2)}}}}" in explanation.latex
 
