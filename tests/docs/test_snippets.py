@@ -9,8 +9,6 @@ import contextlib
 import importlib.util
 import io
 import re
-import shlex
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,47 +83,3 @@ def test_every_page_with_examples_is_found():
 def test_a_block_that_prints_something_else_is_seen():
     (block,) = blocks_of("<!-- needs: numpy -->\n\n```python\nprint(1)\n```\n\n```text\n2\n```\n")
     assert block == Block(4, ("numpy",), "print(1)\n", "2\n")
-
-
-COMMANDS = ROOT / "docs" / "howto" / "command_line.md"
-EXPLAIN = ROOT / "docs" / "howto" / "explain.md"
-
-
-def run_commands(page, monkeypatch):
-    """Run every command of a page, in the folder where the test is; return their number."""
-    from retroprop.cli import main
-
-    monkeypatch.setenv("RETROPROP_BACKEND", "numpy")
-    text = page.read_text(encoding="utf-8")
-    for name, body in re.findall(r'^```csv title="([^"]+)"\n(.*?)^```$', text, re.MULTILINE | re.DOTALL):
-        Path(name).write_text(body, encoding="utf-8")
-    scripts = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    commands = [line for script in scripts for line in script.splitlines()]
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "retroprop"
-        monkeypatch.setattr(sys, "argv", ["retroprop", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert not stopped.value.code, command
-    return len(commands)
-
-
-def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
-    for name in ("typer", "rich", "polars", "sklearn", "matplotlib", "onnx"):
-        pytest.importorskip(name, reason=f"the command line's page needs {name}")
-    monkeypatch.chdir(tmp_path)
-    assert run_commands(COMMANDS, monkeypatch) >= 8
-    assert {"digits.safetensors", "digits.png", "predictions.csv"} <= {path.name for path in tmp_path.iterdir()}
-
-
-@pytest.mark.long
-def test_the_commands_of_explain_run(tmp_path, monkeypatch):
-    for name in ("typer", "rich", "sympy", "matplotlib"):
-        pytest.importorskip(name, reason=f"explain needs {name}")
-    import retroprop as rp
-
-    monkeypatch.chdir(tmp_path)
-    rp.save(rp.Network([2, 3, 1], seed=0, backend="numpy"), "net.safetensors")
-    assert run_commands(EXPLAIN, monkeypatch) >= 8
-    assert (tmp_path / "paths.png").stat().st_size > 10_000

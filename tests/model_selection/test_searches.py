@@ -69,7 +69,7 @@ def test_grid_with_several_metrics_and_training_scores():
         "GridSearchCV", MLP, GRID, cv=2, scoring=["accuracy", "neg_log_loss"], refit="accuracy", return_train_score=True
     )
     assert (found.report_.n_fits, found.report_.fraction, found.report_.groups) == (16, 1.0, [16])
-    assert str(found.report_) == "16 of 16 fits trained together, in 1 groups"
+    assert str(found.report_) == "16 of 16 fits trained together, in 1 group"
     assert found.predict(X).shape == (150,)
     assert (found.cv_results_["mean_fit_time"] > 0.0).all()
 

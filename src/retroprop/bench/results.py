@@ -221,10 +221,8 @@ def from_json(text: str, source: str = "the text") -> Results:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise ResultsError(
-            f"{source} holds no results of retroprop bench: {reason}. Those of other programs, such as gpu_check.py, have "
-            "no report."
-        ) from error
+        others = "Those of other programs, such as gpu_check.py, have no report."
+        raise ResultsError(f"{source} holds no results of retroprop bench: {reason}. {others}") from error
 
 
 def row_of(row: dict[str, Any]) -> ResultRow:

@@ -43,7 +43,8 @@ class SearchReport:
 
     def __str__(self) -> str:
         """Return the report in one line, with one more for each reason."""
-        text = f"{sum(self.groups)} of {self.n_fits} fits trained together, in {len(self.groups)} groups"
+        n = len(self.groups)
+        text = f"{sum(self.groups)} of {self.n_fits} fits trained together, in {n} group{'s' * (n != 1)}"
         text += f" by {self.n_processes} processes" if self.n_processes > 1 else ""
         text += f", {self.own_steps} of them by steps of their own" if self.own_steps else ""
         text += f"; {self.resumed} more are those of the checkpoint" if self.resumed else ""
