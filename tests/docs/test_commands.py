@@ -27,10 +27,10 @@ NOT_RUN = {
 FENCE = re.compile(r"^ *```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # The script of a cluster, which is no list of commands.
 SCRIPT = "#!/bin/bash"
-# Measurements that are short enough, and those for the long tests; stored results are not measured.
+# Measurements that are short enough, and commands for the long tests; stored results are not measured.
 SHORT = ("retroprop bench --networks 2-2-2@4 --backends numpy --seconds 1",)
 STORED = "retroprop bench --report "
-LONG = ("retroprop bench --quick",)
+LONG = ("retroprop bench --quick", "retroprop train churn.csv --target churn --search --ensemble 10")
 
 
 def commands_of(page):

@@ -40,28 +40,24 @@ import json, sys, warnings
 from sklearn.utils.estimator_checks import check_estimator
 from retroprop.estimators import MLPClassifier, MLPRegressor
 warnings.simplefilter("ignore")
-estimator = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}[sys.argv[1]](**json.loads(sys.argv[2]))
-results = check_estimator(estimator, on_fail=None, on_skip=None)
-print(json.dumps([[r["check_name"], r["status"], str(r["exception"])] for r in results]))
+found = []
+for estimator in (MLPClassifier(**json.loads(sys.argv[1])), MLPRegressor(**json.loads(sys.argv[2]))):
+    results = check_estimator(estimator, on_fail=None, on_skip=None)
+    found.append([[r["check_name"], r["status"], str(r["exception"])] for r in results])
+print(json.dumps(found))
 """
 
 
 ADAM, LBFGS = '{"max_iter": 20}', '{"max_iter": 20, "solver": "lbfgs"}'
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("MLPClassifier", ADAM),
-        ("MLPRegressor", LBFGS),
-        pytest.param("MLPClassifier", LBFGS, marks=pytest.mark.long),
-        pytest.param("MLPRegressor", ADAM, marks=pytest.mark.long),
-    ],
-)
-def test_scikit_learns_checks_of_every_estimator(name, options):
-    results, _ = run("-c", CHECKS, name, options, SCIPY_ARRAY_API="1")
-    assert [r for r in results if r[1] not in ("passed", "skipped")] == []  # none is expected to fail either
-    array_api = Counter(r[1] for r in results if r[0].startswith("check_array_api"))
-    # NumPy and array-api-strict, one of namespaces; with PyTorch two of its dtypes, and one of mixed inputs.
-    least = 4 + 3 * (find_spec("torch") is not None)
-    assert array_api["passed"] >= least, "the checks of the Array API did not run"
+# One process for both, as the imports take longer than the checks.
+@pytest.mark.parametrize("options", [(ADAM, LBFGS), pytest.param((LBFGS, ADAM), marks=pytest.mark.long)])
+def test_scikit_learns_checks_of_every_estimator(options):
+    found, _ = run("-c", CHECKS, *options, SCIPY_ARRAY_API="1")
+    for results in found:
+        assert [r for r in results if r[1] not in ("passed", "skipped")] == []  # none is expected to fail either
+        array_api = Counter(r[1] for r in results if r[0].startswith("check_array_api"))
+        # NumPy and array-api-strict, one of namespaces; with PyTorch two of its dtypes, and one of mixed inputs.
+        least = 4 + 3 * (find_spec("torch") is not None)
+        assert array_api["passed"] >= least, "the checks of the Array API did not run"

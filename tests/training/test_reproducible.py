@@ -86,6 +86,7 @@ TRAINED = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="kernels of other processors")
 def test_the_kernels_of_an_older_processor_change_the_last_bits_only(tmp_path):
     """The code that OpenBLAS has for processors without AVX stands for another machine."""
