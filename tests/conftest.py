@@ -37,7 +37,7 @@ def dtype(request):
 
 
 # Bytes below which a worker keeps its memory, for JAX compiles again what is freed; and its growth between two times.
-ENOUGH, GROWTH = 0.85e9, 50e6
+ENOUGH, GROWTH = 1.0e9, 75e6
 STATM = Path("/proc/self/statm")
 kept = [0.0]
 

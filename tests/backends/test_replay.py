@@ -193,7 +193,9 @@ def test_every_output(output, loss, targets, n_out, weighted, dtype, every):
     assert_same(both(net, OPTIMIZERS["sgd"], data, [None, *SHUFFLED]), dtype)
 
 
-@pytest.mark.parametrize("loss", ["grouped_cross_entropy", "told as held", "squared_error"])
+@pytest.mark.parametrize(
+    "loss", ["grouped_cross_entropy", pytest.param("told as held", marks=pytest.mark.long), "squared_error"]
+)
 def test_softmaxes_side_by_side(loss, dtype, lowering):
     if isinstance(lowering, CudaOnTheHost):
         pytest.skip("kernels are written for one softmax: its step runs as it is written")

@@ -11,7 +11,7 @@ bits = pytest.importorskip(
 )
 
 
-@pytest.mark.parametrize("lowering", ["numpy", "numba"])
+@pytest.mark.parametrize("lowering", ["numpy", pytest.param("numba", marks=pytest.mark.long)])
 def test_a_training_has_the_bits_on_record(lowering):
     if lowering == "numba" and find_spec("numba") is None:
         pytest.skip("Numba is not installed")
