@@ -103,7 +103,7 @@ def test_a_second_signal_ends_a_training_with_checkpoints_at_once(process, tmp_p
     ("name", "options", "code_of_exit"),
     [
         ("SIGINT", (), 130),
-        ("SIGTERM", ("--checkpoint", "run"), 143),
+        pytest.param("SIGTERM", ("--checkpoint", "run"), 143, marks=pytest.mark.long),
         pytest.param("SIGTERM", (), 130, marks=pytest.mark.long),
         pytest.param("SIGINT", ("--ensemble", "2"), 130, marks=pytest.mark.long),
     ],

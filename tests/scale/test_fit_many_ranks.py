@@ -84,6 +84,7 @@ def assert_stopped(job, size, reason):
     assert set(found[0][0].split(", ")) == {reason}
 
 
+@pytest.mark.long
 def test_ctrl_c_of_one_rank_ends_the_networks_of_all(tmp_path):
     assert_stopped(failing(LAUNCHER, 2, "gets SIGINT", tmp_path), 2, "interrupted")
 
