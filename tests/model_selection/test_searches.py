@@ -325,6 +325,9 @@ def test_what_processes_cannot_share_is_trained_by_one(tmp_path):
     devices = ours.GridSearchCV(MLP, {"device": ["array_api_strict"], "alpha": [0.1, 1.0]}, **options).fit(X, Y)
     kept = ours.GridSearchCV(MLP, GRID, **options).fit(X, Y, checkpoint=rp.Checkpoint(tmp_path / "search"))
     assert (devices.report_.groups, kept.report_.groups) == ([4], [16])
+    # A device that does not exist is the error of its candidate, not of the search.
+    with pytest.warns((FitFailedWarning, UserWarning)):
+        both("GridSearchCV", MLP, {"device": [None, "nope"]}, **options)
     assert devices.report_.n_processes == kept.report_.n_processes == 1
 
 

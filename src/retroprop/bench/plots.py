@@ -15,7 +15,6 @@ from retroprop.explain.style import LIGHT, dress, legend, new_figure, write
 _COLORS = dict(zip(("numpy", "torch", "jax", "cupy"), LIGHT.colors, strict=False))
 _MORE = LIGHT.colors[len(_COLORS) :]
 _MARKERS = {"sgd": "o", "adam": "s"}
-_DPI = 130
 
 
 def draw(runs: Sequence[tuple[str, Results]], path: Path) -> None:
@@ -35,22 +34,24 @@ def draw(runs: Sequence[tuple[str, Results]], path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    write(compose(runs), path, dpi=_DPI)
+    figure, rows = panels(runs, height=5.6)
+    for results, (floor, compared, roofline) in rows:
+        _floor(floor, results)
+        _compared(compared, results)
+        _roofline(roofline, results)
+    write(figure, path, dpi=130)
 
 
-def compose(runs: Sequence[tuple[str, Results]]) -> Any:
-    """Return the picture of some runs as a matplotlib Figure."""
-    figure = new_figure(15.0, 5.6 * len(runs), layout="constrained")
+def panels(runs: Sequence[tuple[str, Results]], *, height: float) -> tuple[Any, list[tuple[Results, Any]]]:
+    """Return a figure, and for each run its results with the three axes of a row, which is so many inches high."""
+    figure, rows = new_figure(15.0, height * len(runs), layout="constrained"), []
     parts = figure.subfigures(len(runs), 1, squeeze=False)[:, 0]
     for part, (title, results) in zip(parts, runs, strict=True):
         machine = results.machine
         where = f"{machine['cpu']}, {machine['cores']} cores, retroprop {machine['retroprop']}, {machine['date']}"
         part.suptitle(f"{title}: {where}" if title else where, x=0.012, ha="left", fontsize=10.5, color=LIGHT.muted)
-        floor, compared, roofline = part.subplots(1, 3)
-        _floor(floor, results)
-        _compared(compared, results)
-        _roofline(roofline, results)
-    return figure
+        rows.append((results, part.subplots(1, 3)))
+    return figure, rows
 
 
 def _floor(axes: Any, results: Results) -> None:

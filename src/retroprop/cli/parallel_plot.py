@@ -6,22 +6,18 @@ from typing import Any
 
 from retroprop.bench.parallel.efficiency import OURS, SHARED, efficiency, network_of, speed_up
 from retroprop.bench.parallel.model import NETWORKS, RANKS, modelled
+from retroprop.bench.plots import panels
 from retroprop.bench.result_table import in_order
 from retroprop.bench.results import Results
-from retroprop.explain.style import LIGHT, dress, legend, new_figure, write
+from retroprop.explain.style import LIGHT, dress, legend, write
 
 _STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
 
 def draw_shared(runs: Sequence[tuple[str, Results]], path: Path) -> None:
     """Write a picture of some runs, a row of panels each, in the format of its name."""
-    figure = new_figure(15.0, 5.2 * len(runs), layout="constrained")
-    parts = figure.subfigures(len(runs), 1, squeeze=False)[:, 0]
-    for part, (title, results) in zip(parts, runs, strict=True):
-        machine = results.machine
-        where = f"{machine['cpu']}, {machine['cores']} cores, retroprop {machine['retroprop']}, {machine['date']}"
-        part.suptitle(f"{title}: {where}" if title else where, x=0.012, ha="left", fontsize=10.5, color=LIGHT.muted)
-        left, middle, right = part.subplots(1, 3)
+    figure, rows = panels(runs, height=5.2)
+    for results, (left, middle, right) in rows:
         networks = in_order(map(network_of, results.shared))
         colors = {name: LIGHT.colors[at % len(LIGHT.colors)] for at, name in enumerate(networks)}
         dress(left, "Efficiency", xlabel="rows of a rank")

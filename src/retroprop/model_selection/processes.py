@@ -24,7 +24,10 @@ Results = Callable[[list[Any]], list[Any]]
 def may_share(fit: CandidateFit) -> bool:
     """Return whether a fit computes with NumPy: others have a device to themselves, or threads of their own."""
     host, X = host_backend(), fit.call[1][1]
-    return backend_holding(X, "X") is None and working_backend(network_of(fit.estimator).device, host) == host
+    try:
+        return backend_holding(X, "X") is None and working_backend(network_of(fit.estimator).device, host) == host
+    except Exception:  # the error of this fit, which its preparation meets again
+        return False
 
 
 def evaluated_by_processes(
@@ -50,6 +53,8 @@ def evaluated_by_processes(
     with TemporaryDirectory(prefix="retroprop-search-") as folder:
         stop = Path(folder) / "stop"
         signals.tell = stop.touch
+        if signals.reason:  # it came before
+            stop.touch()
         parts = [[(fits[i].place, fits[i].call) for i in part] for part in _parts(len(fits), n)]
         calls = [delayed(_part)(part, budget // n, str(stop), os.getpid()) for part in parts]
         try:

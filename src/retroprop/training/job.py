@@ -8,25 +8,17 @@ from zlib import crc32
 from retroprop.backends import Backend
 from retroprop.functions.types import Array
 from retroprop.training.parallel import Parallel, Ranks, common, is_common
-from retroprop.training.signals import Signals, StopRequested
+from retroprop.training.signals import PassedOn, Signals, StopRequested
 
 REASONS = ("", "interrupted", "terminated")  # a wish to stop by its number
 
 
-class AgreedSignals:
+class AgreedSignals(PassedOn):
     """The signals that all ranks know of, after the same step: `reason` is set by an agreement, not by a handler."""
 
     def __init__(self, own: Signals) -> None:
-        self.own, self.reason = own, ""
-
-    @property
-    def answered(self) -> bool:
-        """Whether the training was ended for it."""
-        return self.own.answered
-
-    @answered.setter
-    def answered(self, value: bool) -> None:
-        self.own.answered = value
+        super().__init__(own)
+        self.reason = ""
 
     def stop_if_asked(self) -> None:
         """Raise StopRequested if a signal has come on any rank."""

@@ -41,6 +41,28 @@ class StopSignals(Protocol):
         """Raise StopRequested if a signal has come."""
 
 
+class PassedOn:
+    """Signals of this process that are passed on to the other ranks of a training.
+
+    Parameters
+    ----------
+    own : Signals
+        Those of this process.
+    """
+
+    def __init__(self, own: "Signals") -> None:
+        self.own = own
+
+    @property
+    def answered(self) -> bool:
+        """Whether the training was ended for it."""
+        return self.own.answered
+
+    @answered.setter
+    def answered(self, value: bool) -> None:
+        self.own.answered = value
+
+
 class Signals:
     """The handlers of SIGINT, SIGTERM and SIGUSR1 while a training runs in the main thread.
 

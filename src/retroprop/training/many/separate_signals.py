@@ -3,12 +3,12 @@
 from time import monotonic
 
 from retroprop.training.parallel import Separate
-from retroprop.training.signals import Signals, StopRequested
+from retroprop.training.signals import PassedOn, Signals, StopRequested
 
 PAUSE = 0.02  # seconds between two looks for the messages of other ranks
 
 
-class SeparateSignals:
+class SeparateSignals(PassedOn):
     """The signals that have come to this rank, or that another has told it of.
 
     Parameters
@@ -20,7 +20,8 @@ class SeparateSignals:
     """
 
     def __init__(self, ranks: Separate, own: Signals) -> None:
-        self.ranks, self.own = ranks, own
+        super().__init__(own)
+        self.ranks = ranks
         self._reason, self._looked_at = "", monotonic()
 
     @property
@@ -32,15 +33,6 @@ class SeparateSignals:
         elif not self._reason and monotonic() - self._looked_at >= PAUSE:
             self._reason, self._looked_at = self.ranks.heard(), monotonic()
         return self._reason
-
-    @property
-    def answered(self) -> bool:
-        """Whether a training was ended for it."""
-        return self.own.answered
-
-    @answered.setter
-    def answered(self, value: bool) -> None:
-        self.own.answered = value
 
     def stop_if_asked(self) -> None:
         """Raise StopRequested if a signal has come to any rank."""
