@@ -106,16 +106,19 @@ def test_operations_in_words():
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_a_picture_is_drawn(results, tmp_path, suffix):
+def test_a_picture_is_drawn(results, tmp_path, monkeypatch, suffix):
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     from dataclasses import replace
 
-    from retroprop.bench.plots import compose, draw
+    from retroprop.bench import plots
 
     path = tmp_path / f"bench.{suffix}"
-    draw([("before", results), ("after", replace(results, roofs=[], rows=results.rows[:1]))], path)
+    plots.draw([("before", results), ("after", replace(results, roofs=[], rows=results.rows[:1]))], path)
     assert path.stat().st_size > 10_000
-    panels = [axes for part in compose([("", results)]).subfigs for axes in part.axes]
+    figures = []
+    monkeypatch.setattr(plots, "write", lambda figure, *rest, **options: figures.append(figure))
+    plots.draw([("", results)], path)
+    panels = [axes for part in figures[0].subfigs for axes in part.axes]
     assert [axes.get_title(loc="left") for axes in panels] == [
         "A step over its bare matrix products",
         "A step over retroprop's on NumPy",

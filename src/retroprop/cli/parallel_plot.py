@@ -30,7 +30,7 @@ def draw_shared(runs: Sequence[tuple[str, Results]], path: Path) -> None:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.set_ylim(bottom=0.0)
-            legend(axes, size=8.0, handlelength=2.4)
+            legend(axes, size=8.0, handlelength=4.0)
     write(figure, path, dpi=130)
 
 
