@@ -13,7 +13,6 @@ from retroprop.bench.results import Results, Roof
 from retroprop.explain.style import LIGHT, dress, legend, new_figure, write
 
 _COLORS = dict(zip(("numpy", "torch", "jax", "cupy"), LIGHT.colors, strict=False))
-_MORE = LIGHT.colors[len(_COLORS) :]
 _MARKERS = {"sgd": "o", "adam": "s"}
 
 
@@ -155,7 +154,7 @@ def _roofs(roofs: Sequence[Roof]) -> dict[str, Roof]:
 def _colors(results: Results, kind: str) -> dict[str, str]:
     """Return a color for each contestant of a kind: its library's own, where that is not taken."""
     names = dict.fromkeys(name for row in results.steps for name in row.names(kind))
-    free, taken, found = cycle(_MORE), set(), {}
+    free, taken, found = cycle(LIGHT.colors[len(_COLORS) :]), set(), {}
     for name in names:
         color = _COLORS.get(name.partition(":")[0], LIGHT.muted if name.startswith("hand") else "")
         if not color or color in taken:
