@@ -11,7 +11,8 @@ numbers in columns of their own as they are.
 Each process has a limit of its address space (`ulimit -v`) or, for a numpy.memmap, whose mapping is address space, of
 its data segment (`ulimit -d`). One trains a pass over the whole file, for its accuracy; 784-1024-1024-10 over a part.
 The accuracy of memory is that of as many updates on the rows that an eighth of the limit holds; in both the learning
-rate falls to 0. Another process trains on twice as many rows in memory and on parts of the file in turns. Rows a second
+rate falls to 0. Another process trains on twice as many rows in memory, six times, and
+on parts of the file with all those rows in turns. Rows a second
 are medians; a ratio is that of the file over memory. Where other programs share the processors the wall says little, so
 there are two more: of the processor time of the training's thread, "idle", which is the ratio where the threads that
 read find a processor idle; and of all threads, "one", where there is one processor for all.
@@ -53,7 +54,7 @@ NETWORKS = {
 }
 BLOCK = 2**22  # bytes of a chunk or row group
 MIXED = rp.scale.BlockShuffle(buffer_blocks=8)
-TURNS = 5
+TURNS, PASSES = 5, 6  # and passes over the rows in memory for one over a part of the file
 FILES = {"zarr": ("zarr",), "parquet": ("parquet",), "npy": ("npy",), "memmap": ("npy",)}
 
 
@@ -248,16 +249,18 @@ def turns(name: str, x: Any, y: Any, held: int) -> dict[str, Any]:
     """Return rows a second of twice the rows `held` in memory, and of parts of the file of that length, in turns."""
     sizes, batch, part = NETWORKS[name]
     chunk = BLOCK // (sizes[0] * x.dtype.itemsize)
-    # Of one length, as the work of a training decides how its step is computed.
-    long = held if part else 2 * held // chunk * chunk
-    memory = np.array(x[:long]), np.array(y[:long])
+    # As many rows in all, as the work of a training decides how its step is computed. A part of the file has several
+    # buffers of blocks: the training waits for the first, of which the whole file has a hundred.
+    held, passes = (held, 1) if part else (2 * held // chunk * chunk, PASSES)
+    long = held * passes
+    memory = np.array(x[:held]), np.array(y[:held])
     speeds: dict[str, list[list[float]]] = {"memory": [], "file": []}
     for turn in range(3 if part else TURNS):
         at = turn * long % (len(x) - long + 1) // chunk * chunk
         there = x[at : at + long], y[at : at + long]
-        for kind, (some, targets), shuffle in (("memory", memory, True), ("file", there, MIXED)):
+        for kind, (some, targets), shuffle, epochs in (("memory", memory, True, passes), ("file", there, MIXED, 1)):
             clock = Clock()
-            rp.fit(network(sizes), some, targets, optimizer=rule(sizes, 10**6, batch), epochs=1, batch_size=batch,
+            rp.fit(network(sizes), some, targets, optimizer=rule(sizes, 10**6, batch), epochs=epochs, batch_size=batch,
                    seed=turn, shuffle=shuffle, callbacks=[clock])  # fmt: skip
             speeds[kind].append([long / seconds for seconds in clock.took])
     middle = {kind: [statistics.median(column) for column in zip(*rows, strict=True)] for kind, rows in speeds.items()}

@@ -72,7 +72,8 @@ class BlockBuffer:
     def _blocks_of(self, rows: Any) -> Array:
         if isinstance(rows, slice):
             return host.xp.arange(rows.start // self.block_rows, ceil(rows.stop / self.block_rows))
-        return rows // self.block_rows
+        # Of an order, some: 64 for each block on average, as a block that is missed is read when its rows are needed.
+        return rows[:: max(self.block_rows // 64, 1)] // self.block_rows
 
     def _distinct(self, blocks: Array) -> Array:
         marks = host.xp.zeros(len(self._place_of), bool)
