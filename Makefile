@@ -32,6 +32,12 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_
 # A file is run by one worker: another would compile for JAX, C++ and CUDA what the first has compiled.
 PYTEST := $(ONE_THREAD) MPLBACKEND=Agg $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
+# Two runs, one after the other, as all that compilers and libraries keep in memory for the tests is over 1.5 GB a
+# process; one where PYTEST_ARGS chooses tests.
+ENGINE := tests/architecture tests/backends tests/core tests/functions
+REST := tests $(ENGINE:%=--ignore=%)
+PARTS = $(if $(PYTEST_ARGS),$(PYTEST) $(PYTEST_ARGS),$(PYTEST) $(ENGINE) || failed=$$?; $(PYTEST) $(REST)) || failed=$$?
+
 .PHONY: help setup demo test test-long lint ruff format bench bench-check gpu-check docs clean
 
 help:  ## this list
@@ -78,12 +84,13 @@ demo: $(DEMO_STAMP)  ## train a network on real handwritten digits; leaves a mod
 test: ruff  ## ruff, mypy and the tests, without the long ones
 	@$(BIN)/python -m compileall -qq -j 0 src tests  # once, not in each of the processes that tests start
 	@mkdir -p build
-	@$(BIN)/mypy > build/mypy.txt 2>&1 & types=$$!; \
-	$(PYTEST) $(PYTEST_ARGS); failed=$$?; \
-	wait $$types || failed=1; echo "mypy: $$(cat build/mypy.txt)"; exit $$failed
+	@$(BIN)/mypy > build/mypy.txt 2>&1 & types=$$!; failed=0; \
+	$(PARTS); \
+	wait $$types || failed=$$?; echo "mypy: $$(cat build/mypy.txt)"; exit $$failed
 
+test-long: PYTEST += -m "long or not long"
 test-long: lint  ## ruff, mypy and all tests, the long ones too
-	@$(PYTEST) -m "long or not long" $(PYTEST_ARGS)
+	@failed=0; $(PARTS); exit $$failed
 
 lint: ruff  ## ruff and mypy
 	@$(BIN)/mypy

@@ -80,9 +80,10 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave to the long run what JAX has to compile again for another parameter, and collect absent libraries once."""
-    for item in spared(items, "jax:cpu"):
-        item.add_marker(pytest.mark.long)
+    """Leave to the long run what has to be compiled again for another parameter, and collect absent libraries once."""
+    for compiling in ("jax:cpu", "numpy with numba", "torch with numba"):
+        for item in spared(items, compiling):
+            item.add_marker(pytest.mark.long)
     yield
     items[:], left_out = without_absent(items, why_absent)
     config.hook.pytest_deselected(items=left_out)

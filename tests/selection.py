@@ -53,15 +53,17 @@ def value_of(parameter):
     return type(parameter), parameter
 
 
-def spared(items, library):
-    """Return the tests with a library that the short run spares: kept are rows with every value of every parameter.
+def spared(items, compiling):
+    """Return the tests that the short run spares, of those with a parameter `compiling`, a library that compiles.
+
+    Kept are rows with every value of every other parameter.
 
     Of the dtype a test has one value, by its name: every other backend has both.
     """
     groups = defaultdict(list)
     for item in items:
         params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
-        named = [name for name, value in params.items() if isinstance(value, str) and value == library]
+        named = [name for name, value in params.items() if isinstance(value, str) and value == compiling]
         if named and item.get_closest_marker("long") is None:
             dtype = params.get("dtype")
             row = {(name, value_of(value)) for name, value in params.items() if name not in (*named, "dtype")}
