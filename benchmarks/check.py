@@ -4,8 +4,9 @@
 
 `bounds.json` holds the largest accepted ratio for each network and optimizer: of a step to hand-written NumPy, of a
 step to its bare matrix products, of a fit to scikit-learn's; of a step of K networks to K hand-written ones, as
-`many.py` measures it on two cores. For inference, on two threads, it holds the ratios of
-`inference.py` for each network, rows and dtype. Both sides of a ratio are timed in turns in one process.
+`many.py` measures it on two cores; of a whole search in two processes to scikit-learn's (`searches.py`). For inference,
+on two threads, it holds the ratios of `inference.py` for each network, rows and dtype. Both sides of a ratio are timed
+in turns in one process.
 
 A ratio fails if its lower quartile is above its bound by more than the margin, in this and in two further measurements.
 A short disturbance widens the quartiles; a step that has become slower moves them. A machine that is busy all the time
@@ -44,9 +45,11 @@ FORMS = {
     "numpy alone": {"RETROPROP_NUMBA": "0"},
     "inference": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
     "many networks": {"RETROPROP_NUMBA": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    "searches": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
 }
-NEEDS = {"with numba": "numba", "inference": "sklearn", "many networks": "numba"}
-KINDS = ("steps", "fits", "inference", "many")  # measured separately
+NEEDS = {"with numba": "numba", "inference": "sklearn", "many networks": "numba", "searches": "sklearn"}
+KINDS = ("steps", "fits", "inference", "many", "searches")  # measured separately
+SEARCHES = 5  # of each contestant
 ATTEMPTS = 3
 # The numerator and the denominator of each ratio.
 SIDES = {
@@ -54,6 +57,7 @@ SIDES = {
     "floor": (("step", "numpy"), ("floor", "numpy")),
     "scikit-learn": (("fit", "numpy"), ("peer", "scikit-learn")),
     "hand-written steps": (("step", "retroprop"), ("peer", "hand-written NumPy")),
+    "scikit-learn's search": (("search", "n_jobs=2"), ("peer", "scikit-learn")),
     **{call: tuple((call, name) for name in names) for call, names in inference.SIDES.items()},
 }
 
@@ -82,7 +86,8 @@ class Bound:
     @property
     def kind(self) -> str:
         """The kind of the measurement, one of `KINDS`."""
-        kinds = {"scikit-learn": "fits", "hand-written steps": "many", **dict.fromkeys(inference.SIDES, "inference")}
+        kinds = {"scikit-learn": "fits", "hand-written steps": "many", "scikit-learn's search": "searches"}
+        kinds |= dict.fromkeys(inference.SIDES, "inference")
         return kinds.get(self.over, "steps")
 
     @property
@@ -205,6 +210,10 @@ def measured(options: argparse.Namespace) -> Results:
         return inference.measured(options.cases, Pace(budget=options.seconds, rounds=inference.PACE.rounds))
     if options.measure == "many":
         return many.measured(map(many.case_of, options.networks), replace(many.PACE, budget=2.0 * options.seconds))
+    if options.measure == "searches":
+        import searches  # which needs scikit-learn
+
+        return searches.measured(options.networks, SEARCHES)
     fits, optimizers = options.measure == "fits", tuple(options.optimizers)
     networks = () if fits else tuple(parse(name) for name in options.networks)
     settings = replace(
@@ -222,7 +231,7 @@ def measured(options: argparse.Namespace) -> Results:
 
 def line(bound: Bound, found: Ratio | None, attempts: int, *, fails: bool) -> str:
     """Return the line of output on a bound."""
-    about = f"{bound.form:12} {bound.network:22} {bound.optimizer:7} / {bound.over:15}"
+    about = f"{bound.form:12} {bound.network:22} {bound.optimizer:7} / {bound.over:21}"
     if found is None:
         return f"{about} not measured (bound {bound.largest:.2f})"
     verdict = "FAILED" if fails else "ok" if found.median <= bound.largest else "ok, within the margin or the noise"

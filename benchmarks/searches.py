@@ -11,9 +11,9 @@ scikit-learn's (below 1: retroprop takes less time), and the best scores, which 
 import argparse
 import cProfile
 import pstats
-import statistics
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 
@@ -24,6 +24,8 @@ from sklearn.preprocessing import StandardScaler
 
 import retroprop.model_selection as together
 from retroprop import estimators
+from retroprop.bench import machine
+from retroprop.bench.results import ResultRow, Results, Timing
 
 LOADED = {"iris": datasets.load_iris, "wine": datasets.load_wine, "breast_cancer": datasets.load_breast_cancer,
           "digits": datasets.load_digits}  # fmt: skip
@@ -37,6 +39,51 @@ def search_of(module: object, mlp: type, name: str, jobs: int | None) -> object:
     return module.GridSearchCV(mlp(random_state=0), grid, cv=5, n_jobs=jobs)
 
 
+def data_of(name: str) -> tuple[object, object]:
+    x, y = LOADED[name](return_X_y=True)
+    return StandardScaler().fit_transform(x), y
+
+
+def timed(name: str, rounds: int, jobs: int = 2) -> tuple[list[Timing], list[float]]:
+    """Return the times of a search in one process, in `jobs` processes and of scikit-learn's, and the best scores."""
+    x, y = data_of(name)
+    ours, theirs = (together, estimators.MLPClassifier), (model_selection, neural_network.MLPClassifier)
+    contestants = {
+        ("search", "one process"): (*ours, None),
+        ("search", f"n_jobs={jobs}"): (*ours, jobs),
+        ("peer", "scikit-learn"): (*theirs, jobs),
+    }
+    found = {key: Timing(kind=key[0], name=key[1], calls=1, seconds=[]) for key in contestants}
+    scores = {}
+    for turn in range(rounds + 1):
+        for key, (module, mlp, n_jobs) in contestants.items():
+            began = perf_counter()
+            scores[key] = search_of(module, mlp, name, n_jobs).fit(x, y).best_score_
+            if turn:
+                found[key].seconds.append(perf_counter() - began)
+    return list(found.values()), list(scores.values())
+
+
+def measured(networks: Iterable[str], rounds: int) -> Results:
+    """Return the times of the searches of some data sets, each by the name of its widest network and its batch."""
+    rows = []
+    warnings.simplefilter("ignore")
+    for network in networks:
+        sizes, _, batch = network.partition("@")
+        (name,) = [name for name in LOADED if network_of(name) == network]
+        rows.append(ResultRow(layer_sizes=list(map(int, sizes.split("-"))), batch=int(batch), optimizer="adam",
+                              dtype="float64", timings=timed(name, rounds)[0]))  # fmt: skip
+    # The load of other programs is left out: the processes of the searches would count as such.
+    return Results(machine=machine.describe(), rows=rows)
+
+
+def network_of(name: str) -> str:
+    """Return the name of the widest network of a search: "4-32-3@120" for iris, of which a fold trains on 120 rows."""
+    x, y = LOADED[name](return_X_y=True)
+    (hidden,) = (LARGE if name == "digits" else SMALL)["hidden_layer_sizes"][-1]
+    return f"{x.shape[1]}-{hidden}-{len(set(y.tolist()))}@{min(len(x) * 4 // 5, 200)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -46,34 +93,17 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     for name in options.data:
-        x, y = LOADED[name](return_X_y=True)
-        x = StandardScaler().fit_transform(x)
-        ours, theirs = (together, estimators.MLPClassifier), (model_selection, neural_network.MLPClassifier)
-        contestants = {
-            "one process": (*ours, None),
-            f"n_jobs={options.jobs}": (*ours, options.jobs),
-            "scikit-learn": (*theirs, options.jobs),
-        }
         if options.profile:
+            search = search_of(together, estimators.MLPClassifier, name, None)
+            search.fit(*data_of(name))  # loops are compiled
             profile = cProfile.Profile()
-            profile.runcall(search_of(together, estimators.MLPClassifier, name, None).fit, x, y)
+            profile.runcall(search.fit, *data_of(name))
             pstats.Stats(profile).sort_stats("tottime").print_stats(30)
             continue
-        seconds: dict[str, list[float]] = {label: [] for label in contestants}
-        scores = {}
-        for turn in range(options.rounds + 1):
-            for label, (module, mlp, jobs) in contestants.items():
-                began = perf_counter()
-                found = search_of(module, mlp, name, jobs).fit(x, y)
-                if turn:
-                    seconds[label].append(perf_counter() - began)
-                scores[label] = found.best_score_
-        *own, whole = (statistics.median(seconds[label]) for label in contestants)
-        times = "  ".join(
-            f"{label} {one:7.2f} s, {one / whole:5.3f}" for label, one in zip(contestants, own, strict=False)
-        )
-        best = ", ".join(f"{score:.4f}" for score in scores.values())
-        print(f"{name:14} {times}  scikit-learn {whole:7.2f} s  best {best}", flush=True)
+        (*own, whole), scores = timed(name, options.rounds, options.jobs)
+        times = "  ".join(f"{one.name} {one.median:7.2f} s, {one.median / whole.median:5.3f}" for one in own)
+        best = ", ".join(f"{score:.4f}" for score in scores)
+        print(f"{name:14} {times}  scikit-learn {whole.median:7.2f} s  best {best}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """Blocks of a file in memory: whole blocks are read ahead by a thread, and rows are taken from them in any order."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retroprop.backends import host
 from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.functions.types import Array
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 
 class BlockBuffer:
@@ -36,7 +38,7 @@ class BlockBuffer:
         self._loads: dict[int, Future[None]] = {}
 
     @contextmanager
-    def open(self, loader: ThreadPoolExecutor) -> Iterator[None]:
+    def open(self, loader: "ThreadPoolExecutor") -> Iterator[None]:
         """Return a context in which rows can be read, with a thread that reads blocks; it ends when that is idle."""
         self._loader = loader
         try:

@@ -1,15 +1,18 @@
 """The rows of a file in the order of an epoch: row by row, or from blocks that are held in memory."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import ceil
+from typing import TYPE_CHECKING
 
 from retroprop.backends.intake.mapped_file import Mapped
 from retroprop.functions.types import Array
 from retroprop.training.block_buffer import BlockBuffer
 from retroprop.training.block_shuffle import BlockShuffle
 from retroprop.training.row_source import chunk_rows_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 HELD = 8  # chunks that are held where no block shuffle says how many
 
@@ -40,7 +43,7 @@ class FileRows:
             self._buffer, self._ahead = BlockBuffer(rows, chunk, HELD), chunk
 
     @contextmanager
-    def open(self, loader: ThreadPoolExecutor) -> Iterator[None]:
+    def open(self, loader: "ThreadPoolExecutor") -> Iterator[None]:
         """Return a context in which rows can be read, blocks by the thread of `loader`."""
         if self._buffer is None:
             yield

@@ -1,7 +1,6 @@
 """The rows of an epoch in stretches: one if they are all in memory, else one for each read of the file."""
 
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from math import prod
 from typing import Any, NamedTuple
@@ -74,6 +73,8 @@ class Streamed:
         A caller that does not take all of them closes the generator, which waits for the current read. An error of a
         read is raised when its rows are requested.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
         order, parts = among(self._rows, order), self._parts(windows)
         staging = self._room_for(max(_rows_of(part) for part in parts))
 
