@@ -6,13 +6,16 @@
 with n_jobs=2, retroprop in one process and with n_jobs=2. The contestants take turns; the first turn, in which worker
 processes start and loops are compiled, does not count. A line has the medians in seconds and their ratios to
 scikit-learn's (below 1: retroprop takes less time), and the best scores, which have the same folds and seeds.
+
+With `--profile` a line has the seconds of a search in one process by stage: the compiled steps; the orders of the
+epochs and the rows of the batches; the rules and figures after an epoch (loss, patience, best parameters, learning
+rate), in Python; the preparation of the fits; their scores; and the rest.
 """
 
 import argparse
-import cProfile
-import pstats
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
@@ -26,12 +29,25 @@ import retroprop.model_selection as together
 from retroprop import estimators
 from retroprop.bench import machine
 from retroprop.bench.results import ResultRow, Results, Timing
+from retroprop.estimators.epoch_group import EpochGroup, EpochsMember
+from retroprop.model_selection.candidate import CandidateFit
+from retroprop.training.epoch import Epochs
+from retroprop.training.many.feed import Feed
+from retroprop.training.many.group import Group
 
 LOADED = {"iris": datasets.load_iris, "wine": datasets.load_wine, "breast_cancer": datasets.load_breast_cancer,
           "digits": datasets.load_digits}  # fmt: skip
 SMALL = {"hidden_layer_sizes": [(8,), (16,), (32,)]}
 LARGE = {"hidden_layer_sizes": [(16,), (32,), (64,)]}
 GRID = {"alpha": [1e-4, 1e-2], "learning_rate_init": [1e-3, 1e-2], "activation": ["relu", "tanh"]}
+# Methods that do not call each other
+STAGES = {
+    "steps": ((Group, "_run"), (Group, "_step"), (Epochs, "run")),
+    "orders": ((EpochsMember, "begin_epoch"), (Feed, "next")),
+    "rules": ((EpochGroup, "_close"),),
+    "preparation": ((CandidateFit, "prepare"),),
+    "scores": ((CandidateFit, "result"),),
+}
 
 
 def search_of(module: object, mlp: type, name: str, jobs: int | None) -> object:
@@ -84,21 +100,50 @@ def network_of(name: str) -> str:
     return f"{x.shape[1]}-{hidden}-{len(set(y.tolist()))}@{min(len(x) * 4 // 5, 200)}"
 
 
+def profiled(name: str) -> Counter[str]:
+    """Return the seconds of the stages of a search in one process."""
+    seconds = Counter[str]()
+
+    def watch(stage: str, owner: type, method: str) -> None:
+        original = getattr(owner, method)
+
+        def watched(*args: object, **keywords: object) -> object:
+            began = perf_counter()
+            try:
+                return original(*args, **keywords)
+            finally:
+                seconds[stage] += perf_counter() - began
+
+        setattr(owner, method, watched)
+
+    x, y = data_of(name)
+    search = search_of(together, estimators.MLPClassifier, name, None).fit(x, y)  # loops are compiled
+    originals = [(owner, method, getattr(owner, method)) for some in STAGES.values() for owner, method in some]
+    for stage, some in STAGES.items():
+        for owner, method in some:
+            watch(stage, owner, method)
+    began = perf_counter()
+    search.fit(x, y)
+    seconds["rest"] = perf_counter() - began - seconds.total()
+    for owner, method, original in originals:
+        setattr(owner, method, original)
+    return seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--data", nargs="+", default=list(LOADED), choices=list(LOADED))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--profile", action="store_true", help="print the profile of retroprop's search instead")
+    parser.add_argument("--profile", action="store_true", help="print the stages of retroprop's search instead")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     for name in options.data:
         if options.profile:
-            search = search_of(together, estimators.MLPClassifier, name, None)
-            search.fit(*data_of(name))  # loops are compiled
-            profile = cProfile.Profile()
-            profile.runcall(search.fit, *data_of(name))
-            pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+            seconds = profiled(name)
+            whole = seconds.total()
+            stages = ", ".join(f"{stage} {one:.2f} s ({one / whole:.0%})" for stage, one in seconds.items())
+            print(f"{name:14} {whole:.2f} s: {stages}", flush=True)
             continue
         (*own, whole), scores = timed(name, options.rounds, options.jobs)
         times = "  ".join(f"{one.name} {one.median:7.2f} s, {one.median / whole.median:5.3f}" for one in own)
