@@ -4,9 +4,10 @@
 
 A case is K networks of one shape on shared data, as in "100x20-50-3@32"; each has its own order of the rows, its own
 seed and its own parameters, and Adam. K = 1 is `rp.fit`, others are `rp.fit_many`. The time of a step is that of the
-whole call, with its preparation, over the number of its steps: 20 epochs of 30 batches. It is divided by K times the
-hand-written step, which runs on one thread of the BLAS and on one batch that stays where it is: no rows are gathered.
-With `--peers` also JAX, `vmap` of a step in a compiled loop over an epoch, and PyTorch, `vmap` of `functional_call`.
+whole call, with its preparation of some milliseconds, over the number of its steps: 20 epochs of 30 batches, for K = 1
+200 epochs. It is divided by K times the hand-written step, which runs on one thread of the BLAS and on one batch that
+stays where it is: no rows are gathered. With `--peers` also JAX, `vmap` of a step in a compiled loop over an epoch, and
+PyTorch, `vmap` of `functional_call`.
 
 All take turns in one process. A line has the median time of a step in microseconds, and median and quartiles of the
 ratio. Set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS for another number of threads than the library's own.
@@ -35,6 +36,7 @@ from retroprop.bench.timer import Pace, race, warm_up
 from retroprop.bench.workloads import Problem, draw, parse
 
 EPOCHS, BATCHES = 20, 30
+ALONE = 10 * EPOCHS  # of K = 1
 PACE = Pace(rounds=(5, 31), warm_up=0.5, lead=0.01)
 
 
@@ -87,6 +89,11 @@ class Work(NamedTuple):
     k: int
 
     @property
+    def epochs(self) -> int:
+        """The epochs of a call."""
+        return epochs_of(self.k)
+
+    @property
     def m(self) -> int:
         """The rows of a batch."""
         return len(self.problem.x)
@@ -96,6 +103,11 @@ class Work(NamedTuple):
         rngs = [np.random.default_rng(k) for k in range(self.k)]
         while True:
             yield np.stack([rng.permutation(len(self.x)).reshape(BATCHES, self.m) for rng in rngs], axis=1)
+
+
+def epochs_of(k: int) -> int:
+    """Return the epochs of a call for K networks."""
+    return EPOCHS if k > 1 else ALONE
 
 
 def work_of(case: Case) -> Work:
@@ -110,7 +122,7 @@ def work_of(case: Case) -> Work:
 def ours(work: Work) -> Contestant:
     """Return `rp.fit` or `rp.fit_many`."""
     nets = [work.problem.network("numpy") for _ in range(work.k)]
-    given = {"optimizer": work.problem.rule, "epochs": EPOCHS, "batch_size": work.m}
+    given = {"optimizer": work.problem.rule, "epochs": work.epochs, "batch_size": work.m}
 
     def call() -> None:
         if work.k == 1:
@@ -168,7 +180,7 @@ def jax_vmap(work: Work) -> Contestant:
 
     def call() -> None:
         nonlocal parameters, state
-        for _ in range(EPOCHS):
+        for _ in range(work.epochs):
             (parameters, state), values = epoch(parameters, state, x, y, jnp.asarray(next(orders).astype("int32")))
             np.asarray(values)  # the costs of the epoch, as `fit` reads them
 
@@ -201,7 +213,7 @@ def torch_vmap(work: Work) -> Contestant:
     x, y, orders = torch.from_numpy(work.x), torch.from_numpy(work.y), work.orders()
 
     def call() -> None:
-        for _ in range(EPOCHS):
+        for _ in range(work.epochs):
             values = []
             for rows in torch.from_numpy(next(orders)):
                 gradients, value = gradient(parameters, x[rows], y[rows])
@@ -223,7 +235,7 @@ def timed(case: Case, pace: Pace, makers: tuple[Callable[[Work], Contestant], ..
     both = [warm_up(make(work), pace.warm_up) for make in makers]
     found = []
     for one in race(both, pace):
-        calls = case.k if one.contestant.name == "hand-written NumPy" else 1.0 / (EPOCHS * BATCHES)
+        calls = case.k if one.contestant.name == "hand-written NumPy" else 1.0 / (epochs_of(case.k) * BATCHES)
         seconds = [second * calls for second in one.seconds]
         kind = one.contestant.kind
         found.append(Timing(kind=kind, name=one.contestant.name, calls=one.calls, seconds=seconds))
