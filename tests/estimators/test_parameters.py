@@ -118,8 +118,8 @@ OWN_WORDS = {"scoring", "exact_loss"}
 
 def told(estimator):
     """Return what the docstring of an estimator says of each parameter."""
-    section = estimator.__doc__.partition("----------\n")[2].partition("\n    Attributes")[0]
-    entries = re.split(r"\n(?=    \w)", section)
+    section = inspect.getdoc(estimator).partition("----------\n")[2].partition("\nAttributes")[0]
+    entries = re.split(r"\n(?=\w)", section)
     heads = {tuple(entry.partition("\n")[0].partition(" : ")[0].strip().split(", ")): entry for entry in entries}
     return {name: entry.strip() for names, entry in heads.items() for name in names}
 

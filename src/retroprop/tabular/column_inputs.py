@@ -163,7 +163,8 @@ class DateInputs(_Plain):
         seconds = dates.astype(np.int64)
         years = dates.astype("datetime64[Y]")
         of_year = (dates - years.astype("datetime64[s]")).astype(np.float64)
-        length = ((years + 1).astype("datetime64[s]") - years.astype("datetime64[s]")).astype(np.float64)
+        next_years = years + np.timedelta64(1, "Y")
+        length = (next_years.astype("datetime64[s]") - years.astype("datetime64[s]")).astype(np.float64)
         turns = [of_year / length, (seconds / _DAY + 3.0) % 7.0 / 7.0]  # 1970 began on a Thursday
         if self.clock:
             turns.append((seconds % int(_DAY)) / _DAY)

@@ -110,6 +110,6 @@ def dates_of(texts: Sequence[str], order: str) -> NDArray[np.datetime64]:
     """Return the dates of `texts`, datetime64[s]; NaT where a text is not a date in this order."""
     moments = [seconds(text, order) for text in texts]
     return np.asarray(
-        [np.datetime64("NaT") if moment is None else np.datetime64(moment, "s") for moment in moments],
+        [np.datetime64("NaT", "s") if moment is None else np.datetime64(moment, "s") for moment in moments],
         dtype="datetime64[s]",
     )

@@ -101,7 +101,7 @@ def _objects(values: list[Any]) -> Cells:
         return cells_of_floats(_filled(values, gone, np.nan, np.dtype(np.float64)))
     elif all(isinstance(value, date) for value in given):
         return _moments(
-            np.asarray([np.datetime64("NaT") if n else _naive(v) for v, n in zip(values, gone, strict=True)])
+            np.asarray([np.datetime64("NaT", "s") if n else _naive(v) for v, n in zip(values, gone, strict=True)])
         )
     other = next((v for v in given if not isinstance(v, (str, bool, int, float, Decimal, np.generic, date))), None)
     if other is not None:

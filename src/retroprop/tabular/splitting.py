@@ -25,7 +25,7 @@ def set_aside(
         chosen = rng.permutation(len(rows))[:n_aside]
     else:
         groups = [rng.permutation(np.flatnonzero(classes == c)) for c in np.unique(classes)]
-        shares = _shares(np.asarray([len(group) for group in groups]), n_aside)
+        shares = _shares(np.asarray([len(group) for group in groups], dtype=np.intp), n_aside)
         chosen = np.concatenate([group[:share] for group, share in zip(groups, shares, strict=True)])
     aside = np.zeros(len(rows), dtype=bool)
     aside[chosen] = True

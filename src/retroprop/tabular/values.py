@@ -59,7 +59,7 @@ def dates_in(raw: RawTable, name: str, column: Column) -> NDArray[np.datetime64]
     """
     cells = raw.columns[name]
     if cells.is_empty:
-        return np.full(len(cells), np.datetime64("NaT"), dtype="datetime64[s]")
+        return np.full(len(cells), np.datetime64("NaT", "s"), dtype="datetime64[s]")
     if not cells.is_text:
         if cells.other or cells.values.dtype.kind != "M":
             called = cells.other or cells.values.dtype
@@ -67,7 +67,7 @@ def dates_in(raw: RawTable, name: str, column: Column) -> NDArray[np.datetime64]
         moments: NDArray[np.datetime64] = cells.values.astype("datetime64[s]")
         return moments
     texts, codes = cells.factorised
-    table = np.append(dates_of(texts, column.date_format or "ymd"), np.datetime64("NaT"))
+    table = np.append(dates_of(texts, column.date_format or "ymd"), np.datetime64("NaT", "s"))
     _refuse_texts(raw, name, texts, codes, np.isnat(table[:-1]), "date", "")
     return table[codes]
 
