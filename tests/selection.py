@@ -23,7 +23,8 @@ def quick_flags():
     known = []
     for path in Path(jaxlib.origin).parent.glob("*.so") if jaxlib is not None else ():
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            known += [f"--{flag}" for flag in QUICK if content.find(flag.partition("=")[0].encode()) >= 0]
+            # The name of a flag is a string between zero bytes; names that are no flags any more stand in messages.
+            known += [f"--{flag}" for flag in QUICK if content.find(b"\0%b\0" % flag.partition("=")[0].encode()) >= 0]
     return " ".join(known)
 
 
