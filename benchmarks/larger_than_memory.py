@@ -246,7 +246,7 @@ class Clock:
 
 
 def turns(name: str, x: Any, y: Any, held: int) -> dict[str, Any]:
-    """Return rows a second of twice the rows `held` in memory, and of parts of the file of that length, in turns."""
+    """Return rows a second of passes over the rows `held` in memory and of parts of the file as long, in turns."""
     sizes, batch, part = NETWORKS[name]
     chunk = BLOCK // (sizes[0] * x.dtype.itemsize)
     # As many rows in all, as the work of a training decides how its step is computed. A part of the file has several

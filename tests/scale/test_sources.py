@@ -6,6 +6,7 @@ import re
 import threading
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import retroprop as rp
 from retroprop import tabular
 from retroprop.estimators import MLPClassifier
 from retroprop.training import block_shuffle, rows
+from retroprop.training.file_rows import FileRows
 from retroprop.training.intake import Intake
 
 RNG = np.random.default_rng(0)
@@ -46,6 +48,32 @@ def trained(x, y=Y, net=None, **options):
 
 def readers():
     return [thread for thread in threading.enumerate() if thread.name.startswith("retroprop-")]
+
+
+def test_the_blocks_of_the_next_buffer_are_read_ahead():
+    """Of an order, whose look-ahead is sampled: all blocks of a buffer are there before one of its rows is needed."""
+    size, n_blocks, began = 256, 8, []
+    table = np.arange(size * n_blocks, dtype="int32")
+
+    class Recorded:
+        shape, ndim, dtype, chunk_rows = table.shape, 1, table.dtype, size
+
+        def read(self, rows, into):
+            began.append(rows.start // size)
+            into[...] = table[rows]
+
+    blocks = rp.scale.BlockShuffle(block_rows=size, buffer_blocks=4)
+    order, half = blocks.order(len(table), np.random.default_rng(0)), len(table) // 2
+    first, second = ({*(part // size).tolist()} for part in (order[:half], order[half:]))
+    source, into = FileRows(Recorded(), blocks), np.empty(64, table.dtype)
+    with ThreadPoolExecutor(1) as loader:
+        with source.open(loader):
+            source.read(order, slice(0, 64), into)
+            loader.submit(bool).result()  # the loads before it are done
+            assert {*began[:4]} == first
+            assert {*began[4:]} == second
+        assert (into == table[order[:64]]).all()
+        assert len(began) == n_blocks
 
 
 # The same training -----------------------------------------------------------------------------------------------
